@@ -12,7 +12,7 @@ Reading order:
     reference.py     the arithmetic of the larger ops in a few lines of NumPy each
     kernels/         the same, compiled by Numba and fast
     backend.py       chooses between the last two
-    compiling.py     who is told that a kernel is compiled
+    compiling.py     listeners that are notified of each compiled kernel
     precision.py     products in float32, or of numbers rounded to bfloat16
 
 >>> from autograd import Tensor

@@ -1,4 +1,4 @@
-"""Who is told of each kernel that is compiled, and a clock that leaves compiling out.
+"""The listeners that are notified of each compiled kernel, and a clock that leaves compiling out.
 
 It is apart from the compiler, which takes long to import.
 """
@@ -18,7 +18,7 @@ def stopwatch():
 
 
 @contextmanager
-def told(kernel, folder):
+def notified(kernel, folder):
     """While open, let the listeners know that a kernel is compiled, and stop the clock."""
     started = stopwatch()
     try:

@@ -145,7 +145,8 @@ class Tensor:
         def __getattr__(self, name):
             said = f"'Tensor' object has no attribute {name!r}"
             instead = f"autograd.{name}(x)" if name in OPS else INSTEAD.get(name)
-            raise AttributeError(said + f"; write {instead}" * bool(instead), name=name, obj=self)
+            said += f"; write {instead}" if instead else ""
+            raise AttributeError(said, name=name, obj=self)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **settings):
         if ufunc in OPERATORS and method == "__call__" and not settings:
@@ -186,8 +187,8 @@ def _as_array(name, x):
 def _as_arrays(name, inputs, keeps_dtype):
     """Return the array inputs of the op `name` as ndarrays of one float dtype; None stays None.
 
-    The float Tensors decide the dtype, else the float ndarrays, else it is float32. An op that
-    `keeps_dtype` gets bools as they are, and integers too unless there are floats beside them.
+    The float Tensors decide the dtype, else the float ndarrays, else it is float32. If the op
+    `keeps_dtype`, bools stay bools, and integers stay integers unless another input is a float.
     """
     arrays = [
         x.data if isinstance(x, Tensor) else x if x is None else _as_array(name, x) for x in inputs
@@ -344,7 +345,7 @@ class Op(Generic[P]):
 
     def _split(self, arguments, settings):
         """Return (array inputs, positional settings); arrays given by name leave `settings`."""
-        names, known = self.array_names, self.setting_names
+        names, setting_names = self.array_names, self.setting_names
         inputs, rest = arguments[: len(names)], arguments[len(names) :]
         if len(inputs) < len(names):
             inputs += tuple([settings.pop(name, None) for name in names[len(inputs) :]])
@@ -354,14 +355,15 @@ class Op(Generic[P]):
         if not names:  # it takes a list
             inputs, *rest = arguments or ((),)
             usable = isinstance(inputs, list | tuple) and not any(x is None for x in inputs)
-            if not (usable and inputs) or len(rest) > len(known):
-                raise TypeError(f"{self.name}: takes one list of tensors; write {self.name}([a, b])"
-                                f"{', with ' * bool(known)}{', '.join(known)}")
-            settings.update(zip(known, rest, strict=False))
+            if not (usable and inputs) or len(rest) > len(setting_names):
+                more = f", with {', '.join(setting_names)}" if setting_names else ""
+                raise TypeError(f"{self.name}: takes one list of tensors; "
+                                f"write {self.name}([a, b]){more}")
+            settings.update(zip(setting_names, rest, strict=False))
             rest = ()
         for name in settings:
-            if name not in known:
-                has = ", ".join(known) or "no settings"
+            if name not in setting_names:
+                has = ", ".join(setting_names) or "no settings"
                 raise TypeError(f"{self.name}: no argument {name!r}; it has {has}")
         if settings or rest:  # indices, say, may be Tensors; a forward sees arrays
             for x in (*settings.values(), *rest):
@@ -511,9 +513,10 @@ def _shares_memory(saved, array):
 
 def _visit(node, sums):
     """Call the node's VJP, add its gradients to the sums of its inputs, and free the node."""
+    summed = [sums.pop((node, i), None) for i in range(len(node.outputs))]
     d_outputs = tuple([
-        np.zeros(shape, dtype) if d is None else d  # outputs that nobody used
-        for i, (shape, dtype) in enumerate(node.outputs) for d in [sums.pop((node, i), None)]
+        np.zeros(*output) if d is None else d  # outputs that nobody used
+        for d, output in zip(summed, node.outputs, strict=True)
     ])
     edges, op, observer = node.edges, node.op, _observer.get()
     needs, of_leaves = [edge is not None for edge in edges], None
@@ -538,7 +541,7 @@ def _visit(node, sums):
                                f"shape {expected[0]}; pass that input's .detach()")
         found = (gradient.shape, gradient.dtype)
         if found != expected:
-            since = "; if its .data was replaced since, compute the loss again" * leaf
+            since = "; if its .data was replaced since, compute the loss again" if leaf else ""
             raise AssertionError(f"{op.name}: gradient is {found}, its input {expected}{since}")
         if not leaf:
             # Out of place: the array may also be on its way to another input.
@@ -571,7 +574,7 @@ class Observer:
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
         """Take the gradients of the outputs and of the array inputs (None where not wanted), as
-        tuples. Where the VJP added in place (`sums`), the leaf's sum is its gradient."""
+        tuples. A VJP may add to a leaf's sum (`sums`) in place; it then gives that sum."""
 
 
 @contextmanager

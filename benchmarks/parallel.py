@@ -71,8 +71,8 @@ def measure_on(ranks):
     training = TrainConfig(batch_size=batch)
 
     def step(index, shared):
-        for part, _ in micro_batches(model, ids, training, index, shared):
-            loss = part.loss(model)
+        for batch, _ in micro_batches(model, ids, training, index, shared):
+            loss = batch.loss(model)
             loss.backward()
         shared.average(optimizer.parameters, loss.item())
         optimizer.step()

@@ -22,7 +22,7 @@ from npgpt.checkpoint import load_run
 from npgpt.cli import main as npgpt
 from npgpt.io.corpora import load_corpus
 from npgpt.metrics import read_metrics
-from npgpt.tales import stories_told
+from npgpt.tales import stories_written
 from npgpt.train import evaluate
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def tales(folder):
     draw_stories([str(out)])
     loss, tokens = validation_loss(out)
     model, tokenizer, run = load_run(out)
-    told, right = stories_told(model, tokenizer)
+    count, right = stories_written(model, tokenizer)
     seconds = read_metrics(out / "metrics.csv")[-1]["seconds"]
     entropy = run.text.entropy_rate
     return [
@@ -107,7 +107,7 @@ def tales(folder):
         f"| validation loss, nats per character | {loss:.4f} over {tokens:,} tokens |",
         f"| entropy of the text, exactly | {entropy:.4f} |",
         f"| the loss is above it by | {loss / entropy - 1:.1%} |",
-        f"| of {told} stories that the model told, the grammar derives | {right / told:.1%} |",
+        f"| of {count} stories that the model told, the grammar derives | {right / count:.1%} |",
         f"| training | {seconds:.0f} s |",
     ]
 

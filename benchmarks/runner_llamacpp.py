@@ -16,7 +16,7 @@ from numpy.ctypeslib import as_array
 from benchmarks import shapes
 from benchmarks.runners import threads
 from npgpt import GPT, GPTConfig
-from npgpt.fast.weights import is_matrix
+from npgpt.fast.storage import is_matrix
 
 logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # it takes warnings for errors
 # ours: llama.cpp's, the GPT-2 of `gguf.constants.TENSOR_NAMES`

@@ -8,7 +8,7 @@ import autograd
 from autograd import Tensor, backend
 from benchmarks import ladder, shapes
 from npgpt import GPT, AdamW, GPTConfig
-from npgpt.fast.weights import use_weights
+from npgpt.fast.storage import use_storage
 from npgpt.generate import KVCache, generate
 from npgpt.sampling import Sampling
 
@@ -75,7 +75,7 @@ def training_step(batch, config, bf16=False):
 
 def generation(config, batch, prompt, new, weights="fp32", reading=False):
     """Return `reading`: of all that, only reading as many bytes as the weights have."""
-    model = use_weights(GPT(GPTConfig(**config)), weights)
+    model = use_storage(GPT(GPTConfig(**config)), weights)
     decoder = model.decoder()
     if reading:
         bytes_read = [np.ones(decoder.bytes_per_token // 4, np.float32)]

@@ -92,10 +92,10 @@ def merges(path, words=MERGED):
 
 
 def _merged(axes, tokenizer, token, left, colour=plots.GREY):
-    """Draw a token above its parts, which begin at `left`; return (their end, its x, its y)."""
+    """Draw a token above its pair, which begins at `left`; return (its end, the token's x, y)."""
     below = []
-    for part in tokenizer.parts(token):
-        left, *at = _merged(axes, tokenizer, part, left)
+    for half in tokenizer.pair(token):
+        left, *at = _merged(axes, tokenizer, half, left)
         below.append(at)
     x, y = np.mean([x for x, _ in below] or [left]), max((y for _, y in below), default=-0.9) + 0.9
     for at in below:

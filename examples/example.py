@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.run.compiling import announced
+from npgpt.run.compile_notice import announced
 from npgpt.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
@@ -70,6 +70,6 @@ def draw_bars(path, panels, title):
         panel.set_title(name, fontsize=9)
         lowest = i + columns >= len(panels)  # of its column: numbers and their name stand there
         panel.tick_params(labelsize=8, labelbottom=lowest)
-        panel.set_xlabel("probability" * lowest, fontsize=8)
+        panel.set_xlabel("probability" if lowest else "", fontsize=8)
     drawing.suptitle(title)
     return plots.save(drawing, path)

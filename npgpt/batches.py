@@ -91,19 +91,19 @@ def _windows(ids_N, starts_B, T):
 class Batch(NamedTuple):
     """The arguments of a model's loss, for a batch or some rows of it.
 
-    inputs       int64 arrays of token ids: (B, T) for a GPT
-    targets_BT   the right token at each position, or -1 where the loss is masked
-    masks        name of an argument -> (B, T) int64: 1 for a token of the text, 0 for padding
-    asked        number of targets in the complete batch of a step
+    inputs         int64 arrays of token ids: (B, T) for a GPT
+    targets_BT     the right token at each position, or -1 where the loss is masked
+    masks          name of an argument -> (B, T) int64: 1 for a token of the text, 0 for padding
+    step_targets   number of targets in the complete batch of a step
     """
 
     inputs: tuple[np.ndarray, ...]
     targets_BT: np.ndarray
     masks: dict[str, np.ndarray]
-    asked: int = 0
+    step_targets: int = 0
 
     @property
-    def counted(self):
+    def n_targets(self):
         """The number of targets in these rows that are not masked."""
         return int((self.targets_BT >= 0).sum())
 
@@ -144,7 +144,7 @@ class NextToken:
         """Return the token ids of a text for the model to continue."""
         return self.tokenizer.encode(text)
 
-    def asked_of(self, ids_N):
+    def targets_in(self, ids_N):
         """Return the approximate number of targets in a text."""
         return len(ids_N) - 1
 

@@ -146,7 +146,8 @@ def _write_config(folder, settings):
 def refuse_taken(folder):
     """Raise RunError unless a run can be created at `folder`."""
     is_run = (folder / RUN_STATE).exists()
-    check_free(folder, OUT + ", or continue the run in it with --resume" * is_run)
+    resume = ", or continue the run in it with --resume" if is_run else ""
+    check_free(folder, OUT + resume)
 
 
 @refusing()
@@ -365,8 +366,8 @@ def _weights(model):
 
 
 def _state(model, optimizer):
-    parts = {"weight": _weights(model)} | optimizer.state()
-    return {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+    kinds = {"weight": _weights(model)} | optimizer.state()
+    return {f"{kind}.{name}": a for kind, arrays in kinds.items() for name, a in arrays.items()}
 
 
 def _copy_into(targets, arrays, path):
@@ -391,14 +392,14 @@ def settings_from_json(cls, table, run_format):
     Raises ValueError for a missing field that this format had, for a field that no format has, and
     for every value that `cls` refuses.
     """
-    known = {field.name: field for field in fields(cls)}
+    declared = {field.name: field for field in fields(cls)}
     if not isinstance(table, dict):
         raise ValueError(f"{cls.__name__} is {table!r}; give an object with its settings")
-    for name in table.keys() - known.keys():
-        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, known)}")
+    for name in table.keys() - declared.keys():
+        raise ValueError(f"{cls.__name__}: {name!r} is unknown{nearest(name, declared)}")
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
-    for name in known.keys() - table.keys():
-        added = known[name].metadata
+    for name in declared.keys() - table.keys():
+        added = declared[name].metadata
         if added.get("since", 1) <= run_format:
             raise ValueError(f"{cls.__name__}: {name} is missing")
         values[name] = added["before"]

@@ -71,11 +71,11 @@ class GPTConfig:
 
 def check_sizes(config, *optional):
     """Raise ValueError for an int below 1, or below 0 if `optional`, a wrong type or dropout."""
-    for known in fields(config):
-        value, least = getattr(config, known.name), 0 if known.name in optional else 1
-        if known.type is int and (type(value) is not int or value < least):
+    for declared in fields(config):
+        value, least = getattr(config, declared.name), 0 if declared.name in optional else 1
+        if declared.type is int and (type(value) is not int or value < least):
             raise ValueError(
-                f"{type(config).__name__}: {known.name}={value!r}; use an int of {least} or more"
+                f"{type(config).__name__}: {declared.name}={value!r}; use an int of {least} or more"
             )
     check_types(config)
     if not 0 <= config.dropout < 1:
@@ -192,10 +192,10 @@ class TrainConfig:
             )
         check_range("TrainConfig", below=1, beta1=self.beta1, beta2=self.beta2)
         choices = {"split": SPLITS, "matmul_precision": PRECISIONS} | REWARD_SWITCHES
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                known = " or ".join(value or "nothing" for value in known)
-                raise ValueError(f"TrainConfig: {name}={getattr(self, name)!r}; use {known}")
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                allowed = " or ".join(value or "nothing" for value in allowed)
+                raise ValueError(f"TrainConfig: {name}={getattr(self, name)!r}; use {allowed}")
         if not 0 <= self.keep <= 100:
             raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
         if not 0 < self.train_fraction < 1:
@@ -261,11 +261,11 @@ GPT_PRESETS |= {
 
 def check_types(settings):
     """Raise ValueError unless each field of a dataclass has a value of its type."""
-    for known in fields(settings):
-        value = getattr(settings, known.name)
-        instead = wanted(value, known.type)
+    for declared in fields(settings):
+        value = getattr(settings, declared.name)
+        instead = wanted(value, declared.type)
         if instead:
-            raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {instead}")
+            raise ValueError(f"{type(settings).__name__}: {declared.name}={value!r}; use {instead}")
 
 
 def check_range(owner, below=math.inf, **values):
@@ -289,15 +289,15 @@ def wanted(value, type):
     return None
 
 
-def check_known(config, known, reader, names):
-    """Raise ValueError if a setting that is not in `known` differs from its default.
+def check_handled(config, handled, reader, names):
+    """Raise ValueError if a setting that is not in `handled` differs from its default.
 
     For code that reads settings by hand, `reader`: without this check it would silently compute or
-    write something different from the model. `names` is where the code has the list `known`.
+    write something different from the model. `names` is where the code has the list `handled`.
     """
     for unread in fields(config):
         value = getattr(config, unread.name)
-        if unread.name not in known and value != unread.default:
+        if unread.name not in handled and value != unread.default:
             raise ValueError(
                 f"{reader} does not know the setting {unread.name}={value!r} of a "
                 f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
@@ -305,11 +305,11 @@ def check_known(config, known, reader, names):
             )
 
 
-def nearest(name, known):
+def nearest(name, names):
     """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
 
     >>> nearest("n_layers", ["n_layer", "n_head"])
     ': did you mean n_layer?'
     """
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, names, n=1)
     return f": did you mean {near[0]}?" if near else ""

@@ -156,7 +156,9 @@ def member(folder, name):
     """
     path = Path(folder, name)
     home, target = Path(os.path.realpath(folder)), Path(os.path.realpath(path))
-    homes = [home] + [home.parent.parent / "blobs"] * (home.parent.name == "snapshots")
+    homes = [home]
+    if home.parent.name == "snapshots":
+        homes.append(home.parent.parent / "blobs")
     if not any(map(target.is_relative_to, homes)):
         raise ValueError(f"{path} leads out of its folder, to {target}; put the file itself there")
     return path

@@ -59,17 +59,17 @@ class CachedLogits:
     def __call__(self, contexts):
         """Return logits (B, V) for B contexts (T,)."""
         lengths = [len(context) for context in contexts]
-        groups, parts = {}, []
+        groups, logits = {}, []
         for length in dict.fromkeys(lengths):
             rows = tuple(b for b, other in enumerate(lengths) if other == length)
             context_BT = np.stack([contexts[b] for b in rows])
             read_BT, cache = self._continued(rows, context_BT)
-            parts.append(self.forward(context_BT[:, read_BT.shape[1] :], cache))
+            logits.append(self.forward(context_BT[:, read_BT.shape[1] :], cache))
             cache.length = length
             groups[rows] = context_BT, cache
         self.groups = groups
         order = np.argsort(np.concatenate(list(groups)))  # groups are by length; rows as they came
-        return np.concatenate(parts)[order]
+        return np.concatenate(logits)[order]
 
     def _continued(self, rows, context_BT):
         """Return (ids already read, their cache): none, and a new one, if these do not follow."""

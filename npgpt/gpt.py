@@ -38,8 +38,8 @@ from npgpt.generate import CachedLogits, KVCache, generate, stream
 from npgpt.sampling import Sampling
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
-DRAWN = ContextVar("drawn", default=True)  # False where a loader replaces the initial weights
-EVALUATED = ContextVar("evaluated", default=())  # models in `evaluating` blocks of this thread
+RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader replaces the weights
+IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
@@ -59,15 +59,15 @@ class Module:
         }
 
     def named_modules(self, path: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield (dotted path, Module) for this part, at `path`, and for all parts of it."""
+        """Yield (dotted path, Module) for this module, at `path`, and for all modules in it."""
         yield path, self
         for name, value in vars(self).items():
-            parts = {name: value}
+            children = {name: value}
             if isinstance(value, list):
-                parts = {f"{name}.{i}": part for i, part in enumerate(value)}
-            for inner, part in parts.items():
-                if isinstance(part, Module):
-                    yield from part.named_modules(f"{path}.{inner}".lstrip("."))
+                children = {f"{name}.{i}": child for i, child in enumerate(value)}
+            for inner, child in children.items():
+                if isinstance(child, Module):
+                    yield from child.named_modules(f"{path}.{inner}".lstrip("."))
 
 
 class Linear(Module):
@@ -105,7 +105,7 @@ class Embedding(Module):
 
 def normal(rng, shape, std, dtype):
     """Return weights drawn in float64, then rounded: all dtypes start from the same model."""
-    if not DRAWN.get():
+    if not RANDOM_INIT.get():
         return Tensor(np.empty(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
@@ -206,7 +206,7 @@ class Model(Module):
     it to repeat a forward pass exactly.
     """
 
-    weights = None  # or how generation stores them: `npgpt.fast.weights.use_weights` sets it
+    storage = None  # or the weights' format in generation; `npgpt.fast.storage.use_storage` sets it
 
     def __init__(self, config: Any, seed: int) -> None:
         if not isinstance(config, self.Config):
@@ -247,17 +247,17 @@ class Model(Module):
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Switch dropout and gradients off inside a `with` block, for this thread alone."""
-        before = EVALUATED.set((*EVALUATED.get(), self))
+        before = IN_EVAL_MODE.set((*IN_EVAL_MODE.get(), self))
         try:
             with no_grad():
                 yield
         finally:
-            EVALUATED.reset(before)
+            IN_EVAL_MODE.reset(before)
 
     def _dropout(self):
         """Return the dropout of one forward pass: a function with a new mask at each call."""
         p = self.config.dropout
-        if p == 0 or not self.training or self in EVALUATED.get():
+        if p == 0 or not self.training or self in IN_EVAL_MODE.get():
             return lambda x: x
         # Dropout hashes its seed, so distinct seeds suffice: 2^12 for each forward pass.
         masks = itertools.count((self.seed << 40) + (self.dropout_step << 12))
@@ -282,7 +282,7 @@ class Model(Module):
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
         weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
-                  (`npgpt.fast.weights`); "plain" for ops alone; None: "fp32" if a GPT is so large
+                  (`npgpt.fast.storage`); "plain" for ops alone; None: "fp32" if a GPT is so large
                   that it pays, else "plain"
 
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
@@ -391,8 +391,8 @@ class GPT(Model):
         Decoder copies the weights as they are now, and `generate` makes one at each call: make one
         for many texts, and give it to `npgpt.generate`.
         """
-        if self.weights and self.wte.weight.dtype == np.float32 and backend.name == "numba":
+        if self.storage and self.wte.weight.dtype == np.float32 and backend.name == "numba":
             from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
 
-            return Decoder(self, self.weights)
+            return Decoder(self, self.storage)
         return CachedLogits(self.next_logits, self.config.block_size)

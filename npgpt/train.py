@@ -206,23 +206,24 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
 
 
 def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):
-    """Yield (batch, weight) for each part of a step's batch; the weights of a step add up to 1.
+    """Yield (micro-batch, weight) for a step's batch; the weights of a step add up to 1.
 
-    A batch in `gradient_accumulation_steps` parts takes less memory at a time. Each of several
+    `gradient_accumulation_steps` micro-batches take less memory than one batch. Each of several
     ranks gets its own rows, weighted so that the mean over the ranks is that of the batch. The
-    model's `dropout_step` is set for each part.
+    model's `dropout_step` is set for each micro-batch.
     """
-    parts, B = config.gradient_accumulation_steps, config.batch_size
+    count, B = config.gradient_accumulation_steps, config.batch_size
     rank, size = ranks.rank, ranks.size
-    for part in range(parts):
-        first = part * B + rank * B // size
-        # No two parts of a run share a dropout mask, and a step that is repeated has its own again.
-        model.dropout_step = (step * parts + part) * size + rank
+    for index in range(count):
+        first = index * B + rank * B // size
+        # No two micro-batches of a run share a dropout mask; a repeated step has its own again.
+        model.dropout_step = (step * count + index) * size + rank
         batch = objective.sample(
-            ids_N, model.config.block_size, parts * B, seed=config.seed, step=step,
+            ids_N, model.config.block_size, count * B, seed=config.seed, step=step,
             rows=slice(first, first + B // size),
         )
-        yield batch, batch.counted * size / batch.asked  # the mean over the ranks divides by size
+        # times size, by which the mean over the ranks divides
+        yield batch, batch.n_targets * size / batch.step_targets
 
 
 def evaluation(model, dataset, config, step):
@@ -273,10 +274,10 @@ def evaluate(
     )
     with model.evaluating():
         for batch in batches:
-            total += batch.loss(model).item() * batch.counted
-            count += batch.counted
+            total += batch.loss(model).item() * batch.n_targets
+            count += batch.n_targets
             if progress:
-                progress(batch.counted)
+                progress(batch.n_targets)
     return total / count, count
 
 
@@ -329,5 +330,5 @@ def _weight_sample(parameters):
     """Return a copy of about RATIO_WEIGHTS weights, evenly from all of them, in float64."""
     # Every n-th may fall on the same columns of a matrix; for one ratio in a log that will do.
     step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
-    parts = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
-    return np.concatenate(parts, dtype=np.float64)
+    samples = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
+    return np.concatenate(samples, dtype=np.float64)

@@ -13,8 +13,8 @@ import numpy as np
 from autograd import no_grad
 from npgpt import tales
 from npgpt.gpt import GPT
+from npgpt.look.packing import pack
 from npgpt.look.page import assemble, make_page
-from npgpt.look.weights import pack
 
 VIEWS = (
     "overview", "tokens", "attention", "residual", "patch", "knockout", "embeddings", "backward",

@@ -170,9 +170,9 @@ def test_what_is_read_of_a_folder_is_its_own(
     folder = model / parent / "1"
     own = {folder, folder / "sub"} | ({model / "blobs"} if parent == "snapshots" else set())
     others = {model, model / "blobs", model / "blobs-2", model / parent / "other"} - own
-    for place in sorted(own | others):
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "file").write_bytes(b"own" if place in own else b"of others")
+    for path in sorted(own | others):
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "file").write_bytes(b"own" if path in own else b"of others")
     (folder / "link").symlink_to(link)
     (folder / "again").symlink_to(again)
     (model / "blobs" / "link").symlink_to(of_blobs)

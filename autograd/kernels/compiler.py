@@ -25,7 +25,7 @@ from numba.core import serialize
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompileResult
 
-from autograd.compiling import told
+from autograd.compiling import notified
 from autograd.kernels.tiles import TILE
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ class _Compiler(Compiler):
     def _compile_core(self):
         function = self.state.func_id
         with (
-            told(function.func_name, cache_folder(function.filename)),
+            notified(function.func_name, cache_folder(function.filename)),
             _libraries_are(_Part, self.state.targetctx.codegen()),
         ):
             return super()._compile_core()

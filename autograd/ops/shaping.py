@@ -89,8 +89,8 @@ def getitem(x, /, index):
 def getitem_vjp(dz, saved):
     shape, index = saved
     dx = np.zeros(shape, dz.dtype)
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, np.ndarray) for part in parts):
+    indices = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, np.ndarray) for i in indices):
         np.add.at(dx, index, dz)
     else:
         dx[index] = dz

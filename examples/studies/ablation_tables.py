@@ -152,7 +152,7 @@ def draw_effects(path, found):
             some = lines[lines.word.str.startswith(name)]
             panel.errorbar(some["mean"], place[some.index], xerr=some.high - some["mean"], fmt="o",
                            color=colour, markersize=4.5, elinewidth=1.8,
-                           label=name + " a third" * (name == NOT_SHOWN))
+                           label=name + (" a third" if name == NOT_SHOWN else ""))
         panel.axvline(0, **plots.LANDMARK)
         panel.grid(axis="x", color="#dddddd", linewidth=0.6)
         panel.set_title(text, fontsize=11)

@@ -124,7 +124,8 @@ class Stories(NamedTuple):
     def batch(self, rows):
         """Return (a `Batch` of these rows, the least loss that is possible on it)"""
         batch = Batch((self.x_NT[rows],), self.y_NT[rows], {})
-        return batch._replace(asked=batch.counted), self.nats_N[rows].sum() / batch.counted
+        count = batch.n_targets
+        return batch._replace(step_targets=count), self.nats_N[rows].sum() / count
 
 
 @cache
@@ -268,6 +269,6 @@ def excess_on(model, some):
         for first in range(0, len(some.nats_N), 64):
             batch, floor = some.batch(slice(first, first + 64))
             loss = batch.loss(model).item()
-            total += (loss - floor) * batch.counted
-            count += batch.counted
+            total += (loss - floor) * batch.n_targets
+            count += batch.n_targets
     return total / count

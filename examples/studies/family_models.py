@@ -89,15 +89,15 @@ class Rewriting:
         """Return the `Batch` of a step, a function of (seed, step)."""
         drawn = np.random.default_rng((seed, step)).integers(0, len(pairs), batch_size)[rows]
         batch = self.batch([pairs[i] for i in drawn])
-        return batch._replace(asked=batch.counted)
+        return batch._replace(step_targets=batch.n_targets)
 
     def batch(self, pairs):
         sources, targets = zip(*pairs, strict=True)
         if self.family == "gpt":
             given = [np.append(source, target[:-1]) for source, target in pairs]
-            asked = [np.append(np.full(len(source) - 1, NOT_COUNTED), target)
-                     for source, target in pairs]
-            return Batch((padded(given, self.pad),), padded(asked, NOT_COUNTED), {})
+            wanted = [np.append(np.full(len(source) - 1, NOT_COUNTED), target)
+                      for source, target in pairs]
+            return Batch((padded(given, self.pad),), padded(wanted, NOT_COUNTED), {})
         source, targets_BT = padded(sources, self.pad), padded(targets, NOT_COUNTED)
         if self.family == "bert":
             return Batch((source,), targets_BT, {"mask_BT": source != self.pad})

@@ -139,7 +139,7 @@ def go_on(family, model, tokenizer, stories, seed=0):
             hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
             ids = list(fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed + i))
         else:
-            begin = tokenizer.encode("\n\n" * (family == "gpt"))
+            begin = tokenizer.encode("\n\n" if family == "gpt" else "")
             prompt_T = np.append(begin, ids_T[:given])
             (new,) = WRITES[family](model, tokenizer, [prompt_T], LONGEST - given, 1, seed + i)
             ids = [*ids_T[:given].tolist(), *new]

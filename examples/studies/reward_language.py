@@ -142,7 +142,7 @@ def exact(model, of, filter_S=None):
 
 def lost_entropy(q_S, filter_S, of):
     """Return {list of words: its part of KL(q || filter)}, by the chain rule over tokens."""
-    list_of = {f" {option.parts[0]}".encode(): name for name, options in of.grammar.lists.items()
+    list_of = {f" {option.symbols[0]}".encode(): name for name, options in of.grammar.lists.items()
                for option in options}
     parts, before_S = Counter(), np.zeros(len(q_S))
     for t, ids_S in enumerate(of.ids_ST.T):

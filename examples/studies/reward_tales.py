@@ -7,7 +7,7 @@ from reward_language import log_pi, padded
 
 from npgpt import load_run, tales
 from npgpt.cli import main
-from npgpt.fast.weights import use_weights
+from npgpt.fast.storage import use_storage
 from npgpt.metrics import read_metrics
 from npgpt.reward.draws import PAD, draw_stories
 from npgpt.reward.verify import GrammarVerifier
@@ -34,7 +34,7 @@ def measure_tales(settings):
     if not folder.exists():
         main(["train", "--init-from", str(START), "--out", str(folder), *settings["flags"]])
     model, tokenizer, _ = load_run(folder)
-    use_weights(model, "fp32")
+    use_storage(model, "fp32")
     verify, rng = GrammarVerifier(tokenizer), np.random.default_rng(1)
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
     P = len(prompt_P)

@@ -6,7 +6,7 @@ import numpy as np
 from reward_language import exact, language, lost_entropy, mass
 
 from npgpt import GPT, GPTConfig, TrainConfig
-from npgpt.fast.weights import use_weights
+from npgpt.fast.storage import use_storage
 from npgpt.ngram import NgramModel
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
@@ -41,7 +41,7 @@ def start(seed, dtype=np.float32):
     model = GPT(started(seed).config, seed=seed, dtype=dtype)
     for name, weight in model.parameters().items():
         weight.data[...] = started(seed).parameters()[name].data
-    return use_weights(model, "fp32")
+    return use_storage(model, "fp32")
 
 
 class Verifier(GrammarVerifier):

@@ -53,7 +53,7 @@ class FromLineStarts:
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         drawn = np.random.default_rng((seed, step)).integers(0, len(self.starts), batch_size)[rows]
         ids_BT1 = ids_N[self.starts[drawn, None] + np.arange(block_size + 1)].astype(np.int64)
-        return Batch((ids_BT1[:, :-1],), ids_BT1[:, 1:], {}, asked=drawn.size * block_size)
+        return Batch((ids_BT1[:, :-1],), ids_BT1[:, 1:], {}, drawn.size * block_size)
 
 
 @cache

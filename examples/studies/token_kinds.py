@@ -92,23 +92,23 @@ class Piece(NamedTuple):
 
 def derivation(grammar, text):
     """Yield the `Piece`s of a text that the grammar writes, from left to right."""
-    bound, parts, at = {}, [Choice("", "story")], 0
-    while parts:
-        part = parts.pop()
-        if isinstance(part, Choice):
-            slot, source = part
+    bound, symbols, at = {}, [Choice("", "story")], 0
+    while symbols:
+        symbol = symbols.pop()
+        if isinstance(symbol, Choice):
+            slot, source = symbol
             name = source if isinstance(source, str) else bound[source.slot][source.trait]
             options = grammar.lists[name]
             taken = next(option for option in options if text.startswith(option.lead, at))
-            yield Piece(at, part, options, bound)
+            yield Piece(at, symbol, options, bound)
             bound = bound | {slot: taken.traits}
-            parts += reversed(taken.parts)
+            symbols += reversed(taken.symbols)
             if taken.lead:
-                parts.pop()
+                symbols.pop()
                 at += len(taken.lead)
         else:
-            yield Piece(at, part if isinstance(part, Mention) else None, (), bound)
-            at += len(part if isinstance(part, str) else bound[part.slot][part.trait])
+            yield Piece(at, symbol if isinstance(symbol, Mention) else None, (), bound)
+            at += len(symbol if isinstance(symbol, str) else bound[symbol.slot][symbol.trait])
 
 
 def _tokens(grammar, text, tokenizer, kind_of):

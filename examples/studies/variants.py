@@ -8,9 +8,9 @@ one there, or calls the same parts in a different order. These models are for tr
 import numpy as np
 
 from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attention, silu
+from npgpt.families.layers import GatedFeedForward, RMSNorm
 from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.neighbours import waves
-from npgpt.families.parts import GatedFeedForward, RMSNorm
 from npgpt.gpt import GPT, INIT_STD, MLP, Block, CausalSelfAttention, Module, branch_std
 
 

@@ -22,7 +22,7 @@ from npgpt.checkpoint import SHIPPED, latest_run, versions
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.config import nearest
 from npgpt.files import quoted
-from npgpt.run.compiling import announced
+from npgpt.run.compile_notice import announced
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",

@@ -47,7 +47,7 @@ def run(args):
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
         check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARED.encode())
-        replaces = ", which replaces the one that compare drew before" * path.exists()
+        replaces = ", which replaces the one that compare drew before" if path.exists() else ""
         result["picture"] = str(draw(path, results))
         said = f"picture {path}{replaces}"
     except plots.MatplotlibMissing as error:
@@ -154,7 +154,7 @@ def not_comparable(results):
             ("tokenizers", {result.tokens for result in results}),
         )
         if len(values) > 1
-    ] + [drawn] * any(result.drawn for result in results)
+    ] + ([drawn] if any(result.drawn for result in results) else [])
 
 
 def draw(path, results):

@@ -12,7 +12,7 @@ from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
-from npgpt.fast.weights import KINDS, decodes, use_weights
+from npgpt.fast.storage import STORAGE_FORMATS, decodes, use_storage
 from npgpt.io.tokens import open_dataset, open_run
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
@@ -29,7 +29,7 @@ def add_arguments(parser):
     add("--stride", type=int, metavar="N",
         help="targets counted per window; 0 for all, the quickest; default: as in "
         "training")
-    add("--weights", nargs="*", choices=KINDS, metavar="KIND",
+    add("--weights", nargs="*", choices=STORAGE_FORMATS, metavar="KIND",
         help="also the loss of a gpt with weights stored as fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
 
@@ -39,7 +39,7 @@ def run(args):
     model, tokenizer, training, run = load_model(args.run)
     if run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
-    kinds = args.weights or ([] if args.weights is None else KINDS)
+    kinds = args.weights or ([] if args.weights is None else STORAGE_FORMATS)
     if kinds and not decodes(model):
         raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
     precision = training.matmul_precision
@@ -98,7 +98,7 @@ def _by_weights(model, kinds, loss, evaluated):
     for kind in kinds:
         for name, weight in weights.items():
             weight.data = before[name].copy()
-        found[kind] = loss if kind == "fp32" else (use_weights(model, kind), evaluated()[0])[1]
+        found[kind] = loss if kind == "fp32" else (use_storage(model, kind), evaluated()[0])[1]
     for name, weight in weights.items():
         weight.data = before[name]
     return found

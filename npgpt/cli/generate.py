@@ -11,7 +11,7 @@ from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
 from npgpt.families.writing import continue_text, fill_masks
-from npgpt.fast.weights import KINDS, use_weights
+from npgpt.fast.storage import STORAGE_FORMATS, use_storage
 from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
@@ -57,7 +57,7 @@ def add_arguments(parser):
     add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
         help="with --json: the log-probability of each token, and the K likeliest")
-    add("--weights", choices=KINDS, default="fp32",
+    add("--weights", choices=STORAGE_FORMATS, default="fp32",
         help="how a gpt's weights are stored: fewer bytes are read faster; default fp32")
     add("--seed", type=int, metavar="S",
         help="write the same text each time; --stats, or a terminal, shows the seed that was drawn")
@@ -69,7 +69,7 @@ def add_arguments(parser):
 def run(args):
     loaded = load_model(model_or_default(args.model))
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
-    model = use_weights(loaded.model, args.weights)
+    model = use_storage(loaded.model, args.weights)
     continues = family(arch).write is continue_text
     _check_flags(args, arch, continues)
     objective = family(arch).Objective(tokenizer)

@@ -10,7 +10,7 @@ from npgpt.families import family
 from npgpt.families.models import arch_of, model_type_of
 from npgpt.families.presets import PRESETS, from_preset
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.io.huggingface import local_folder
+from npgpt.io.transformers_folder import local_folder
 from npgpt.run.estimate import tokens_per_step
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset

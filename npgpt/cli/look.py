@@ -6,9 +6,9 @@ from pathlib import Path
 
 from npgpt.cli import model_or_default
 from npgpt.files import quoted
+from npgpt.look.packing import STORAGE_FORMATS
 from npgpt.look.page import LIVE, check_target, make_page, write_page
 from npgpt.look.subject import open_subject
-from npgpt.look.weights import KINDS
 
 
 def add_arguments(parser):
@@ -18,7 +18,7 @@ def add_arguments(parser):
         "takes it, with its default")
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
     add("--out", metavar="FILE.html", help="default: NAME.html here, after the folder")
-    add("--weights", choices=KINDS, default="fp16",
+    add("--weights", choices=STORAGE_FORMATS, default="fp16",
         help="16 or 8 bits each; default fp16. int8 halves the file and rounds more")
 
 
@@ -28,7 +28,7 @@ def run(args):
     check_target(path)
     subject = open_subject(name)
     html, record = make_page(subject, args.prompt, args.weights)
-    replaced = ", which replaces the page that look made before" * path.exists()
+    replaced = ", which replaces the page that look made before" if path.exists() else ""
     write_page(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
     count = f"{record['parameters']:,} parameters"

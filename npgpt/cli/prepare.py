@@ -8,7 +8,7 @@ from npgpt.config import SPLITS, TrainConfig
 from npgpt.files import atomic_file, quoted
 from npgpt.folders import check_free, new_folder
 from npgpt.io.corpora import load_corpus
-from npgpt.io.tokens import PARTS, scan, split_chunks, token_dtype, write_ids
+from npgpt.io.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
 from npgpt.tokenizers import CharTokenizer, load_tokenizer
 
 
@@ -38,10 +38,10 @@ def run(args):
     chunks = split_chunks(corpus, stats, settings.split, settings.train_fraction)
     with new_folder(folder) as building:
         with ExitStack() as stack:
-            files = [stack.enter_context(atomic_file(building / part)) for part in PARTS]
+            files = [stack.enter_context(atomic_file(building / name)) for name in SPLIT_FILES]
             write_ids(chunks, tokenizer, files)
         tokenizer.save(building / "tokenizer.json")
-    for part in PARTS:
-        count = (folder / part).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
-        print(f"{folder / part}: {count:,} tokens")
+    for name in SPLIT_FILES:
+        count = (folder / name).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
+        print(f"{folder / name}: {count:,} tokens")
     print(f"train on them: npgpt train --corpus {quoted(folder)}")

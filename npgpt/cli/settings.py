@@ -29,25 +29,25 @@ def read_settings(path):
         found = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
-    places = {}
+    tables = {}
     for table in TABLES:
         inside = found.pop(table, {})
         if not isinstance(inside, dict):
             raise ValueError(f"{path}: {table} is a table; write [{table}] above its settings")
         for name in found.keys() & inside.keys():
-            place = places.get(name, "above the tables")
-            raise ValueError(f"{path}: {name} is in [{table}] and {place}; give it once")
+            also = tables.get(name, "above the tables")
+            raise ValueError(f"{path}: {name} is in [{table}] and {also}; give it once")
         found |= inside
-        places |= dict.fromkeys(inside, f"in [{table}]")
-    known = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
-    known["preset"] = str
+        tables |= dict.fromkeys(inside, f"in [{table}]")
+    types = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
+    types["preset"] = str
     for name, value in found.items():
-        if name not in known:
+        if name not in types:
             raise ValueError(
-                f"{path}: {name!r} is unknown{nearest(name, [*known, *TABLES])}; npgpt train "
+                f"{path}: {name!r} is unknown{nearest(name, [*types, *TABLES])}; npgpt train "
                 "--help lists the settings (--tokenizer and --vocab-size are flags alone)"
             )
-        instead = wanted(value, known[name])
+        instead = wanted(value, types[name])
         if instead:
             raise ValueError(f"{path}: {name} = {value!r}; give {instead}")
     return found | ({"corpus": tuple(found["corpus"])} if "corpus" in found else {})

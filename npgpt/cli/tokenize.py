@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
-from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
+from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
@@ -74,10 +74,10 @@ def tree(tokenizer, token_id):
     while waiting:
         token_id, lead, branch = waiting.pop()
         lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
-        parts = tokenizer.parts(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+        pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
         below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-        branches = zip(parts, ("├─ ", "└─ "), strict=False)
-        waiting += reversed([(part, below, branch) for part, branch in branches])
+        branches = zip(pair, ("├─ ", "└─ "), strict=False)
+        waiting += reversed([(half, below, branch) for half, branch in branches])
     return lines
 
 

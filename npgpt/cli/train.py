@@ -80,21 +80,22 @@ def add_arguments(parser):
         "memorised?")
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")
-    known = {arch: model_settings(arch) for arch in FAMILIES}
+    settings_of = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
     for field in _all_fields().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
-        archs = [arch for arch in FAMILIES if field.name in known[arch]]
+        archs = [arch for arch in FAMILIES if field.name in settings_of[arch]]
         of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
         value = presets[archs[0] if archs else TrainConfig.arch].get(field.name, field.default)
         value = " ".join(value) if isinstance(value, tuple) else value
         help = of_some + field.metadata["help"]
         if field.name == "arch":
             help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
-        help += f"; default {value}" * (value != "")
+        if value != "":
+            help += f"; default {value}"
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
@@ -180,8 +181,8 @@ def _started(args, ranks, stack):
     kind_of_model = family(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
-    known = tokenizer.vocab_size if tokenizer else bpe_size or 1
-    check_memory(kind_of_model.Config(vocab_size=known, **settings), training, ranks.size)
+    vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
+    check_memory(kind_of_model.Config(vocab_size=vocab_size, **settings), training, ranks.size)
     dataset = open_dataset(
         kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
         grow=initial is not None,
@@ -194,7 +195,7 @@ def _started(args, ranks, stack):
     if new:
         model = grown(initial.model, config, training.seed)
         if ranks.is_main:
-            shown = repr(b"".join(new[:40]).decode()) + "..." * (len(new) > 40)
+            shown = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
             tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
                        f"new tokens: {shown}")
     elif initial:
@@ -222,7 +223,7 @@ def _continued(args, ranks, stack):
     others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
     names = {*_all_fields(), *others} - {"corpus", "max_iters"}
     changed = sorted(name for name in names if getattr(args, name) is not None)
-    changed += ["check"] * args.check
+    changed += ["check"] if args.check else []
     if changed:
         raise ValueError(
             f"--resume takes its settings from the run: leave out {', '.join(map(_flag, changed))} "
@@ -271,8 +272,9 @@ def _initial(args):
     wanted |= {name: given[name] for name in of_others}
     wanted.pop("dropout", None)  # the one setting that is no shape
     leave_out = [_flag(name) for name in sorted(wanted)]
-    leave_out += ["--tokenizer"] * bool(args.tokenizer) + ["--vocab-size"] * bool(args.bpe_size)
-    leave_out += ["--check"] * args.check
+    leave_out += ["--tokenizer"] if args.tokenizer else []
+    leave_out += ["--vocab-size"] if args.bpe_size else []
+    leave_out += ["--check"] if args.check else []
     if given.get("preset") in PRESETS and arch_of_preset(given["preset"]) != is_now["arch"]:
         leave_out.append("--preset")
     if leave_out:
@@ -327,7 +329,8 @@ def _default_folder(training, resume=False):
     first = "stdin" if training.corpus[0] == "-" else training.corpus[0]
     plain = [part for part in Path(first).parts if not glob.has_magic(part)]
     name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
-    name += f"-{training.arch}" * (training.arch != TrainConfig.arch)
+    if training.arch != TrainConfig.arch:
+        name += f"-{training.arch}"
     folders = [Path("runs", name)]
     while os.path.lexists(folders[-1]):
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))

@@ -40,8 +40,8 @@ def verdicts(files, loud=False):
     todo = list(files)
     with tqdm(total=len(todo), leave=False, delay=1, disable=None, miniters=0) as bar:
         while todo:
-            for place, verdict in enumerate(_in_one_process(todo[:], loud, bar)):
-                if place and verdict[0] != "right":
+            for index, verdict in enumerate(_in_one_process(todo[:], loud, bar)):
+                if index and verdict[0] != "right":
                     break
                 bar.update()
                 bar.clear()
@@ -64,15 +64,15 @@ def _in_one_process(files, loud, bar):
                 start_new_session=True,  # what it signals to its group does not reach this process
             )
             try:
-                for place, (_, path) in enumerate(files):
-                    verdict = _told(process, ours, path, SOON if place else START + LIMIT, bar)
+                for index, (_, path) in enumerate(files):
+                    verdict = _verdict(process, ours, path, SOON if index else START + LIMIT, bar)
                     yield verdict
                     if verdict[0] == "stopped":
                         return
             except KeyboardInterrupt:
                 with contextlib.suppress(ValueError):  # Windows: Ctrl-C has reached it
                     process.send_signal(signal.SIGINT)
-                print(f"{path}: {_told(process, ours, path, 1, bar)[1]}")
+                print(f"{path}: {_verdict(process, ours, path, 1, bar)[1]}")
                 raise
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -80,7 +80,7 @@ def _in_one_process(files, loud, bar):
                 process.wait()
 
 
-def _told(process, ours, path, seconds, bar):
+def _verdict(process, ours, path, seconds, bar):
     """Return (status, message) when a process has written them, has ended, or takes too long."""
     said, begun, ended = b"", time.monotonic(), False
     while not said.endswith(b"]\n") and not ended and time.monotonic() < begun + seconds:

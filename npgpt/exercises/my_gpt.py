@@ -155,8 +155,8 @@ class GPT:
             return add(tape, matmul(tape, a, w[f"w_{name}"]), w[f"b_{name}"])
 
         first = caches[0][0].shape[1] if caches else 0
-        places = np.arange(first, first + x_BT.shape[1])
-        x = add(tape, embedding(tape, w["wte"], x_BT), embedding(tape, w["wpe"], places))
+        positions = np.arange(first, first + x_BT.shape[1])
+        x = add(tape, embedding(tape, w["wte"], x_BT), embedding(tape, w["wpe"], positions))
         for i in range(self.layers):
             qkv = linear(layer_norm(tape, x, w[f"g1_{i}"], w[f"b1_{i}"]), f"qkv{i}")
             found = attend(tape, qkv, self.H, caches and caches[i])
@@ -199,30 +199,30 @@ def update(states, gradients, step, steps, warmup=100, peak=4e-3):
     return new
 
 
-def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, told=50):
-    """Train on so many characters, judge by others and by the stories told; merges: of pairs."""
+def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, write=50):
+    """Train on so many characters, judge by others and by the stories written; merges: of pairs."""
     rng, started = np.random.default_rng(1), time.perf_counter()
     seen, unseen = (tales.stories(tales.generate(n, i)) for i, n in enumerate((read, judged)))
-    pieces = sorted(set("".join(seen)))
-    number = {character: i for i, character in enumerate(pieces)}
-    pairs = learn_merges([number[c] for c in "".join(seen[:100])], merges, len(pieces))
+    vocab = sorted(set("".join(seen)))
+    number = {character: i for i, character in enumerate(vocab)}
+    pairs = learn_merges([number[c] for c in "".join(seen[:100])], merges, len(vocab))
     table = {}
     for a, b in pairs:
-        table[a, b] = len(pieces)
-        pieces.append(pieces[a] + pieces[b])
+        table[a, b] = len(vocab)
+        vocab.append(vocab[a] + vocab[b])
 
     def tokens(story):
         return np.array([number["\n"], *encode([number[c] for c in story], table)])
 
     def text(ids):
-        return "".join(pieces[i] for i in ids[1:])
+        return "".join(vocab[i] for i in ids[1:])
 
     texts, judges = [tokens(story) for story in seen], [tokens(story) for story in unseen]
     T, ends = max(map(len, texts + judges)), np.cumsum([len(ids) for ids in texts])
     ids, starts = np.concatenate(texts), ends[ends < ends[-1] - T]
-    gpt = GPT(len(pieces), T, C, H, layers)
+    gpt = GPT(len(vocab), T, C, H, layers)
     states = [(w, 0 * w, 0 * w) for w in gpt.initial(rng)]
-    print(f"{count_parameters(len(pieces), T, C, layers):,} parameters learn {len(seen):,} stories")
+    print(f"{count_parameters(len(vocab), T, C, layers):,} parameters learn {len(seen):,} stories")
 
     def batch(_):  # windows that begin with a story: nothing that it depends on is out of sight
         windows = rng.choice(starts, B)[:, None] + np.arange(T)
@@ -242,9 +242,9 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
         print(f"{time.perf_counter() - started:5.0f} s  {each:.4f} nats per character above the "
               f"entropy, {above / entropy:.1%} of it", flush=True)
     own = [text(gpt.tell(weights, [number["\n"]], lambda ids: text(ids).endswith(tales.END), rng))
-           for _ in range(told)]
+           for _ in range(write)]
     derived = sum(tales.log_probability(story) is not None for story in own)
-    print(*own[:3], f"The grammar derives {derived} of its {told} stories.", sep="")
+    print(*own[:3], f"The grammar derives {derived} of its {write} stories.", sep="")
     return above / entropy, derived
 
 

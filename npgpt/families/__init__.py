@@ -1,6 +1,6 @@
 """Kinds of models, one file each: settings, model, files and size in one record, a `Family`.
 
-To add a kind, write its file and list it in `FAMILIES`. Shared modules: `parts` (layers),
+To add a kind, write its file and list it in `FAMILIES`. Shared modules: `layers`,
 `objectives` (the training tasks of BERT and T5, with exact lower bounds of their losses in
 `floors`), `writing` (generation), `size` (parameters, FLOPs, memory), `presets` (named settings),
 `models` (loading a model from any folder).
@@ -11,13 +11,13 @@ from dataclasses import asdict
 
 import numpy as np
 
-from npgpt.config import check_known
-from npgpt.families import bert, gpt, llama, t5
-from npgpt.fast.weights import use_weights, usual
-from npgpt.gpt import DRAWN
-from npgpt.io.huggingface import load_folder, local_folder, save_folder
+from npgpt.config import check_handled
+from npgpt.families import bert, gpt_family, llama, t5
+from npgpt.fast.storage import use_storage, usual
+from npgpt.gpt import RANDOM_INIT
+from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
-FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt, llama, bert, t5)}
+FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
 
 
 def family(arch):
@@ -37,7 +37,7 @@ def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
-    check_known(model.config, kind.filed, "the transformers library's file", where)
+    check_handled(model.config, kind.filed, "the transformers library's file", where)
     weights = {name: weight.data for name, weight in model.parameters().items()}
     save_folder(folder, kind.files, asdict(model.config), weights)
 
@@ -71,12 +71,12 @@ def load_pretrained(cls, folder, weights=None):
             )
         parameter.data = found
     if arrays:
-        more = f" and {len(arrays) - 3:,} more" * (len(arrays) > 3)
+        more = f" and {len(arrays) - 3:,} more" if len(arrays) > 3 else ""
         raise ValueError(
             f"{folder}: weights {', '.join(sorted(arrays)[:3])}{more} have no place in a model of "
             "this config.json; use the two files of one model"
         )
-    return use_weights(model, weights or usual(model))
+    return use_storage(model, weights or usual(model))
 
 
 @contextmanager
@@ -85,12 +85,12 @@ def without_initial_weights():
 
     A loader replaces them, and drawing a hundred million numbers takes seconds.
     """
-    before = DRAWN.set(False)
+    before = RANDOM_INIT.set(False)
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        DRAWN.reset(before)
+        RANDOM_INIT.reset(before)
 
 
 def grown(model, config, seed):

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, DTypeLike
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
+from npgpt.families.family_record import Family
+from npgpt.families.layers import Attention, FeedForward, with_loss
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
-from npgpt.families.parts import Attention, FeedForward, with_loss
-from npgpt.families.record import Family
 from npgpt.families.writing import fill_masks
 from npgpt.gpt import INIT_STD, Embedding, LayerNorm, Linear, LogitsAndLoss, MaybeIds, Model, Module
-from npgpt.io.huggingface import REQUIRED, Files, their_weights
+from npgpt.io.transformers_folder import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)

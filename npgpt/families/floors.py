@@ -73,10 +73,10 @@ def spans_log_probability(
 
 
 class _Rest:
-    """The rest of a story: a part, then a further `_Rest`. Equal rests are one object."""
+    """The rest of a story: a symbol, then a further `_Rest`. Equal rests are one object."""
 
-    def __init__(self, part, after, mentions):
-        self.part, self.after, self.mentions = part, after, mentions
+    def __init__(self, symbol, after, mentions):
+        self.symbol, self.after, self.mentions = symbol, after, mentions
 
 
 class _Completions:
@@ -123,23 +123,23 @@ class _Completions:
         """Return an iterator over (weight, hidden tokens written, next state; None at the end)."""
         if rest is None:
             return self._endings(at)
-        ways = self._choices if isinstance(rest.part, Choice) else self._writings
+        ways = self._choices if isinstance(rest.symbol, Choice) else self._writings
         return ways(rest, dict(bound), at)
 
     def _writings(self, rest, bound, at):
-        text = bound[rest.part] if isinstance(rest.part, Mention) else rest.part
+        text = bound[rest.symbol] if isinstance(rest.symbol, Mention) else rest.symbol
         kept = _kept(bound, rest.after)
         for (end, written), ways in self._matched(text, at).items():
             yield ways, written, (rest.after, kept, end)
 
     def _choices(self, rest, bound, at):
-        slot, source = rest.part
+        slot, source = rest.symbol
         name = source if isinstance(source, str) else bound[source]
         options = self.grammar.lists[name]
         for option in options:
             if self._matched(option.lead, at):
                 chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
-                following = self.grammar.before(option.parts, rest.after)
+                following = self.grammar.before(option.symbols, rest.after)
                 yield option.probability, (), (following, _kept(bound | chosen, following), at)
 
     def _endings(self, at):
@@ -198,27 +198,27 @@ class _Compiled:
         self.before = cache(self._before)
         self.start = self.before((Choice("", "story"),), None)
 
-    def _before(self, parts, after):
-        """Return the `_Rest` that writes `parts`, then the rest `after`."""
-        if not parts:
+    def _before(self, symbols, after):
+        """Return the `_Rest` that writes `symbols`, then the rest `after`."""
+        if not symbols:
             return after
-        later = self.before(parts[1:], after)
-        mentions = self.mentions(parts[:1]) | (later.mentions if later else frozenset())
-        return _Rest(parts[0], later, mentions)
+        later = self.before(symbols[1:], after)
+        mentions = self.mentions(symbols[:1]) | (later.mentions if later else frozenset())
+        return _Rest(symbols[0], later, mentions)
 
-    def _mentions(self, parts):
-        """Return the mentions in parts and in all options that they may choose."""
+    def _mentions(self, symbols):
+        """Return the mentions in symbols and in all options that they may choose."""
         found = set()
-        for part in parts:
-            if isinstance(part, Mention):
-                found.add(part)
-            elif isinstance(part, Choice):
-                names = [part.source]
-                if isinstance(part.source, Mention):
-                    found.add(part.source)
-                    names = self._lists_named_by(part.source.trait)
+        for symbol in symbols:
+            if isinstance(symbol, Mention):
+                found.add(symbol)
+            elif isinstance(symbol, Choice):
+                names = [symbol.source]
+                if isinstance(symbol.source, Mention):
+                    found.add(symbol.source)
+                    names = self._lists_named_by(symbol.source.trait)
                 for name in names:
-                    found |= self.mentions(sum((o.parts for o in self.lists[name]), ()))
+                    found |= self.mentions(sum((o.symbols for o in self.lists[name]), ()))
         return frozenset(found)
 
     def _lists_named_by(self, trait):

@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, DTypeLike
 from autograd import Tensor, rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.parts import Attention, GatedFeedForward, RMSNorm
-from npgpt.families.record import Family
+from npgpt.families.family_record import Family
+from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
 from npgpt.generate import KVCache
 from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
-from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
+from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)

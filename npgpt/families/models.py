@@ -7,7 +7,7 @@ from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.files import member, read_json
 from npgpt.gpt import Model
-from npgpt.io.huggingface import TOKENIZER_FILES, local_folder
+from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 

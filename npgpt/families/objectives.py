@@ -28,7 +28,7 @@ LONGEST_SPAN = 5  # lengths 1 to 5 are equally likely, so the mean is 3
 class Denoising:
     """The base class of both. Raises ValueError for a tokenizer without their special tokens."""
 
-    left_to_right, every_token, asked_share = False, False, HIDDEN_SHARE
+    left_to_right, every_token, target_share = False, False, HIDDEN_SHARE
 
     def __init__(self, tokenizer):
         missing = [token for token in self.special_tokens if token not in tokenizer.special_ids]
@@ -65,15 +65,15 @@ class Denoising:
             text = text.replace(f" {token}", token)
         ids_T = self.tokenizer.encode(text, allowed_special=self.special_tokens)
         found = [token for token in ids_T.tolist() if token in self.special]
-        _, *known = self.special  # a mask is for any gap; sentinels come in order, the last unasked
-        expected = known * len(found) if len(known) == 1 else known[:-1]
+        _, *marks = self.special  # a mask is for any gap; sentinels come in order, the last unasked
+        expected = marks * len(found) if len(marks) == 1 else marks[:-1]
         if not found or found != expected[: len(found)]:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 
-    def asked_of(self, ids_N):
+    def targets_in(self, ids_N):
         """Return the approximate number of targets in a text."""
-        return round(self.asked_share * len(ids_N))
+        return round(self.target_share * len(ids_N))
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Batch` of a step, or some rows of it: the passages after random positions.
@@ -89,8 +89,8 @@ class Denoising:
             rng = np.random.default_rng((seed, step, b))
             row = self._passage_after(ids_N[position : position + 2 * block_size], block_size)
             drawn.append((row, self.hide(len(row), rng), rng))
-        asked = sum(self.count(hidden) for _, hidden, _ in drawn)
-        return self.batch(drawn[rows])._replace(asked=asked)
+        step_targets = sum(self.count(hidden) for _, hidden, _ in drawn)
+        return self.batch(drawn[rows])._replace(step_targets=step_targets)
 
     def example(self, ids_N, block_size, seed):
         """Return token ids for generation: a passage with parts hidden."""
@@ -118,18 +118,18 @@ class Denoising:
             return None
         rows = self.rows(ids_N, block_size, max_tokens=max_tokens, seed=seed)
         found = [(self.surprise(row, hidden), self.count(hidden)) for row, hidden in rows]
-        known = [pair for pair in found if pair[0] is not None]
-        if not known:
+        derived = [pair for pair in found if pair[0] is not None]
+        if not derived:
             return None
-        nats, asked = (sum(column) for column in zip(*known, strict=True))
-        return Floor("best possible loss on these draws", nats / asked, len(known) / len(rows))
+        nats, targets = (sum(column) for column in zip(*derived, strict=True))
+        return Floor("best possible loss on these draws", nats / targets, len(derived) / len(rows))
 
     def surprise(self, ids_T, hidden_T):
         """Return the best predictor's loss in nats; None if no grammar derives the story."""
         from npgpt import tales  # here: it makes the grammar, for tales only
         from npgpt.families import floors
 
-        story = self.tokenizer.pieces(ids_T)
+        story = self.tokenizer.token_texts(ids_T)
         found = self.log_probabilities(floors, tales.GRAMMAR, story, hidden_T)
         return None if found is None else -sum(found)
 
@@ -243,7 +243,7 @@ class SpanCorruption(Denoising):
 
     special_tokens = (PAD, *SENTINELS)
     left_to_right = True
-    asked_share = HIDDEN_SHARE * 4 / 3  # a sentinel for each span, whose mean length is 3
+    target_share = HIDDEN_SHARE * 4 / 3  # a sentinel for each span, whose mean length is 3
     target = "token of the spans"
     purpose = (
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "

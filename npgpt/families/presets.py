@@ -13,8 +13,9 @@ def model_settings(*archs):
 
     vocab_size is left out, as the tokenizer determines it.
     """
-    known = [field for arch in archs or FAMILIES for field in fields(FAMILIES[arch].Config)]
-    found = {f.name: f for f in known} | {f.name: f for f in reversed(known)}  # the first of a name
+    declared = [field for arch in archs or FAMILIES for field in fields(FAMILIES[arch].Config)]
+    # in the order of the fields; of several of one name, the first
+    found = {f.name: f for f in declared} | {f.name: f for f in reversed(declared)}
     del found["vocab_size"]
     return found
 

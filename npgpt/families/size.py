@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from autograd.ops.loss import chunk_rows
-from npgpt.config import check_known
+from npgpt.config import check_handled
 from npgpt.families import family_of
 
 
@@ -47,7 +47,7 @@ def sized(config):
     """Return the family of a config; ValueError for a setting that its sizes do not know."""
     found = family_of(config)
     where = f"`unfiled` in FAMILY of npgpt/families/{found.arch}.py"
-    check_known(config, found.sized, f"the size of a {found.arch}", where)
+    check_handled(config, found.sized, f"the size of a {found.arch}", where)
     return found
 
 

@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike, DTypeLike
 from autograd import Tensor, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
+from npgpt.families.family_record import Family
+from npgpt.families.layers import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
-from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
-from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
 from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
-from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
+from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
@@ -214,15 +214,15 @@ def _names():
     """Return {our module path: the library's}; it numbers the sub-layers of a block."""
     names = {"wte": "shared", "lm_head": "lm_head"}
     for stack, attentions in (("encoder", ["Self"]), ("decoder", ["Self", "EncDec"])):
-        block, parts = f"{stack}.block.{{}}.layer", len(attentions)
+        block, last = f"{stack}.block.{{}}.layer", len(attentions)
         names |= {
             f"{stack}.buckets": f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias",
             f"{stack}.ln_f": f"{stack}.final_layer_norm",
-            f"{stack}.h.{{}}.ln_mlp": f"{block}.{parts}.layer_norm",
-            f"{stack}.h.{{}}.mlp.c_fc": f"{block}.{parts}.DenseReluDense.wi",
-            f"{stack}.h.{{}}.mlp.gate": f"{block}.{parts}.DenseReluDense.wi_0",
-            f"{stack}.h.{{}}.mlp.up": f"{block}.{parts}.DenseReluDense.wi_1",
-            f"{stack}.h.{{}}.mlp.c_proj": f"{block}.{parts}.DenseReluDense.wo",
+            f"{stack}.h.{{}}.ln_mlp": f"{block}.{last}.layer_norm",
+            f"{stack}.h.{{}}.mlp.c_fc": f"{block}.{last}.DenseReluDense.wi",
+            f"{stack}.h.{{}}.mlp.gate": f"{block}.{last}.DenseReluDense.wi_0",
+            f"{stack}.h.{{}}.mlp.up": f"{block}.{last}.DenseReluDense.wi_1",
+            f"{stack}.h.{{}}.mlp.c_proj": f"{block}.{last}.DenseReluDense.wo",
         }
         for i, (ours, theirs) in enumerate(zip(("self", "cross"), attentions, strict=False)):
             names[f"{stack}.h.{{}}.ln_{ours}"] = f"{block}.{i}.layer_norm"

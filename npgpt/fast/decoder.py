@@ -3,7 +3,7 @@
 The plain path is the model itself, ops under `no_grad` with a `KVCache`. With few rows, its time
 goes into reading the weights and into Python between two ops, not into arithmetic.
 `autograd.kernels.decode` computes a token without Python, from weights in float32, bfloat16 or int8
-(`npgpt.fast.weights`). The plain path computes long prompts, where many positions share each read.
+(`npgpt.fast.storage`). The plain path computes long prompts, where many positions share each read.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +13,15 @@ import numba
 import numpy as np
 
 from autograd.kernels import decode
-from npgpt.config import check_known
-from npgpt.fast.weights import DTYPES, fill_panels
+from npgpt.config import check_handled
+from npgpt.fast.storage import DTYPES, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
 # tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
 # takes half of it, with 256 all of it.
 SHORT = 128
-KNOWN = {
+HANDLED = {
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
 }
 PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
@@ -31,14 +31,15 @@ class Decoder:
     """A callable from contexts to next-token logits, as `npgpt.generate.CachedLogits`.
 
     model   a GPT in float32, whose matrices are copied
-    kind    their storage, one of `npgpt.fast.weights.KINDS`
+    kind    their storage, one of `npgpt.fast.storage.STORAGE_FORMATS`
 
     A context that extends its row's previous one by one token is a step. All others are prompts;
     equal prompts are computed once.
     """
 
     def __init__(self, model, kind="fp32"):
-        check_known(model.config, KNOWN, "the compiled decoder", "KNOWN of npgpt/fast/decoder.py")
+        where = "HANDLED of npgpt/fast/decoder.py"
+        check_handled(model.config, HANDLED, "the compiled decoder", where)
         self.model, self.config = model, model.config
         parameters = {name: weight.data for name, weight in model.parameters().items()}
         self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
@@ -47,7 +48,7 @@ class Decoder:
             return parameters.get(f"{name}.bias", np.zeros(size, np.float32))
 
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
-        names = [block + part for block in blocks for part in PRODUCTS]
+        names = [block + name for block in blocks for name in PRODUCTS]
         tied = self.config.tie_weights
         # The largest comes first, so that the threads below end together.
         weights = {"lm_head": self.tokens_VC if tied else parameters["lm_head.weight"].T}
@@ -55,10 +56,10 @@ class Decoder:
         rows = [-(-len(w_OI) // decode.WIDTH) * w_OI.shape[1] for w_OI in weights.values()]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
-        parts = np.split(stored, np.cumsum(rows)[:-1])
+        slices = np.split(stored, np.cumsum(rows)[:-1])
         panels = [
-            part.reshape(-1, w_OI.shape[1], decode.WIDTH)
-            for part, w_OI in zip(parts, weights.values(), strict=True)
+            slice_.reshape(-1, w_OI.shape[1], decode.WIDTH)
+            for slice_, w_OI in zip(slices, weights.values(), strict=True)
         ]
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             scales = pool.map(fill_panels, panels, weights.values(), repeat(kind))
@@ -117,8 +118,8 @@ class Decoder:
                 return_inverse=True,
             )
             computed, which = same[first], which.reshape(-1)
-            known = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
-            if unique_UT.size <= SHORT and known:  # else the model raises the error
+            in_vocabulary = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
+            if unique_UT.size <= SHORT and in_vocabulary:  # else the model raises the error
                 U = len(computed)
                 logits_UV = self._compute(  # by position: all first tokens, all second ones, ...
                     np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), U

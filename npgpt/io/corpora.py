@@ -26,12 +26,12 @@ from npgpt.text import shown
 
 TALES_CHARACTERS = 2_000_000
 CHUNK = 1 << 20  # bytes read at a time
-PARTS = ("train.bin", "val.bin")  # token files, which npgpt prepare makes
+SPLIT_FILES = ("train.bin", "val.bin")  # token files, which npgpt prepare makes
 
 # A folder with one of these, or with a config.json that describes a model, was made by train,
 # prepare, export or a different program for models.
 NO_TEXT = (
-    RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *PARTS,
+    RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *SPLIT_FILES,
 )
 
 
@@ -68,8 +68,9 @@ class Corpus:
     @property
     def contents(self) -> str:
         """A line for people: number of files, the first names, number of files left out."""
-        names = [shown(name[:40]) for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
-        skipped = f"; {self.skipped:,} skipped, which hold a zero byte" * (self.skipped > 0)
+        more = ["..."] if len(self.files) > 3 else []
+        names = [shown(name[:40]) for name in self.files[:3]] + more
+        skipped = f"; {self.skipped:,} skipped, which hold a zero byte" if self.skipped else ""
         return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from npgpt.checkpoint import RunError, TextSource
 from npgpt.files import member, open_file
-from npgpt.io.corpora import PARTS, load_corpus
+from npgpt.io.corpora import SPLIT_FILES, load_corpus
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
 from npgpt.tokenizers.chunking import token_dtype
@@ -79,10 +79,10 @@ def open_dataset(
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer, expected)
     else:
         stats = scan(text, training.split, expected and (expected.characters or 0))
-        part = ("tail", 0.0) if whole else (training.split, training.train_fraction)
-        chunks = partial(split_chunks, text, stats, *part)
+        split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
+        chunks = partial(split_chunks, text, stats, *split)
         if tokenizer is None:
-            train_text = (chunk for part, chunk in chunks() if part == 0)
+            train_text = (chunk for split, chunk in chunks() if split == 0)
             special = family.Objective.special_tokens
             tokenizer = _new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
         elif grow and isinstance(tokenizer, CharTokenizer):
@@ -95,7 +95,8 @@ def open_dataset(
             shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")
             for of in (expected, source)
         )
-        now += " or more" * ((source.characters or 0) > (expected.characters or 0))
+        if (source.characters or 0) > (expected.characters or 0):
+            now += " or more"
         raise RunError(
             f"the run was trained on {was}, and {now} is another text: give the same with "
             "--corpus, or start a new run without --resume"
@@ -203,21 +204,21 @@ def _by_document(corpus, stats, share):
 
 
 def write_ids(chunks, tokenizer, files):
-    """Encode (part, chunk) pairs into the open file of each part."""
-    for part, group in groupby(chunks, key=itemgetter(0)):
-        chunking.write_ids(tokenizer, (chunk for _, chunk in group), files[part])
+    """Encode (split, chunk) pairs into the open file of each split."""
+    for split, group in groupby(chunks, key=itemgetter(0)):
+        chunking.write_ids(tokenizer, (chunk for _, chunk in group), files[split])
     for file in files:
         file.flush()
 
 
 def ids_of_text(chunks, tokenizer, stack):
-    """Encode pairs (part, text) into two temporary files: return the `TokenFile`s of the training
+    """Encode pairs (split, text) into two temporary files: return the `TokenFile`s of the training
     and of the validation ids.
 
-    part    0 for training, 1 for validation
+    split   0 for training, 1 for validation
     stack   an ExitStack, which closes the files
     """
-    files = [stack.enter_context(tempfile.TemporaryFile()) for _ in PARTS]  # noqa: SIM115
+    files = [stack.enter_context(tempfile.TemporaryFile()) for _ in SPLIT_FILES]  # noqa: SIM115
     write_ids(chunks, tokenizer, files)
     dtype = token_dtype(tokenizer.vocab_size)
     return tuple(TokenFile(file, dtype) for file in files)
@@ -232,12 +233,12 @@ class TokenFile:
     Each access maps the file and unmaps it again, so that no page stays in memory.
 
     file    binary, open for reading                  dtype   np.uint16 or np.uint32
-    part    where the ids begin and end in the file, as shares of it, such as (0.9, 1.0)
+    bounds  where the ids begin and end in the file, as shares of it, such as (0.9, 1.0)
 
     Raises ValueError for a file whose size is no multiple of an id's.
     """
 
-    def __init__(self, file, dtype, part=(0.0, 1.0)):
+    def __init__(self, file, dtype, bounds=(0.0, 1.0)):
         self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
         size = os.fstat(file.fileno()).st_size
         if size % self.dtype.itemsize:
@@ -245,7 +246,7 @@ class TokenFile:
                 f"{file.name} has {size} bytes, which are no whole ids of {self.dtype.itemsize} "
                 "bytes; write it again, with a tokenizer.json of the same tokenizer beside it"
             )
-        self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in part)
+        self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in bounds)
 
     def __len__(self):
         return self.last - self.first
@@ -266,14 +267,14 @@ def prepared_paths(specs):
     if one is missing.
     """
     paths = [Path(spec) for spec in specs]
-    named = [p for p in paths if p.suffix == ".bin" or any((p / part).exists() for part in PARTS)]
+    named = [p for p in paths if p.suffix == ".bin" or any((p / f).exists() for f in SPLIT_FILES)]
     named = [p for p in named if p.exists()]
     if not named:
         return None
     if len(paths) > 1:
         raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
     folder = named[0] if named[0].is_dir() else named[0].parent
-    found = [member(folder, part) for part in PARTS] if folder == named[0] else named
+    found = [member(folder, name) for name in SPLIT_FILES] if folder == named[0] else named
     for path in (*found, member(folder, "tokenizer.json")):
         if not path.exists():
             raise FileNotFoundError(
@@ -289,12 +290,12 @@ def open_prepared(paths, vocab_size, train_fraction, stack):
     The stack closes them.
     """
     if len(paths) == 2:
-        parts = ((0.0, 1.0),) * 2
+        bounds = ((0.0, 1.0),) * 2
     else:
-        paths, parts = paths * 2, ((0.0, train_fraction), (train_fraction, 1.0))
+        paths, bounds = paths * 2, ((0.0, train_fraction), (train_fraction, 1.0))
     files = [stack.enter_context(open_file(path, "rb")) for path in paths]
     dtype = token_dtype(vocab_size)
-    return tuple(TokenFile(file, dtype, part) for file, part in zip(files, parts, strict=True))
+    return tuple(TokenFile(file, dtype, both) for file, both in zip(files, bounds, strict=True))
 
 
 def _of_token_files(paths, training, stack, tokenizer, expected):
@@ -307,18 +308,18 @@ def _of_token_files(paths, training, stack, tokenizer, expected):
             "token files have no documents, so split=documents is for npgpt prepare: leave "
             "--split out"
         )
-    beside = load_tokenizer(paths[0].with_name("tokenizer.json"))
-    if tokenizer is not None and tokenizer.tokens != beside.tokens:
+    stored = load_tokenizer(paths[0].with_name("tokenizer.json"))
+    if tokenizer is not None and tokenizer.tokens != stored.tokens:
         raise ValueError(
             f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
             "that the run was trained on, or text"
         )
-    ids = open_prepared(paths, beside.vocab_size, training.train_fraction, stack)
+    ids = open_prepared(paths, stored.vocab_size, training.train_fraction, stack)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
-    sha256 = "-".join(_sha256(part, beside.vocab_size) for part in ids)
+    sha256 = "-".join(_sha256(ids_N, stored.vocab_size) for ids_N in ids)
     if expected and expected.sha256 == "-".join(map(_of_a_sample, ids)):
         sha256 = expected.sha256  # the run is older
-    return TextSource(name, None, sha256, None), beside, ids
+    return TextSource(name, None, sha256, None), stored, ids
 
 
 def _sha256(ids, vocab_size):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt import tales
 from npgpt.checkpoint import kept, load_run
-from npgpt.config import check_known
+from npgpt.config import check_handled
 from npgpt.files import atomic_write
 from npgpt.folders import check_free
 from npgpt.generate import window_start
@@ -32,8 +32,8 @@ from npgpt.look.history import (
     validation_prompt,
     validation_text,
 )
+from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
-from npgpt.look.weights import base64_of, pack
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
@@ -72,7 +72,7 @@ def make_page(subject, prompt=None, kind="fp16"):
     """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
 
     prompt   the text that it opens with; default: `default_prompt`
-    kind     storage of the weights, one of `npgpt.look.weights.KINDS`
+    kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
@@ -95,7 +95,7 @@ def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
     names = "SHOWN of npgpt/look/page.py"
-    check_known(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
+    check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
@@ -160,8 +160,8 @@ def _tokenizer(tokenizer, live, ids, passed):
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
         return {"kind": "char", "tokens": names}
-    parts = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
-    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | parts
+    learned = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
+    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | learned
 
 
 def _kept(run):
@@ -210,18 +210,18 @@ def _paragraphs(section):
 
 
 def _grammar(grammar):
-    """Return {name: options}; an option is [parts, traits], and a part is a text, {"say": [slot,
-    trait]} for a mention, or {"choose": source, "slot": slot}."""
+    """Return {name: options}; an option is [symbols, traits], and a symbol is a text, {"say":
+    [slot, trait]} for a mention, or {"choose": source, "slot": slot}."""
 
-    def part(part):
-        if isinstance(part, str):
-            return part
-        if isinstance(part, Mention):
-            return {"say": list(part)}
-        return {"choose": part.source, "slot": part.slot}
+    def record_of(symbol):
+        if isinstance(symbol, str):
+            return symbol
+        if isinstance(symbol, Mention):
+            return {"say": list(symbol)}
+        return {"choose": symbol.source, "slot": symbol.slot}
 
     return {
-        name: [[[part(p) for p in option.parts], dict(option.traits)] for option in options]
+        name: [[[*map(record_of, option.symbols)], dict(option.traits)] for option in options]
         for name, options in grammar.lists.items()
     }
 
@@ -242,12 +242,12 @@ def assemble(record):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
-    parts = {"style": read("style.css"), "script": script, "record": _as_json(record)}
-    parts["policy"] = "; ".join((
+    values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
+    values["policy"] = "; ".join((
         "default-src 'none'", f"script-src '{_hash(script)}'",
-        f"style-src '{_hash(parts['style'])}'", "base-uri 'none'", "form-action 'none'",
+        f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("index.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], read("index.html"))
 
 
 def _joined(name, script):

@@ -8,10 +8,10 @@ for a page, `record_pass` adds the numbers that the views show.
 import numpy as np
 
 from autograd import Observer, Tensor, no_grad, observing, softmax
-from npgpt.look.weights import base64_of
+from npgpt.look.packing import base64_of
 from npgpt.run.diagnostics import module_at_work
 
-LARGEST, DRAWN = 8, 64  # entries of each weight's gradient that a page holds
+LARGEST, SAMPLED = 8, 64  # entries of each weight's gradient that a page holds
 LIKELIEST = 12  # tokens of each distribution in a page without weights
 
 
@@ -85,7 +85,7 @@ def record_gradient(model, ids_T, seed=0):
     for name, weight in model.parameters().items():
         d = weight.grad.ravel()
         largest = np.argsort(-np.abs(d), kind="stable")[:LARGEST]
-        drawn = rng.choice(d.size, min(DRAWN, d.size), replace=False)
+        drawn = rng.choice(d.size, min(SAMPLED, d.size), replace=False)
         at = np.unique(np.concatenate([largest, drawn]))
         weights[name] = {
             "norm": float(np.linalg.norm(d)),

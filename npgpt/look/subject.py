@@ -7,7 +7,7 @@ from npgpt.checkpoint import Run
 from npgpt.families import family
 from npgpt.families.models import arch_of, load_model
 from npgpt.gpt import GPT
-from npgpt.io.huggingface import local_folder
+from npgpt.io.transformers_folder import local_folder
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 

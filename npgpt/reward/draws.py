@@ -7,7 +7,7 @@ import numpy as np
 
 from npgpt import plots, tales
 from npgpt.batches import NextToken
-from npgpt.fast.weights import use_weights
+from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
 from npgpt.reward.losses import advantages, dpo_loss, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
@@ -52,7 +52,7 @@ class Draw:
     old_BT               ln of the probability with which it was drawn; 0 unless needed
     ref_BT, ref_BTV      ln of the reference's probabilities: of the target, of every token
     reward_B, valid_B    the reward of each story, 1.0 for one that the grammar derives
-    asked, config        stories in the step; the TrainConfig
+    step_targets, config   stories in the step; the TrainConfig
     sums                 of what is measured, for the whole step
     """
 
@@ -66,18 +66,18 @@ class Draw:
     ref_BTV: np.ndarray
     reward_B: np.ndarray
     valid_B: np.ndarray
-    asked: int
+    step_targets: int
     config: Any
     sums: dict
 
     @property
-    def counted(self):
+    def n_targets(self):
         return len(self.idx_BT)
 
-    def rows(self, part):
+    def rows(self, rows):
         """Return some rows of it."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.type is np.ndarray}
-        return replace(self, **{name: array[part] for name, array in arrays.items()})
+        return replace(self, **{name: array[rows] for name, array in arrays.items()})
 
     def loss(self, model):
         """Return the loss, a Tensor; what the forward tells of the policy is added to the sums."""
@@ -227,7 +227,7 @@ def rewarded(dataset, model, optimizer, config, ranks):
     for name, weight in reference.parameters().items():
         weight.data = optimizer.extra_state["reference"][name]
     for each in (model, reference):
-        use_weights(each, "fp32")
+        use_storage(each, "fp32")
     tokenizer = dataset.tokenizer
     prompt_P = tokenizer.encode(starting_prompt(tokenizer))
     objective = Rewarded(

@@ -61,11 +61,11 @@ class GrammarVerifier:
 
     def __call__(self, ids):
         """Return the `Verdict` of a drawn story: reward 1.0 if it is right, else 0.0."""
-        pieces = [self.tokens[i] for i in ids]
-        head, end, _ = b"".join(pieces).partition(self.end)
+        tokens = [self.tokens[i] for i in ids]
+        head, end, _ = b"".join(tokens).partition(self.end)
         story = (head + end).decode(errors="replace")
         reached = derivable(story, self.grammar)
         if reached == len(story):
             return Verdict(float(bool(end)), bool(end))
-        ends = list(accumulate(map(len, pieces)))  # in bytes
+        ends = list(accumulate(map(len, tokens)))  # in bytes
         return Verdict(0.0, False, bisect_right(ends, len(story[:reached].encode())))

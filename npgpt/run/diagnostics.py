@@ -27,7 +27,8 @@ def divergence_explained(run, dataset, model, optimizer, ranks):
             batches = micro_batches(
                 model, dataset.train_ids, run.training, step, ranks, dataset.objective
             )
-            cause = diagnosis(model, batches, "on this rank " * (ranks.size > 1))
+            where = "on this rank " if ranks.size > 1 else ""
+            cause = diagnosis(model, batches, where)
             what = f"step {step + 1}: {error}\n{cause}"
         raise DivergedError(
             f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "

@@ -38,7 +38,7 @@ def counting(total, what):
 
 def evaluate_all(model, ids_N, objective, training, what, stride):
     """Return what `npgpt.train.evaluate` does, on every token, with progress."""
-    with counting(objective.asked_of(ids_N), what) as count:
+    with counting(objective.targets_in(ids_N), what) as count:
         return evaluate(
             model, ids_N, stride=stride or None, progress=count, objective=objective,
             seed=training.seed,
@@ -103,15 +103,15 @@ class Progress:
 
     def _status(self, step):
         """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
-        parts = [
+        numbers = [
             f"{clock(self.left())} left", *measured(step), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
-        parts, columns = list(filter(None, parts)), self.bar.format_dict["ncols"]
+        numbers, columns = list(filter(None, numbers)), self.bar.format_dict["ncols"]
         around = len(f"100%|a short bar| {self.done}/{self.total}, ")
-        while columns and len(parts) > 1 and around + len(", ".join(parts)) > columns:
-            parts.pop()
-        return ", ".join(parts)
+        while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
+            numbers.pop()
+        return ", ".join(numbers)
 
     def _rate(self):
         tokens, flops = self.tokens / self.recent, self.flops / self.recent

@@ -53,12 +53,13 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
     elif trains:
         reads = training.max_iters * tokens / len(ids)
-        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" * (reads < 1)
+        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" if reads < 1 else ""
         lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
     if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
-        lines.append(("run", str(run.folder), *[f"from step {first_step}"] * (first_step > 0)))
+        since = [f"from step {first_step}"] if first_step else []
+        lines.append(("run", str(run.folder), *since))
     if trains and not find_spec("matplotlib"):
         lines.append(("note", *f"there will be no loss.png: {plots.WAY_OUT}".split()))
     print("\n".join(_filled(*line) for line in lines))
@@ -104,9 +105,9 @@ def print_results(run, dataset, model, draw):
     if floor:
         print(beside_floor(loss, floor))
     if run.text.name == "tales" and objective.every_token:
-        told, right = tales.stories_told(model, dataset.tokenizer)
-        share = f"of {told} stories told by the model, {right} parse under the grammar"
-        print(f"{share} ({right / told:.0%})" if told else "no story was finished by the model")
+        count, right = tales.stories_written(model, dataset.tokenizer)
+        share = f"of {count} stories told by the model, {right} parse under the grammar"
+        print(f"{share} ({right / count:.0%})" if count else "no story was finished by the model")
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")

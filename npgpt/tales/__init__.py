@@ -159,10 +159,10 @@ def stories(text: str) -> list[str]:
     return [story + END for story in text.split(END)[:-1]]
 
 
-def stories_told(model, tokenizer, count=64):
+def stories_written(model, tokenizer, count=64):
     """Return (complete stories by the model, how many of them the grammar derives)."""
     prompt_T = tokenizer.encode(starting_prompt(tokenizer))
     length = model.config.block_size - len(prompt_T)
     texts_BT = model.generate(np.tile(prompt_T, (count, 1)), length, seed=0)
-    told = [s for ids_T in texts_BT for s in stories(tokenizer.decode(ids_T[len(prompt_T) :]))]
-    return len(told), sum(log_probability(story) is not None for story in told)
+    written = [s for ids_T in texts_BT for s in stories(tokenizer.decode(ids_T[len(prompt_T) :]))]
+    return len(written), sum(log_probability(story) is not None for story in written)

@@ -46,23 +46,23 @@ class Choice(NamedTuple):
 
 
 class Option(NamedTuple):
-    """An option of a list: its parts in order, the traits that later fields mention, and its
+    """An option of a list: its symbols in order, the traits that later fields mention, and its
     probability in the list."""
 
-    parts: tuple[str | Mention | Choice, ...]
+    symbols: tuple[str | Mention | Choice, ...]
     traits: Mapping[str, str]
     probability: float
 
     @classmethod
     def parse(cls, template: str, traits: Mapping[str, str], probability: float) -> "Option":
         texts = FIELD.split(template)  # literal text, field, literal text, field, ..., literal text
-        parts = [_field(text) if i % 2 else text for i, text in enumerate(texts)]
-        return cls(tuple(part for part in parts if part), {"": template, **traits}, probability)
+        symbols = [_field(text) if i % 2 else text for i, text in enumerate(texts)]
+        return cls(tuple(filter(None, symbols)), {"": template, **traits}, probability)
 
     @property
     def lead(self) -> str:
         """The literal text at the option's beginning, by which a parser recognises it."""
-        return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""
+        return self.symbols[0] if self.symbols and isinstance(self.symbols[0], str) else ""
 
 
 def _field(text: str) -> Mention | Choice:
@@ -103,7 +103,7 @@ class Grammar:
     def write(self, choose: Callable[[Options, list[str]], Option]) -> str:
         """Return a text, the expansion of `story`.
 
-        choose   (options, parts of the text so far) -> one of the options
+        choose   (options, texts written so far) -> one of the options
         """
         so_far: list[str] = []
         self._expand(Choice("", "story"), choose, {}, so_far)
@@ -114,13 +114,13 @@ class Grammar:
         name = source if type(source) is str else bound[source.slot][source.trait]
         option = choose(self.lists[name], so_far)
         bound[slot] = option.traits
-        for part in option.parts:
-            if type(part) is str:
-                so_far.append(part)
-            elif type(part) is Choice:
-                self._expand(part, choose, bound, so_far)
+        for symbol in option.symbols:
+            if type(symbol) is str:
+                so_far.append(symbol)
+            elif type(symbol) is Choice:
+                self._expand(symbol, choose, bound, so_far)
             else:
-                so_far.append(bound[part.slot][part.trait])
+                so_far.append(bound[symbol.slot][symbol.trait])
 
     def parse(self, text: str) -> list[Option] | None:
         """Return the derivation of `text`, the option of each choice; None if it has none."""
@@ -145,7 +145,7 @@ class Grammar:
         """Return (entropy of a text in nats, expected length of a text), both exact.
 
         length   maps a literal text or a trait to its length, by default in characters; the length
-                 of a text is the sum of the lengths of its parts
+                 of a text is the sum of the lengths of these
         """
         total = _Expectation(self.lists, length).of((Choice("", "story"),), frozenset())
         return total["nats"], total["length"]
@@ -161,38 +161,38 @@ def _check_leads(name: str, options: Sequence[Option]) -> None:
 
 
 class _Expectation:
-    """Exact expectations over all texts, by recursion on the parts that are left to write.
+    """Exact expectations over all texts, by recursion on the symbols that are left to write.
 
-    The expectation of a sequence is the sum over its parts (by the chain rule for the entropy, by
+    The expectation of a sequence is the sum over its symbols (by the chain rule for the entropy, by
     linearity for the length). But a mention repeats an earlier choice, whose length varies. So an
     expectation is a linear function of these lengths, {"nats": h, "length": c, mention: expected
-    count, ...}, and the choice that fills the slot substitutes them. The parts that are left depend
-    on earlier choices only through traits that name lists. Such traits are few, so the results are
-    cached by them.
+    count, ...}, and the choice that fills the slot substitutes them. The symbols that are left
+    depend on earlier choices only through traits that name lists. Such traits are few, so the
+    results are cached by them.
     """
 
     def __init__(self, lists: Mapping[str, Options], length: Callable[[str], float]):
         self.lists, self.length = lists, length
-        parts = [part for options in lists.values() for option in options for part in option.parts]
-        sources = [part.source for part in parts if isinstance(part, Choice)]
+        symbols = [s for options in lists.values() for option in options for s in option.symbols]
+        sources = [symbol.source for symbol in symbols if isinstance(symbol, Choice)]
         self.steering = {source for source in sources if isinstance(source, Mention)}
         self.of_choice = cache(self._of_choice)
 
-    def of(self, parts: tuple, known: frozenset) -> dict:
-        """Return the expected nats, length and mentions of the text that `parts` make.
+    def of(self, symbols: tuple, known: frozenset) -> dict:
+        """Return the expected nats, length and mentions of the text that `symbols` make.
 
         known   pairs (mention, the list that it names)
         """
         total = defaultdict(float)
-        for i, part in enumerate(parts):
-            if isinstance(part, Choice):
-                for key, amount in self.of_choice(part, parts[i + 1 :], known).items():
+        for i, symbol in enumerate(symbols):
+            if isinstance(symbol, Choice):
+                for key, amount in self.of_choice(symbol, symbols[i + 1 :], known).items():
                     total[key] += amount
                 break
-            if isinstance(part, Mention):
-                total[part] += 1
+            if isinstance(symbol, Mention):
+                total[symbol] += 1
             else:
-                total["length"] += self.length(part)
+                total["length"] += self.length(symbol)
         return total
 
     def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> dict:
@@ -205,7 +205,7 @@ class _Expectation:
             chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
             kept = {pair for pair in known if pair[0].slot != slot}
             then = kept | {pair for pair in chosen.items() if pair[0] in self.steering}
-            after = self.of(option.parts + rest, frozenset(then))
+            after = self.of(option.symbols + rest, frozenset(then))
             for key, amount in after.items():
                 if key in chosen:
                     total["length"] += p * amount * self.length(chosen[key])

@@ -105,7 +105,7 @@ class BPETokenizer:
     ) -> "BPETokenizer":
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
-        `text` is a str, or anything that yields the parts of a text, as an open file does; these
+        `text` is a str, or anything that yields a text in blocks, as an open file does; they
         need not fit into memory. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order
         gives the merges that the `tokenizers` library learns. Special tokens in the text are
         boundaries and are not counted. Training stops early if no pair is left to merge.
@@ -127,8 +127,8 @@ class BPETokenizer:
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
         counts: Counter[bytes] = Counter()
         special_ids = dict.fromkeys(special_tokens, 0)
-        parts = [text] if isinstance(text, str) else text
-        for chunk in chunking.chunks(parts, special_ids, pattern):
+        blocks = [text] if isinstance(text, str) else text
+        for chunk in chunking.chunks(blocks, special_ids, pattern):
             data = chunk.encode("utf-8")
             cut = spans(data, special_ids)
             counts.update(implementation().count_pre_tokens(data, cut, pattern))
@@ -167,13 +167,13 @@ class BPETokenizer:
         data = text.encode("utf-8")
         return self._codec.encode(data, spans(data, special_ids))
 
-    def chunks(self, parts: Iterable[str]) -> Iterator[str]:
-        """Yield the parts of a text in chunks whose ids, joined, are the ids of the text."""
+    def chunks(self, blocks: Iterable[str]) -> Iterator[str]:
+        """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text."""
 
         def cut_word(word):
             return chunking.word_cut(word, self._codec.encode_word, self.tokens)
 
-        return chunking.chunks(parts, self.special_ids, self.pattern, cut_word)
+        return chunking.chunks(blocks, self.special_ids, self.pattern, cut_word)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """Return the text of a flat sequence of ids.
@@ -188,13 +188,13 @@ class BPETokenizer:
         """Return the bytes of token `token_id`. Raises IndexError for an unknown id."""
         return self.tokens[check_ids([token_id], self.vocab_size, self._unused)[0]]
 
-    def parts(self, token_id: int) -> tuple[int, ...]:
+    def pair(self, token_id: int) -> tuple[int, ...]:
         """Return the ids of the two tokens merged into this one; () for bytes, special tokens.
 
         Raises IndexError for an unknown id.
         """
         self.token_bytes(token_id)
-        return self._parts.get(int(token_id), ())
+        return self._pairs.get(int(token_id), ())
 
     def merge_steps(self, word: str) -> list[list[bytes]]:
         """Return the tokens of one pre-token before any merge and after each one, as bytes.
@@ -221,7 +221,7 @@ class BPETokenizer:
         return np.flatnonzero([not token for token in self.tokens])
 
     @functools.cached_property
-    def _parts(self):
+    def _pairs(self):
         pairs = ((self.ids[left], self.ids[right]) for left, right in self.merges)
         return dict(zip(self.ids[256:], pairs, strict=True))
 
@@ -293,7 +293,7 @@ def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
     tokens = [bytes([byte]) for byte in range(256)]
     made, total = {}, 0
     for i, merge in enumerate(merges):
-        if not isinstance(merge, (tuple, list)) or [type(part) for part in merge] != [int, int]:
+        if not isinstance(merge, (tuple, list)) or [type(i) for i in merge] != [int, int]:
             raise ValueError(f"merge {i} must be a pair of ints, two token indices, got {merge!r}")
         left, right = merge
         if min(merge) < 0 or max(merge) >= 256 + i:

@@ -98,11 +98,11 @@ class CharTokenizer:
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
         if not special_ids:
             return self._plain(text)
-        data, parts = text.encode("utf-8"), []
+        data, found = text.encode("utf-8"), []
         for begin, stop, token in spans(data, special_ids).tolist():
-            parts.append(self._plain(data[begin:stop].decode("utf-8")))
-            parts.append(np.array([token] if token >= 0 else [], np.int32))
-        return np.concatenate(parts)
+            found.append(self._plain(data[begin:stop].decode("utf-8")))
+            found.append(np.array([token] if token >= 0 else [], np.int32))
+        return np.concatenate(found)
 
     def _plain(self, text: str) -> np.ndarray:
         points_N = _code_points(text)
@@ -125,18 +125,18 @@ class CharTokenizer:
         added = "".join([self.added, *new])
         return type(self)(**self.arguments() | {"added": added}) if new else self
 
-    def chunks(self, parts: Iterable[str]) -> Iterable[str]:
-        """Return the parts of a text in chunks whose ids, joined, are the ids of the text."""
-        return parts
+    def chunks(self, blocks: Iterable[str]) -> Iterable[str]:
+        """Return a text, given in blocks, in chunks whose ids, joined, are the ids of the text."""
+        return blocks
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of a flat sequence of integer ids.
 
         Raises IndexError for an id outside [0, vocab_size).
         """
-        return "".join(self.pieces(ids))
+        return "".join(self.token_texts(ids))
 
-    def pieces(self, ids: ArrayLike) -> list[str]:
+    def token_texts(self, ids: ArrayLike) -> list[str]:
         """Return the text of each token of a flat sequence of integer ids."""
         return [self._texts[i] for i in check_ids(ids, self.vocab_size).tolist()]
 
@@ -147,7 +147,7 @@ class CharTokenizer:
         word: the pending part that the last call returned; at first "". character: "" at the end of
         the text.
         """
-        return (character,) * bool(character), ""
+        return ((character,) if character else ()), ""
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to `path`, replacing a file there in one step."""

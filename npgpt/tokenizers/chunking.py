@@ -29,15 +29,15 @@ def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
     return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
-def write_ids(tokenizer, parts: Iterable[str], file) -> int:
-    """Write the ids of a text, given in parts, to an open binary file; return how many there are.
+def write_ids(tokenizer, blocks: Iterable[str], file) -> int:
+    """Write the ids of a text, given in blocks, to an open binary file; return how many there are.
 
     They are little-endian, of `token_dtype`, and the same as from encoding the text at once. Raises
     the errors of `tokenizer.encode`.
     """
     dtype = np.dtype(token_dtype(tokenizer.vocab_size)).newbyteorder("<")
     count = 0
-    for chunk in tokenizer.chunks(parts):
+    for chunk in tokenizer.chunks(blocks):
         ids_N = tokenizer.encode(chunk)
         file.write(ids_N.astype(dtype))
         count += len(ids_N)
@@ -45,20 +45,20 @@ def write_ids(tokenizer, parts: Iterable[str], file) -> int:
 
 
 def chunks(
-    parts: Iterable[str],
+    blocks: Iterable[str],
     special_tokens: Iterable[str],
     pattern: str | None,
     cut_word: Callable[[str], int] = lambda word: 0,
 ) -> Iterator[str]:
-    """Yield a text, given in parts, in chunks whose ids, joined, are the ids of the text.
+    """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text.
 
     cut_word: gives a position where the beginning of a pre-token may be cut, or 0; see `word_cut`.
     """
     pending, enough = "", CHUNK
-    for part in parts:
-        check_text(part)
-        for start in range(0, len(part), CHUNK):
-            pending += part[start : start + CHUNK]
+    for block in blocks:
+        check_text(block)
+        for start in range(0, len(block), CHUNK):
+            pending += block[start : start + CHUNK]
             if len(pending) < enough:
                 continue
             cut = _last_cut(pending, special_tokens, pattern, cut_word)

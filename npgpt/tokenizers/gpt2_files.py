@@ -56,7 +56,7 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
         if not bracketed and any(known.issuperset(map(vocab.get, pair)) for pair in halves):
             raise ValueError(
                 f"no merge of {merges_txt} makes the token {token!r} (id {i}) of {vocab_json}, "
-                "though its parts are tokens: the merges file seems cut short; pass a whole one"
+                "though its halves are tokens: the merges file seems cut short; pass a whole one"
             )
     return arguments | {"special_tokens": {token: i for i, token in special}}
 
@@ -66,7 +66,7 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
 
     Where several merges make the same token, as in files converted from tiktoken's, only the merge
     counts that happens when the token's own bytes are encoded: before any other could, their two
-    parts would have been merged in a different way.
+    tokens would have been merged in a different way.
     """
     for token, i in vocab.items():
         if type(i) is not int or i < 0:
@@ -79,7 +79,7 @@ def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path)
             "so not every text could be encoded; train it with all bytes in its initial alphabet"
         )
     for i, merge in enumerate(merges):
-        if len(merge) != 2 or not all(isinstance(part, str) for part in merge):
+        if len(merge) != 2 or not all(isinstance(token, str) for token in merge):
             raise ValueError(
                 f"merge {i} of {merges_from} must join two tokens with one space between, got "
                 f"{merge!r}; pass a whole file"

@@ -78,9 +78,9 @@ def _named(special_ids, names):
         return list(special_ids)
     unknown = [name for name in names if name not in special_ids]
     if unknown:
-        known = ", ".join(map(repr, special_ids)) or "none"
+        allowed = ", ".join(map(repr, special_ids)) or "none"
         raise ValueError(
-            f"{unknown[0]!r} is not a special token of this tokenizer; it has: {known}"
+            f"{unknown[0]!r} is not a special token of this tokenizer; it has: {allowed}"
         )
     return list(names)
 

@@ -53,11 +53,11 @@ def merges_of_ranked(tokens: list[bytes], path: Path) -> list[Pair]:
     """
     token_of_pair = {}
     for i, token in enumerate(tokens):
-        parts = encode_word(token, token_of_pair)
-        if len(parts) != 2:
+        pair = encode_word(token, token_of_pair)
+        if len(pair) != 2:
             raise ValueError(
                 f"the token {token!r} of {path} must be two earlier tokens joined, and it is "
-                f"{len(parts)}; a token seems to be missing: pass a whole file"
+                f"{len(pair)}; a token seems to be missing: pass a whole file"
             )
-        token_of_pair[tuple(parts)] = 256 + i
+        token_of_pair[tuple(pair)] = 256 + i
     return list(token_of_pair)

@@ -55,13 +55,13 @@ class WordTokenizer(CharTokenizer):
 
     @classmethod
     def train(
-        cls, parts: Iterable[str], characters: str, special_tokens: Sequence[str] = ()
+        cls, blocks: Iterable[str], characters: str, special_tokens: Sequence[str] = ()
     ) -> "WordTokenizer":
-        """Return the tokenizer of the words that the parts of a text have `OFTEN` times or more.
+        """Return the tokenizer of the words that a text, in blocks, has `OFTEN` times or more.
 
         characters: the characters of its vocabulary, sorted.
         """
-        counts = Counter(word for part in _uncut(parts) for word in WORD.findall(part))
+        counts = Counter(word for block in _uncut(blocks) for word in WORD.findall(block))
         words = sorted(word for word, n in counts.items() if n >= OFTEN and len(word) > 1)
         return cls(characters, words, special_tokens)
 
@@ -87,16 +87,16 @@ class WordTokenizer(CharTokenizer):
             return (), joined
         return tuple(joined), SPELLED if WORD.fullmatch(joined + "a") else ""
 
-    def chunks(self, parts: Iterable[str]) -> Iterator[str]:
+    def chunks(self, blocks: Iterable[str]) -> Iterator[str]:
         """Yield a text in chunks that cut no word; their ids, joined, are the ids of the text."""
-        return _uncut(parts)
+        return _uncut(blocks)
 
 
-def _uncut(parts):
-    """Yield the same text in parts that end at the end of a word."""
+def _uncut(blocks):
+    """Yield the same text in blocks that end at the end of a word."""
     rest = ""
-    for part in parts:
-        rest += part
+    for block in blocks:
+        rest += block
         *_, last = WORD.findall(rest, max(0, rest.rfind(" "))) or [""]  # a space begins a word
         end = len(rest) - len(last)
         yield rest[:end]

@@ -33,7 +33,7 @@ from npgpt import train as run
 from npgpt.run import parallel
 
 def signalled(model, optimizer, ids, config, ranks, objective, steps=run.training_steps):
-    with compiling.told("attend", "FOLDER"):
+    with compiling.notified("attend", "FOLDER"):
         pass
     for step in steps(model, optimizer, ids, config, ranks, objective):
         yield step

@@ -39,8 +39,8 @@ def test_it_tells_its_version(asked, flag):
 
 
 def test_the_package_is_the_program_too():
-    told = npgpt(code="import runpy; runpy.run_module('npgpt', run_name='__main__')")
-    assert told.returncode == 2 and told.stdout == npgpt().stdout != ""
+    process = npgpt(code="import runpy; runpy.run_module('npgpt', run_name='__main__')")
+    assert process.returncode == 2 and process.stdout == npgpt().stdout != ""
 
 
 def test_without_a_command_it_prints_its_help_and_nothing_was_done(asked):
@@ -135,13 +135,13 @@ def test_the_file_of_settings_in_the_help_can_be_copied(asked, done, here):
     assert 4 <= len(lines) <= 7
     (here / "my.toml").write_text("\n".join(lines), encoding="utf-8")
     (here / "my.txt").write_text(TEXT, encoding="utf-8")
-    told = read_settings("my.toml")
-    assert {"preset", "n_layer", "corpus", "lr"} <= set(told)
+    settings = read_settings("my.toml")
+    assert {"preset", "n_layer", "corpus", "lr"} <= set(settings)
     sizes = TINY[: TINY.index("--n-layer")] + TINY[TINY.index("--n-head") :]
     done("train", "--config", "my.toml", *sizes, "--eval-stride", 0, "--out", "r")
     run = read_run(here / "r")
-    assert run.model.n_layer == told["n_layer"]
-    assert (run.training.corpus, run.training.lr) == (told["corpus"], told["lr"])
+    assert run.model.n_layer == settings["n_layer"]
+    assert (run.training.corpus, run.training.lr) == (settings["corpus"], settings["lr"])
 
 
 def test_settings_of_all_kinds_are_flags():

@@ -44,7 +44,7 @@ def tokenizers(texts):
 
 
 def tokens_of(text, tokenizer):
-    return tokenizer.pieces(tokenizer.encode(text))
+    return tokenizer.token_texts(tokenizer.encode(text))
 
 
 @given(any_grammar | st.just(NAMED), st.data())

@@ -55,7 +55,7 @@ def test_causal_batches_are_those_of_windows():
     batch = NEXT_TOKEN.sample(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
     x_BT, y_BT = sample_batch(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
     assert np.array_equal(batch.inputs[0], x_BT) and np.array_equal(batch.targets_BT, y_BT)
-    assert batch.masks == {} and (batch.asked, batch.counted) == (48, 16)
+    assert batch.masks == {} and (batch.step_targets, batch.n_targets) == (48, 16)
     found = NEXT_TOKEN.evaluation(ids, 8, 3, 4, max_tokens=20, seed=5)
     for batch, (x_BT, y_BT) in zip(
         found, evaluation_batches(ids, 8, 3, 4, max_tokens=20, seed=5), strict=True
@@ -77,14 +77,14 @@ def test_masked_tokens_are_asked_for_where_they_are_hidden_and_nowhere_else():
         assert x_BT.dtype == y_BT.dtype == np.int64 and x_BT.shape == y_BT.shape == m_BT.shape
         assert ((x_BT == pad) == (m_BT == 0)).all() and (y_BT[m_BT == 0] == -1).all()
         assert m_BT.sum(axis=1).max() == x_BT.shape[1]
-        told_BT = np.where(y_BT >= 0, y_BT, x_BT)
-        for row, asked in zip(rows_of(told_BT, m_BT), rows_of(y_BT, m_BT), strict=True):
+        whole_BT = np.where(y_BT >= 0, y_BT, x_BT)
+        for row, y_T in zip(rows_of(whole_BT, m_BT), rows_of(y_BT, m_BT), strict=True):
             assert objective.tokenizer.decode(row) in text
-            assert (asked >= 0).sum() == round(0.15 * len(row))
+            assert (y_T >= 0).sum() == round(0.15 * len(row))
         given, wanted = x_BT[y_BT >= 0], y_BT[y_BT >= 0]
         shares.append([(given == mask).mean(), (given == wanted).mean(), len(given)])
         assert (x_BT[(y_BT < 0) & (m_BT == 1)] != mask).all()
-        assert batch.asked == batch.counted == len(given)
+        assert batch.step_targets == batch.n_targets == len(given)
     masked, kept, count = np.array(shares).T
     n = count.sum()
     assert abs((masked * count).sum() / n - 0.8) < 4 * np.sqrt(0.16 / n)
@@ -126,7 +126,7 @@ def test_source_and_targets_together_are_the_text():
             *inner, _ = spans.values()
             lengths += map(len, inner)
             hidden, read = hidden + sum(map(len, inner)), read + len(whole)
-        assert batch.asked == batch.counted
+        assert batch.step_targets == batch.n_targets
     assert set(lengths) == set(range(1, LONGEST_SPAN + 1))
     assert np.mean(lengths) == pytest.approx(3, abs=0.2)
     assert hidden / read == pytest.approx(0.15, abs=0.012)
@@ -153,7 +153,7 @@ def test_spans_do_not_touch_and_are_no_more_than_there_are_sentinels(length, see
     whole, spans = restored(source, targets, objective.special[1:])
     assert len(whole) == len(hidden) == length
     assert len(spans) <= len(SENTINELS) and not hidden[2000:].any()
-    assert objective.count(hidden) == batch.counted == hidden.sum() + len(spans)
+    assert objective.count(hidden) == batch.n_targets == hidden.sum() + len(spans)
 
 
 def test_a_text_of_which_nothing_is_hidden_asks_for_the_closing_sentinel():
@@ -181,7 +181,7 @@ def test_a_batch_is_a_function_of_seed_and_step_and_rows_are_those_of_the_whole(
     for length in (1, 2, 3) if cls is MaskedTokens else ():
         assert objective.hide(length, np.random.default_rng(0)).sum() == 1
     part = objective.sample(ids, 192, 6, seed=1, step=2, rows=slice(2, 4))
-    assert part.asked == first.counted and part.counted < first.counted
+    assert part.step_targets == first.n_targets and part.n_targets < first.n_targets
     width = part.inputs[0].shape[1]
     assert np.array_equal(part.inputs[0], first.inputs[0][2:4, :width])
     assert np.array_equal(part.targets_BT, first.targets_BT[2:4, : part.targets_BT.shape[1]])
@@ -194,8 +194,8 @@ def test_training_reads_whole_stories_each_as_often(cls):
         objective._passage_after(ids[p : p + 384], 192)
         for p in np.random.default_rng(0).integers(0, len(ids) - 400, 300)
     ]
-    told = set(tales.stories(TEXT))
-    assert all(objective.tokenizer.decode(row) in told for row in rows)
+    stories = set(tales.stories(TEXT))
+    assert all(objective.tokenizer.decode(row) in stories for row in rows)
     assert len({row.tobytes() for row in rows}) > 100
 
 
@@ -203,8 +203,8 @@ def test_training_reads_whole_stories_each_as_often(cls):
 def test_an_evaluation_reads_every_whole_story_once(cls):
     objective, ids = made(cls)
     rows = objective.rows(ids, 192, seed=4)
-    told = [objective.tokenizer.decode(row) for row, _ in rows]
-    assert told == tales.stories(TEXT)[1:]  # the first may be the end of one
+    written = [objective.tokenizer.decode(row) for row, _ in rows]
+    assert written == tales.stories(TEXT)[1:]  # the first may be the end of one
     some = objective.rows(ids, 192, max_tokens=3000, seed=4)
     assert 3000 <= sum(len(row) for row, _ in some) < 3200
     by_text = {row.tobytes(): hidden for row, hidden in rows}
@@ -258,10 +258,10 @@ def test_a_floor_is_the_surprise_of_the_draws_that_are_evaluated(cls, make, leas
     rows = objective.rows(ids, 192, max_tokens=2000, seed=3)
     nats = sum(objective.surprise(row, h) for row, h in rows)
     batches = list(objective.evaluation(ids, 192, 4, max_tokens=2000, seed=3))
-    asked = sum(b.counted for b in batches)
+    n_targets = sum(b.n_targets for b in batches)
     for b in batches if cls is MaskedTokens else ():  # all that is chosen is hidden
         assert ((b.inputs[0] == objective.special[1]) == (b.targets_BT >= 0)).all()
-    assert floor.nats == pytest.approx(nats / asked) and floor.share == 1
+    assert floor.nats == pytest.approx(nats / n_targets) and floor.share == 1
     assert least < floor.nats < most
     assert objective.floor(ids, 192, None) is None  # another text, or other tokens
     assert objective.floor(ids, 50, 0.394) is None  # no story is as short
@@ -313,4 +313,4 @@ def test_a_prompt_of_words_has_no_space_before_what_stands_for_a_word(cls, token
     objective, _ = made_of_words(cls)
     ids = objective.prompt(f"A {token} the")
     assert ids.tolist() == objective.prompt(f"A{token} the").tolist()
-    assert objective.tokenizer.pieces(ids) == ["A", token, " the"]
+    assert objective.tokenizer.token_texts(ids) == ["A", token, " the"]

@@ -111,7 +111,7 @@ def test_the_cache_gives_the_logits_of_the_whole_text(page):
 @pytest.mark.parametrize("merges", [0, 12])
 def test_my_gpt_learns_the_tales_and_is_judged(capsys, merges):
     above, _ = my_gpt.main(steps=40, C=8, H=2, layers=1, B=2, merges=merges, read=5_000,
-                           judged=500, told=1)
+                           judged=500, write=1)
     found = float(re.search(r"(\d\.\d+) nats", capsys.readouterr().out)[1])
     assert above == pytest.approx(found / tales.entropy_rate(), rel=0.1)
     assert found < 3.4 < np.log(50) - tales.entropy_rate()  # a blind guess

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from autograd import backend
 from npgpt import GPT, GPTConfig, Llama
 from npgpt.families.llama import LlamaConfig
-from npgpt.fast import weights
-from npgpt.fast.weights import KINDS, restored, stored, use_weights
+from npgpt.fast import storage
+from npgpt.fast.storage import STORAGE_FORMATS, restored, stored, use_storage
 from npgpt.generate import CachedLogits, decoding_steps, generate
 from npgpt.sampling import Sampling
 
@@ -84,7 +84,7 @@ def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
 @pytest.mark.parametrize("kind", ["bf16", "int8"])
 @pytest.mark.parametrize("tie_weights", [True, False])
 def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_weights):
-    model = use_weights(a_model(tie_weights=tie_weights), kind)
+    model = use_storage(a_model(tie_weights=tie_weights), kind)
     fast = model.decoder()
     assert isinstance(fast, Decoder)
     rows = [np.arange(5), np.arange(3)]
@@ -111,7 +111,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 )
 def test_samples_of_one_prompt_share_its_computation(monkeypatch, short, by_plain_path, by_steps):
     monkeypatch.setattr(decoder, "SHORT", short)
-    model = use_weights(a_model(), "fp32")
+    model = use_storage(a_model(), "fp32")
     asked, stepped, next_logits, gpt_step = [], [], model.next_logits, decode.gpt_step
 
     def noted(idx_BT, cache=None):
@@ -140,7 +140,7 @@ def test_unknown_tokens_are_refused_as_by_the_plain_path(token):
 
 @pytest.mark.parametrize("limit", [0, 10**9])
 def test_a_large_pretrained_model_generates_by_the_compiled_path(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(weights, "COMPILED", limit)
+    monkeypatch.setattr(storage, "COMPILED", limit)
     a_model().save_pretrained(tmp_path)
     usual = GPT.from_pretrained(tmp_path)
     by_ops = GPT.from_pretrained(tmp_path, weights="plain")
@@ -151,12 +151,12 @@ def test_a_large_pretrained_model_generates_by_the_compiled_path(tmp_path, monke
 
 
 def test_weights_changed_in_place_between_two_calls_are_seen():
-    model = use_weights(a_model(), "fp32")
+    model = use_storage(a_model(), "fp32")
     before = model.generate([5], 12, temperature=0)
     for name in ("h.1.mlp.c_fc.weight", "wte.weight", "h.0.ln_1.weight"):
         model.parameters()[name].data[:] *= -1
     after = model.generate([5], 12, temperature=0)
-    expected = use_weights(model, "plain").generate([5], 12, temperature=0)
+    expected = use_storage(model, "plain").generate([5], 12, temperature=0)
     assert (after != before).any()
     np.testing.assert_array_equal(after, expected)
 
@@ -164,14 +164,14 @@ def test_weights_changed_in_place_between_two_calls_are_seen():
 def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
     assert isinstance(GPT(a_model().config).decoder(), CachedLogits)
     llama = Llama(LlamaConfig(vocab_size=5, block_size=8, n_layer=1, n_head=1, n_embd=4))
-    assert isinstance(use_weights(llama, "fp32").decoder(), CachedLogits)
+    assert isinstance(use_storage(llama, "fp32").decoder(), CachedLogits)
     with pytest.raises(ValueError, match=r"'int8' is for a GPT; a Llama has float32: use fp32"):
-        use_weights(llama, "int8")
+        use_storage(llama, "int8")
     with pytest.raises(ValueError, match=r"'int4' is unknown; use one of: fp32, bf16, int8"):
-        use_weights(a_model(), "int4")
+        use_storage(a_model(), "int4")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STORAGE_FORMATS)
 def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
     rng = np.random.default_rng(0)
     weight_OI = rng.standard_normal((50, 40)).astype(np.float32)

@@ -30,12 +30,12 @@ cuts = st.lists(st.integers(0, 60), max_size=30)
 def test_a_character_is_whole_or_not_there_yet(text, at):
     data = text.encode()
     tokenizer = cut(data, [i for i in at if i < len(data)])
-    pieces = list(decoded(tokenizer, range(len(tokenizer.tokens))))
-    assert "".join(pieces) == text
+    found = list(decoded(tokenizer, range(len(tokenizer.tokens))))
+    assert "".join(found) == text
     read = b""
-    for token, piece in zip(tokenizer.tokens, pieces, strict=False):  # nothing waits in vain
+    for token, shown in zip(tokenizer.tokens, found, strict=False):  # nothing waits in vain
         before, read = read.decode(errors="ignore"), read + token
-        assert piece == read.decode(errors="ignore")[len(before) :]
+        assert shown == read.decode(errors="ignore")[len(before) :]
 
 
 @given(st.binary(max_size=20), cuts)

@@ -165,7 +165,7 @@ def test_export_names_the_tokenizer(cli, tmp_path, kind):
     names = text.splitlines()[0].partition(": ")[2].split(", ")
     assert sorted(names) == sorted(path.name for path in out.iterdir())
     flags = ("--max-new-tokens", 12, "--seed", 1, "--json")
-    told, told_again = (json.loads(cli("generate", x, *flags)[1]) for x in (run, out))
-    assert told == told_again
+    text, text_again = (json.loads(cli("generate", x, *flags)[1]) for x in (run, out))
+    assert text == text_again
 
 

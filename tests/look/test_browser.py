@@ -34,7 +34,7 @@ from npgpt.config import GPTConfig
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.weights import pack
+from npgpt.look.packing import pack
 from npgpt.sampling import Sampling
 from npgpt.tokenizers import BPETokenizer
 
@@ -79,12 +79,12 @@ def check_numbers(browser, model, tokenizer, text):
 
 def draw_prompts(tokenizer, rng, count):
     """Yield texts of the tales and random characters, short and long."""
-    told = tales.generate(3000, seed=int(rng.integers(1000)))
-    letters = "".join(sorted(set(told)))
+    text = tales.generate(3000, seed=int(rng.integers(1000)))
+    letters = "".join(sorted(set(text)))
     for i in range(count):
         length = int(rng.integers(1, 60 if i % 10 else 300))
         start = int(rng.integers(0, 2000))
-        yield told[start : start + length] if i % 2 else "".join(rng.choice(list(letters), length))
+        yield text[start : start + length] if i % 2 else "".join(rng.choice(list(letters), length))
 
 
 @pytest.mark.parametrize(("kind", "count"), [
@@ -477,15 +477,15 @@ def test_a_page_is_the_model_with_each_setting_or_refuses_it(
     model, ids_T = stored(subject, "fp16" if live else None), np.array(record["ids"])
     with observing(Attended()) as observer:
         logits_TV = model(ids_T[None])[0].data[0]
-    told = f"npgpt/look/page shows a different model with {name}, which SHOWN of page.py has"
+    message = f"npgpt/look/page shows a different model with {name}, which SHOWN of page.py has"
     for row, (t, out_D) in zip(found["attention"], enumerate(observer.found[1][1]), strict=True):
         v_SD = observer.found[1][0][: t + 1]
-        assert np.allclose(np.array(row) @ v_SD, out_D, atol=1e-4 if live else 0.02), told
+        assert np.allclose(np.array(row) @ v_SD, out_D, atol=1e-4 if live else 0.02), message
     if not live:
         given = np.exp(-losses(logits_TV, ids_T))
-        assert np.allclose(record["pass"]["given"], given, atol=1e-4), told
+        assert np.allclose(record["pass"]["given"], given, atol=1e-4), message
         return
-    assert np.allclose(np.reshape(found["logits"], logits_TV.shape), logits_TV, atol=1e-4), told
+    assert np.allclose(np.reshape(found["logits"], logits_TV.shape), logits_TV, atol=1e-4), message
     model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
     for weight_name, weight in model.parameters().items():
-        assert np.allclose(found["grads"][weight_name], weight.grad.ravel(), atol=1e-8), told
+        assert np.allclose(found["grads"][weight_name], weight.grad.ravel(), atol=1e-8), message

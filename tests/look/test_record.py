@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from look_page import forward, softmax, stored
 
 from autograd import Observer, no_grad, observing
+from npgpt.look.packing import pack
 from npgpt.look.record import LARGEST, LIKELIEST, Recorder, record_gradient, record_pass
-from npgpt.look.weights import pack
 
 
 @pytest.fixture

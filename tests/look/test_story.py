@@ -33,7 +33,7 @@ from npgpt.look import page
 from npgpt.look.subject import Subject, open_subject
 from npgpt.tokenizers import CharTokenizer
 
-TOLD = "The king was so tired that he"
+BEGINNING = "The king was so tired that he"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def more(subjects, pages, tmp_path_factory):
     for name, model, prompt in (
         ("untrained", GPT(base.model.config, seed=0), None),
         ("certain", certain, None),
-        ("pairs", subjects["bpe"].model, TOLD),
+        ("pairs", subjects["bpe"].model, BEGINNING),
         ("untied", subjects["untied"].model, "A shy hen"),
     ):
         subject = dataclasses.replace(subjects.get({"pairs": "bpe"}.get(name, name), base),
@@ -423,7 +423,7 @@ def test_nothing_is_offered_that_a_page_without_the_model_cannot_do(
 ):
     monkeypatch.setattr(page, "LIVE", 1)
     # as installed without CONCEPTS.md
-    path, _ = page_of(subjects["bpe"], tmp_path, TOLD, concepts={})
+    path, _ = page_of(subjects["bpe"], tmp_path, BEGINNING, concepts={})
     steps = [words for words, _ in walk(browser, path)]
     assert browser.logs()[0] == [] and len(steps) > 3 and tales.SENTENCE_WITH_IT not in steps
     assert not any(re.match("Take|Write|A weight", words) for words in steps)

@@ -146,14 +146,14 @@ def test_teaching(browser, subjects, tmp_path, kind):
         assert abs(now - losses(expected(model, ids_T)[0], ids_T).mean()) < 1.1e-4
         weight[:D] = kept
         browser.run("npgpt.set({ view: 'embeddings', heads: '' })")
-        places = browser.run(
+        positions = browser.run(
             "return [...document.querySelectorAll('.plane text')].map((e) => [e.textContent,"
             "+e.getAttribute('x')])")
         own_VC = stored(subject).wte.weight.data
         axis = np.linalg.svd(own_VC - own_VC.mean(axis=0), full_matrices=False)[2][0]
         along = {label(subject.tokenizer, v): x
                  for v, x in enumerate(model.wte.weight.data @ axis)}
-        pairs = np.array([(along[text], x) for text, x in places if text in along])
+        pairs = np.array([(along[text], x) for text, x in positions if text in along])
         assert len(pairs) > 20 and abs(np.corrcoef(pairs.T)[0, 1]) > 1 - 1e-6
         browser.run("npgpt.set({ view: 'backward' })")
         wait(browser, ".verdict.good")

@@ -18,8 +18,8 @@ from npgpt.cli.gradcheck import small_model
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.fast.decoder import KNOWN, Decoder
-from npgpt.fast.weights import decodes, use_weights
+from npgpt.fast.decoder import HANDLED, Decoder
+from npgpt.fast.storage import decodes, use_storage
 from npgpt.generate import CachedLogits, KVCache
 from npgpt.look import page
 
@@ -96,7 +96,7 @@ def readers_of(arch):
         yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
     if kind.Model is GPT:
-        yield "the compiled decoder", KNOWN, lambda m, _: Decoder(m)
+        yield "the compiled decoder", HANDLED, lambda m, _: Decoder(m)
         yield "the page of npgpt look", {*page.SHOWN, "dropout"}, show
 
 
@@ -110,18 +110,18 @@ def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
     )
     Config.__post_init__ = lambda self: None  # 0 is no size
     plain = Config(**vars(small))
-    for i, (reader, known, read) in enumerate(readers_of(arch)):
+    for i, (reader, handled, read) in enumerate(readers_of(arch)):
         def call(config, i=i, read=read):
             folder = tmp_path / f"{i}-{config}"[:60]
             read(kind.Model(config, dtype=np.float32), folder)
 
-        assert known <= names, f"{reader} knows settings that do not exist"
+        assert handled <= names, f"{reader} knows settings that do not exist"
         call(plain)
         with pytest.raises(ValueError) as refused:
             call(replace(plain, window=3))
-            pytest.fail(f"{reader} does not call check_known")
+            pytest.fail(f"{reader} does not call check_handled")
         assert f"{reader} does not know the setting window=3" in str(refused.value)
-        for name in sorted(names - known):
+        for name in sorted(names - handled):
             with pytest.raises(ValueError, match=f"{reader} does not know the setting {name}="):
                 call(changed(small, name))
 
@@ -175,7 +175,7 @@ def test_the_compiled_decoder_is_the_model_or_refuses_it(name):
     for read in (3, 4):  # a prompt, and a token more
         np.testing.assert_allclose(
             decoder(list(IDX_BT[:, :read])), model.next_logits(IDX_BT[:, :read]), atol=1e-4,
-            err_msg=f"npgpt/fast/decoder.py has {name} in KNOWN and does not compute it",
+            err_msg=f"npgpt/fast/decoder.py has {name} in HANDLED and does not compute it",
         )
 
 
@@ -186,8 +186,8 @@ def test_a_subclass_of_gpt_takes_the_plain_path():
         pass
 
     config = replace(small_model("gpt", 0)[0].config, dropout=0.0)
-    model = use_weights(Variant(config), "fp32")
+    model = use_storage(Variant(config), "fp32")
     assert decodes(GPT(config)) and not decodes(model)
     assert isinstance(model.decoder(), CachedLogits)
     with pytest.raises(ValueError, match="a Variant has float32: use fp32"):
-        use_weights(model, "int8")
+        use_storage(model, "int8")

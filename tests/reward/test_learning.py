@@ -129,8 +129,8 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
 ])
 def test_what_is_refused_with_advice(start, tmp_path, capsys, flags, advice):
     assert learn(start, tmp_path / "run", *flags) == 1
-    told = capsys.readouterr().err.strip()
-    assert advice in told and len(told.splitlines()) == 1
+    message = capsys.readouterr().err.strip()
+    assert advice in message and len(message.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 

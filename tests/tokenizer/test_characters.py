@@ -123,6 +123,6 @@ def test_more_characters_follow_all_that_is_there(known, second, third, special_
     assert larger.encode(known).tolist() == first.encode(known).tolist()
     text = third + known + second + "".join(special_tokens)
     ids = larger.encode(text, allowed_special="all")
-    assert larger.decode(ids) == "".join(larger.pieces(ids)) == text
+    assert larger.decode(ids) == "".join(larger.token_texts(ids)) == text
     again = first.with_characters(second)
     assert again.with_characters(known + second) is again

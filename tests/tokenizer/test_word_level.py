@@ -16,14 +16,14 @@ TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>
 texts = st.text(LETTERS, max_size=40)
 
 
-def pieces(text, tokenizer=TOKENIZER):
+def token_texts(text, tokenizer=TOKENIZER):
     return [tokenizer.tokens[i].decode() for i in tokenizer.encode(text)]
 
 
 def test_a_known_word_is_one_token_and_any_other_is_spelled():
-    assert pieces("ab ab,ab abab a") == ["ab", " ab", ",", "ab", " ", "a", "b", "a", "b", " a"]
-    assert pieces(" ,  ab\nabä") == [" ", ",", " ", " ab", "\n", "a", "b", "ä"]
-    assert pieces("") == []
+    assert token_texts("ab ab,ab abab a") == ["ab", " ab", ",", "ab", " ", "a", "b", "a", "b", " a"]
+    assert token_texts(" ,  ab\nabä") == [" ", ",", " ", " ab", "\n", "a", "b", "ä"]
+    assert token_texts("") == []
 
 
 @given(texts)
@@ -33,7 +33,7 @@ def test_a_text_comes_back_and_its_words_are_cut_as_the_rule_says(text):
     expected = []
     for word in re.findall(r" ?[abä]+|[\n ,]", text):
         expected += [word] if word in TOKENIZER.words else list(word)
-    assert pieces(text) == expected
+    assert token_texts(text) == expected
 
 
 @given(texts)
@@ -43,15 +43,15 @@ def test_writing_character_by_character_gives_the_same_tokens(text):
         tokens, word = TOKENIZER.write(word, character)
         written += tokens
         assert not word or text[: n + 1].endswith(word)
-    assert (written, word) == (pieces(text), "")
+    assert (written, word) == (token_texts(text), "")
 
 
 @given(st.lists(texts, max_size=5))
 def test_chunks_cut_no_word(parts):
     chunks = list(TOKENIZER.chunks(parts))
     assert "".join(chunks) == "".join(parts)
-    found = [piece for chunk in chunks for piece in pieces(chunk)]
-    assert found == pieces("".join(parts))
+    found = [token for chunk in chunks for token in token_texts(chunk)]
+    assert found == token_texts("".join(parts))
 
 
 def test_a_run_of_letters_is_cut_so_that_time_and_memory_stay_flat():
@@ -59,7 +59,7 @@ def test_a_run_of_letters_is_cut_so_that_time_and_memory_stay_flat():
     parts = [text[i : i + 700] for i in range(0, len(text), 700)]
     chunks = list(TOKENIZER.chunks([*parts, " ab", "ab ab"]))
     assert max(map(len, chunks)) <= 700 + LONGEST + 1
-    assert [p for chunk in chunks for p in pieces(chunk)] == pieces(text + " abab ab")
+    assert [p for chunk in chunks for p in token_texts(chunk)] == token_texts(text + " abab ab")
     tracemalloc.start()
     WordTokenizer(LETTERS, ["a" * n for n in range(LONGEST - 200, LONGEST)])
     assert tracemalloc.get_traced_memory()[1] < 3e6  # the beginnings of all these take 100 MB
@@ -91,6 +91,6 @@ def test_invalid_words_are_refused(words):
 def test_more_characters_follow_the_special_tokens_and_no_word_is_added():
     larger = TOKENIZER.with_characters("ac1\n")
     assert larger.tokens == [*TOKENIZER.tokens, b"1", b"c"]
-    assert pieces("ab, abc1", larger)[-5:] == [" ", "a", "b", "c", "1"]
+    assert token_texts("ab, abc1", larger)[-5:] == [" ", "a", "b", "c", "1"]
     ids = larger.encode("ab<mask> a1", allowed_special="all")
     assert larger.decode(ids) == "ab<mask> a1" and larger.special_ids == TOKENIZER.special_ids

@@ -73,7 +73,7 @@ def test_an_evaluation_is_the_mean_over_all_targets_in_whatever_batches(arch):
     by_row = [objective.batch([(*row, None)]) for row in rows]
     with model.evaluating():
         losses = [b.loss(model).item() for b in by_row]
-        nats = sum(loss * b.counted for loss, b in zip(losses, by_row, strict=True))
+        nats = sum(loss * b.n_targets for loss, b in zip(losses, by_row, strict=True))
     assert loss == pytest.approx(nats / tokens, rel=1e-5)  # padding changes nothing
 
 

@@ -15,7 +15,7 @@ from npgpt import GPTConfig, metrics
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
 from npgpt.run import estimate, progress
-from npgpt.run.compiling import announced
+from npgpt.run.compile_notice import announced
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import Progress
 from npgpt.train import Step
@@ -141,11 +141,11 @@ def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal,
     with announced(file):
         for kernel, inside in ("attend", None), ("_step", "_share"):
             now[0] += 1
-            with compiling.told(kernel, "FOLDER"):
+            with compiling.notified(kernel, "FOLDER"):
                 now[0] += 5
                 assert kernel in screen.line() and (kernel == "attend") == ("0 s" in screen.line())
                 if inside:
-                    with compiling.told(inside, "FOLDER"):
+                    with compiling.notified(inside, "FOLDER"):
                         now[0] += 2
     assert compiling.stopwatch() - started == 2
     assert "6 s: kernel 2, _step" in screen.getvalue() and "kernel 3, _share" in screen.getvalue()

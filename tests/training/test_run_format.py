@@ -125,12 +125,12 @@ def test_each_setting_has_the_format_that_brought_it():
         "raise RUN_FORMAT of npgpt/config.py with a new setting"
     )
     for part, cls in (("model", GPTConfig), ("training", TrainConfig)):
-        for known in fields(cls):
-            brought = [n for n in FORMATS if known.name in json.loads(FORMATS[n])[part]]
+        for declared in fields(cls):
+            brought = [n for n in FORMATS if declared.name in json.loads(FORMATS[n])[part]]
             found = brought[0] if brought else f"{RUN_FORMAT + 1}, a new RUN_FORMAT,"
-            assert known.metadata["since"] == found, (
-                f"npgpt/config.py: give {known.name} since={found} and before=its value in older "
-                f"runs; in {here}, the first of FORMATS that has it is {brought[:1]}"
+            assert declared.metadata["since"] == found, (
+                f"npgpt/config.py: give {declared.name} since={found} and before=its value in "
+                f"older runs; in {here}, the first of FORMATS that has it is {brought[:1]}"
             )
 
 
@@ -150,13 +150,13 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     model, tokenizer, run = load_run(run_folder(tmp_path / "old", FORMATS[1])[0])
     new = Run(tmp_path / "new", run.model, run.training, run.text)
     create_run(new, tokenizer, model, AdamW(model.parameters()))
-    written, known = (json.loads(text) for text in (
+    written, expected = (json.loads(text) for text in (
         (tmp_path / "new/config.json").read_text(encoding="utf-8"), FORMATS[RUN_FORMAT]
     ))
     assert written["format"] == RUN_FORMAT
     for part in ("model", "training", "text"):
-        assert written[part] == known[part]
-    assert written.keys() == known.keys()
+        assert written[part] == expected[part]
+    assert written.keys() == expected.keys()
 
 
 def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):

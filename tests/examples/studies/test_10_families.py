@@ -244,7 +244,7 @@ def test_the_optimum_from_the_left_is_that_of_all_stories(tokenizer):
     """Of the words that nothing later depends on, the stories have the first of each list."""
     def first_word(field):
         options = tales.GRAMMAR.lists[field[1]]
-        plain = all(len(o.parts) == 1 and isinstance(o.parts[0], str) for o in options)
+        plain = all(len(o.symbols) == 1 and isinstance(o.symbols[0], str) for o in options)
         return options[0].lead if plain else field[0]
 
     grammar = Grammar({

@@ -147,7 +147,7 @@ def test_a_row_is_one_story_and_its_floor_that_of_the_grammar():
         text = tokenizer().decode(y_T[:length])
         assert text.endswith(".\n\n") and text.count("\n\n") == 1
     batch, floor = stories("test").batch(np.arange(400))
-    assert floor == pytest.approx(nats_N[:400].sum() / batch.counted)
+    assert floor == pytest.approx(nats_N[:400].sum() / batch.n_targets)
     assert floor == pytest.approx(1.397, abs=0.02)  # 0.394 a character, over a token's characters
 
 

@@ -25,7 +25,7 @@ NODE_BITS = 28
 class Vocabulary(NamedTuple):
     """The tables of a tokenizer's tokens.
 
-    left_V, right_V: the two parts of each token; both parts of a byte are the byte.
+    left_V, right_V: the two tokens merged into each token; for a byte, both are the byte.
     length_V: bytes of each token. shorter_V: the longest token that it begins with, or -1.
     pairs: hash table, left << 21 | right to the token they make. edges: hash table of the trie.
     two: node of the trie after each two bytes, or -1. ids_V: the id of each token.

@@ -29,8 +29,8 @@ class Attention(Module):
         self.n_head, self.n_kv_head, inner = n_head, n_kv_head, n_head * head_size
         self.q = Linear(rng, n_embd, inner, bias=bias, dtype=dtype, std=std[0])
         for name, size in (("k", std[1]), ("v", std[2])):
-            part = Linear(rng, n_embd, n_kv_head * head_size, bias=bias, dtype=dtype, std=size)
-            setattr(self, name, part)
+            linear = Linear(rng, n_embd, n_kv_head * head_size, bias=bias, dtype=dtype, std=size)
+            setattr(self, name, linear)
         self.o = Linear(rng, inner, n_embd, bias=bias, dtype=dtype, std=std[3])
 
     def __call__(self, x_BTC, source_BSC=None, *, rotate=None, cache=None, bias=None, **settings):
@@ -41,7 +41,7 @@ class Attention(Module):
         """
         source_BSC = x_BTC if source_BSC is None else source_BSC
         q = _heads(self.q(x_BTC), self.n_head)
-        k, v = (_heads(part(source_BSC), self.n_kv_head) for part in (self.k, self.v))
+        k, v = (_heads(linear(source_BSC), self.n_kv_head) for linear in (self.k, self.v))
         if rotate is not None:
             q, k = rotate(q), rotate(k)
         if cache is not None:

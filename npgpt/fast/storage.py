@@ -1,7 +1,7 @@
 """Quantised weights for generation: float32, bfloat16, or int8 with a scale for each output.
 
 A token reads every weight once, so fewer bytes make generation faster. Rounding changes the model a
-little. To make the change measurable, `use_weights` rounds the model's own float32 weights, so that
+little. To make the change measurable, `use_storage` rounds the model's own float32 weights, so that
 its loss is the loss of the rounded model; `Decoder` stores the same values in fewer bytes. The
 matrices of the blocks and the output layer (and a tied embedding) are rounded; norms, biases and
 positions are not.
@@ -12,7 +12,7 @@ import numpy as np
 from npgpt.gpt import GPT
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
-KINDS = tuple(DTYPES)
+STORAGE_FORMATS = tuple(DTYPES)
 PLAIN = "plain"  # no compiled generation
 COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
 
@@ -22,14 +22,14 @@ def usual(model):
     return "fp32" if model.num_parameters() >= COMPILED else PLAIN
 
 
-def use_weights(model, kind):
+def use_storage(model, kind):
     """Round a GPT's weights in place to values that `kind` can store; return the model.
 
     It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
     unknown kind, and for a model that has float32 weights only.
     """
-    if kind not in (*KINDS, PLAIN):
-        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join((*KINDS, PLAIN))}")
+    if kind not in (formats := (*STORAGE_FORMATS, PLAIN)):
+        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(formats)}")
     if kind not in ("fp32", PLAIN):
         if not decodes(model):
             raise ValueError(
@@ -40,7 +40,7 @@ def use_weights(model, kind):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
-    model.weights = kind if kind != PLAIN and decodes(model) else None
+    model.storage = kind if kind != PLAIN and decodes(model) else None
     return model
 
 
@@ -78,8 +78,8 @@ def fill_panels(panels_PIW, weight_OI, kind):
     """
     width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
     for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
-        part = slice(first, first + width)
-        array, scale_O[part] = stored(weight_OI[part], kind)
+        rows = slice(first, first + width)
+        array, scale_O[rows] = stored(weight_OI[rows], kind)
         panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
     return scale_O
 

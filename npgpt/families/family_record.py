@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from npgpt.batches import Batch
-from npgpt.io.huggingface import Files
+from npgpt.io.transformers_folder import Files
 
 
 @dataclass(frozen=True)

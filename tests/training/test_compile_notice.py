@@ -92,10 +92,10 @@ def test_what_is_not_on_disk_is_compiled_and_said_once_and_beside_an_answer(cach
     train = ["train", "--tokenizer", "bpe", "--vocab-size", "260", "--corpus",
              tmp_path / "hens.txt", "--out", run, *TINY]
     forget(cache, "decode", "_gelu", "_adamw")
-    told = npgpt(*train, NUMBA_CACHE_DIR=str(cache)).stdout
-    (line,) = said(told)
-    assert str(cache) in told.splitlines()[line]
-    assert line < told.splitlines().index("")  # before the first sample
+    output = npgpt(*train, NUMBA_CACHE_DIR=str(cache)).stdout
+    (line,) = said(output)
+    assert str(cache) in output.splitlines()[line]
+    assert line < output.splitlines().index("")  # before the first sample
     for command, missing in (
         (["tokenize", run, "The hen", "--json"], "decode"), (["eval", run, "--json"], "_gelu"),
         (["generate", run, "--json"], "_gpt_step"),
@@ -127,8 +127,8 @@ def test_who_interrupts_the_compiler_leaves_whole_files(cache, tmp_path):
     (tmp_path / "hens.txt").write_text(TEXT, encoding="utf-8")
     forget(cache, "_gelu_backward")
     train = ["train", *TINY, "--corpus", tmp_path / "hens.txt", "--out", tmp_path / "run"]
-    told = npgpt(*train, code=INTERRUPTED, NUMBA_CACHE_DIR=str(cache)).stdout
-    assert told.splitlines()[-1].startswith("130 ")
+    output = npgpt(*train, code=INTERRUPTED, NUMBA_CACHE_DIR=str(cache)).stdout
+    assert output.splitlines()[-1].startswith("130 ")
     assert not list(cache.rglob("tmp*")) and not list(cache.rglob("_gelu_backward-*"))
     npgpt("train", "--resume", "--out", tmp_path / "run", NUMBA_CACHE_DIR=str(cache))
 

@@ -10,9 +10,9 @@ import base64
 
 import numpy as np
 
-from npgpt.fast.weights import stored
+from npgpt.fast.storage import stored
 
-KINDS = ("fp16", "int8")
+STORAGE_FORMATS = ("fp16", "int8")
 
 
 def base64_of(array, dtype):
@@ -26,7 +26,7 @@ def pack(weights, kind):
     them, in float64.
 
     weights   name -> array
-    kind      one of KINDS. Raises ValueError for fp16 if a weight is too large for it.
+    kind      one of STORAGE_FORMATS. Raises ValueError for fp16 if a weight is too large for it.
     """
     packed, values = {}, {}
     for name, array in weights.items():
