@@ -133,6 +133,7 @@ class NextToken:
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
     target = "token"
+    columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer

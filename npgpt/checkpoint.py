@@ -219,7 +219,7 @@ def read_run(folder):
             "install the one that wrote it, or a later one"
         )
     try:
-        training = settings_from_json(TrainConfig, settings.get("training"), run_format)
+        training = _training(settings.get("training"), run_format)
         config = family(training.arch).Config
         model = settings_from_json(config, settings.get("model"), run_format)
         text = settings_from_json(TextSource, settings.get("text"), run_format)
@@ -228,6 +228,18 @@ def read_run(folder):
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
     return Run(folder, model, training, text)
+
+
+def _training(table, run_format):
+    """Return the TrainConfig in a table; a RewardConfig if there is a reward."""
+    found = table if isinstance(table, dict) else {}
+    if found.get("reward", "") != "":
+        from npgpt.reward.settings import RewardConfig
+
+        return settings_from_json(RewardConfig, table, run_format)
+    if run_format == 5 and "reward" in found:  # every run of that format had them
+        table = {name: value for name, value in found.items() if not name.startswith("reward")}
+    return settings_from_json(TrainConfig, table, run_format)
 
 
 def runs_near(folder):

@@ -12,32 +12,7 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-# The switches of npgpt.reward: setting -> its values, the default first.
-REWARD_SWITCHES = {
-    "reward": ("", "grammar"),
-    "reward_loss": ("policy", "dpo"),
-    "reward_draws": ("policy", "start"),
-    "reward_credit": ("story", "token"),
-    "reward_advantage": ("mean", "std", "none"),
-    "reward_length": ("sum", "mean"),
-    "reward_kl_estimator": ("full", "k1", "k2", "k3", "reward"),
-}
-# What settings of a reward need where they differ from their defaults, a test and words for it.
-REWARD_NEEDS = (
-    ("kl kl_estimator entropy updates clip credit advantage length draws loss",
-     lambda c: c.reward, "reward=grammar"),
-    ("kl_estimator entropy updates clip credit advantage length",
-     lambda c: c.reward_loss == "policy", "reward_loss=policy"),
-    ("kl_estimator loss", lambda c: c.reward_kl, "reward_kl, such as 0.1"),
-    ("clip", lambda c: c.reward_updates > 1, "reward_updates=2 or more"),
-    ("credit", lambda c: c.reward_advantage != "none", "reward_advantage=mean"),
-    ("credit", lambda c: c.reward_kl_estimator != "reward", "reward_kl_estimator=full"),
-    ("loss", lambda c: c.gradient_accumulation_steps == 1, "gradient_accumulation_steps=1"),
-    ("draws", lambda c: c.reward_loss == "dpo" or c.reward_advantage == "none",
-     "reward_advantage=none, rejection sampling"),
-    ("draws", lambda c: c.reward_updates == 1, "reward_updates=1"),
-)
-RUN_FORMAT = 5  # of the config.json in run folders; format 1 has no number
+RUN_FORMAT = 6  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
@@ -95,11 +70,6 @@ def check_heads(config):
         )
 
 
-def _switch(name, help, group=None):
-    values = REWARD_SWITCHES[name]
-    return setting(help, since=5, before=values[0], group=group, default=values[0])
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """The settings of training. Raises ValueError for settings that contradict each other."""
@@ -150,40 +120,14 @@ class TrainConfig:
         "checkpoints to leave, most of them early", since=5, before=0, group="evaluation",
         default=0,
     )
-    reward: str = _switch(
-        "reward", "grammar: of the tales, judges what the model of --init-from writes",
-        group="reward",
-    )
-    reward_loss: str = _switch("reward_loss", "policy; dpo: on pairs of a right and a wrong story")
-    reward_draws: str = _switch("reward_draws", "who writes: policy; start, the model before")
-    reward_credit: str = _switch(
-        "reward_credit", "of a wrong story blame all (story) or up to the first wrong token (token)"
-    )
-    reward_advantage: str = _switch(
-        "reward_advantage", "reward less the batch's mean; std: over its deviation; none: as it is"
-    )
-    reward_length: str = _switch("reward_length", "a story's tokens add up (sum) or average (mean)")
-    reward_kl: float = setting(
-        "weight of the KL from the start; DPO's beta", since=5, before=0.0, default=0.0
-    )
-    reward_kl_estimator: str = _switch(
-        "reward_kl_estimator", "full, k1, k2, k3; reward: k1, in the reward"
-    )
-    reward_entropy: float = setting("weight of an entropy bonus", since=5, before=0.0, default=0.0)
-    reward_updates: int = setting("steps that share a draw", since=5, before=1, default=1)
-    reward_clip: float = setting(
-        "if they do: where a ratio is clipped", since=5, before=0.2, default=0.2
-    )
 
     def __post_init__(self):
         check_types(self)
-        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval",
-                     "reward_updates"):
+        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
-                     "sample_tokens", "min_lr", "seed", "reward_kl", "reward_entropy",
-                     "reward_clip"):
+                     "sample_tokens", "min_lr", "seed"):
             check_range("TrainConfig", **{name: getattr(self, name)})
         if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
             raise ValueError(
@@ -191,11 +135,7 @@ class TrainConfig:
                 "min_lr, so lr is positive and min_lr at most lr"
             )
         check_range("TrainConfig", below=1, beta1=self.beta1, beta2=self.beta2)
-        choices = {"split": SPLITS, "matmul_precision": PRECISIONS} | REWARD_SWITCHES
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                known = " or ".join(value or "nothing" for value in known)
-                raise ValueError(f"TrainConfig: {name}={getattr(self, name)!r}; use {known}")
+        check_choices(self, split=SPLITS, matmul_precision=PRECISIONS)
         if not 0 <= self.keep <= 100:
             raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
         if not 0 < self.train_fraction < 1:
@@ -203,20 +143,6 @@ class TrainConfig:
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
                 "so use a fraction between 0 and 1, such as 0.9"
             )
-
-
-def check_reward(config):
-    """Raise ValueError for a setting of a reward that nothing reads, or that contradicts another.
-
-    For new runs: a stored one with such a setting was trained as if it were the default.
-    """
-    for names, so, needed in REWARD_NEEDS:
-        for name in (f"reward_{name}" for name in names.split()):
-            value = getattr(config, name)
-            if value != getattr(TrainConfig, name) and not so(config):
-                raise ValueError(
-                    f"TrainConfig: {name}={value} needs {needed}; give that, or leave {name} out"
-                )
 
 
 # Fields that differ from the defaults above. The tokenizer, "char" unless a preset names "words"
@@ -274,6 +200,16 @@ def check_range(owner, below=math.inf, **values):
         if not 0 <= value < below:
             instead = "0 or more, not inf" if below == math.inf else f"[0, {below})"
             raise ValueError(f"{owner}: {name}={value}; use {instead}")
+
+
+def check_choices(config, **choices):
+    """Raise ValueError unless each of the named settings has one of its values."""
+    for name, known in choices.items():
+        if getattr(config, name) not in known:
+            known = " or ".join(value or "nothing" for value in known)
+            raise ValueError(
+                f"{type(config).__name__}: {name}={getattr(config, name)!r}; use {known}"
+            )
 
 
 def wanted(value, type):

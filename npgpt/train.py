@@ -123,7 +123,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
     be saved; the previous checkpoint is still intact then.
     """
     config, folder = run.training, run.folder
-    metrics = Metrics(folder / "metrics.csv", optimizer.steps, bool(config.reward))
+    metrics = Metrics(folder / "metrics.csv", optimizer.steps, dataset.objective.columns)
     if metrics.missing:
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
@@ -201,8 +201,8 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
             length = np.sum(before**2)
             ratio = math.sqrt(np.sum(moved**2) / length) if length else None
         seconds = stopwatch() - started
-        measured = getattr(objective, "measured", {})
-        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds, measured)
+        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds,
+                   objective.measured)
 
 
 def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):

@@ -3,9 +3,10 @@
 import tomllib
 from dataclasses import fields
 
-from npgpt.config import TrainConfig, nearest, wanted
+from npgpt.config import nearest, wanted
 from npgpt.families.presets import model_settings
 from npgpt.files import read_given
+from npgpt.reward.settings import RewardConfig
 
 TABLES = ("model", "training")
 MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
@@ -39,8 +40,8 @@ def read_settings(path):
             raise ValueError(f"{path}: {name} is in [{table}] and {place}; give it once")
         found |= inside
         places |= dict.fromkeys(inside, f"in [{table}]")
-    known = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
-    known["preset"] = str
+    settings = {field.name: field for field in fields(RewardConfig)} | model_settings()
+    known = {name: field.type for name, field in settings.items()} | {"preset": str}
     for name, value in found.items():
         if name not in known:
             raise ValueError(

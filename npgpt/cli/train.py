@@ -28,13 +28,14 @@ from npgpt.checkpoint import (
     versions,
 )
 from npgpt.cli.settings import read_settings
-from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig, check_reward
+from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
+from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
@@ -124,7 +125,7 @@ def run(args):
         ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer = begin(args, ranks, stack)
-        if run.training.reward:
+        if isinstance(run.training, RewardConfig):
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
@@ -140,7 +141,7 @@ def run(args):
         if args.check:
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
-        if run.training.reward and not args.resume:
+        if dataset.objective.columns and not args.resume:
             dataset.objective.check()
         if not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer, stack)
@@ -152,7 +153,7 @@ def run(args):
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
-            draw = reward.draw_reward if run.training.reward else draw_loss
+            draw = reward.draw_reward if dataset.objective.columns else draw_loss
             print_results(run, dataset, model, draw)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
@@ -164,8 +165,8 @@ def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
-    check_reward(training)
-    if training.reward and not initial:
+    training = checked(training)
+    if isinstance(training, RewardConfig) and not initial:
         raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
                          "is rewarded; give --init-from a run of the tales")
     kind, bpe_size = _tokens(args, preset, training.corpus)
@@ -208,7 +209,7 @@ def _started(args, ranks, stack):
 
 def _optimizer(model, training):
     optimizer = make_optimizer(model, training)
-    if training.reward:
+    if isinstance(training, RewardConfig):
         reward.remember(model, optimizer, training)
     return optimizer
 
@@ -296,13 +297,13 @@ def _settings(args, initial=None):
         del shape["vocab_size"]
         given = shape | given
     if given.get("reward"):
-        given = reward.DEFAULTS | given
+        given = DEFAULTS | given
     like = given.get("corpus", TrainConfig.corpus)
     if initial and like != TrainConfig.corpus:
         like = ("shakespeare",)  # at a lower rate
     preset = preset_for(like, given.get("arch", TrainConfig.arch))
     preset = given.pop("preset", preset)
-    return preset, *from_preset(preset, **given)
+    return preset, *from_preset(preset, RewardConfig, **given)
 
 
 def _given(args):
@@ -315,7 +316,7 @@ def _given(args):
 
 def _all_fields():
     """Return {name: field} of all settings of training and of all kinds of models."""
-    return {field.name: field for field in fields(TrainConfig)} | model_settings()
+    return {field.name: field for field in fields(RewardConfig)} | model_settings()
 
 
 def _default_folder(training, resume=False):
