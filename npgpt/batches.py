@@ -1,16 +1,61 @@
-"""Batches: windows cut out of one long row of token ids.
+"""A text as token ids, and batches: windows cut out of that long row.
 
 A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + T]. At every
 position the target is the token that follows, so one window trains T predictions.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from npgpt.config import check_types
+from npgpt.metrics import bytes_per_token
 from npgpt.tokenizers import WordTokenizer
 
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """The text of a run. entropy_rate in nats per character, None if unknown."""
+
+    name: str
+    characters: int | None
+    sha256: str
+    entropy_rate: float | None
+
+    def __post_init__(self):
+        check_types(self)
+        for value in (self.characters, self.entropy_rate):
+            if not 0 <= (value or 0) < math.inf:
+                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A text as token ids, its tokenizer, and how a kind of model learns it and writes.
+
+    train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
+    objective   `NextToken`, or one of `npgpt.families.objectives`
+    write       a function of `npgpt.families.writing`
+    contents    the files of the text, for a person
+    """
+
+    source: TextSource
+    tokenizer: Any
+    train_ids: Any
+    val_ids: Any
+    objective: Any
+    write: Callable
+    contents: str = ""
+
+    @cached_property
+    def bytes_per_token(self):
+        return bytes_per_token(self.val_ids, self.tokenizer)
 
 
 def split_text(text, train_fraction):

@@ -17,7 +17,6 @@ folder is read or written through. While a process trains the run, the file .loc
 """
 
 import json
-import math
 import os
 import platform
 import re
@@ -33,7 +32,8 @@ from safetensors.numpy import save
 from autograd import backend
 from autograd.anomaly import described
 from autograd.engine import mark_written
-from npgpt.config import RUN_FORMAT, TrainConfig, check_types, nearest
+from npgpt.batches import TextSource
+from npgpt.config import RUN_FORMAT, TrainConfig, nearest
 from npgpt.files import (
     RUN_STATE,
     atomic_write,
@@ -71,22 +71,6 @@ def refusing():
         yield
     except (FileNotFoundError, ValueError) as error:
         raise RunError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class TextSource:
-    """The text of a run. entropy_rate in nats per character, None if unknown."""
-
-    name: str
-    characters: int | None
-    sha256: str
-    entropy_rate: float | None
-
-    def __post_init__(self):
-        check_types(self)
-        for value in (self.characters, self.entropy_rate):
-            if not 0 <= (value or 0) < math.inf:
-                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,8 @@ def saved(config, tokens):
     return tokens * (16 * config.n_layer + 3) * config.n_embd
 
 
-# Fields that differ from the defaults. The tokenizer, "char" unless a preset names "words"
-# or "bpe", determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
+# Fields that differ from the defaults. The tokenizer, "char" unless a preset names "words" or "bpe",
+# determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
 PRESETS = {
     "tales": {
         "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,

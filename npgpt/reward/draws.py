@@ -213,7 +213,7 @@ def remember(model, optimizer, config):
 
 
 def rewarded(dataset, model, optimizer, config, ranks):
-    """Return a `npgpt.train.Dataset` of tales with the objective `Rewarded`, after `remember`.
+    """Return a `npgpt.batches.Dataset` of tales with the objective `Rewarded`, after `remember`.
 
     Raises ValueError for a model that cannot learn so.
     """

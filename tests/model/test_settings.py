@@ -12,7 +12,8 @@ from changed_settings import changed
 
 from autograd import gradcheck
 from npgpt import GPT, AdamW, CharTokenizer
-from npgpt.checkpoint import Run, TextSource, create_run
+from npgpt.batches import TextSource
+from npgpt.checkpoint import Run, create_run
 from npgpt.cli import export
 from npgpt.cli.gradcheck import small_model
 from npgpt.config import TrainConfig

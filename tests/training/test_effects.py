@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
-from npgpt.batches import NextToken
-from npgpt.checkpoint import Run, TextSource, create_run, load_checkpoint
+from npgpt.batches import Dataset, NextToken, TextSource
+from npgpt.checkpoint import Run, create_run, load_checkpoint
 from npgpt.cli.train import _optimizer as optimizer_of
 from npgpt.config import TrainConfig
 from npgpt.metrics import read_metrics
@@ -18,7 +18,7 @@ from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
 from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import Verdict
-from npgpt.train import ALONE, Alone, Dataset, train, training_steps
+from npgpt.train import ALONE, Alone, train, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)

@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from npgpt import GPT, AdamW
+from npgpt.batches import TextSource
 from npgpt.checkpoint import (
     Run,
     RunError,
-    TextSource,
     create_run,
     load_checkpoint,
     load_run,
