@@ -203,8 +203,8 @@ def write(settings, weights):
         "attention_probs_dropout_prob": 0.0,
     }
     if settings["mlm_head"]:
-        return config, their_weights(weights, NAMES, PREFIX)
-    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "")
+        return config, their_weights(weights, FILES, PREFIX)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, FILES, "")
 
 
 FILES = Files(
@@ -227,7 +227,7 @@ FILES = Files(
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
-    names=NAMES, prefix=PREFIX, only=only, write=write,
+    names=NAMES, tables=("wte", "wpe", "wse"), prefix=PREFIX, only=only, write=write,
     read=lambda config, arrays: {"mlm_head": any("cls.predictions." in name for name in arrays)},
 )
 

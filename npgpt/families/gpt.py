@@ -39,7 +39,7 @@ def write(settings, weights):
         if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
             weights[bias] = np.zeros(weight.shape[-1], weight.dtype)
     config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
-    return config, their_weights(weights, NAMES, PREFIX)
+    return config, their_weights(weights, FILES, PREFIX)
 
 
 FILES = Files(
@@ -93,7 +93,7 @@ def saved(config, tokens):
     return tokens * (16 * config.n_layer + 3) * config.n_embd
 
 
-# Fields that differ from the defaults. The tokenizer, "char" unless a preset names "words" or "bpe",
+# Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
 # determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
 PRESETS = {
     "tales": {

@@ -267,7 +267,7 @@ def write(settings, weights):
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return config, their_weights(weights, NAMES, "")
+    return config, their_weights(weights, FILES, "")
 
 
 FILES = Files(
@@ -292,7 +292,8 @@ FILES = Files(
     copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
     | {HEAD: TABLE},
     unused=r"\.EncDecAttention\.relative_attention_bias\.weight$",
-    names=NAMES, prefix="", only=only, read=read, write=write,
+    names=NAMES, tables=("wte", "encoder.buckets", "decoder.buckets"), prefix="",
+    only=only, read=read, write=write,
 )
 
 
