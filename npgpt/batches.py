@@ -14,7 +14,6 @@ import numpy as np
 
 from npgpt.config import check_types
 from npgpt.metrics import bytes_per_token
-from npgpt.tokenizers import WordTokenizer
 
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
 
@@ -196,7 +195,7 @@ class NextToken:
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
-        if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
+        if not entropy_rate or self.tokenizer.kind == "words":
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
 
