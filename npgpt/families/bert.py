@@ -17,10 +17,20 @@ from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
-from npgpt.families.parts import Attention, FeedForward, with_loss
+from npgpt.families.parts import Attention, with_loss
 from npgpt.families.record import Family
 from npgpt.families.writing import fill_masks
-from npgpt.gpt import INIT_STD, Embedding, LayerNorm, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.gpt import (
+    INIT_STD,
+    MLP,
+    Embedding,
+    LayerNorm,
+    Linear,
+    LogitsAndLoss,
+    MaybeIds,
+    Model,
+    Module,
+)
 from npgpt.io.huggingface import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
@@ -141,7 +151,7 @@ class BertBlock(Module):
         self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
         look_at_neighbours(rng, self.attn, C // H)
         self.ln_1 = norm(C, dtype=dtype)
-        self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
+        self.mlp = MLP(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
         self.ln_2 = norm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, mask_BT=None):

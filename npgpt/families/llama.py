@@ -108,7 +108,7 @@ class LlamaBlock(Module):
         self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
                               std=(INIT_STD,) * 3 + (std,))
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
-        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=(INIT_STD, std))
+        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=std)
 
     def __call__(self, x_BTC, positions_T, drop, cache=None):
         def rotate(x_BHTD):

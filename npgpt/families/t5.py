@@ -22,10 +22,10 @@ from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
-from npgpt.families.parts import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
+from npgpt.families.parts import Attention, GatedFeedForward, RMSNorm, with_loss
 from npgpt.families.record import Family
 from npgpt.families.writing import write_spans
-from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.gpt import INIT_STD, MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
 from npgpt.io.huggingface import HEAD, REQUIRED, Files, their_weights
 
 
@@ -175,7 +175,7 @@ class T5Block(Module):
         if config.gated:
             self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype)
         else:
-            self.mlp = FeedForward(rng, C, F, relu, bias=False, dtype=dtype)
+            self.mlp = MLP(rng, C, F, relu, bias=False, dtype=dtype)
 
     def __call__(self, x_BTC, bias_1HTT, drop, encoded_BSC=None, mask=None):
         own_mask = None if self.causal else mask
