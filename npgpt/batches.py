@@ -4,7 +4,6 @@ A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + 
 position the target is the token that follows, so one window trains T predictions.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.config import check_types
+from npgpt.config import check_range, check_types
 from npgpt.metrics import bytes_per_token
 
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
@@ -29,9 +28,9 @@ class TextSource:
 
     def __post_init__(self):
         check_types(self)
-        for value in (self.characters, self.entropy_rate):
-            if not 0 <= (value or 0) < math.inf:
-                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
+        check_range(
+            "TextSource", characters=self.characters or 0, entropy_rate=self.entropy_rate or 0
+        )
 
 
 @dataclass(frozen=True)

@@ -46,17 +46,13 @@ class GPTConfig:
 
 def check_sizes(config, *optional):
     """Raise ValueError for an int below 1, or below 0 if `optional`, a wrong type or dropout."""
-    for known in fields(config):
-        value, least = getattr(config, known.name), 0 if known.name in optional else 1
-        if known.type is int and (type(value) is not int or value < least):
-            raise ValueError(
-                f"{type(config).__name__}: {known.name}={value!r}; use an int of {least} or more"
-            )
     check_types(config)
-    if not 0 <= config.dropout < 1:
-        raise ValueError(
-            f"{type(config).__name__}: dropout={config.dropout}; use a share in [0, 1)"
-        )
+    owner = type(config).__name__
+    for known in fields(config):
+        if known.type is int:
+            least = 0 if known.name in optional else 1
+            check_range(owner, least=least, **{known.name: getattr(config, known.name)})
+    check_range(owner, below=1, dropout=config.dropout)
 
 
 def check_heads(config):
@@ -124,8 +120,7 @@ class TrainConfig:
     def __post_init__(self):
         check_types(self)
         for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"TrainConfig: {name}={getattr(self, name)}; use 1 or more")
+            check_range("TrainConfig", least=1, **{name: getattr(self, name)})
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
                      "sample_tokens", "min_lr", "seed"):
             check_range("TrainConfig", **{name: getattr(self, name)})
@@ -154,11 +149,11 @@ def check_types(settings):
             raise ValueError(f"{type(settings).__name__}: {known.name}={value!r}; use {instead}")
 
 
-def check_range(owner, below=math.inf, **values):
-    """Raise ValueError unless each of the named values is at least 0 and less than `below`."""
+def check_range(owner, below=math.inf, least=0, **values):
+    """Raise ValueError unless each of the named values is at least `least`, less than `below`."""
     for name, value in values.items():
-        if not 0 <= value < below:
-            instead = "0 or more, not inf" if below == math.inf else f"[0, {below})"
+        if not least <= value < below:
+            instead = f"{least} or more, not inf" if below == math.inf else f"[{least}, {below})"
             raise ValueError(f"{owner}: {name}={value}; use {instead}")
 
 

@@ -12,6 +12,11 @@ TABLES = ("model", "training")
 MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
 
 
+def all_settings():
+    """Return {name: field} of all settings of training and of all kinds of models."""
+    return {field.name: field for field in fields(RewardConfig)} | model_settings()
+
+
 def read_settings(path):
     """Return the settings in a TOML file as a dict for `from_preset`, with "preset" if it is there.
 
@@ -40,8 +45,7 @@ def read_settings(path):
             raise ValueError(f"{path}: {name} is in [{table}] and {place}; give it once")
         found |= inside
         places |= dict.fromkeys(inside, f"in [{table}]")
-    settings = {field.name: field for field in fields(RewardConfig)} | model_settings()
-    known = {name: field.type for name, field in settings.items()} | {"preset": str}
+    known = {name: field.type for name, field in all_settings().items()} | {"preset": str}
     for name, value in found.items():
         if name not in known:
             raise ValueError(

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,7 +27,7 @@ from npgpt.checkpoint import (
     set_max_iters,
     versions,
 )
-from npgpt.cli.settings import read_settings
+from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.models import load_model
@@ -84,7 +84,7 @@ def add_arguments(parser):
     known = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
-    for field in _all_fields().values():
+    for field in all_settings().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
@@ -221,7 +221,7 @@ def _flag(name):
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
     others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
-    names = {*_all_fields(), *others} - {"corpus", "max_iters"}
+    names = {*all_settings(), *others} - {"corpus", "max_iters"}
     changed = sorted(name for name in names if getattr(args, name) is not None)
     changed += ["check"] * args.check
     if changed:
@@ -301,22 +301,16 @@ def _settings(args, initial=None):
     like = given.get("corpus", TrainConfig.corpus)
     if initial and like != TrainConfig.corpus:
         like = ("shakespeare",)  # at a lower rate
-    preset = preset_for(like, given.get("arch", TrainConfig.arch))
-    preset = given.pop("preset", preset)
+    preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
     return preset, *from_preset(preset, RewardConfig, **given)
 
 
 def _given(args):
     """Return the settings of the file and the flags by name, "preset" among them."""
-    flags = {name: getattr(args, name) for name in (*_all_fields(), "preset")}
+    flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
     flags = {name: value for name, value in flags.items() if value is not None}
     flags |= {"corpus": tuple(flags["corpus"])} if "corpus" in flags else {}
     return (read_settings(args.config) if args.config else {}) | flags
-
-
-def _all_fields():
-    """Return {name: field} of all settings of training and of all kinds of models."""
-    return {field.name: field for field in fields(RewardConfig)} | model_settings()
 
 
 def _default_folder(training, resume=False):

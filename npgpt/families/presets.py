@@ -1,6 +1,6 @@
 """Settings by the name of a preset, for every kind of model."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from npgpt.config import TrainConfig, nearest
 from npgpt.families import FAMILIES, family
@@ -61,11 +61,10 @@ def from_preset(name, Training=TrainConfig, **changes):
             f"{of_others or nearest(setting, model_fields | training_fields)}; "
             "npgpt train --help lists them all"
         )
+    if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
+        chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
     model = {k: v for k, v in chosen.items() if k in model_fields}
     training = Training(**{k: v for k, v in chosen.items() if k in training_fields})
-    if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
-        stride = min(training.eval_stride, model["block_size"])
-        training = replace(training, eval_stride=stride)
     if training.eval_stride > model["block_size"]:
         raise ValueError(
             f"eval_stride={training.eval_stride} is larger than a window, block_size="

@@ -57,9 +57,7 @@ class RewardConfig(TrainConfig):
         "reward_advantage", "reward less the batch's mean; std: over its deviation; none: as it is"
     )
     reward_length: str = _switch("reward_length", "a story's tokens add up (sum) or average (mean)")
-    reward_kl: float = setting(
-        "weight of the KL from the start; DPO's beta", since=5, default=0.0
-    )
+    reward_kl: float = setting("weight of the KL from the start; DPO's beta", since=5, default=0.0)
     reward_kl_estimator: str = _switch(
         "reward_kl_estimator", "full, k1, k2, k3; reward: k1, in the reward"
     )
@@ -72,8 +70,7 @@ class RewardConfig(TrainConfig):
         check_choices(self, **REWARD_SWITCHES)
         for name in ("reward_kl", "reward_entropy", "reward_clip"):
             check_range("RewardConfig", **{name: getattr(self, name)})
-        if self.reward_updates < 1:
-            raise ValueError(f"RewardConfig: reward_updates={self.reward_updates}; use 1 or more")
+        check_range("RewardConfig", least=1, reward_updates=self.reward_updates)
 
 
 def checked(config):
