@@ -1,16 +1,59 @@
-"""Batches: windows cut out of one long row of token ids.
+"""A text as token ids, and batches: windows cut out of that long row.
 
 A window of T tokens x = ids[i : i + T] has the targets y = ids[i + 1 : i + 1 + T]. At every
 position the target is the token that follows, so one window trains T predictions.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.tokenizers import WordTokenizer
+from npgpt.config import check_range, check_types
+from npgpt.metrics import bytes_per_token
 
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """The text of a run. entropy_rate in nats per character, None if unknown."""
+
+    name: str
+    characters: int | None
+    sha256: str
+    entropy_rate: float | None
+
+    def __post_init__(self):
+        check_types(self)
+        check_range(
+            "TextSource", characters=self.characters or 0, entropy_rate=self.entropy_rate or 0
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A text as token ids, its tokenizer, and how a kind of model learns it and writes.
+
+    train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
+    objective   `NextToken`, or one of `npgpt.families.objectives`
+    write       a function of `npgpt.families.writing`
+    contents    the files of the text, for a person
+    """
+
+    source: TextSource
+    tokenizer: Any
+    train_ids: Any
+    val_ids: Any
+    objective: Any
+    write: Callable
+    contents: str = ""
+
+    @cached_property
+    def bytes_per_token(self):
+        return bytes_per_token(self.val_ids, self.tokenizer)
 
 
 def split_text(text, train_fraction):
@@ -133,6 +176,7 @@ class NextToken:
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
     target = "token"
+    columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer
@@ -150,7 +194,7 @@ class NextToken:
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
-        if not entropy_rate or isinstance(self.tokenizer, WordTokenizer):
+        if not entropy_rate or self.tokenizer.kind == "words":
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
 

@@ -17,7 +17,6 @@ folder is read or written through. While a process trains the run, the file .loc
 """
 
 import json
-import math
 import os
 import platform
 import re
@@ -33,7 +32,8 @@ from safetensors.numpy import save
 from autograd import backend
 from autograd.anomaly import described
 from autograd.engine import mark_written
-from npgpt.config import RUN_FORMAT, TrainConfig, check_types, nearest
+from npgpt.batches import TextSource
+from npgpt.config import RUN_FORMAT, TrainConfig, nearest
 from npgpt.files import (
     RUN_STATE,
     atomic_write,
@@ -71,22 +71,6 @@ def refusing():
         yield
     except (FileNotFoundError, ValueError) as error:
         raise RunError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class TextSource:
-    """The text of a run. entropy_rate in nats per character, None if unknown."""
-
-    name: str
-    characters: int | None
-    sha256: str
-    entropy_rate: float | None
-
-    def __post_init__(self):
-        check_types(self)
-        for value in (self.characters, self.entropy_rate):
-            if not 0 <= (value or 0) < math.inf:
-                raise ValueError(f"TextSource: {value}; use a finite number of 0 or more, or null")
 
 
 @dataclass(frozen=True)
@@ -220,7 +204,7 @@ def read_run(folder):
             "install the one that wrote it, or a later one"
         )
     try:
-        training = settings_from_json(TrainConfig, settings.get("training"), run_format)
+        training = _training(settings.get("training"), run_format)
         config = family(training.arch).Config
         model = settings_from_json(config, settings.get("model"), run_format)
         text = settings_from_json(TextSource, settings.get("text"), run_format)
@@ -229,6 +213,18 @@ def read_run(folder):
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
     return Run(folder, model, training, text)
+
+
+def _training(table, run_format):
+    """Return the TrainConfig in a table; a RewardConfig if there is a reward."""
+    found = table if isinstance(table, dict) else {}
+    if found.get("reward", "") != "":
+        from npgpt.reward.settings import RewardConfig
+
+        return settings_from_json(RewardConfig, table, run_format)
+    if run_format == 5 and "reward" in found:  # every run of that format had them
+        table = {name: value for name, value in found.items() if not name.startswith("reward")}
+    return settings_from_json(TrainConfig, table, run_format)
 
 
 def runs_near(folder):

@@ -154,14 +154,15 @@ class CausalSelfAttention(Module):
 
 
 class MLP(Module):
-    """y = f(x W + b) W' + b' at each position, 4 C channels inside.    (B, T, C) -> (B, T, C)"""
+    """y = f(x W + b) W' + b' at each position.    (B, T, C) -> (B, T, F) -> (B, T, C)
 
-    f = staticmethod(gelu)
+    f, std   an activation; the deviation of the initial W'
+    """
 
-    def __init__(self, rng, config, dtype):
-        C = config.n_embd
-        self.c_fc = Linear(rng, C, 4 * C, bias=config.bias, dtype=dtype)
-        self.c_proj = Linear(rng, 4 * C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
+    def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std=INIT_STD):
+        self.f = f
+        self.c_fc = Linear(rng, n_embd, n_inner, bias=bias, dtype=dtype)
+        self.c_proj = Linear(rng, n_inner, n_embd, bias=bias, dtype=dtype, std=std)
 
     def __call__(self, x_BTC):
         return self.c_proj(self.f(self.c_fc(x_BTC)))
@@ -176,13 +177,18 @@ class Block(Module):
     drop   the dropout applied to each branch before it is added
     """
 
-    Norm, Attention, FeedForward = LayerNorm, CausalSelfAttention, MLP  # subclasses may differ
+    # examples/studies/variants.py makes subclasses that differ in these, in `CausalSelfAttention`'s
+    # `heads` or `attend`, or in `GPT`'s parts.
+    Norm, Attention, FeedForward, f = LayerNorm, CausalSelfAttention, MLP, staticmethod(gelu)
 
     def __init__(self, rng, config, dtype):
-        self.ln_1 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
+        C, bias = config.n_embd, config.bias
+        self.ln_1 = self.Norm(C, bias=bias, dtype=dtype)
         self.attn = self.Attention(rng, config, dtype)
-        self.ln_2 = self.Norm(config.n_embd, bias=config.bias, dtype=dtype)
-        self.mlp = self.FeedForward(rng, config, dtype)
+        self.ln_2 = self.Norm(C, bias=bias, dtype=dtype)
+        self.mlp = self.FeedForward(
+            rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=branch_std(config)
+        )
 
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))
@@ -303,7 +309,7 @@ class GPT(Model):
     """A decoder-only transformer, which predicts each token from the tokens before it."""
 
     Config = GPTConfig
-    Block, Norm, Positions = Block, LayerNorm, Embedding  # subclasses may differ
+    Block, Norm, Positions = Block, LayerNorm, Embedding  # variants.py has others
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)

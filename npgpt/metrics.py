@@ -47,11 +47,11 @@ class Metrics:
     last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
                 their steps will be taken again
     missing     the number of steps up to it that have no row
-    reward      True for a run with a reward, which has REWARD_COLUMNS
+    more        columns of what the objective measures: REWARD_COLUMNS, or none
     """
 
-    def __init__(self, path, last_step=0, reward=False):
-        self.path, self.columns = Path(path), COLUMNS + REWARD_COLUMNS * reward
+    def __init__(self, path, last_step=0, more=()):
+        self.path, self.columns = Path(path), COLUMNS + more
         self.rows = []
         if last_step and self.path.exists():
             self.rows = read_metrics(path, last_step)

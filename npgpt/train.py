@@ -7,11 +7,8 @@ are the processes that share each batch, `dataset` has the objective of the kind
 
 import math
 import re
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +16,6 @@ from autograd.compiling import stopwatch
 from npgpt.batches import NEXT_TOKEN
 from npgpt.checkpoint import (
     BEST,
-    TextSource,
     drop_kept_after,
     keep_weights,
     save_checkpoint,
@@ -28,7 +24,7 @@ from npgpt.checkpoint import (
     weights_not_finite,
 )
 from npgpt.files import append, atomic_write, open_file, quoted
-from npgpt.metrics import Metrics, bits_per_byte, bytes_per_token
+from npgpt.metrics import Metrics, bits_per_byte
 from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
 
@@ -38,29 +34,6 @@ RATIO_WEIGHTS = 1 << 20  # weights compared for it; more would show in a step's 
 
 class DivergedError(FloatingPointError):
     """The loss or a weight is not finite."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A text as token ids, its tokenizer, and how a kind of model learns it and writes.
-
-    train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
-    objective   `npgpt.batches.NextToken`, or one of `npgpt.families.objectives`
-    write       a function of `npgpt.families.writing`
-    contents    the files of the text, for a person
-    """
-
-    source: TextSource
-    tokenizer: Any
-    train_ids: Any
-    val_ids: Any
-    objective: Any
-    write: Callable
-    contents: str = ""
-
-    @cached_property
-    def bytes_per_token(self):
-        return bytes_per_token(self.val_ids, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -123,7 +96,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
     be saved; the previous checkpoint is still intact then.
     """
     config, folder = run.training, run.folder
-    metrics = Metrics(folder / "metrics.csv", optimizer.steps, bool(config.reward))
+    metrics = Metrics(folder / "metrics.csv", optimizer.steps, dataset.objective.columns)
     if metrics.missing:
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
@@ -201,8 +174,8 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
             length = np.sum(before**2)
             ratio = math.sqrt(np.sum(moved**2) / length) if length else None
         seconds = stopwatch() - started
-        measured = getattr(objective, "measured", {})
-        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds, measured)
+        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds,
+                   objective.measured)
 
 
 def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):

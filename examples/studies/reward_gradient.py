@@ -4,16 +4,19 @@ Along a direction, an estimate needs no backward pass: it is a weighted sum of t
 ln pi(y_t), which are finite differences.
 """
 
+from functools import partial
+
 import numpy as np
 from reward_language import language, padded
 from reward_trials import Verifier, start
 from scipy import stats
 
 from autograd import exp
-from npgpt import TrainConfig
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs, shifted
 from npgpt.reward.losses import log_probs
+from npgpt.reward.settings import RewardConfig
 
+switched = partial(RewardConfig, reward="grammar")
 GROUP, SIZES = 64, (4, 16, 64, 256)
 ESTIMATORS = {
     "none": {"reward_advantage": "none"}, "mean": {}, "std": {"reward_advantage": "std"},
@@ -31,7 +34,7 @@ def gradients(seed, drawn=100_000, groups=16):
     model = start(seed, np.float64)
     weights = model.parameters().values()
     objectives = {
-        name: Rewarded(None, model, model, verify, of.prompt_P, TrainConfig(reward="grammar", **to))
+        name: Rewarded(None, model, model, verify, of.prompt_P, switched(**to))
         for name, to in ESTIMATORS.items()
     }
 

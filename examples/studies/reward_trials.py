@@ -10,6 +10,7 @@ from npgpt.fast.storage import use_storage
 from npgpt.ngram import NgramModel
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
+from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import GrammarVerifier, Verdict
 from npgpt.train import training_steps
 
@@ -102,12 +103,12 @@ def trained(settings):
     """Return what a trial measures: {"at": a dict for each evaluation, "kl": of the end, ...}.
 
     settings   "seed"; "lr"; of some, "steps"; "every", from evaluation to evaluation; "verify", a
-               reward of `Verifier`; "pool"; "switches" of a TrainConfig
+               reward of `Verifier`; "pool"; "switches" of a RewardConfig
     """
     of, seed = language(), settings["seed"]
     reference, model = start(seed), start(seed)
     changed = {"max_iters": settings.get("steps", 60)} | settings.get("switches", {})
-    config = TrainConfig(reward="grammar", seed=seed, lr=settings["lr"], **TRAINING | changed)
+    config = RewardConfig(reward="grammar", seed=seed, lr=settings["lr"], **TRAINING | changed)
     verify = Verifier(seed, settings.get("verify", "grammar"))
     rng = np.random.default_rng((seed, 1))
     objective = FromPool(None, model, reference, verify, of.prompt_P, config)

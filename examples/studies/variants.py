@@ -11,7 +11,7 @@ from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attentio
 from npgpt.families.layers import GatedFeedForward, RMSNorm
 from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.neighbours import waves
-from npgpt.gpt import GPT, INIT_STD, MLP, Block, CausalSelfAttention, Module, branch_std
+from npgpt.gpt import GPT, INIT_STD, Block, CausalSelfAttention, Module
 
 
 class Nothing(Module):
@@ -43,9 +43,8 @@ class NoResiduals(Block):
 class SwiGLU(GatedFeedForward):
     """Three matrices of 8/3 C channels, which are as many weights as two of 4 C."""
 
-    def __init__(self, rng, config, dtype):
-        C, std = config.n_embd, (INIT_STD, branch_std(config))
-        super().__init__(rng, C, round(8 * C / 3), silu, dtype=dtype, std=std)
+    def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std):
+        super().__init__(rng, n_embd, round(2 * n_inner / 3), silu, dtype=dtype, std=std)
 
 
 class NoPositions(Module):
@@ -107,7 +106,7 @@ def changed(part, **attributes):
 
 def activated(f):
     """Return a GPT with a different activation."""
-    return changed(GPT, Block=changed(Block, FeedForward=changed(MLP, f=staticmethod(f))))
+    return changed(GPT, Block=changed(Block, f=staticmethod(f)))
 
 
 def attending(**options):

@@ -87,7 +87,7 @@ def _op_rows(ops, seed):
 
 def _model_rows(arch, seed):
     """Return a row for each parameter of a small model."""
-    model, f = small_model(arch, seed)
+    model, f = family(arch).small_model(seed)
     started = time.perf_counter()
     report = examine(f, model.parameters(), seed=seed)
     seconds = time.perf_counter() - started
@@ -99,30 +99,6 @@ def _model_rows(arch, seed):
         }
         for found in report.inputs
     ]
-
-
-def small_model(arch, seed, **changes):
-    """Return (a float64 model, its loss as a function for `autograd.gradcheck`), with dropout.
-
-    changes   settings that differ from the family's `small` ones
-
-    The weights are of order one, not 0.02: else most gradients are too small to be wrong.
-    """
-    kind = family(arch)
-    settings = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "dropout": 0.2}
-    config = kind.Config(**settings | kind.small | changes)
-    model, rng = kind.Model(config, seed=seed, dtype=np.float64), np.random.default_rng(seed)
-    for weight in model.parameters().values():
-        mean = 1.0 if weight.data.ndim == 1 else 0.0
-        weight.data[...] = rng.normal(mean, kind.small_std, weight.shape)
-    idx_BT, targets_BT = rng.integers(0, 7, (2, 2, 5))
-    batch = kind.batch(idx_BT, targets_BT, np.array([[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]))
-
-    def loss(**parameters):
-        model.dropout_step = 0  # the same dropout mask each time
-        return model(*batch.inputs, batch.targets_BT, **batch.masks)[1]
-
-    return model, loss
 
 
 def _print_heading(first):

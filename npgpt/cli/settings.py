@@ -3,12 +3,18 @@
 import tomllib
 from dataclasses import fields
 
-from npgpt.config import TrainConfig, nearest, wanted
+from npgpt.config import nearest, wanted
 from npgpt.families.presets import model_settings
 from npgpt.files import read_given
+from npgpt.reward.settings import RewardConfig
 
 TABLES = ("model", "training")
 MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
+
+
+def all_settings():
+    """Return {name: field} of all settings of training and of all kinds of models."""
+    return {field.name: field for field in fields(RewardConfig)} | model_settings()
 
 
 def read_settings(path):
@@ -39,8 +45,7 @@ def read_settings(path):
             raise ValueError(f"{path}: {name} is in [{table}] and {also}; give it once")
         found |= inside
         tables |= dict.fromkeys(inside, f"in [{table}]")
-    types = {field.name: field.type for field in (*fields(TrainConfig), *model_settings().values())}
-    types["preset"] = str
+    types = {name: field.type for name, field in all_settings().items()} | {"preset": str}
     for name, value in found.items():
         if name not in types:
             raise ValueError(

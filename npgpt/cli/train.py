@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,14 +27,15 @@ from npgpt.checkpoint import (
     set_max_iters,
     versions,
 )
-from npgpt.cli.settings import read_settings
-from npgpt.config import REWARD_SWITCHES, RUN_FORMAT, SPLITS, TrainConfig, check_reward
+from npgpt.cli.settings import all_settings, read_settings
+from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
+from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
@@ -83,7 +84,7 @@ def add_arguments(parser):
     settings_of = {arch: model_settings(arch) for arch in FAMILIES}
     presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
     group = None
-    for field in _all_fields().values():
+    for field in all_settings().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
@@ -125,7 +126,7 @@ def run(args):
         ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer = begin(args, ranks, stack)
-        if run.training.reward:
+        if isinstance(run.training, RewardConfig):
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
@@ -141,7 +142,7 @@ def run(args):
         if args.check:
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
-        if run.training.reward and not args.resume:
+        if dataset.objective.columns and not args.resume:
             dataset.objective.check()
         if not args.resume:
             create_run(run, dataset.tokenizer, model, optimizer, stack)
@@ -153,7 +154,7 @@ def run(args):
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
-            draw = reward.draw_reward if run.training.reward else draw_loss
+            draw = reward.draw_reward if dataset.objective.columns else draw_loss
             print_results(run, dataset, model, draw)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
@@ -165,8 +166,8 @@ def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer) of a new run."""
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
-    check_reward(training)
-    if training.reward and not initial:
+    training = checked(training)
+    if isinstance(training, RewardConfig) and not initial:
         raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
                          "is rewarded; give --init-from a run of the tales")
     kind, bpe_size = _tokens(args, preset, training.corpus)
@@ -209,7 +210,7 @@ def _started(args, ranks, stack):
 
 def _optimizer(model, training):
     optimizer = make_optimizer(model, training)
-    if training.reward:
+    if isinstance(training, RewardConfig):
         reward.remember(model, optimizer, training)
     return optimizer
 
@@ -221,7 +222,7 @@ def _flag(name):
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
     others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
-    names = {*_all_fields(), *others} - {"corpus", "max_iters"}
+    names = {*all_settings(), *others} - {"corpus", "max_iters"}
     changed = sorted(name for name in names if getattr(args, name) is not None)
     changed += ["check"] if args.check else []
     if changed:
@@ -298,26 +299,20 @@ def _settings(args, initial=None):
         del shape["vocab_size"]
         given = shape | given
     if given.get("reward"):
-        given = reward.DEFAULTS | given
+        given = DEFAULTS | given
     like = given.get("corpus", TrainConfig.corpus)
     if initial and like != TrainConfig.corpus:
         like = ("shakespeare",)  # at a lower rate
-    preset = preset_for(like, given.get("arch", TrainConfig.arch))
-    preset = given.pop("preset", preset)
-    return preset, *from_preset(preset, **given)
+    preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
+    return preset, *from_preset(preset, RewardConfig, **given)
 
 
 def _given(args):
     """Return the settings of the file and the flags by name, "preset" among them."""
-    flags = {name: getattr(args, name) for name in (*_all_fields(), "preset")}
+    flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
     flags = {name: value for name, value in flags.items() if value is not None}
     flags |= {"corpus": tuple(flags["corpus"])} if "corpus" in flags else {}
     return (read_settings(args.config) if args.config else {}) | flags
-
-
-def _all_fields():
-    """Return {name: field} of all settings of training and of all kinds of models."""
-    return {field.name: field for field in fields(TrainConfig)} | model_settings()
 
 
 def _default_folder(training, resume=False):

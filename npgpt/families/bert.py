@@ -16,11 +16,21 @@ from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpo
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
-from npgpt.families.layers import Attention, FeedForward, with_loss
+from npgpt.families.layers import Attention, with_loss
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
 from npgpt.families.writing import fill_masks
-from npgpt.gpt import INIT_STD, Embedding, LayerNorm, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.gpt import (
+    INIT_STD,
+    MLP,
+    Embedding,
+    LayerNorm,
+    Linear,
+    LogitsAndLoss,
+    MaybeIds,
+    Model,
+    Module,
+)
 from npgpt.io.transformers_folder import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
@@ -141,7 +151,7 @@ class BertBlock(Module):
         self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
         look_at_neighbours(rng, self.attn, C // H)
         self.ln_1 = norm(C, dtype=dtype)
-        self.mlp = FeedForward(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
+        self.mlp = MLP(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
         self.ln_2 = norm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, mask_BT=None):
@@ -203,8 +213,8 @@ def write(settings, weights):
         "attention_probs_dropout_prob": 0.0,
     }
     if settings["mlm_head"]:
-        return config, their_weights(weights, NAMES, PREFIX)
-    return config | {"architectures": ["BertModel"]}, their_weights(weights, NAMES, "")
+        return config, their_weights(weights, FILES, PREFIX)
+    return config | {"architectures": ["BertModel"]}, their_weights(weights, FILES, "")
 
 
 FILES = Files(
@@ -227,7 +237,7 @@ FILES = Files(
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
-    names=NAMES, prefix=PREFIX, only=only, write=write,
+    names=NAMES, tables=("wte", "wpe", "wse"), prefix=PREFIX, only=only, write=write,
     read=lambda config, arrays: {"mlm_head": any("cls.predictions." in name for name in arrays)},
 )
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from npgpt.batches import Batch
 from npgpt.io.transformers_folder import Files
 
@@ -56,3 +58,25 @@ class Family:
     def sized(self):
         """The settings that the sizes know; they refuse others."""
         return self.filed | self.unfiled
+
+    def small_model(self, seed, **changes):
+        """Return (a float64 model, its loss as a function for `autograd.gradcheck`), with dropout.
+
+        changes   settings that differ from the `small` ones
+
+        The weights are of order one, not 0.02: else most gradients are too small to be wrong.
+        """
+        settings = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "dropout": 0.2}
+        config = self.Config(**settings | self.small | changes)
+        model, rng = self.Model(config, seed=seed, dtype=np.float64), np.random.default_rng(seed)
+        for weight in model.parameters().values():
+            mean = 1.0 if weight.data.ndim == 1 else 0.0
+            weight.data[...] = rng.normal(mean, self.small_std, weight.shape)
+        idx_BT, targets_BT = rng.integers(0, 7, (2, 2, 5))
+        batch = self.batch(idx_BT, targets_BT, np.array([[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]))
+
+        def loss(**parameters):
+            model.dropout_step = 0  # the same dropout mask each time
+            return model(*batch.inputs, batch.targets_BT, **batch.masks)[1]
+
+        return model, loss

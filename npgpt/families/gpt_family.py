@@ -1,4 +1,4 @@
-"""GPT as a family: its files in the transformers library, where it is GPT-2, and its size.
+"""GPT as a family: its files in the transformers library, where it is GPT-2, its size, its presets.
 
 The weights have the same names and shapes there as in `npgpt.gpt`, with three exceptions. A
 language model's names begin with `transformer.`; GPT-2's linear layers and norms always have
@@ -9,7 +9,7 @@ here (C, V).
 import numpy as np
 
 from npgpt.batches import NextToken
-from npgpt.config import GPT_PRESETS, GPTConfig
+from npgpt.config import GPTConfig
 from npgpt.families.family_record import Family
 from npgpt.families.writing import continue_text
 from npgpt.gpt import GPT
@@ -39,7 +39,7 @@ def write(settings, weights):
         if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
             weights[bias] = np.zeros(weight.shape[-1], weight.dtype)
     config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
-    return config, their_weights(weights, NAMES, PREFIX)
+    return config, their_weights(weights, FILES, PREFIX)
 
 
 FILES = Files(
@@ -93,9 +93,48 @@ def saved(config, tokens):
     return tokens * (16 * config.n_layer + 3) * config.n_embd
 
 
+# Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
+# determines vocab_size in training; a preset's vocab_size is for `npgpt info`.
+PRESETS = {
+    "tales": {
+        "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4,
+        "eval_stride": 64,
+    },
+    # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
+    # learning rate, and reaches a lower loss.
+    "text": {
+        "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "max_iters": 2000, "batch_size": 6, "lr": 3e-3,
+    },
+    # nanoGPT's recipe for a CPU
+    "shakespeare-cpu": {
+        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "corpus": ("shakespeare",), "max_iters": 2000, "batch_size": 12,
+    },
+    # nanoGPT's recipe for a GPU
+    "shakespeare": {
+        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
+        "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
+    },
+}
+
+GPT2 = {
+    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",),
+    "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5,
+    "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
+}
+# The published sizes.
+PRESETS |= {
+    "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
+    "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},
+    "gpt2-large": GPT2 | {"n_layer": 36, "n_head": 20, "n_embd": 1280},
+    "gpt2-xl": GPT2 | {"n_layer": 48, "n_head": 25, "n_embd": 1600},
+}
+
 FAMILY = Family(
     arch="gpt",
     does="continues a text",
     Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
-    files=FILES, parts=parts, products=products, saved=saved, presets=GPT_PRESETS,
+    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
 )

@@ -56,32 +56,19 @@ def _heads(x_BTC, n_head):
     return x_BTC.reshape(B, T, n_head, C // n_head).swapaxes(1, 2)  # b t (h d) -> b h t d
 
 
-class FeedForward(Module):
-    """y = f(x W + b) W' + b', f an activation.    (B, T, C) -> (B, T, F) -> (B, T, C)
-
-    std   standard deviations of the initial W and W'
-    """
-
-    def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std=(INIT_STD, INIT_STD)):
-        self.f = f
-        self.c_fc = Linear(rng, n_embd, n_inner, bias=bias, dtype=dtype, std=std[0])
-        self.c_proj = Linear(rng, n_inner, n_embd, bias=bias, dtype=dtype, std=std[1])
-
-    def __call__(self, x_BTC):
-        return self.c_proj(self.f(self.c_fc(x_BTC)))
-
-
 class GatedFeedForward(Module):
     """y = (f(x W) * x U) W': f(x W) gates x U.    (B, T, C) -> (B, T, F) -> (B, T, C)
+
+    f, std   an activation; the deviation of the initial W'
 
     Source: Shazeer, GLU Variants Improve Transformer, 2020.
     """
 
-    def __init__(self, rng, n_embd, n_inner, f, *, dtype, std=(INIT_STD, INIT_STD)):
+    def __init__(self, rng, n_embd, n_inner, f, *, dtype, std=INIT_STD):
         self.f = f
-        self.gate = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype, std=std[0])
-        self.up = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype, std=std[0])
-        self.c_proj = Linear(rng, n_inner, n_embd, bias=False, dtype=dtype, std=std[1])
+        self.gate = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype)
+        self.up = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype)
+        self.c_proj = Linear(rng, n_inner, n_embd, bias=False, dtype=dtype, std=std)
 
     def __call__(self, x_BTC):
         return self.c_proj(self.f(self.gate(x_BTC)) * self.up(x_BTC))

@@ -108,7 +108,7 @@ class LlamaBlock(Module):
         self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
                               std=(INIT_STD,) * 3 + (std,))
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
-        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=(INIT_STD, std))
+        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=std)
 
     def __call__(self, x_BTC, positions_T, drop, cache=None):
         def rotate(x_BHTD):
@@ -164,7 +164,7 @@ def write(settings, weights):
         "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
         "rope_theta": settings["rope_base"],  # where versions before 5 look for it
     }
-    return config, their_weights(weights, NAMES, PREFIX)
+    return config, their_weights(weights, FILES, PREFIX)
 
 
 FILES = Files(
@@ -185,7 +185,7 @@ FILES = Files(
     derived=("rope_base",),
     copies={HEAD: "embed_tokens.weight"},
     unused=r"\.rotary_emb\.inv_freq$",
-    names=NAMES, prefix=PREFIX, only=only, read=read, write=write,
+    names=NAMES, tables=("wte",), prefix=PREFIX, only=only, read=read, write=write,
 )
 
 

@@ -29,6 +29,7 @@ class Denoising:
     """The base class of both. Raises ValueError for a tokenizer without their special tokens."""
 
     left_to_right, every_token, target_share = False, False, HIDDEN_SHARE
+    columns, measured = (), {}
 
     def __init__(self, tokenizer):
         missing = [token for token in self.special_tokens if token not in tokenizer.special_ids]

@@ -1,6 +1,6 @@
 """Settings by the name of a preset, for every kind of model."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from npgpt.config import TrainConfig, nearest
 from npgpt.families import FAMILIES, family
@@ -34,8 +34,10 @@ def arch_of_preset(name):
     return PRESETS[name].get("arch", TrainConfig.arch)
 
 
-def from_preset(name, **changes):
-    """Return (the model's settings without vocab_size as a dict, TrainConfig) of a changed preset.
+def from_preset(name, Training=TrainConfig, **changes):
+    """Return (the model's settings without vocab_size as a dict, Training) of a changed preset.
+
+    Training   TrainConfig, or a class derived from it
 
     Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
     settings that contradict each other.
@@ -45,7 +47,7 @@ def from_preset(name, **changes):
             f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
         )
     chosen = PRESETS[name] | changes
-    arch, training_fields = arch_of_preset(name), {f.name for f in fields(TrainConfig)}
+    arch, training_fields = arch_of_preset(name), {f.name for f in fields(Training)}
     if chosen.get("arch", arch) != arch:
         raise ValueError(
             f"preset {name!r} is for arch={arch}, not {chosen['arch']}; use one of the same arch, "
@@ -60,11 +62,10 @@ def from_preset(name, **changes):
             f"{of_others or nearest(setting, model_fields | training_fields)}; "
             "npgpt train --help lists them all"
         )
-    model = {k: v for k, v in chosen.items() if k in model_fields}
-    training = replace(TrainConfig(), **{k: v for k, v in chosen.items() if k in training_fields})
     if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
-        stride = min(training.eval_stride, model["block_size"])
-        training = replace(training, eval_stride=stride)
+        chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
+    model = {k: v for k, v in chosen.items() if k in model_fields}
+    training = Training(**{k: v for k, v in chosen.items() if k in training_fields})
     if training.eval_stride > model["block_size"]:
         raise ValueError(
             f"eval_stride={training.eval_stride} is larger than a window, block_size="

@@ -21,11 +21,11 @@ from autograd import Tensor, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
-from npgpt.families.layers import Attention, FeedForward, GatedFeedForward, RMSNorm, with_loss
+from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm, with_loss
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.writing import write_spans
-from npgpt.gpt import INIT_STD, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.gpt import INIT_STD, MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
 from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
@@ -175,7 +175,7 @@ class T5Block(Module):
         if config.gated:
             self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype)
         else:
-            self.mlp = FeedForward(rng, C, F, relu, bias=False, dtype=dtype)
+            self.mlp = MLP(rng, C, F, relu, bias=False, dtype=dtype)
 
     def __call__(self, x_BTC, bias_1HTT, drop, encoded_BSC=None, mask=None):
         own_mask = None if self.causal else mask
@@ -267,7 +267,7 @@ def write(settings, weights):
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return config, their_weights(weights, NAMES, "")
+    return config, their_weights(weights, FILES, "")
 
 
 FILES = Files(
@@ -292,7 +292,8 @@ FILES = Files(
     copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
     | {HEAD: TABLE},
     unused=r"\.EncDecAttention\.relative_attention_bias\.weight$",
-    names=NAMES, prefix="", only=only, read=read, write=write,
+    names=NAMES, tables=("wte", "encoder.buckets", "decoder.buckets"), prefix="",
+    only=only, read=read, write=write,
 )
 
 

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.checkpoint import RunError, TextSource
+from npgpt.batches import Dataset, TextSource
+from npgpt.checkpoint import RunError
 from npgpt.files import member, open_file
 from npgpt.io.corpora import SPLIT_FILES, load_corpus
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
 from npgpt.tokenizers.chunking import token_dtype
-from npgpt.train import Dataset
 
 KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte pairs
 SAMPLE = 2_000_000  # tokens read at a time

@@ -18,7 +18,6 @@ from npgpt.files import atomic_write, member, read_arrays, read_json
 HEAD = "lm_head.weight"
 HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
 REQUIRED = object()
-TABLES = ("wte", "wpe", "wse", "buckets")  # embeddings, which are not transposed
 OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
 
 
@@ -32,6 +31,7 @@ class Files:
     derived    fields of our config class that `read` and `write` convert
     only       (config) -> {setting in it: the values that we support; the first is written}
     names      our module path -> the library's, with {} for the index of a block
+    tables     our module paths of embeddings among them, whose weights are not transposed
     prefix     of the library's names in a language model
     copies     name of a weight -> name of the weight that it repeats or, if absent, replaces
     unused     a regular expression for names of weights that the library ignores
@@ -53,6 +53,7 @@ class Files:
     read: Callable
     write: Callable
     derived: tuple = ()
+    tables: tuple = ()
 
 
 def save_folder(folder, files, settings, weights):
@@ -141,22 +142,24 @@ def load_folder(folder, files, classes):
                 "use a model in which they are equal"
             )
     used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
-    weights = _once(_renamed(used, {theirs: ours for ours, theirs in files.names.items()}), folder)
+    ours = {theirs: ours for ours, theirs in files.names.items()}
+    weights = _once(_renamed(used, ours, [files.names[table] for table in files.tables]), folder)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
-def their_weights(weights, names, prefix):
+def their_weights(weights, files, prefix):
     """Return arrays by the library's names, with the prefix if they come before the head."""
     return {
         name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
-        for name, array in _renamed(weights, names)
+        for name, array in _renamed(weights, files.names, files.tables)
     }
 
 
-def _renamed(arrays, names):
+def _renamed(arrays, names, tables):
     """Yield (name, array), with modules renamed; weights of linear layers are transposed.
 
-    names   old module path -> new one, with {} for the index of a block
+    names    old module path -> new one, with {} for the index of a block
+    tables   old module paths of embeddings
     """
     for name, array in arrays.items():
         path, _, kind = name.rpartition(".")
@@ -166,10 +169,9 @@ def _renamed(arrays, names):
             yield name, array
             continue
         new = names[key].format(number and number[1])
-        is_table = any(p.endswith(TABLES) for p in (path, new))
         yield (
             f"{new}.{OLD_KINDS.get(kind, kind)}",
-            array.T if array.ndim == 2 and not is_table else array,
+            array.T if array.ndim == 2 and path not in tables else array,
         )
 
 

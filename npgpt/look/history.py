@@ -30,7 +30,7 @@ def optimizer_settings(run):
 
 
 def open_text(run, tokenizer, stack):
-    """Return the `npgpt.train.Dataset` of a run; an ExitStack closes its files.
+    """Return the `npgpt.batches.Dataset` of a run; an ExitStack closes its files.
 
     None without a run, or if its text is not there any more, is a different one, or is long.
     """

@@ -1,5 +1,6 @@
 """Learning from a reward: the model writes stories, the grammar says which are right.
 
+    settings.py    its settings, which a run with a reward has beside those of training
     verify.py      the reward of a story, and its first wrong token
     losses.py      one estimator with switches, and DPO, in the notation of their papers
     draws.py       stories drawn in a batch, and the objective that trains on them
@@ -11,9 +12,3 @@ from the model instead of a text.
 from npgpt.reward.draws import Rewarded, draw_reward, remember, rewarded
 
 __all__ = ["Rewarded", "draw_reward", "remember", "rewarded"]
-
-# Defaults of `npgpt train --reward` in place of a preset's.
-DEFAULTS = {
-    "max_iters": 300, "batch_size": 64, "lr": 3e-4, "min_lr": 3e-5, "warmup_iters": 10,
-    "weight_decay": 0.0, "eval_interval": 50,
-}

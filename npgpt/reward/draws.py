@@ -52,7 +52,7 @@ class Draw:
     old_BT               ln of the probability with which it was drawn; 0 unless needed
     ref_BT, ref_BTV      ln of the reference's probabilities: of the target, of every token
     reward_B, valid_B    the reward of each story, 1.0 for one that the grammar derives
-    step_targets, config   stories in the step; the TrainConfig
+    step_targets, config   stories in the step; the RewardConfig
     sums                 of what is measured, for the whole step
     """
 
@@ -105,6 +105,8 @@ class Rewarded(NextToken):
                 steps share one: what a resumed run needs of it
     """
 
+    columns = REWARD_COLUMNS
+
     def __init__(self, tokenizer, model, reference, verify, prompt_P, config, drawn=None):
         super().__init__(tokenizer)
         self.model, self.reference, self.verify, self.prompt_P = model, reference, verify, prompt_P
@@ -121,7 +123,7 @@ class Rewarded(NextToken):
         mean = {name: sums[name] / sums["stories"] for name in ("reward", "valid", "kl")}
         right = sums["valid"]
         mean["entropy"] = sums["nats"] / right + np.log(mean["valid"]) if right else None
-        return {name: mean[name] for name in REWARD_COLUMNS}
+        return {name: mean[name] for name in self.columns}
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Draw` of a step, or some rows of it; the text is not read."""
@@ -211,7 +213,7 @@ def remember(model, optimizer, config):
 
 
 def rewarded(dataset, model, optimizer, config, ranks):
-    """Return a `npgpt.train.Dataset` of tales with the objective `Rewarded`, after `remember`.
+    """Return a `npgpt.batches.Dataset` of tales with the objective `Rewarded`, after `remember`.
 
     Raises ValueError for a model that cannot learn so.
     """

@@ -52,7 +52,7 @@ def advantages(returns_B, counted_BT, kind):
 
 
 def policy_loss(logp_BT, all_BTV, draw, config):
-    """Return the policy loss of a `Draw` with the switches of a TrainConfig."""
+    """Return the policy loss of a `Draw` with the switches of a RewardConfig."""
     A_BT, scale_BT = draw.advantage_BT, draw.scale_BT
     if config.reward_updates == 1:
         gain_BT = logp_BT * A_BT

@@ -48,7 +48,7 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
          f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
     ]
-    if trains and training.reward:
+    if trains and dataset.objective.columns:
         count = training.batch_size * training.gradient_accumulation_steps
         lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
     elif trains:

@@ -16,9 +16,9 @@ from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.batches import Floor, split_text
 from npgpt.checkpoint import load_run
-from npgpt.cli.gradcheck import SOURCES, small_model
+from npgpt.cli.gradcheck import SOURCES
 from npgpt.cli.info import scaled
-from npgpt.families import FAMILIES
+from npgpt.families import FAMILIES, family
 from npgpt.families.size import parameters_by_part
 from npgpt.io.corpora import load_corpus
 from npgpt.metrics import beside_floor
@@ -186,7 +186,9 @@ def test_gradcheck_of_a_model_covers_every_parameter(done, arch):
     of_arch = ["--arch", arch] * (arch != "gpt")
     result = json.loads(done("gradcheck", "--model", *of_arch, "--json"))
     assert result["passed"]
-    assert [row["name"] for row in result["rows"]] == list(small_model(arch, 0)[0].parameters())
+    assert [row["name"] for row in result["rows"]] == [
+        *family(arch).small_model(0)[0].parameters()
+    ]
 
 
 def test_gradcheck_finds_a_wrong_gradient_and_says_where(cli, monkeypatch):

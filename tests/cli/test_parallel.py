@@ -133,7 +133,7 @@ sys.exit(main(arguments))
         ("import npgpt.config; npgpt.config.RUN_FORMAT = 99", f"{RUN_FORMAT} 99"),
         ("from npgpt import CharTokenizer as C; "
          "C.tokens = property(lambda self: [b'x'] * self.vocab_size)", "tokenizer"),
-        ("from npgpt.checkpoint import TextSource as T; "
+        ("from npgpt.batches import TextSource as T; "
          "T.__post_init__ = lambda self: object.__setattr__(self, 'sha256', '0')", "text"),
     ],
 )

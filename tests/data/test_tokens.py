@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.batches import sample_batch, split_text
-from npgpt.checkpoint import Run, RunError, TextSource
+from npgpt.batches import TextSource, sample_batch, split_text
+from npgpt.checkpoint import Run, RunError
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.io import corpora

@@ -3,7 +3,7 @@
 import pytest
 
 import autograd.backend
-from npgpt.cli.gradcheck import small_model
+from npgpt.families import family
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,4 +22,4 @@ def backend(request):
 def gpt_of_order_one():
     """A function that makes a GPT in float64 with random weights and biases of order one."""
     settings = {"n_embd": 8, "dropout": 0.0}
-    return lambda seed=0, **changes: small_model("gpt", seed, **settings | changes)[0]
+    return lambda seed=0, **changes: family("gpt").small_model(seed, **settings | changes)[0]

@@ -8,11 +8,12 @@ import pytest
 from autograd import OPS, Tensor, gradcheck
 from autograd.gradcheck import examine
 from npgpt.config import GPTConfig
-from npgpt.gpt import MLP, Block, CausalSelfAttention
+from npgpt.gpt import Block, CausalSelfAttention
 
 IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
 TARGETS_BT = np.array([[6, 0, 2, 5], [3, 1, -1, 4]])
-PARTS = {"attention": CausalSelfAttention, "mlp": MLP, "block": Block}
+PARTS = {"attention": CausalSelfAttention, "mlp": lambda *args: Block(*args).mlp,
+         "block": Block}
 
 
 def loss_of(model):

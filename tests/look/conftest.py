@@ -12,7 +12,8 @@ import pytest
 from look_page import lively
 
 from npgpt import tales
-from npgpt.checkpoint import Run, TextSource
+from npgpt.batches import TextSource
+from npgpt.checkpoint import Run
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan

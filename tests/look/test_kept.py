@@ -5,7 +5,8 @@ import pytest
 from look_page import enter, page_of, stored, until
 
 from npgpt import AdamW, tales
-from npgpt.checkpoint import Run, TextSource, create_run, save_weights
+from npgpt.batches import TextSource
+from npgpt.checkpoint import Run, create_run, save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
 from npgpt.look.subject import open_subject

@@ -12,9 +12,9 @@ from changed_settings import changed
 
 from autograd import gradcheck
 from npgpt import GPT, AdamW, CharTokenizer
-from npgpt.checkpoint import Run, TextSource, create_run
+from npgpt.batches import TextSource
+from npgpt.checkpoint import Run, create_run
 from npgpt.cli import export
-from npgpt.cli.gradcheck import small_model
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
@@ -33,9 +33,9 @@ IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
 
 
 def model_with(arch, name, seed=0):
-    """Return (model, loss) of `small_model` with one different setting."""
-    config = small_model(arch, seed)[0].config
-    return small_model(arch, seed, **{name: getattr(changed(config, name), name)})
+    """Return (model, loss) of `Family.small_model` with one different setting."""
+    config = family(arch).small_model(seed)[0].config
+    return family(arch).small_model(seed, **{name: getattr(changed(config, name), name)})
 
 
 @SETTINGS
@@ -49,7 +49,7 @@ def test_the_parameters_are_counted(arch, name):
 def test_a_setting_has_an_effect(arch, name):
     if name == "mlm_head":
         pytest.skip("a model without a head has no loss")
-    (model, loss), (plain, of_plain) = model_with(arch, name), small_model(arch, 0)
+    (model, loss), (plain, of_plain) = model_with(arch, name), family(arch).small_model(0)
     changed_size = model.num_parameters() != plain.num_parameters()
     assert changed_size or loss().item() != of_plain().item(), f"nothing in the model reads {name}"
 
@@ -102,7 +102,7 @@ def readers_of(arch):
 
 @KINDS
 def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
-    kind, small = family(arch), small_model(arch, 0)[0].config
+    kind, small = family(arch), family(arch).small_model(0)[0].config
     names = {f.name for f in fields(kind.Config)}
     small = replace(small, dropout=0.0)
     Config = make_dataclass(
@@ -185,7 +185,7 @@ def test_a_subclass_of_gpt_takes_the_plain_path():
     class Variant(GPT):
         pass
 
-    config = replace(small_model("gpt", 0)[0].config, dropout=0.0)
+    config = replace(family("gpt").small_model(0)[0].config, dropout=0.0)
     model = use_storage(Variant(config), "fp32")
     assert decodes(GPT(config)) and not decodes(model)
     assert isinstance(model.decoder(), CachedLogits)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from tiny_run import TINY, environment
 
-from npgpt import GPT, GPTConfig, TrainConfig, load_run
+from npgpt import GPT, GPTConfig, load_run
 from npgpt.cli import main
-from npgpt.config import REWARD_SWITCHES, check_reward
 from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded
+from npgpt.reward.settings import REWARD_SWITCHES, RewardConfig, checked
 from npgpt.reward.verify import Verdict
 from npgpt.train import training_steps
 
@@ -165,9 +165,9 @@ class FirstToken:
 
 
 def weights_after(steps=6, **switches):
-    config = replace(TrainConfig(reward="grammar", max_iters=20, batch_size=16, lr=1e-2,
+    config = replace(RewardConfig(reward="grammar", max_iters=20, batch_size=16, lr=1e-2,
                                  min_lr=1e-3, warmup_iters=2), **switches)
-    check_reward(config)
+    checked(config)
     model, reference = (GPT(GPTConfig(3, 4, 1, 1, 4), seed=1) for _ in range(2))
     reference.wte.weight.data[0] += 1
     shape = config.reward_updates * 16, 5

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from autograd import Tensor, gradcheck, log_softmax
-from npgpt import GPT, GPTConfig, TrainConfig
+from npgpt import GPT, GPTConfig
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
 from npgpt.reward.losses import advantages, dpo_loss, policy_loss
+from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import Verdict
 
 CONFIG = GPTConfig(vocab_size=3, block_size=3, n_layer=1, n_head=1, n_embd=4)
-REWARD = TrainConfig(reward="grammar")
+REWARD = RewardConfig(reward="grammar")
 END = 0
 STORIES = sorted({(*ids[: ids.index(END)], END) if END in ids else ids
                   for ids in product(range(3), repeat=3)})

@@ -14,10 +14,10 @@ from safetensors.numpy import load_file, save_file
 from tiny_run import files
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
+from npgpt.batches import TextSource
 from npgpt.checkpoint import (
     Run,
     RunError,
-    TextSource,
     create_run,
     load_checkpoint,
     load_run,

@@ -2,22 +2,23 @@
 that is resumed with it is the run that never stopped."""
 
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
-from npgpt.batches import NextToken
-from npgpt.checkpoint import Run, TextSource, create_run, load_checkpoint
+from npgpt.batches import Dataset, NextToken, TextSource
+from npgpt.checkpoint import Run, create_run, load_checkpoint
 from npgpt.cli.train import _optimizer as optimizer_of
 from npgpt.config import TrainConfig
 from npgpt.metrics import read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
+from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import Verdict
-from npgpt.train import Dataset, train, training_steps
+from npgpt.train import ALONE, Alone, train, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
@@ -39,8 +40,6 @@ ELSEWHERE = {
     "keep": "files beside the checkpoint: tests/cli/test_keep.py",
     "arch": "another model: tests/cli/test_archs.py",
     "matmul_precision": "products, of the whole process: tests/cli/test_train.py",
-    **{f.name: "with a reward: tests/reward/test_learning.py" for f in fields(TrainConfig)
-       if f.name.startswith("reward")},
 }
 
 
@@ -65,11 +64,13 @@ def test_a_setting_changes_the_steps(name):
     assert not np.array_equal(weights_after_steps(TRAINING), weights_after_steps(changed))
 
 
-class Until(nullcontext):
-    """A watch that stops a run after a step."""
+class Until(nullcontext, Alone):
+    """A watch, and the ranks that it stops after a step."""
+
+    stopping = False
 
     def update(self, step):
-        self.stop = step.step == self.enter_result
+        self.stopping = step.step == self.enter_result
 
     def evaluated(self, text, loss):
         pass
@@ -97,12 +98,13 @@ def trained(folder, config, training, stops):
         dataset = Dataset(source, tokenizer, IDS, IDS, NextToken(tokenizer), None)
         if folder.exists():
             load_checkpoint(run, model, optimizer)
-        if training.reward:
-            dataset = rewarded(dataset, model, optimizer, training)
+        if isinstance(training, RewardConfig):
+            dataset = rewarded(dataset, model, optimizer, training, ALONE)
             dataset.objective.verify = SecondLetter()
         if not folder.exists():
             create_run(run, tokenizer, model, optimizer)
-        train(run, dataset, model, optimizer, Until(stop))
+        until = Until(stop)
+        train(run, dataset, model, optimizer, until, until)
     return {"model": model, "optimizer": optimizer, "objective": dataset.objective}
 
 
@@ -129,8 +131,9 @@ LEARN = {"reward": "grammar", "batch_size": 16}
 ], ids=str)
 def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, changes):
     config = replace(CONFIG, dropout=changes.get("dropout", 0.0))
-    plain = replace(TRAINING, eval_interval=3, sample_tokens=0)
-    training = replace(plain, **{k: v for k, v in changes.items() if k != "dropout"})
+    settings = asdict(TRAINING) | {"eval_interval": 3, "sample_tokens": 0} | changes
+    settings.pop("dropout", None)
+    training = (RewardConfig if "reward" in changes else TrainConfig)(**settings)
     once, twice = (trained(tmp_path / str(len(stops)), config, training, stops)
                    for stops in ([7], [3, 7]))
     found = dict(reachable(twice))

@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from npgpt import GPT, AdamW
+from npgpt.batches import TextSource
 from npgpt.checkpoint import (
     Run,
     RunError,
-    TextSource,
     create_run,
     load_checkpoint,
     load_run,
@@ -23,7 +23,8 @@ from npgpt.checkpoint import (
 )
 from npgpt.checkpoint import settings_from_json as from_json
 from npgpt.cli.settings import read_settings
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, check_reward, setting
+from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
+from npgpt.reward.settings import RewardConfig, checked
 
 CONFIG = """{
   "made_by": "npgpt",%s
@@ -79,7 +80,7 @@ CONFIG = """{
 ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
 KEEP = '\n    "keep": 0'
 REWARD = """
-    "reward": "",
+    "reward": "%s",
     "reward_loss": "policy",
     "reward_draws": "policy",
     "reward_credit": "story",
@@ -95,8 +96,14 @@ FORMATS = {
     2: CONFIG % '\n  "format": 2,',
     3: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH}') % '\n  "format": 3,',
     4: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION}') % '\n  "format": 4,',
-    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD}')
+    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % ""}')
     % '\n  "format": 5,',
+    6: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}')
+    % '\n  "format": 6,',
+}
+REWARDED = {
+    number: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % "grammar"}')
+    % f'\n  "format": {number},' for number in (5, 6)
 }
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {
@@ -124,9 +131,9 @@ def test_each_setting_has_the_format_that_brought_it():
         f"add to FORMATS of {here} a config.json of each format up to RUN_FORMAT={RUN_FORMAT}, and "
         "raise RUN_FORMAT of npgpt/config.py with a new setting"
     )
-    for part, cls in (("model", GPTConfig), ("training", TrainConfig)):
+    for part, cls in (("model", GPTConfig), ("training", RewardConfig)):
         for declared in fields(cls):
-            brought = [n for n in FORMATS if declared.name in json.loads(FORMATS[n])[part]]
+            brought = [n for n, text in FORMATS.items() if declared.name in json.loads(text)[part]]
             found = brought[0] if brought else f"{RUN_FORMAT + 1}, a new RUN_FORMAT,"
             assert declared.metadata["since"] == found, (
                 f"npgpt/config.py: give {declared.name} since={found} and before=its value in "
@@ -159,12 +166,23 @@ def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
     assert written.keys() == expected.keys()
 
 
-def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):
-    """It was trained before `check_reward` refused what nothing reads."""
+@pytest.mark.parametrize("number", REWARDED)
+def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path, number):
+    """It was trained before `checked` refused what nothing reads."""
+    config = REWARDED[number].replace("_clip\": 0.2", "_clip\": 0.3")
+    folder, _ = run_folder(tmp_path / "run", config)
+    assert read_run(folder).training == RewardConfig(reward="grammar", reward_clip=0.3)
+    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward_updates"):
+        checked(read_run(folder).training)
+
+
+def test_settings_of_a_reward_without_one_are_of_format_5_alone(tmp_path):
     folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
-    assert read_run(folder).training == TrainConfig(reward_clip=0.3)
-    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward"):
-        check_reward(read_run(folder).training)
+    assert read_run(folder).training == TrainConfig()
+    config = FORMATS[5].replace('"format": 5', '"format": 6')
+    (folder / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(RunError, match="reward"):
+        read_run(folder)
 
 
 @pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
@@ -193,6 +211,7 @@ def settings_of(config):
     return [(part, name) for part in ("model", "training", "text") for name in config[part]]
 
 
+WRITTEN = FORMATS | REWARDED  # without a reward nothing reads the settings of one
 BAD = ["null", "Infinity", "-Infinity", "NaN", "1e999", "-1", str(2**63), "[]", "[1]",
        "{}", "true", '"1"', "0.5", '["tales", null]', "9" * 5000]
 # What of that a setting may be.
@@ -210,11 +229,11 @@ FITS = {
 
 @pytest.mark.parametrize(
     ("number", "part", "name"),
-    [(n, *setting) for n in FORMATS for setting in settings_of(json.loads(FORMATS[n]))],
+    [(n, *setting) for n in WRITTEN for setting in settings_of(json.loads(WRITTEN[n]))],
 )
 def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
-    folder, _ = run_folder(tmp_path / "run", FORMATS[number])
-    config = json.loads(FORMATS[number])
+    folder, _ = run_folder(tmp_path / "run", WRITTEN[number])
+    config = json.loads(WRITTEN[number])
     config[part][name] = "HERE"
     text = json.dumps(config)
     texts = {bad: text.replace('"HERE"', bad) for bad in BAD}
