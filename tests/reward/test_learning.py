@@ -118,14 +118,14 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "advice"), [
-    (["--reward-kl", "0.1"], "reward_kl=0.1 needs reward=grammar"),
+    (["--reward-kl", "0.1"], "reward_kl=0.1 needs reward="),
     (["--reward", "grammar", "--reward-loss", "dpo"], "reward_loss=dpo needs reward_kl"),
     (["--reward", "grammar", "--reward-draws", "start"], "reward_draws=start needs reward_adv"),
     (["--reward", "grammar", "--reward-kl-estimator", "reward", "--reward-credit", "token",
       "--reward-kl", "0.1"], "reward_credit=token needs reward_kl_estimator=full"),
-    (["--reward", "grammar", "--dropout", "0.1"], "give --dropout 0"),
-    (["--reward", "grammar", "--reward-updates", "0"], "use 1 or more"),
-    (["--reward", "grammar"], "none of the first 4 stories is right"),
+    (["--reward", "grammar", "--dropout", "0.1"], "--dropout 0"),
+    (["--reward", "grammar", "--reward-updates", "0"], "1 or more"),
+    (["--reward", "grammar"], "first 4 "),
 ])
 def test_what_is_refused_with_advice(start, tmp_path, capsys, flags, advice):
     assert learn(start, tmp_path / "run", *flags) == 1
@@ -136,7 +136,7 @@ def test_what_is_refused_with_advice(start, tmp_path, capsys, flags, advice):
 
 def test_a_reward_needs_a_trained_model(tmp_path, capsys):
     assert main(["train", "--reward", "grammar", "--out", str(tmp_path / "run")]) == 1
-    assert "give --init-from a run of the tales" in capsys.readouterr().err
+    assert "--init-from" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_models_that_write_from_left_to_right_learn(start, tmp_path, capsys, arc
     assert main([*made, "--out", str(other)]) == 0
     found = learn(other, tmp_path / "run", *MOVES, corpus=text)
     assert found == (0 if works else 1)
-    assert works or "give --init-from a run of arch gpt or llama" in capsys.readouterr().err
+    assert works or "gpt or llama" in capsys.readouterr().err
 
 
 class FirstToken:
