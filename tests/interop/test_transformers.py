@@ -33,11 +33,7 @@ transformers.utils.logging.set_verbosity_error()
 MODULES = pytest.mark.parametrize("module", ["numba", "numpy"])
 MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}
 B = 3
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_arrays(one_thread):
-    """Every test of this file runs on one thread."""
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- what is drawn

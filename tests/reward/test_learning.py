@@ -3,16 +3,13 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import TINY, environment
+from tiny_run import TINY, npgpt
 
-from npgpt import GPT, GPTConfig, TrainConfig, load_run
+from npgpt import GPT, GPTConfig, TrainConfig, load_run, tales
 from npgpt.cli import main
 from npgpt.config import REWARD_SWITCHES, check_reward
 from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
@@ -21,7 +18,6 @@ from npgpt.reward.draws import PAD, Rewarded
 from npgpt.reward.verify import Verdict
 from npgpt.train import training_steps
 
-ROOT = Path(__file__).parents[2]
 LEARN = ["--max-iters", "10", "--batch-size", "4", "--eval-interval", "2", "--eval-tokens", "200",
          "--eval-stride", "0", "--sample-tokens", "0"]
 # An entropy bonus, since no story of so small a model is right: without it nothing would move.
@@ -48,8 +44,6 @@ main(sys.argv[2:])
 def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("start") / "tales"
     # A text of the tales, so small that it is quick; its tokens are those of the tales.
-    from npgpt import tales
-
     text = folder.parent / "tales.txt"
     text.write_text(tales.generate(20_000, seed=1), encoding="utf-8")
     assert main(["train", "--corpus", str(text), "--out", str(folder), *TINY]) == 0
@@ -90,9 +84,7 @@ def test_killed_and_resumed_to_the_bit(start, learned, tmp_path, draw):
     """Draws are at steps 0, 3 and 6; the checkpoint before one may lie between two draws."""
     folder, corpus = tmp_path / "run", start.parent / "tales.txt"
     arguments = ["train", "--init-from", start, "--corpus", corpus, "--out", folder, *LEARN, *MOVES]
-    command = [sys.executable, "-c", DIE_AT_DRAW, str(draw), *map(str, arguments)]
-    died = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL,
-                          check=False)
+    died = npgpt(draw, *arguments, code=DIE_AT_DRAW)
     assert died.returncode == -signal.SIGKILL
     assert main(["train", "--resume", "--out", str(folder)]) == 0
     for name in ("model.safetensors", "train_state.safetensors", "best.safetensors", "result.json"):
@@ -109,10 +101,9 @@ def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
     found = []
     for threads in ("1", "2"):
         folder = tmp_path / threads
-        command = [sys.executable, "-m", "npgpt.cli", "train", "--init-from", start, "--corpus",
-                   start.parent / "tales.txt", "--out", folder, *LEARN, *MOVES]
-        subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
-                       env=environment(NUMBA_NUM_THREADS=threads))
+        run = npgpt("train", "--init-from", start, "--corpus", start.parent / "tales.txt", "--out",
+                    folder, *LEARN, *MOVES, env={"NUMBA_NUM_THREADS": threads})
+        assert run.returncode == 0, run.stderr
         found.append((folder / "train_state.safetensors").read_bytes())
     assert found[0] == found[1]
 
