@@ -151,6 +151,12 @@ def test_a_token_of_probability_zero_is_never_drawn(logits_V, temperature, top_k
         assert probs_V[sampling.draw(logits_V, FixedRandom(edge))] > 0
 
 
+def test_the_edges_of_the_unit_interval_are_the_first_and_the_last_possible_token():
+    logits_V = [-np.inf, 0.0, -np.inf, 0.0, -np.inf]
+    for number, token in ((0.0, 1), (np.nextafter(0.5, 0), 1), (0.5, 3), (np.nextafter(1, 0), 3)):
+        assert Sampling().draw(logits_V, FixedRandom(number)) == token
+
+
 def test_a_token_is_a_python_int_and_costs_one_random_number():
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
     assert type(Sampling().draw(np.zeros(5, dtype=np.float32), rng)) is int
