@@ -6,12 +6,14 @@ import pkgutil
 
 import pytest
 
+import autograd
 import npgpt
 
 SILENT = ("npgpt.__main__", "npgpt.cli.__main__")
-MODULES = [
+MODULES = [autograd, npgpt] + [
     importlib.import_module(module.name)
-    for module in pkgutil.walk_packages(npgpt.__path__, "npgpt.")
+    for package in (autograd, npgpt)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if module.name not in SILENT
 ]
 

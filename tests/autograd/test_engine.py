@@ -126,7 +126,7 @@ def test_backward_twice():
     first.backward()
     expected = x.grad.copy()
     for freed in (first, second):
-        with pytest.raises(RuntimeError, match=r"below op '(sum|mul)' was used by an earlier back"):
+        with pytest.raises(RuntimeError, match="op '(sum|mul)' .*earlier backward"):
             freed.backward()
     np.testing.assert_array_equal(x.grad, expected)
 
@@ -139,7 +139,7 @@ def test_a_leaf_that_was_written_to_after_an_op_saved_it(use):
     x, w = (Tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
     loss = use(x, w).sum()
     mark_written({"the weight": w, "another": leaf(1.0)})
-    with pytest.raises(RuntimeError, match=r"the weight \(2, 2\) .* again after the step"):
+    with pytest.raises(RuntimeError, match=r"the weight \(2, 2\) "):
         loss.backward()
     assert x.grad is w.grad is None
     use(x, w).sum().backward()
@@ -158,29 +158,24 @@ def test_what_was_set_on_a_tensor_since():
     x = leaf(1.0, 2.0)
     y = x * 2
     x.data = x.data.astype(np.float32)
-    with pytest.raises(AssertionError, match=r"mul: .*float64.*float32.* \.data was replaced"):
+    with pytest.raises(AssertionError, match=r"mul: .*float64.*float32.*\.data"):
         y.sum().backward()
     y.requires_grad = False
-    with pytest.raises(RuntimeError, match=r"a result of mul.*\.detach\(\)"):
+    with pytest.raises(RuntimeError, match=r"mul.*\.detach\(\)"):
         y + leaf(1.0)
 
 
 def test_backward_of_many_numbers():
     y = leaf(1.0, 2.0) * 2
-    with pytest.raises(RuntimeError, match=r"shape \(2,\) is not a single number.*sum or mean"):
+    with pytest.raises(RuntimeError, match=r"\(2,\) .*sum or mean"):
         y.backward()
     y.sum().backward()  # and y can still be used
 
 
-@pytest.mark.parametrize(
-    ("gradient", "error", "message"),
-    [
-        (np.ones(3), ValueError, r"gradient of shape \(3,\) for a tensor of shape \(2,\)"),
-        (1.0, ValueError, r"shape \(\) for a tensor of shape \(2,\); they must be equal"),
-        ([1j, 2j], TypeError, "backward: dtype complex128 is not supported"),
-        ("text", TypeError, "backward: dtype <U4 is not supported"),
-    ],
-)
+@pytest.mark.parametrize(("gradient", "error", "message"), [
+    (np.ones(3), ValueError, r"\(3,\) .*\(2,\)"), (1.0, ValueError, r"\(\) .*\(2,\)"),
+    ([1j, 2j], TypeError, "complex128"), ("text", TypeError, "<U4"),
+])
 def test_gradients_that_do_not_fit(gradient, error, message):
     with pytest.raises(error, match=message):
         (leaf(1.0, 2.0) * 2).backward(gradient)
@@ -191,27 +186,21 @@ def test_backward_of_a_constant():
     with no_grad():
         y = x * 2
     for constant in (y, Tensor([1.0]), Tensor([1.0]) * 2, x.detach()):
-        with pytest.raises(RuntimeError, match="requires_grad=True, and do not compute it under n"):
+        with pytest.raises(RuntimeError, match="requires_grad=True.*no_grad"):
             constant.backward()
 
 
 def test_an_input_without_a_derivative_is_an_error():
     x = leaf(1.0, 0.0)
-    with pytest.raises(RuntimeError, match=r"where has no derivative .* shape \(2,\).*detach\(\)"):
+    with pytest.raises(RuntimeError, match=r"where .*\(2,\).*detach\(\)"):
         autograd.where(x, x, 0.0).sum().backward()
     autograd.where(x.detach(), x, 0.0).sum().backward()
     np.testing.assert_array_equal(x.grad, [1, 0])
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda dz: dz.sum(),
-        lambda dz: dz[None],
-        lambda dz: dz.astype(np.float32),
-        lambda dz: (dz, dz),
-    ],
-)
+@pytest.mark.parametrize("wrong", [
+    lambda dz: dz.sum(), lambda dz: dz[None], lambda dz: dz.astype("f4"), lambda dz: (dz, dz),
+])
 def test_a_gradient_of_the_wrong_shape_names_the_op(register, wrong):
     op, vjp = register
 
@@ -243,10 +232,7 @@ def test_a_registered_op(register):
     def polar_vjp(d_outputs, saved):
         dr, dangle = d_outputs
         x, y, r, scale = saved
-        return (
-            scale * dr * x / r - dangle * y / (r * r),
-            scale * dr * y / r + dangle * x / (r * r),
-        )
+        return scale * dr * x / r - dangle * y / r**2, scale * dr * y / r + dangle * x / r**2
 
     assert OPS["polar"] is polar and polar.__doc__ == "Radius and angle."
     x, y = leaf(3.0), leaf(4.0)
@@ -263,7 +249,7 @@ def test_a_forward_that_returns_no_pair(register, result):
     def alone(x, /):
         return result(x)
 
-    with pytest.raises(TypeError, match=r"alone: .*\(output, saved\).*`return output, \(\)`"):
+    with pytest.raises(TypeError, match=r"alone: .*`return output, \(\)`"):
         register[0](alone)(leaf(1.0, 2.0))
 
 
@@ -272,21 +258,15 @@ def test_an_op_without_a_vjp_or_with_an_array_that_is_no_array(register):
     def by_half(x, /, y=3.0):
         return x * y, ()
 
-    with pytest.raises(TypeError, match=r"by_half .*@vjp\(by_half\).*\(d_output, saved\)"):
+    with pytest.raises(TypeError, match=r"@vjp\(by_half\).*\(d_output, saved\)"):
         by_half(leaf(2.0)).backward()
     for call in (lambda: by_half(leaf(1.0), leaf(2.0)), lambda: by_half(leaf(1.0), y=leaf(2.0))):
-        with pytest.raises(TypeError, match=r"by_half: .*\.detach\(\).*before `/`"):
+        with pytest.raises(TypeError, match=r"by_half: .*detach\(\).*`/`"):
             call()
     assert by_half(leaf(1.0), leaf(2.0).detach()).data == 2
 
 
 @pytest.mark.parametrize("forward", [lambda x: x, lambda x, *y: x, lambda: 0, lambda *, axis: 0])
 def test_an_op_whose_slash_is_forgotten(register, forward):
-    with pytest.raises(TypeError, match=r"op <lambda>: .*write def <lambda>\(\w+, /\)"):
+    with pytest.raises(TypeError, match=r"def <lambda>\(\w+, /\)"):
         register[0](forward)
-
-
-def test_the_pair_of_functions_works_without_the_engine():
-    z, saved = OPS["mul"].forward(np.float64(2), np.float64(3))
-    assert z == 6
-    assert OPS["mul"].vjp(np.float64(1), saved) == (3, 2)

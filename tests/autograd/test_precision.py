@@ -119,7 +119,7 @@ def test_the_setting_is_restored_and_slow_processors_are_warned_of_once(monkeypa
     monkeypatch.setitem(setting._setting, "warned", False)
     monkeypatch.setattr(backend, "MULTIPLIES_BFLOAT16", False, raising=False)
     with (
-        pytest.warns(RuntimeWarning, match="float32 is the faster setting here"),
+        pytest.warns(RuntimeWarning, match="float32"),
         autograd.using_matmul_precision("bfloat16"),
     ):
         assert autograd.matmul_precision() == "bfloat16"
@@ -127,5 +127,5 @@ def test_the_setting_is_restored_and_slow_processors_are_warned_of_once(monkeypa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         autograd.set_matmul_precision("bfloat16")
-    with pytest.raises(ValueError, match="'fp8' is unknown; use one of: .*bfloat16"):
+    with pytest.raises(ValueError, match="'fp8'.*bfloat16"):
         autograd.set_matmul_precision("fp8")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import autograd
-from autograd import OPS, Tensor, no_grad
+from autograd import OPS, Tensor
 
 X = Tensor([1.0, 2.0], requires_grad=True)
 
@@ -45,9 +45,9 @@ def test_dtypes(data, dtype):
     *[np.zeros(2, dtype) for dtype in (np.float16, ">f4", np.complex128, "U3", "O", "M8[s]")],
 ])
 def test_what_is_no_number_of_a_known_dtype_is_refused(data):
-    with pytest.raises(TypeError, match="Tensor: dtype .* is not supported; use float32 or float"):
+    with pytest.raises(TypeError, match="Tensor: .*float32 or float64"):
         Tensor(data)
-    with pytest.raises(TypeError, match=r"^add: .*(None|is not supported)"):
+    with pytest.raises(TypeError, match=r"^add: .*(None|float32 or float64)"):
         Tensor([1.0, 2.0]) + data
 
 
@@ -59,7 +59,7 @@ def test_data_that_were_replaced_are_refused_where_they_are_used(data):
     x, fine = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
     x.data = data
     for call in (lambda: x + fine, lambda: fine * x, lambda: autograd.softmax(x)):
-        with pytest.raises(TypeError, match=r"^\w+: .*(is not supported|masked.*\.filled\()"):
+        with pytest.raises(TypeError, match=r"^\w+: .*(float32 or float64|\.filled\()"):
             call()
 
 
@@ -83,42 +83,37 @@ def test_one_number_is_formatted_and_converted_as_python_s(number, ndim):
 
 
 REFUSED = [
-    *[(lambda data=data: Tensor(data, requires_grad=True), TypeError,
-       "(int|bool).* values have no gradient; use float data")
+    *[(lambda data=data: Tensor(data, requires_grad=True), TypeError, "(int|bool).*float")
       for data in (3, [1, 2], True, np.zeros(2, np.int32))],
-    (lambda: Tensor(X), TypeError, "the data is a Tensor already; use it as it is"),
-    *[(lambda call=call: call(MASKED), TypeError, r"masked array.*\.filled\(")
+    (lambda: Tensor(X), TypeError, "Tensor"),
+    *[(lambda call=call: call(MASKED), TypeError, r"\.filled\(")
       for call in (Tensor, autograd.exp, X.__add__)],
-    (lambda: Tensor([X, X]), TypeError, r"write tensor\.data, or autograd\.stack of a list"),
-    *[(lambda call=call, n=n: call(X[:n]), ValueError,
-       rf"item: needs one element, got shape \({n},\); use \.data")
+    (lambda: Tensor([X, X]), TypeError, r"tensor\.data, .*autograd\.stack"),
+    *[(lambda call=call, n=n: call(X[:n]), ValueError, rf"item: .*\({n},\).*\.data")
       for call in (Tensor.item, float, bool, "{:.3f}".format) for n in (0, 2)],
-    *[(lambda call=call: call(X[0]), TypeError,
-       r"a 0-d tensor has no length; use \.size or \.item") for call in (len, iter)],
-    *[(lambda call=call: call(X), TypeError, r"write tensor\.data")
-      for call in (np.asarray, np.array)],
+    *[(lambda call=call: call(X[0]), TypeError, r"\.size or \.item") for call in (len, iter)],
+    *[(lambda call=call: call(X), TypeError, r"tensor\.data") for call in (np.asarray, np.array)],
     # functions of NumPy
-    (lambda: np.exp(X), TypeError,
-     r"numpy\.exp of a Tensor; write autograd\.exp\(x\), or numpy\.exp\(x\.data\)"),
-    (lambda: np.sin(X), TypeError, r"numpy\.sin of a Tensor; write numpy\.sin\(x\.data\), which"),
-    (lambda: np.exp(np.ones(2), out=X), TypeError, r"numpy\.exp of a Tensor"),
-    (lambda: np.add(np.ones(2), X, out=np.ones(2)), TypeError, r"numpy\.add of a Tensor"),
-    (lambda: operator.iadd(np.ones(2), X), TypeError, r"numpy\.add of a Tensor"),
-    (lambda: np.add.outer(X, X), TypeError, r"numpy\.add of a Tensor"),
-    (lambda: np.ones(2) < X, TypeError, r"numpy\.less of a Tensor; .*\.data"),
-    (lambda: np.sum(X), TypeError, r"sum: no argument '(out|dtype)'; it has axis, keepdims"),
+    (lambda: np.exp(X), TypeError, r"autograd\.exp\(x\), .*numpy\.exp\(x\.data\)"),
+    (lambda: np.sin(X), TypeError, r"numpy\.sin\(x\.data\)"),
+    (lambda: np.exp(np.ones(2), out=X), TypeError, r"numpy\.exp"),
+    (lambda: np.add(np.ones(2), X, out=np.ones(2)), TypeError, r"numpy\.add"),
+    (lambda: operator.iadd(np.ones(2), X), TypeError, r"numpy\.add"),
+    (lambda: np.add.outer(X, X), TypeError, r"numpy\.add"),
+    (lambda: np.ones(2) < X, TypeError, r"numpy\.less .*\.data"),
+    (lambda: np.sum(X), TypeError, "sum: .*'(out|dtype)'.*axis, keepdims"),
     # habits
-    (lambda: operator.setitem(X, 0, 3.0), TypeError, r"cannot be assigned to.*autograd\.where"),
+    (lambda: operator.setitem(X, 0, 3.0), TypeError, r"autograd\.where"),
     *[(lambda compare=compare, y=y: compare(X, y), TypeError, r"x\.data == 3")
       for compare in (operator.eq, operator.ne) for y in (1.0, X.detach(), np.ones(2), None)],
     *[(lambda name=name: getattr(X, name), AttributeError,
-       f"'Tensor' object has no attribute '{name}'; write .*{instead}") for name, instead in [
+       f"'{name}'; .*{instead}") for name, instead in [
         ("numpy", r"\.data"), ("tolist", r"\.data\.tolist"), ("T", r"\.swapaxes\(-1, -2\)"),
         ("view", r"\.reshape\("), ("unsqueeze", r"\.reshape\("), ("permute", r"\.transpose\("),
         ("argmax", r"\.data\.argmax\("), ("exp", r"autograd\.exp\("), ("to", r"\.data\.astype\("),
         ("softmax", r"autograd\.softmax\("), ("clone", r"\.data\.copy\("),
         ("zero_", r"\.grad = None")]],
-    (lambda: X.shap, AttributeError, r"^'Tensor' object has no attribute 'shap'$"),
+    (lambda: X.shap, AttributeError, "'shap'$"),
     (lambda: setattr(X, "grd", 1), AttributeError, "'grd'"),
 ]
 
@@ -299,9 +294,3 @@ def test_gradients_add_up_over_backwards_and_earlier_ones_do_not_change(data, ti
     x.grad = None
     x.sum().backward()
     np.testing.assert_array_equal(x.grad, np.ones(data.shape))
-
-
-def test_tensors_of_constants_remember_nothing():
-    assert (Tensor([1.0]) * 2).node is None
-    with no_grad():
-        assert (Tensor([1.0], requires_grad=True) * 2).node is None

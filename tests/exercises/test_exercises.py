@@ -33,11 +33,7 @@ ROOT = Path(__file__).parents[2]
 WRONG_FILES = [
     ("merge", "i += 2", "i += 1", "stays behind", None),
     ("embedding_vjp", "zeros((V,", "ones((V,", "dweight is wrong in 8 of 8", "dweight_VC = np"),
-    ("split_heads", ".swapaxes(1, 2)", "", "has the shape (1, 3, 2, 2)", "return x_BTC"),
     ("layer_norm_vjp", "- along_scale", "+ along_scale", "n mean(g n) is added", "dx_NC = (g_NC"),
-    ("layer_norm_vjp", "dy_NC * n_NC).sum", "-dy_NC * n_NC).sum", "its sign is flipped", "return"),
-    ("cross_entropy_vjp", " / len(targets_N)", "", "not divided by N", "return dlogits_NV"),
-    ("adamw", "(1 - b2) * g**2", "(1 - b2) * g", "w is wrong in 3 of 3 entries", "v = b2 * v"),
 ]
 
 
@@ -46,13 +42,6 @@ def filled(number):
     text = sheet(load(number), "a command")
     given = ast.get_source_segment(text, ast.parse(text).body[-1])
     return text[: text.index(given)] + solution(load(number))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
@@ -70,7 +59,7 @@ def test_every_exercise_has_all_that_it_takes():
     headings = re.findall("^## (.*)", (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"), re.M)
     assert set(SECTIONS) <= set(headings)
     files = {path.stem for path in (ROOT / "npgpt" / "exercises").glob("*.py")}
-    assert files - set(NAMES) == {"__init__", "judge", "my_gpt", "sheet", "track"}, (
+    assert files - set(NAMES) == {"__init__", "apart", "judge", "my_gpt", "sheet", "track"}, (
         "npgpt/exercises/__init__.py: list each exercise in SECTIONS"
     )
     missing = [name for name in NAMES if not hasattr(right, name)]
@@ -179,7 +168,6 @@ HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
         (HEAD + "    return softmax_vjp(dy_NC, y_NC)\n", "line 2: RecursionError"),
         (HEAD + "    raise SystemExit(0)\n", "line 2: SystemExit"),
         ("1 / 0\n", "line 1: ZeroDivisionError"),
-        ("def other(): pass\n", "there is no function softmax_vjp"),
         ("softmax_vjp = 3\n", "there is no function softmax_vjp"),
         (HEAD + "    dx = dy_NC * y_NC\n", "returns nothing"),
         (HEAD + "    return dy_NC, y_NC\n", "returns 2 results, and should return dx"),
@@ -190,7 +178,6 @@ HEAD = "def softmax_vjp(dy_NC, y_NC):\n"
         ("def make():\n    n = 0\n    def softmax_vjp(dy_NC, y_NC):\n        nonlocal n\n"
          "        n += 1\n        return dy_NC\n    return softmax_vjp\nsoftmax_vjp = make()\n",
          "dx is wrong in"),
-        ("", "there is no function"),
         (HEAD + "    return dy_NC[0]\n", "the shape (3,), and should have (2, 3): [1.3"),
     ],
 )
@@ -208,20 +195,14 @@ def test_any_text_is_a_wrong_answer_and_never_a_crash(text):
             judge_file(load(SOFTMAX), path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes are others there")
 def test_what_is_there_is_never_overwritten_nor_a_pipe_waited_for(cli, tmp_path):
-    for kind in ("file", "link", "folder", "pipe"):
-        path = tmp_path / kind
-        if kind == "file":
-            path.write_text("mine", encoding="utf-8")
-        elif kind == "link":
-            path.symlink_to(tmp_path / "nowhere")
-        elif kind == "folder":
-            path.mkdir()
-        elif hasattr(os, "mkfifo"):
-            os.mkfifo(path)
-        else:
-            continue
-        before = sorted(tmp_path.iterdir())
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(tmp_path.iterdir())
+    for path in before:
         assert cli("exercise", SOFTMAX, "--out", path)[0] == 1
         assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"

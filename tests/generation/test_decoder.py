@@ -165,9 +165,9 @@ def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
     assert isinstance(GPT(a_model().config).decoder(), CachedLogits)
     llama = Llama(LlamaConfig(vocab_size=5, block_size=8, n_layer=1, n_head=1, n_embd=4))
     assert isinstance(use_storage(llama, "fp32").decoder(), CachedLogits)
-    with pytest.raises(ValueError, match=r"'int8' is for a GPT; a Llama has float32: use fp32"):
+    with pytest.raises(ValueError, match="'int8'.*Llama.*fp32"):
         use_storage(llama, "int8")
-    with pytest.raises(ValueError, match=r"'int4' is unknown; use one of: fp32, bf16, int8"):
+    with pytest.raises(ValueError, match="'int4'.*fp32, bf16, int8"):
         use_storage(a_model(), "int4")
 
 

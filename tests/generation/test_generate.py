@@ -142,23 +142,19 @@ def test_the_stop_token_is_yielded_and_is_the_last(stop):
 
 
 @pytest.mark.parametrize("continue_", [generate, stream])
-@pytest.mark.parametrize(
-    ("error", "arguments", "advice"),
-    [
-        (ValueError, {"prompt": []}, "no token to continue: start from one"),
-        (ValueError, {"prompt": 3}, r"shape \(\)|continues one prompt"),
-        (TypeError, {"prompt": [1.0, 2.0]}, "dtype float64: give integer token ids"),
-        (TypeError, {"prompt": [True]}, "dtype bool: give integer token ids"),
-        (ValueError, {"max_new_tokens": -1}, "max_new_tokens=-1: give an integer >= 0"),
-        (TypeError, {"max_new_tokens": 2.0}, r"max_new_tokens=2\.0: give an integer >= 0"),
-        (ValueError, {"block_size": 0}, "block_size=0: give an integer >= 1"),
-        (TypeError, {"block_size": None}, "block_size=None: give an integer >= 1"),
-        (ValueError, {"seed": -1}, "seed=-1: give an integer >= 0"),
-        (TypeError, {"seed": "one"}, "seed='one': give an integer >= 0"),
-        (TypeError, {"stop": "\n"}, r"stop='\\n': give token ids"),
-        (TypeError, {"stop": 1.5}, r"stop=1\.5: give token ids"),
-    ],
-)
+@pytest.mark.parametrize(("error", "arguments", "advice"), [
+    (ValueError, {"prompt": []}, "token"), (ValueError, {"prompt": 3}, r"\(\)|one prompt"),
+    (TypeError, {"prompt": [1.0, 2.0]}, "float64: .*integer"),
+    (TypeError, {"prompt": [True]}, "bool: .*integer"),
+    (ValueError, {"max_new_tokens": -1}, "max_new_tokens=-1: .*>= 0"),
+    (TypeError, {"max_new_tokens": 2.0}, r"max_new_tokens=2\.0: .*>= 0"),
+    (ValueError, {"block_size": 0}, "block_size=0: .*>= 1"),
+    (TypeError, {"block_size": None}, "block_size=None: .*>= 1"),
+    (ValueError, {"seed": -1}, "seed=-1: .*>= 0"),
+    (TypeError, {"seed": "one"}, "seed='one': .*>= 0"),
+    (TypeError, {"stop": "\n"}, r"stop='\\n': .*ids"),
+    (TypeError, {"stop": 1.5}, r"stop=1\.5: .*ids"),
+])
 def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, arguments, advice):
     def no_model(context):
         pytest.fail("the model was asked")
@@ -170,9 +166,9 @@ def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, 
 
 
 def test_stream_takes_one_prompt_only_and_generate_a_batch():
-    with pytest.raises(ValueError, match=r"shape \(1, 1, 1\): give token ids \(T,\), or"):
+    with pytest.raises(ValueError, match=r"\(1, 1, 1\): .*\(T,\)"):
         generate(next_logits, [[[1]]], 1, PLAIN, block_size=BLOCK_SIZE)
-    with pytest.raises(ValueError, match=r"shape \(2, 1\): give .* to generate also"):
+    with pytest.raises(ValueError, match=r"\(2, 1\): .*generate"):
         stream(next_logits, [[1], [2]], 1, PLAIN, block_size=BLOCK_SIZE)
 
 
@@ -180,5 +176,5 @@ def test_a_model_that_returns_every_position_is_told_which_one_is_wanted():
     def all_positions(contexts):
         return np.zeros((len(contexts), len(contexts[0]), V))
 
-    with pytest.raises(ValueError, match=r"\(2, 3, 7\).*return \(2, V\), .*last position only"):
+    with pytest.raises(ValueError, match=r"\(2, 3, 7\).*\(2, V\)"):
         generate(all_positions, np.ones((2, 3), dtype=int), 1, PLAIN, block_size=BLOCK_SIZE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
-from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES, random_signed
+from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES, examine, random_signed
 from npgpt.cli.gradcheck import _op_rows
 
 
@@ -47,11 +47,9 @@ def array(*shape, seed=0):
 
 def test_a_right_rule_passes_and_the_report_says_how_well():
     report = gradcheck(op_with(square_rule), [array(3, 4)])
-    assert report.passed
     found = report.worst
     assert (found.name, found.shape, found.compared, found.wrong) == ("x", (3, 4), 12, 0)
-    assert found.error < 1e-9
-    assert "0 of 1 gradients wrong" in str(report)
+    assert report.passed and found.error < 1e-9 and "0 of 1 " in str(report)
 
 
 def test_the_report_names_the_function_the_input_the_entry_and_the_error():
@@ -68,9 +66,8 @@ def test_the_report_names_the_function_the_input_the_entry_and_the_error():
     with pytest.raises(GradcheckError) as error:
         gradcheck(op_with(rule, product), [a, b])
     text = str(error.value)
-    assert "gradcheck of product: 1 of 2 gradients wrong" in text
-    assert "b, shape (2, 3): 1 of 6 entries wrong; worst at [1, 2]" in text
-    assert "ratio 1.5," in text
+    assert "product: 1 of 2 " in text and "ratio 1.5," in text
+    assert re.search(r"b, shape \(2, 3\): 1 of 6 .*\[1, 2\]", text)
     said = {k: float(v) for k, v in re.findall(r"(analytic|numeric|error) (-?[\d.e-]+)", text)}
     assert said["analytic"] == pytest.approx(1.5 * said["numeric"], rel=1e-6)
     assert 0.5 <= abs(said["numeric"] / a[1, 2]) <= 1
@@ -83,8 +80,7 @@ def test_inputs_in_a_dict_are_passed_and_reported_by_name():
     def f(*, weight, **_):
         return op_with(off_at((1,), 0.25))(weight) + w  # a Tensor may be read from elsewhere
 
-    text = r"gradcheck of f: 1 of 2 .*\n  weight, shape \(3,\): 1"
-    with pytest.raises(GradcheckError, match=text):
+    with pytest.raises(GradcheckError, match=r"f: 1 of 2 .*\n  weight, shape \(3,\): 1"):
         gradcheck(f, {"weight": array(3), "w.0": w})
 
 
@@ -142,7 +138,7 @@ def test_a_gradient_that_is_no_number_is_wrong_where_it_stands(size, value):
 
 
 def test_a_gradient_hidden_from_backward_is_missed_and_one_without_influence_is_zero():
-    with pytest.raises(GradcheckError, match="x, .* analytic 0, numeric"):
+    with pytest.raises(GradcheckError, match="x, .* analytic 0,"):
         gradcheck(lambda x, y: x.detach() * y, [array(3), array(3)])
     report = gradcheck(lambda x, y: x * x, [array(3), array(3)])
     assert report.inputs[1].analytic == report.inputs[1].numeric == 0
@@ -151,7 +147,7 @@ def test_a_gradient_hidden_from_backward_is_missed_and_one_without_influence_is_
 def test_small_gradients_are_held_to_the_same_relative_accuracy():
     for scale in (1e6, 1.0, 1e-3, 1e-6):
         scaled = op_with(lambda dz, saved: dz * 1.001 * saved, lambda x, /, s=scale: (x * s, s))
-        with pytest.raises(GradcheckError, match=r"3 of 3 entries wrong.*ratio 1\.00"):
+        with pytest.raises(GradcheckError, match=r"3 of 3 .*ratio 1\.00"):
             gradcheck(scaled, [array(3)])
 
 
@@ -177,12 +173,7 @@ def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn()
     size, trials = 200, 300
     x = array(size)
     square = op_with(off_at((17,), 4 * RTOL))  # seen in an entry; in a direction it is too small
-    found = 0
-    for seed in range(trials):
-        try:
-            gradcheck(square, [x], seed=seed)
-        except GradcheckError:
-            found += 1
+    found = sum(not examine(square, [x], seed=seed).passed for seed in range(trials))
     expected = trials * SOME_ENTRIES / size
     assert abs(found - expected) < 4 * np.sqrt(expected)
 
@@ -207,7 +198,7 @@ def test_views_read_only_arrays_and_a_tensor_given_twice_are_checked_where_they_
 def test_a_gradient_that_the_engine_refuses_is_a_row_of_the_command_s_table():
     with mock.patch.object(OPS["exp"], "vjp", lambda dz, z: dz[None]):
         (row,) = _op_rows(["exp"], 0)
-    assert row["failure"].startswith("exp: gradient is ((1,), ")
+    assert row["failure"].startswith("exp: ") and "(1,)" in row["failure"]
 
 
 def test_the_same_seed_gives_the_same_report():

@@ -47,25 +47,20 @@ def leaf(x):
 SINGLE = array(3).astype(np.float32)
 SEEDS, SHAPES = itertools.count(), itertools.cycle([(3, 3), (9,)])
 REFUSED = [
-    *[(ag.mul, [array(3), x], {}, TypeError, r"b is float32.*x\.data\.astype\(numpy\.float64\)")
+    *[(ag.mul, [array(3), x], {}, TypeError, r"b .*float32.*astype\(numpy\.float64\)")
       for x in (SINGLE, leaf(SINGLE))],
-    (lambda x: Tensor(x.data.astype(np.float32)), [array(3)], {}, TypeError,
-     "f returns float32; keep everything in it float64"),
-    *[(lambda x, result=result: result, [array(3)], {}, TypeError,
-       "f returns a Tensor of floats, or a tuple of them")
+    (lambda x: Tensor(x.data.astype("f4")), [array(3)], {}, TypeError, "f .*float32.*float64"),
+    *[(lambda x, result=result: result, [array(3)], {}, TypeError, "f .*Tensor .*tuple")
       for result in (3.0, (), None, Tensor([1, 2]), (Tensor([1.0]), 2))],
-    *[(lambda *x, **y: x[0], inputs, {}, ValueError,
-       "nothing to check; give a non-empty float64 array")
+    *[(lambda *x, **y: x[0], inputs, {}, ValueError, "non-empty float64")
       for inputs in ([], {}, [np.arange(3)], [Tensor(np.ones(3))], [np.zeros((0, 3))])],
-    *[(ag.exp, inputs, {}, TypeError, r"list or dict of Tensors or arrays, as in \[x\]")
-      for inputs in (np.ones(3), leaf(np.ones(3)), 3.0)],
-    (ag.log, [ag.exp(leaf(array(3)))], {}, ValueError, "x was computed by op 'exp'; give a leaf"),
-    *[(ag.exp, [array(3)], settings, ValueError, "use positive numbers")
+    *[(ag.exp, inputs, {}, TypeError, r"\[x\]") for inputs in (np.ones(3), leaf(np.ones(3)), 3.0)],
+    (ag.log, [ag.exp(leaf(array(3)))], {}, ValueError, "x .*'exp'.*leaf"),
+    *[(ag.exp, [array(3)], settings, ValueError, "positive")
       for settings in ({"eps": 0.0}, {"rtol": 0.0}, {"atol": -1.0}, {"eps": np.nan})],
-    (lambda x: ag.dropout(x, 0.5, seed=next(SEEDS)), [array(9)], {}, GradcheckError,
-     "returns something else when called again; seed what is random"),
-    (lambda x: x.reshape(next(SHAPES)), [array(9)], {}, GradcheckError, "returns something else"),
-    (no_grad()(ag.exp), [array(3)], {}, RuntimeError, "do not compute it under no_grad"),
+    (lambda x: ag.dropout(x, 0.5, seed=next(SEEDS)), [array(9)], {}, GradcheckError, "else.*seed"),
+    (lambda x: x.reshape(next(SHAPES)), [array(9)], {}, GradcheckError, "else.*seed"),
+    (no_grad()(ag.exp), [array(3)], {}, RuntimeError, "no_grad"),
 ]
 
 
@@ -86,7 +81,7 @@ def test_a_forward_or_a_backward_that_writes_into_an_input():
         return y
 
     for name, f in {"x": halves_in_place, "rows": sorts_its_indices}.items():
-        with pytest.raises(GradcheckError, match=f"f writes into {name}; use a copy"):
+        with pytest.raises(GradcheckError, match=f"f .*{name};.*copy"):
             gradcheck(f, [array(3), np.array([2, 0])])
     x = array(3)
 
@@ -94,5 +89,5 @@ def test_a_forward_or_a_backward_that_writes_into_an_input():
         x[...] *= dz
         return x.copy()
 
-    with exp_with(rule), pytest.raises(GradcheckError, match="backward writes into x; use"):
+    with exp_with(rule), pytest.raises(GradcheckError, match="backward .* x;.*copy"):
         gradcheck(ag.exp, [x])

@@ -96,9 +96,8 @@ def is_caught(name, change):
         report = check_op(name)
     assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
     if seen.changed:
-        assert f"gradcheck of {name}" in str(report)
-        assert "analytic" in str(report)
-        assert f".{OPS[name].vjp.__name__}" in str(report)
+        for fact in (name, "analytic", f".{OPS[name].vjp.__name__}"):
+            assert fact in str(report)
     return seen.changed
 
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
@@ -25,23 +23,6 @@ def order_one(model):
     for weight in model.parameters().values():
         weight.data[...] = rng.normal(0, 0.5, weight.shape)
     return model
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    bias=st.booleans(), tie_weights=st.booleans(), n_layer=st.integers(1, 3),
-    heads=st.integers(1, 3), size=st.integers(1, 4), vocab_size=st.integers(7, 30),
-)
-def test_a_model_comes_back_as_it_was(
-    tmp_path_factory, bias, tie_weights, n_layer, heads, size, vocab_size
-):
-    folder = tmp_path_factory.mktemp("model")
-    config = GPTConfig(vocab_size, 6, n_layer, heads, heads * size, 0.1, bias, tie_weights)
-    model = order_one(GPT(config)).eval()
-    model.save_pretrained(folder)
-    again = GPT.from_pretrained(folder).eval()
-    assert vars(again.config) == vars(config) | {"bias": True}
-    np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -59,22 +40,14 @@ def test_weights_in_half_the_bits_are_read_as_transformers_reads_them(tmp_path, 
     for name, weight in theirs.named_parameters():
         found = ours.parameters()[name.removeprefix("transformer.")]
         np.testing.assert_array_equal(found.data, weight.detach().numpy())
-    with torch.no_grad():
-        logits_BTV = theirs.eval()(torch.tensor(IDX_BT)).logits.numpy()
-    np.testing.assert_allclose(ours(IDX_BT)[0].data, logits_BTV, rtol=1e-4, atol=1e-5)
-
-
-def bfloat16_file(path, name, bits):
-    """Write a safetensors file with one bfloat16 array.    bits: the bits of each number"""
-    head = {name: {"dtype": "BF16", "shape": [len(bits)], "data_offsets": [0, 2 * len(bits)]}}
-    header = json.dumps(head).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header + np.array(bits, "<u2").tobytes())
 
 
 def test_every_bfloat16_number_is_read_exactly(tmp_path):
-    bits = np.arange(1 << 16)
-    bfloat16_file(tmp_path / "all.safetensors", "all", bits)
-    found = read_arrays(tmp_path / "all.safetensors")["all"]
+    bits, path = np.arange(1 << 16), tmp_path / "all.safetensors"
+    head = {"all": {"dtype": "BF16", "shape": [1 << 16], "data_offsets": [0, 1 << 17]}}
+    header = json.dumps(head).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bits.astype("<u2").tobytes())
+    found = read_arrays(path)["all"]
     sign, exponent, fraction = bits >> 15, (bits >> 7) & 0xFF, bits & 0x7F
     small = exponent == 0
     value = np.ldexp(np.where(small, fraction, fraction + 128), np.where(small, 1, exponent) - 134)
@@ -86,12 +59,11 @@ def test_every_bfloat16_number_is_read_exactly(tmp_path):
     np.testing.assert_array_equal(np.isinf(found), ~finite & (fraction == 0))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
-     b'{"weight_map": {"a": null}}', b'{"weight_map": {"a": "a\\u0000b"}}', b"[]", b"{",
-     b'{"a": ' * 100_000, b"\xff", b""],
-)
+@pytest.mark.parametrize("content", [
+    b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
+    b'{"weight_map": {"a": null}}', b'{"weight_map": {"a": "a\\u0000b"}}', b"[]", b"{",
+    b'{"a": ' * 100_000, b"\xff", b"",
+])
 def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
     GPT(CONFIG).save_pretrained(tmp_path)
     index = tmp_path / "model.safetensors.index.json"
@@ -99,13 +71,6 @@ def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
     with pytest.raises(ValueError, match=re.escape(str(index))) as refused:
         GPT.from_pretrained(tmp_path)
     assert re.search("again|a copy of it", str(refused.value))  # what to do
-
-
-def linked(path, target):
-    try:
-        path.symlink_to(target)
-    except OSError:
-        pytest.skip("links are not allowed here")
 
 
 @pytest.mark.parametrize(
@@ -117,24 +82,12 @@ def test_no_file_outside_the_folder_is_read(tmp_path, name):
     GPT(CONFIG).save_pretrained(folder)
     (folder / "sub").mkdir()
     shutil.copy(folder / "model.safetensors", outside)
-    if name == "link":
-        linked(folder / name, outside)
-    elif name == "device":
-        linked(folder / name, os.devnull)
+    if name in ("link", "device"):
+        (folder / name).symlink_to(outside if name == "link" else os.devnull)
     index = {"weight_map": {"a": name.format(outside=outside)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    with pytest.raises(ValueError, match="leads out of its folder"):
+    with pytest.raises(ValueError, match="out of "):
         GPT.from_pretrained(folder)
-
-
-def test_a_config_that_asks_for_more_than_any_memory_is_compared_with_the_weights_first(tmp_path):
-    GPT(CONFIG).save_pretrained(tmp_path)
-    for huge in ({"n_embd": 2**40}, {"n_layer": 2**62}, {"n_positions": 2**50}):
-        config = (tmp_path / "config.json").read_text(encoding="utf-8")
-        rewritten(tmp_path, **huge)
-        with pytest.raises(ValueError, match="but the model in config.json .*use the files"):
-            GPT.from_pretrained(tmp_path)
-        (tmp_path / "config.json").write_text(config, encoding="utf-8")
 
 
 def rewritten(folder, **changes):
@@ -156,31 +109,28 @@ def test_weights_in_several_files_are_read(tmp_path):
     again = GPT.from_pretrained(tmp_path)
     np.testing.assert_array_equal(again(IDX_BT)[0].data, model(IDX_BT)[0].data)
     (tmp_path / "two.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="two.safetensors is missing; check the path"):
+    with pytest.raises(FileNotFoundError, match="two.safetensors"):
         GPT.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda f: (f / "config.json").unlink(), FileNotFoundError, "has no config.json; name a"),
-        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "pickled weights"),
-        (lambda f: (f / "config.json").write_bytes(b"{"), ValueError, "is damaged"),
-        (lambda f: (f / "config.json").write_bytes(b"[]"), ValueError, "is damaged"),
-        (lambda f: (f / "config.json").write_bytes(b"{}"), ValueError, "does not give"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "is damaged, or its"),
-        (lambda f: rewritten(f, model_type="llama"), ValueError, "'llama'.*use Llama.from_pretra"),
-        (lambda f: rewritten(f, model_type="opt"), ValueError, "'opt'.*use a model such as gpt2"),
-        (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
-        (lambda f: rewritten(f, n_embd=None), ValueError, r"does not give \['n_embd'\] as ints"),
-        (lambda f: rewritten(f, n_positions="6"), ValueError, r"\['n_positions'\] as ints"),
-        (lambda f: rewritten(f, n_layer=-1), ValueError, r"\['n_layer'\] as ints of 1 or more"),
-        (lambda f: rewritten(f, n_inner=9), ValueError, "n_inner=9"),
-        (lambda f: rewritten(f, n_layer=1), ValueError, r"weights (\S+ ){3}and 9 more have"),
-        (lambda f: rewritten(f, n_layer=3), ValueError, "weight h.2.ln_1.weight is absent"),
-        (lambda f: rewritten(f, vocab_size=8), ValueError, r"wte.weight is \(7, 8\), by config.js"),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "error", "message"), [
+    (lambda f: (f / "config.json").unlink(), FileNotFoundError, "config.json"),
+    (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "pickled"),
+    (lambda f: (f / "config.json").write_bytes(b"{"), ValueError, "config.json is damaged"),
+    (lambda f: (f / "config.json").write_bytes(b"[]"), ValueError, "config.json is damaged"),
+    (lambda f: (f / "config.json").write_bytes(b"{}"), ValueError, "config.json"),
+    (lambda f: (f / "model.safetensors").write_bytes(b"abc"), ValueError, "model.safetensors"),
+    (lambda f: rewritten(f, model_type="llama"), ValueError, "'llama'.*Llama.from_pretrained"),
+    (lambda f: rewritten(f, model_type="opt"), ValueError, "'opt'.*gpt2"),
+    (lambda f: rewritten(f, activation_function="relu"), ValueError, "activation_function"),
+    (lambda f: rewritten(f, n_embd=None), ValueError, r"\['n_embd'\]"),
+    (lambda f: rewritten(f, n_positions="6"), ValueError, r"\['n_positions'\]"),
+    (lambda f: rewritten(f, n_layer=-1), ValueError, r"\['n_layer'\]"),
+    (lambda f: rewritten(f, n_inner=9), ValueError, "n_inner=9"),
+    (lambda f: rewritten(f, n_layer=1), ValueError, r"(\S+ ){3}and 9 more"),
+    (lambda f: rewritten(f, n_layer=3), ValueError, "h.2.ln_1.weight"),
+    (lambda f: rewritten(f, vocab_size=8), ValueError, r"wte.weight .*\(7, 8\)"),
+])
 def test_a_folder_that_cannot_be_used_says_what_to_do(tmp_path, spoil, error, message):
     GPT(CONFIG).save_pretrained(tmp_path)
     spoil(tmp_path)
@@ -192,28 +142,30 @@ def test_a_folder_that_cannot_be_used_says_what_to_do(tmp_path, spoil, error, me
 
 ROPE = {"rope_type": "default", "rope_theta": 1e4}
 REFUSED = [
+    *[(GPT, huge, "config.json")  # more than any memory has
+      for huge in ({"n_embd": 2**40}, {"n_layer": 2**62}, {"n_positions": 2**50})],
     (Llama, {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling="),
     (Llama, {"rope_parameters": ROPE | {"rope_type": "llama3"}}, "rope_parameters=.*'llama3'"),
     (Llama, {"rope_parameters": ROPE | {"factor": 2.0}}, "rope_parameters=.*'factor': 2.0"),
     (Llama, {"sliding_window": 4096}, "sliding_window=4096"),
-    (Llama, {"rope_parameters": 5}, "is not the config of a Llama .*; download it again"),
+    (Llama, {"rope_parameters": 5}, "Llama"),
     (Llama, {"quantization_config": {"bits": 4}}, "quantization_config="),
-    (Llama, {"model_type": "mistral"}, "'mistral', not 'llama'; use a model such as TinyLlama"),
-    (Llama, {"model_type": "bert"}, "'bert', not 'llama'; use Bert.from_pretrained"),
-    (Llama, {"model_type": ["x"]}, r"\['x'\], not 'llama'; use a model such as"),
-    (Llama, {"num_key_value_heads": 3}, "describes no model.*n_kv_head=3 does not divide"),
-    (Llama, {"num_attention_heads": 0}, r"\['num_attention_heads'\] as ints of 1 or more"),
-    (Llama, {"intermediate_size": None}, r"does not give \['intermediate_size'\] as ints"),
-    (Llama, {"intermediate_size": 9}, r"weight h.0.mlp.gate.weight is \(8, 24\), by config.json"),
-    (Llama, {"tie_word_embeddings": False}, "weight lm_head.weight is absent"),
-    (Llama, {"num_hidden_layers": 1}, "model.layers.1|h.1.* have no place in a model"),
-    (Llama, {"num_hidden_layers": 2**62}, "but the model in config.json"),
+    (Llama, {"model_type": "mistral"}, "'mistral'.*TinyLlama"),
+    (Llama, {"model_type": "bert"}, "'bert'.*Bert.from_pretrained"),
+    (Llama, {"model_type": ["x"]}, r"\['x'\]"),
+    (Llama, {"num_key_value_heads": 3}, "n_kv_head=3 "),
+    (Llama, {"num_attention_heads": 0}, r"\['num_attention_heads'\]"),
+    (Llama, {"intermediate_size": None}, r"\['intermediate_size'\]"),
+    (Llama, {"intermediate_size": 9}, r"h.0.mlp.gate.weight .*\(8, 24\)"),
+    (Llama, {"tie_word_embeddings": False}, "lm_head.weight"),
+    (Llama, {"num_hidden_layers": 1}, r"(layers|h)\.1\."),
+    (Llama, {"num_hidden_layers": 2**62}, "config.json"),
     (Bert, {"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
-    (Bert, {"hidden_size": 2**40}, "but the model in config.json"),
+    (Bert, {"hidden_size": 2**40}, "config.json"),
     (T5, {"feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
-    (T5, {"feed_forward_proj": []}, "is not the config of a T5 .*; download it again"),
+    (T5, {"feed_forward_proj": []}, "T5"),
     (T5, {"num_decoder_layers": 0}, "num_decoder_layers"),
-    (T5, {"d_kv": 2**50}, "but the model in config.json"),
+    (T5, {"d_kv": 2**50}, "config.json"),
 ]
 CONFIGS = {
     GPT: CONFIG, Llama: LlamaConfig(7, 6, 2, 2, 8), Bert: BertConfig(7, 6, 2, 2, 8),
@@ -254,23 +206,19 @@ def test_a_copy_of_a_weight_is_equal_to_it_or_alone_or_refused(tmp_path, cls, co
         again = cls.from_pretrained(tmp_path)
         np.testing.assert_array_equal(again(*batch)[0].data, model(*batch)[0].data)
     save_file(arrays | {copy: arrays[original] * 1.001}, path)
-    with pytest.raises(ValueError, match=f"{copy} differs from .*; use a model in which"):
+    with pytest.raises(ValueError, match=copy):
         cls.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("cls", "name", "second"),
-    [
-        (GPT, "transformer.wte.weight", "wte.weight"),
-        (Llama, "model.norm.weight", "ln_f.weight"),
-        (Bert, "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.gamma"),
-    ],
-)
+@pytest.mark.parametrize(("cls", "name", "second"), [
+    (GPT, "transformer.wte.weight", "wte.weight"), (Llama, "model.norm.weight", "ln_f.weight"),
+    (Bert, "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.gamma"),
+])
 def test_a_weight_by_two_names_is_refused(tmp_path, cls, name, second):
     cls(CONFIGS[cls]).save_pretrained(tmp_path)
     arrays = load_file(tmp_path / "model.safetensors")
     save_file(arrays | {second: arrays[name] * 2}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="twice, by two names; use a model that has one"):
+    with pytest.raises(ValueError, match="twice"):
         cls.from_pretrained(tmp_path)
 
 

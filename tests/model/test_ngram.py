@@ -40,11 +40,10 @@ def test_loss_is_the_mean_surprise_of_the_probabilities(text, n):
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match="use a smaller n"):
-        NgramModel([0, 1], 2, 0)
-    with pytest.raises(ValueError, match="use a smaller n"):
-        NgramModel([0, 1], 50257, 5)
-    with pytest.raises(ValueError, match="a text of 1 tokens; give 2 or more"):
+    for arguments in (([0, 1], 2, 0), ([0, 1], 50257, 5)):
+        with pytest.raises(ValueError, match="smaller n"):
+            NgramModel(*arguments)
+    with pytest.raises(ValueError, match="1 tokens; .* 2 "):
         NgramModel([0], 2, 2)
-    with pytest.raises(ValueError, match="1 tokens of context; give 2 or more"):
+    with pytest.raises(ValueError, match="context; .* 2 "):
         NgramModel([0, 1, 0], 2, 3).probabilities([1])

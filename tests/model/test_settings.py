@@ -189,5 +189,5 @@ def test_a_subclass_of_gpt_takes_the_plain_path():
     model = use_storage(Variant(config), "fp32")
     assert decodes(GPT(config)) and not decodes(model)
     assert isinstance(model.decoder(), CachedLogits)
-    with pytest.raises(ValueError, match="a Variant has float32: use fp32"):
+    with pytest.raises(ValueError, match="Variant .*fp32"):
         use_storage(model, "int8")

@@ -285,13 +285,13 @@ def test_the_floor_of_causal_models_is_the_entropy_of_the_text():
 @pytest.mark.parametrize("cls", DENOISING)
 def test_what_cannot_be_asked_is_refused(cls):
     objective, ids = made(cls)
-    with pytest.raises(ValueError, match=r"the vocabulary has no <pad>.*--arch gpt"):
+    with pytest.raises(ValueError, match="<pad>.*--arch gpt"):
         cls(CharTokenizer("ab"))
-    with pytest.raises(ValueError, match="training text has 192 tokens.*193"):
+    with pytest.raises(ValueError, match="192 .*193"):
         objective.sample(ids[:192], 192, 1, seed=0, step=0)
-    with pytest.raises(ValueError, match="a stride is for models that continue"):
+    with pytest.raises(ValueError, match="stride"):
         next(objective.evaluation(ids, 192, 4, stride=8))
-    with pytest.raises(ValueError, match="give a text of 1 or more"):
+    with pytest.raises(ValueError, match="1 or more"):
         objective.rows(ids[:0], 192)
 
 
@@ -304,7 +304,7 @@ def test_prompts():
         (masked, "a"), (masked, f"a{PAD}{MASK}"), (spans, "a"), (spans, "a<extra_id_1>"),
         (spans, "<extra_id_0>a<extra_id_0>"), (spans, f"a{PAD}"), (spans, "".join(SENTINELS)),
     ):
-        with pytest.raises(ValueError, match=r"this model .*: write <.*; not '"):
+        with pytest.raises(ValueError, match="write <"):
             objective.prompt(text)
 
 

@@ -47,7 +47,7 @@ def test_every_window_can_be_drawn():
 
 def test_a_text_shorter_than_a_window_is_an_error():
     sample_batch(np.arange(9), 8, 1, seed=0, step=0)
-    with pytest.raises(ValueError, match="training text has 8 tokens.* 9: .*--block-size"):
+    with pytest.raises(ValueError, match="8 .* 9: .*--block-size"):
         sample_batch(np.arange(8), 8, 1, seed=0, step=0)
 
 
@@ -91,13 +91,13 @@ def test_drawn_windows_ask_as_they_would_among_all(data, N, block_size, max_toke
 
 @pytest.mark.parametrize("stride", [0, -1, 5])
 def test_a_stride_outside_the_window_is_an_error(stride):
-    with pytest.raises(ValueError, match=f"stride={stride}; use 1 to block_size=4"):
+    with pytest.raises(ValueError, match=f"stride={stride}; .* 1 .*4"):
         next(evaluation_batches(np.arange(9), 4, 1, stride))
 
 
 @pytest.mark.parametrize("N", [0, 1])
 def test_nothing_to_evaluate_is_an_error(N):
-    with pytest.raises(ValueError, match="give 2 or more"):
+    with pytest.raises(ValueError, match="2 or more"):
         next(evaluation_batches(np.arange(N), 4, 1))
 
 

