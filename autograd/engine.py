@@ -307,6 +307,8 @@ class Op(Generic[P]):
             raise TypeError(f"{self.name}: a forward returns a pair, (output, saved); write "
                             "`return output, ()`, of two outputs `return (one, other), ()`")
         output, saved = result
+        if isinstance(output, list):
+            raise TypeError(f"{self.name}: outputs in a list; of several return a tuple of arrays")
         several, node = isinstance(output, tuple), None
         results = tuple(map(Tensor, output)) if several else (Tensor(output),)
         if any(needs):

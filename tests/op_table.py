@@ -30,7 +30,7 @@ ROW_TARGETS = np.array([0, -1])
 class Entry(NamedTuple):
     """An op, its definition, and its calls.
 
-    numpy    its definition, a function of arrays and settings
+    numpy    its definition, a function of arrays and settings; a tuple of several outputs
     drawn    a function of hypothesis' `draw`: (shapes of the arrays, positional settings, settings)
     shapes   the shapes of its arrays for extremes, by a size n: 1 or 3; None: it only moves numbers
     theirs   a function of PyTorch's tensors; None for PyTorch's function of the op's name

@@ -26,7 +26,7 @@ def assert_expected(name, module, arrays, rest, settings, dtype):
     with backend.using(module), np.errstate(all="ignore"):
         expected = TABLE[name].numpy(*arrays, *rest, **settings)
         found = call(name, tensors(arrays, dtype), rest, settings)
-    expected = expected if isinstance(expected, list) else [expected]
+    expected = expected if isinstance(expected, (list, tuple)) else [expected]
     for f, e in zip(found, expected, strict=True):
         assert (f.shape, f.dtype) == (np.shape(e), dtype)
         np.testing.assert_allclose(f.data, e, **within(name, arrays, dtype))

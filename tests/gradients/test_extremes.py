@@ -159,5 +159,11 @@ def assert_true(name, arrays, outputs, gradients):
 def assert_near(found, true, scale, what):
     allowed = RTOL[found.dtype.type] * (np.abs(true) + found.dtype.type(scale))
     same = (found == true) | (np.isnan(found) & np.isnan(true))
-    assert found.shape == true.shape, what
-    assert (same | (np.abs(found - true) <= allowed)).all(), f"{what}: {found}, truly {true}"
+    assert found.shape == true.shape, (
+        f"{what} is {found.shape}, PyTorch's {true.shape}: correct `theirs` or `ours` in the Entry "
+        "of tests/op_table.py"
+    )
+    assert (same | (np.abs(found - true) <= allowed)).all(), (
+        f"{what}: {found}, by PyTorch {true}; if it is right to rounding, give its Entry in "
+        "tests/op_table.py a `scale`"
+    )

@@ -54,6 +54,8 @@ def omissions(name):
         yield f"autograd/gradcheck_cases.py: {name!r} in CASES, calls of other shapes and settings"
     if name not in TABLE:
         yield f"tests/op_table.py: an Entry for {name!r} in TABLE, its definition and calls"
+    elif not (TABLE[name].shapes or OPS[name].keeps_dtype or name == "embedding"):
+        yield f"tests/op_table.py: `shapes` in the Entry for {name!r}, as it computes numbers"
 
 
 @pytest.mark.parametrize("name", every_op())

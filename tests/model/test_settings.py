@@ -55,6 +55,20 @@ def test_a_setting_has_an_effect(arch, name):
 
 
 @SETTINGS
+def test_the_loss_alone_is_that_beside_the_logits(arch, name):
+    if name == "mlm_head":
+        pytest.skip("a model without a head has no loss")
+    model, _ = model_with(arch, name)
+    batch = family(arch).batch(IDX_BT, IDX_BT[:, ::-1].copy(), np.ones_like(IDX_BT))
+    with model.evaluating():
+        alone = batch.loss(model).item()
+        beside = model(*batch.inputs, batch.targets_BT, **batch.masks)[1].item()
+    assert np.isclose(alone, beside, rtol=1e-10), (
+        f"one of the ways to the loss leaves {name} out: `loss` (by `head_loss`) and `__call__`"
+    )
+
+
+@SETTINGS
 @pytest.mark.slow
 def test_the_gradients_are_right_with_each_setting(arch, name):
     if name == "mlm_head":

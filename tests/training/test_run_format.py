@@ -139,13 +139,21 @@ def test_each_setting_has_the_format_that_brought_it():
                 f"npgpt/config.py: give {declared.name} since={found} and before=its value in "
                 f"older runs; in {here}, the first of FORMATS that has it is {brought[:1]}"
             )
+            if found != 1 and (cls is GPTConfig or hasattr(TrainConfig, declared.name)):
+                assert declared.metadata["before"] is not None, (
+                    f"give {declared.name} before=its value in runs older than format {found}, "
+                    "where its class declares it"
+                )
 
 
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_run_of_each_format_is_read(tmp_path, number):
     folder, weights = run_folder(tmp_path / "run", FORMATS[number])
     model, tokenizer, run = load_run(folder)
-    assert run.model == GPTConfig(3, 4, 1, 1, 2, bias=False) and run.training == TrainConfig()
+    assert run.model == GPTConfig(3, 4, 1, 1, 2, bias=False) and run.training == TrainConfig(), (
+        "an older run reads with other settings than it had: the default of a new one changes "
+        "nothing, and its `before` is the same"
+    )
     assert run.text == TextSource("tales", 2_000_000, "00", 0.394)
     assert tokenizer.characters == "\nab"
     assert load_checkpoint(run, model, AdamW(model.parameters())) == 7
