@@ -17,7 +17,7 @@ from npgpt.metrics import read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
 from npgpt.reward.verify import Verdict
-from npgpt.train import Dataset, train, training_steps
+from npgpt.train import Alone, Dataset, train, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
@@ -30,8 +30,8 @@ OTHERS = {
 }
 # What the others are for, and where that is tested.
 ELSEWHERE = {
-    "corpus": "the text: tests/data", "train_fraction": "its parts: tests/data/test_tokens.py",
-    "split": "its parts: tests/data/test_tokens.py",
+    "corpus": "the text: tests/io", "train_fraction": "its parts: tests/io/test_tokens.py",
+    "split": "its parts: tests/io/test_tokens.py",
     "eval_interval": "evaluations: tests/cli/test_train.py",
     "eval_stride": "evaluations: tests/training/test_loop.py",
     "eval_tokens": "evaluations: tests/training/test_loop.py",
@@ -65,11 +65,15 @@ def test_a_setting_changes_the_steps(name):
     assert not np.array_equal(weights_after_steps(TRAINING), weights_after_steps(changed))
 
 
-class Until(nullcontext):
-    """A watch that stops a run after a step."""
+class Until(Alone, nullcontext):
+    """The watch of a run, and its ranks, which stop it after a step."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last = last
 
     def update(self, step):
-        self.stop = step.step == self.enter_result
+        self.interrupted = [step.step] * (step.step == self.last)
 
     def evaluated(self, text, loss):
         pass
@@ -102,7 +106,8 @@ def trained(folder, config, training, stops):
             dataset.objective.verify = SecondLetter()
         if not folder.exists():
             create_run(run, tokenizer, model, optimizer)
-        train(run, dataset, model, optimizer, Until(stop))
+        until = Until(stop)
+        train(run, dataset, model, optimizer, until, until)
     return {"model": model, "optimizer": optimizer, "objective": dataset.objective}
 
 

@@ -1,6 +1,5 @@
 """What is said of a run's pace, on a terminal and elsewhere."""
 
-import doctest
 import io
 import re
 import threading
@@ -11,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autograd import compiling
-from npgpt import GPTConfig, metrics
+from npgpt import GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
-from npgpt.run import estimate, progress
+from npgpt.run import progress
 from npgpt.run.compiling import announced
-from npgpt.run.estimate import clock, tokens_per_step
+from npgpt.run.estimate import clock
 from npgpt.run.progress import Progress
 from npgpt.train import Step
 
@@ -109,10 +108,6 @@ def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, ter
         assert screen.line().endswith(last)
 
 
-def test_a_step_has_the_tokens_of_all_its_micro_batches():
-    assert tokens_per_step(CONFIG, TRAINING) == 3 * 2 * 8
-
-
 def test_an_evaluation_in_a_pipe_says_from_time_to_time_how_far_it_is(time, capsys):
     with progress.counting(100_000, "the whole text") as count:
         for _ in range(5):
@@ -151,8 +146,3 @@ def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal,
     assert "6 s: kernel 2, _step" in screen.getvalue() and "kernel 3, _share" in screen.getvalue()
     assert file.getvalue().count("compiling") == 1 and "FOLDER" in file.getvalue()
     assert compiling.listeners == []
-
-
-@pytest.mark.parametrize("module", [estimate, metrics])
-def test_docstrings(module):
-    assert doctest.testmod(module).failed == 0

@@ -163,7 +163,7 @@ def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):
     """It was trained before `check_reward` refused what nothing reads."""
     folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
     assert read_run(folder).training == TrainConfig(reward_clip=0.3)
-    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward"):
+    with pytest.raises(ValueError, match="reward_clip=0.3"):
         check_reward(read_run(folder).training)
 
 
@@ -171,7 +171,7 @@ def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path):
 def test_a_format_that_is_not_known_is_refused(tmp_path, number):
     config = CONFIG % f'\n"format": {json.dumps(number)},'
     folder, _ = run_folder(tmp_path / "run", config)
-    with pytest.raises(RunError, match=r"config.json has the format .*, and this npgpt reads up"):
+    with pytest.raises(RunError, match=f"config.json .*{RUN_FORMAT}"):
         read_run(folder)
 
 
@@ -183,14 +183,9 @@ def test_a_setting_that_came_later_is_what_was_built_in_before():
 
     assert from_json(Later, {"old": 5}, 2) == Later(5, 16)
     assert from_json(Later, {"old": 5, "new": 6}, 3) == Later(5, 6)
-    with pytest.raises(ValueError, match="new is missing"):
-        from_json(Later, {"old": 5}, 3)
-    with pytest.raises(ValueError, match="old is missing"):
-        from_json(Later, {"new": 5}, 2)
-
-
-def settings_of(config):
-    return [(part, name) for part in ("model", "training", "text") for name in config[part]]
+    for number, name, other in ((3, "new", "old"), (2, "old", "new")):
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            from_json(Later, {other: 5}, number)
 
 
 BAD = ["null", "Infinity", "-Infinity", "NaN", "1e999", "-1", str(2**63), "[]", "[1]",
@@ -208,10 +203,10 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("number", "part", "name"),
-    [(n, *setting) for n in FORMATS for setting in settings_of(json.loads(FORMATS[n]))],
-)
+@pytest.mark.parametrize(("number", "part", "name"), [
+    (n, part, name) for n in FORMATS for part in ("model", "training", "text")
+    for name in json.loads(FORMATS[n])[part]
+])
 def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
     folder, _ = run_folder(tmp_path / "run", FORMATS[number])
     config = json.loads(FORMATS[number])
@@ -230,15 +225,14 @@ def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, nam
                         "its class in npgpt/config.py, or if it may be that, say so in FITS here")
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["[]", '{"made_by": "npgpt"}', "[" * 100_000, '{"made_by": ["npgpt"]}',
-     '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
-     CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % ""],
-)
+@pytest.mark.parametrize("content", [
+    "[]", '{"model_type": "gpt2"}', '{"made_by": "npgpt"}', "[" * 100_000, '{"made_by": ["npgpt"]}',
+    '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
+    CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % "",
+])
 def test_no_other_object_is_taken_for_settings(tmp_path, content):
     folder, _ = run_folder(tmp_path / "run", content)
-    with pytest.raises(RunError, match=r"config\.json (was not written by|is damaged)"):
+    with pytest.raises(RunError, match=r"config\.json"):
         read_run(folder)
 
 
@@ -253,7 +247,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr(GPT, "__init__", None)
-    with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
+    with pytest.raises(RunError, match="model.safetensors has 68 "):
         load_run(folder)
 
 
@@ -262,7 +256,7 @@ def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, chang
     config = json.loads(FORMATS[2])
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    with pytest.raises(RunError, match="model.safetensors is of another model: .* by config.json"):
+    with pytest.raises(RunError, match="model.safetensors .*config.json"):
         load_run(folder)
 
 
