@@ -65,12 +65,12 @@ def test_a_setting_changes_the_steps(name):
     assert not np.array_equal(weights_after_steps(TRAINING), weights_after_steps(changed))
 
 
-class Until(Alone, nullcontext):
+class Until(nullcontext, Alone):
     """The watch of a run, and its ranks, which stop it after a step."""
 
     def __init__(self, last):
         super().__init__()
-        self.last = last
+        self.last, self.interrupted = last, []
 
     def update(self, step):
         self.interrupted = [step.step] * (step.step == self.last)
