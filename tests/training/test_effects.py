@@ -95,18 +95,17 @@ def trained(folder, config, training, stops):
     """Return (model, optimizer, objective) of a run that stops and is resumed after each step."""
     source, tokenizer = TextSource("letters", 200, "", None), CharTokenizer("\nabcd")
     run = Run(folder, config, training, source)
-    for stop in stops:
+    for until in map(Until, stops):
         model = GPT(config, seed=1)
         optimizer = optimizer_of(model, training)
         dataset = Dataset(source, tokenizer, IDS, IDS, NextToken(tokenizer), None)
         if folder.exists():
             load_checkpoint(run, model, optimizer)
         if training.reward:
-            dataset = rewarded(dataset, model, optimizer, training)
+            dataset = rewarded(dataset, model, optimizer, training, until)
             dataset.objective.verify = SecondLetter()
         if not folder.exists():
             create_run(run, tokenizer, model, optimizer)
-        until = Until(stop)
         train(run, dataset, model, optimizer, until, until)
     return {"model": model, "optimizer": optimizer, "objective": dataset.objective}
 
