@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tile_process import run_with
 
 from autograd import OPS, kernels, reference, scaled_dot_product_attention
 from autograd.kernels import tiles
@@ -106,14 +105,6 @@ def test_attention_of_any_size(dtype, causal, B, G, repeats, T, more, D, shared,
 @DTYPES
 def test_more_queries_than_keys_if_not_causal(dtype):
     assert_right(*make((1, 2, 130, 5, 8), dtype, False))
-
-
-@pytest.mark.parametrize("tile", dict.fromkeys([tiles.TILE, "avx512", "avx2", "neon", "plain"]))
-@pytest.mark.slow
-def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
-    run = run_with(tile, __file__)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == [tile, "right"]
 
 
 @DTYPES
@@ -228,7 +219,7 @@ def test_a_mask_with_a_field_that_a_backend_does_not_know_is_an_error(module):
     """A backend that ignored it would give wrong weights without a word."""
     wider = namedtuple("WiderMask", [*Mask._fields, "window"])(True, None, None, 3)
     q = np.ones((1, 1, 4, 2), np.float32)
-    with pytest.raises(ValueError, match="too many values to unpack"):
+    with pytest.raises(ValueError, match="too many values"):
         module.attention(q, q, q, wider)
 
 

@@ -54,13 +54,9 @@ print(json.dumps([loaded, digests]))
 def start(cache, *dtypes, project=PROJECT, code=CHILD):
     """Start a process that calls sum_of_squares of the `autograd` in `project` for each dtype."""
     return subprocess.Popen(
-        [sys.executable, "-B", "-c", code, *dtypes],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
-        cwd=project,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-B", "-c", code, *dtypes], cwd=project, encoding="utf-8",
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
     )
 
 
@@ -73,18 +69,6 @@ def finish(process):
 
 def run(*arguments, **settings):
     return finish(start(*arguments, **settings))
-
-
-@pytest.fixture(scope="module")
-def filled_cache(tmp_path_factory):
-    """A cache that has sum_of_squares for float32."""
-    cache = tmp_path_factory.mktemp("cache")
-    assert run(cache, "float32") == (0, 1)
-    return cache
-
-
-def test_a_second_process_compiles_nothing(filled_cache):
-    assert run(filled_cache, "float32") == (1, 0)
 
 
 def test_a_second_process_gets_the_same_bits(tmp_path):
@@ -181,8 +165,9 @@ def file_of(name):
     return file_of(name.rpartition(".")[0])
 
 
-def test_an_edit_is_seen_by_the_next_process(filled_cache, tmp_path):
-    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+def test_an_edit_is_seen_by_the_next_process(tmp_path):
+    cache = tmp_path / "cache"
+    assert [run(cache, "float32") for _ in range(2)] == [(0, 1), (1, 0)]
     shutil.copytree(PROJECT / "autograd", tmp_path / "autograd")
     edited = tmp_path / "autograd" / "kernels" / "optimizer.py"
     text = edited.read_text(encoding="utf-8")
@@ -273,5 +258,5 @@ def test_a_flipped_bit_counts_as_missing(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     (tmp_path / "file").touch()
-    with pytest.warns(RuntimeWarning, match="file.*every run will.*Set NUMBA_CACHE_DIR"):
+    with pytest.warns(RuntimeWarning, match="file.*NUMBA_CACHE_DIR"):
         assert not loaded()

@@ -1,23 +1,24 @@
 """The three matrix products: every tile, every edge of a block, any number of threads.
 
-Each tile runs in a separate process (`tile_process`). `test_reference` has the products at any
+Each tile runs in a separate process (`test_threads`). `test_reference` has the products at any
 sizes for the tile of this machine; the sizes here are those at which blocks, panels and jobs begin
 and end.
 """
+
+import re
 
 import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tile_process import run_with, skip_without_instructions
+from tile_process import run_with
 
 from autograd import kernels, reference
 from autograd.kernels import tiles
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
-TILES = ["amx", "avx512bf16", "avx512", "avx2", "neon", "plain"]
 OPERANDS = [(np.float32, False), (np.float64, False), (np.float32, True)]
 
 # Z, M, K, N
@@ -87,18 +88,9 @@ def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
     np.testing.assert_allclose(c_ZMN, exact, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("tile", TILES)
-@pytest.mark.slow
-def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(tile):
-    skip_without_instructions(tile)
-    run = run_with(tile, __file__)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == [tile, "right"]
-
-
 def test_an_unknown_tile_names_the_known_ones():
     run = run_with("sse", __file__)
-    assert "AUTOGRAD_TILE='sse' is unknown; use one of: amx, avx512bf16, avx512, " in run.stderr
+    assert re.search("AUTOGRAD_TILE='sse'.* amx, avx512bf16, avx512, ", run.stderr)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,7 @@ lengths = st.sampled_from([1, 2, 7, 8, 16, 33, 65]) | st.integers(1, 100)
 # how many of the first arguments it may write to
 IN_PLACE = {"add_matmul_tn_": 1, "adamw_": 4, "embedding_backward_": 1}
 # The maximum, mean or root of a size of 0 does not exist; the ops refuse it.
-NEED_A_ROW = {
-    "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm",
-    "layer_norm_backward", "rms_norm", "rms_norm_backward", "attention", "attention_backward",
-    "cross_entropy", "cross_entropy_backward",
-}
+NEED_A_ROW = {"softmax", "log_softmax", "layer_norm", "rms_norm", "attention", "cross_entropy"}
 
 
 def call(module, name, arguments):
@@ -90,7 +86,7 @@ def test_long_rows_and_many_rows(arguments, name, dtype, sizes):
 @DTYPES
 @pytest.mark.parametrize("sizes", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (0, 0, 0)])
 def test_empty_arrays(arguments, name, dtype, sizes):
-    if sizes[2] == 0 and name in NEED_A_ROW:
+    if sizes[2] == 0 and name.removesuffix("_backward") in NEED_A_ROW:
         sizes = (*sizes[:2], 1)
     assert_alike(name, arguments(name, sizes, dtype), dtype)
 

@@ -1,20 +1,33 @@
-"""Every kernel gives the same bits whatever the number of threads.
+"""Every kernel gives the same bits whatever the number of threads, and every tile is right.
 
-The kernels run in a separate process, which may use three threads on any machine.
+The scripts run in separate processes, which may use three threads on any machine.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tile_process import run_with
+from tile_process import run_with, skip_without_instructions
 
 from autograd.kernels import tiles
 
+SCRIPTS = {  # beside this machine's tile
+    "test_threads": [], "test_attention": ["avx512", "avx2", "neon", "plain"],
+    "test_attention_bf16": ["avx2", "neon"],
+    "test_matmul": ["amx", "avx512bf16", "avx512", "avx2", "neon", "plain"],
+}
+
 
 @pytest.mark.slow
-def test_the_number_of_threads_changes_no_bit():
-    run = run_with(tiles.TILE, __file__)
+@pytest.mark.parametrize(("script", "tile"), [
+    (script, tile) for script, others in SCRIPTS.items()
+    for tile in dict.fromkeys([tiles.TILE, *others])
+])
+def test_every_tile_is_right_and_the_number_of_threads_changes_no_bit(script, tile):
+    skip_without_instructions(tile)
+    run = run_with(tile, Path(__file__).with_name(f"{script}.py"))
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split()[-1] == "same", run.stdout
+    assert run.stdout.split() == [tile, "right"]
 
 
 def main():
@@ -38,7 +51,7 @@ def main():
                 one, *others = (bits(name, sizes, dtype, threads) for threads in (1, 2, 3))
                 for other in others:
                     assert other == one, f"{name} {sizes} {dtype.__name__} depends on threads"
-    print("same")
+    print(tiles.TILE, "right")
 
 
 if __name__ == "__main__":

@@ -64,12 +64,6 @@ def test_the_limits_are_those_of_float32():
     np.testing.assert_array_equal(exp_of_each(beyond), np.float32([0, np.inf]))
 
 
-def test_special_numbers():
-    x = np.float32([np.nan, np.inf, -np.inf, 0, -0.0, 3e38, -3e38, 1e-45, -1e-45, 1e-39])
-    expected = np.float32([np.nan, np.inf, 0, 1, 1, np.inf, 0, 1, 1, 1])
-    np.testing.assert_array_equal(exp_of_each(x), expected)
-
-
 @given(st.lists(st.floats(width=32), min_size=1, max_size=70))
 def test_any_float32_in_vectors_of_any_length(floats):
     x = np.float32(floats)

@@ -57,6 +57,12 @@ def saved(tmp_path_factory):
     return run.folder
 
 
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(saved, tmp_path / "run")
+
+
 def state(model, optimizer):
     arrays = {n: w.data for n, w in model.parameters().items()}
     moments = [*optimizer.m.values(), *optimizer.v.values()]
@@ -80,8 +86,7 @@ def test_what_was_saved_comes_back_to_the_bit(saved):
     assert set(versions) >= {"python", "npgpt", "numpy", "numba"}
 
 
-def test_the_steps_that_a_weight_missed_come_back(saved, tmp_path):
-    folder = shutil.copytree(saved, tmp_path / "run")
+def test_the_steps_that_a_weight_missed_come_back(folder):
     model, optimizer = after_steps(2)
     model.wpe.weight.grad = None
     optimizer.step()
@@ -100,7 +105,7 @@ def test_a_checkpoint_that_is_loaded_between_a_loss_and_its_backward(saved):
     model, optimizer = after_steps(3)
     loss = model.loss(np.zeros((1, 2), int), np.zeros((1, 2), int))
     load_checkpoint(read_run(saved), model, optimizer)
-    with pytest.raises(RuntimeError, match=r"backward: \w+[\w.]*\.weight .* updated in place"):
+    with pytest.raises(RuntimeError, match=r"\w\.weight .*in place"):
         loss.backward()
 
 
@@ -113,8 +118,7 @@ def test_a_source_tree_that_is_not_installed_makes_runs_too(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["missing", "noise", "a folder"])
-def test_a_damaged_file_is_named_and_nothing_is_changed(saved, tmp_path, name, damage):
-    folder = shutil.copytree(saved, tmp_path / "run")
+def test_a_damaged_file_is_named_and_nothing_is_changed(folder, name, damage):
     (folder / name).unlink()
     if damage == "a folder":
         (folder / name).mkdir()
@@ -139,72 +143,58 @@ def test_no_cut_of_a_file_is_taken_for_a_whole_run(saved, tmp_path_factory, data
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "train_state.safetensors"])
-def test_weights_of_another_model_are_refused_before_any_is_copied(saved, tmp_path, name):
+def test_weights_of_another_model_are_refused_before_any_is_copied(folder, tmp_path, name):
     wider = GPTConfig(**(vars(CONFIG) | {"n_embd": 8}))
     other = new_run(tmp_path / "other", wider)
     save_checkpoint(other.folder, *after_steps(1, wider))
-    folder = shutil.copytree(saved, tmp_path / "run")
     shutil.copy(other.folder / name, folder / name)
     model, optimizer = after_steps(2)
     before = state(model, optimizer)
-    with pytest.raises(RunError, match=r"is of another model: .* is float32 .*, but float32"):
+    with pytest.raises(RunError, match=r"float32 .*, but float32"):
         load_run(folder)
         load_checkpoint(read_run(folder), model, optimizer)
     assert state(model, optimizer) == before
 
 
 @pytest.mark.parametrize("step", [None, [-1], [1.0], [1, 2]])
-def test_a_checkpoint_that_does_not_say_its_step_is_refused(saved, tmp_path, step):
-    folder = shutil.copytree(saved, tmp_path / "run")
+def test_a_checkpoint_that_does_not_say_its_step_is_refused(folder, step):
     arrays = load_file(folder / "train_state.safetensors")
     del arrays["step"]
     save_file(arrays | ({"step": np.array(step)} if step else {}),
               folder / "train_state.safetensors")
     model, optimizer = after_steps(2)
     before = state(model, optimizer)
-    with pytest.raises(RunError, match="train_state.safetensors does not say its step"):
+    with pytest.raises(RunError, match="train_state.safetensors .*step"):
         load_checkpoint(read_run(folder), model, optimizer)
     assert state(model, optimizer) == before
 
 
-def test_a_tokenizer_of_another_size_is_refused(saved, tmp_path):
-    folder = shutil.copytree(saved, tmp_path / "run")
+def test_a_tokenizer_of_another_size_is_refused(folder):
     CharTokenizer("abc").save(folder / "tokenizer.json")
-    with pytest.raises(RunError, match=r"tokenizer.json has 3 tokens, but the model .* 5"):
+    with pytest.raises(RunError, match=r"tokenizer.json .*3 .* 5"):
         load_run(folder)
-
-
-@pytest.mark.parametrize(
-    "content", ["[]", '{"model_type": "gpt2"}', '{"made_by": "npgpt"}', '{"made_by": "npgpt", "mod']
-)
-def test_a_foreign_config_is_refused(saved, tmp_path, content):
-    folder = shutil.copytree(saved, tmp_path / "run")
-    (folder / "config.json").write_text(content, encoding="utf-8")
-    with pytest.raises(RunError, match=r"config.json (was not written by|is damaged)"):
-        read_run(folder)
 
 
 def test_an_existing_folder_is_never_written_into(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(RunError, match="is not empty, and nothing in it is overwritten.*--out"):
+    with pytest.raises(RunError, match="thesis .*--out"):
         new_run(folder)
     assert [p.name for p in folder.iterdir()] == ["chapter.txt"]
-    with pytest.raises(RunError, match="is a file"):
+    with pytest.raises(RunError, match="chapter.txt"):
         new_run(folder / "chapter.txt")
     assert (folder / "chapter.txt").read_text(encoding="utf-8") == "precious"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc takes no folder from anyone")
 def test_a_place_that_takes_no_run_is_named_with_what_to_do():
-    with pytest.raises((OSError, ValueError), match="run cannot be made.*name another with --out"):
+    with pytest.raises((OSError, ValueError), match="/proc/none/run.*--out"):
         new_run(Path("/proc/none/run"))
 
 
-def test_all_that_belongs_to_a_checkpoint_is_on_the_disk_before_it(saved, tmp_path, monkeypatch):
+def test_all_that_belongs_to_a_checkpoint_is_on_the_disk_before_it(folder, monkeypatch):
     """After a power cut a run has what was synced, and a rename may come before all else."""
-    folder = shutil.copytree(saved, tmp_path / "run")
     synced, fsync, replace = {}, os.fsync, os.replace
 
     def watched_fsync(descriptor):

@@ -1,13 +1,12 @@
 """Kernels are compiled for the reader's model, at its first step; a command says so, once."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tiny_run
 from numba.core.dispatcher import Dispatcher
 from tiny_run import TEXT, TINY
 
@@ -21,11 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
 def npgpt(*arguments, code=None, **variables):
     """Run the program in a new process, with the backend Numba."""
-    program = ["-c", code] if code else ["-m", "npgpt.cli"]
-    done = subprocess.run(
-        [sys.executable, *program, *map(str, arguments)], check=False, capture_output=True,
-        encoding="utf-8", env=os.environ | {"AUTOGRAD_BACKEND": "numba"} | variables,
-    )
+    done = tiny_run.npgpt(*arguments, code=code, env={"AUTOGRAD_BACKEND": "numba"} | variables)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_has_moved():
     model, optimizer, _ = trained(3)
     model.parameters()["ln_f.weight"].data[0] = np.nan
     before = {name: w.data.copy() for name, w in model.parameters().items()}
-    with pytest.raises(FloatingPointError, match="the loss is nan"):
+    with pytest.raises(FloatingPointError, match="loss .*nan"):
         next(training_steps(model, optimizer, IDS, TRAINING))
     for name, weight in model.parameters().items():
         np.testing.assert_array_equal(weight.data, before[name])

@@ -85,6 +85,24 @@ def test_each_weight_counts_the_steps_in_which_it_has_a_gradient(
         np.testing.assert_allclose(weight.data, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_steps_follow_the_published_algorithm(dtype, rtol):
+    weights = parameters(dtype)
+    optimizer = AdamW(weights, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3, grad_clip=0)
+    expected = {name: (w.data.astype(float), 0.0, 0.0) for name, w in weights.items()}
+    rng = np.random.default_rng(1)
+    for t in range(1, 6):
+        set_gradients(weights, rng)
+        for name, weight in weights.items():
+            decay = 0.3 if weight.ndim >= 2 else 0.0
+            w, m, v = expected[name]
+            expected[name] = algorithm_2(w, weight.grad, m, v, t, 0.1, 0.8, 0.95, 1e-3, decay)
+        optimizer.step()
+        for name, weight in weights.items():
+            np.testing.assert_allclose(weight.data, expected[name][0], rtol=rtol)
+    assert optimizer.steps == 5
+
+
 @pytest.mark.parametrize(("name", "wrong"), [
     *[(name, x) for name in ("lr", "eps", "weight_decay", "grad_clip")
       for x in (-1.0, -1e-12, np.nan, np.inf)],

@@ -87,12 +87,11 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
     assert sum(exact) == pytest.approx(expected + again + softmax)
 
 
-def test_flops_and_bytes_of_single_ops():
+def test_bytes_of_single_ops():
     shapes = (5, 1, 2, 3), (7, 3, 4)
     a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in shapes)
     cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
-    assert (cost.calls, cost.flops) == (1, 2 * 35 * 2 * 3 * 4)
-    assert cost.moved == 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4)
+    assert (cost.calls, cost.moved) == (1, 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4))
 
     def view_and_look_up():
         a.reshape(30)
@@ -101,14 +100,3 @@ def test_flops_and_bytes_of_single_ops():
     costs = costs_of(view_and_look_up)
     assert costs["reshape", "forward"].moved == 0
     assert costs["embedding", "forward"].moved == 2 * 4 * 3 * 4
-
-
-def test_flops_of_rows_are_those_that_the_kernels_say():
-    def loss_of_rows():
-        x = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
-        autograd.cross_entropy(autograd.layer_norm(x), np.array([0, 1, 2])).backward()
-
-    costs = costs_of(loss_of_rows)
-    for name, forward, backward in [("layer_norm", 8, 16), ("cross_entropy", 13, 12)]:
-        assert costs[name, "forward"].flops == 12 * forward
-        assert costs[name, "backward"].flops == pytest.approx(12 * backward)

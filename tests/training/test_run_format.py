@@ -186,18 +186,24 @@ def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path, numb
 
 def test_settings_of_a_reward_without_one_are_of_format_5_alone(tmp_path):
     folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
+<<<<<<< HEAD
     assert read_run(folder).training == TrainConfig()
     config = FORMATS[5].replace('"format": 5', '"format": 6')
     (folder / "config.json").write_text(config, encoding="utf-8")
     with pytest.raises(RunError, match="reward"):
         read_run(folder)
+=======
+    assert read_run(folder).training == TrainConfig(reward_clip=0.3)
+    with pytest.raises(ValueError, match="reward_clip=0.3"):
+        check_reward(read_run(folder).training)
+>>>>>>> prune2
 
 
 @pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
 def test_a_format_that_is_not_known_is_refused(tmp_path, number):
     config = CONFIG % f'\n"format": {json.dumps(number)},'
     folder, _ = run_folder(tmp_path / "run", config)
-    with pytest.raises(RunError, match=r"config.json has the format .*, and this npgpt reads up"):
+    with pytest.raises(RunError, match=f"config.json .*{RUN_FORMAT}"):
         read_run(folder)
 
 
@@ -209,14 +215,9 @@ def test_a_setting_that_came_later_is_what_was_built_in_before():
 
     assert from_json(Later, {"old": 5}, 2) == Later(5, 16)
     assert from_json(Later, {"old": 5, "new": 6}, 3) == Later(5, 6)
-    with pytest.raises(ValueError, match="new is missing"):
-        from_json(Later, {"old": 5}, 3)
-    with pytest.raises(ValueError, match="old is missing"):
-        from_json(Later, {"new": 5}, 2)
-
-
-def settings_of(config):
-    return [(part, name) for part in ("model", "training", "text") for name in config[part]]
+    for number, name, other in ((3, "new", "old"), (2, "old", "new")):
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            from_json(Later, {other: 5}, number)
 
 
 WRITTEN = FORMATS | REWARDED  # without a reward nothing reads the settings of one
@@ -235,10 +236,17 @@ FITS = {
 }
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("number", "part", "name"),
     [(n, *setting) for n in WRITTEN for setting in settings_of(json.loads(WRITTEN[n]))],
 )
+=======
+@pytest.mark.parametrize(("number", "part", "name"), [
+    (n, part, name) for n in FORMATS for part in ("model", "training", "text")
+    for name in json.loads(FORMATS[n])[part]
+])
+>>>>>>> prune2
 def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
     folder, _ = run_folder(tmp_path / "run", WRITTEN[number])
     config = json.loads(WRITTEN[number])
@@ -257,15 +265,14 @@ def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, nam
                         "its class in npgpt/config.py, or if it may be that, say so in FITS here")
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["[]", '{"made_by": "npgpt"}', "[" * 100_000, '{"made_by": ["npgpt"]}',
-     '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
-     CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % ""],
-)
+@pytest.mark.parametrize("content", [
+    "[]", '{"model_type": "gpt2"}', '{"made_by": "npgpt"}', "[" * 100_000, '{"made_by": ["npgpt"]}',
+    '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
+    CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % "",
+])
 def test_no_other_object_is_taken_for_settings(tmp_path, content):
     folder, _ = run_folder(tmp_path / "run", content)
-    with pytest.raises(RunError, match=r"config\.json (was not written by|is damaged)"):
+    with pytest.raises(RunError, match=r"config\.json"):
         read_run(folder)
 
 
@@ -280,7 +287,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr(GPT, "__init__", None)
-    with pytest.raises(RunError, match="model.safetensors has 68 weights, but the model in config"):
+    with pytest.raises(RunError, match="model.safetensors has 68 "):
         load_run(folder)
 
 
@@ -289,7 +296,7 @@ def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, chang
     config = json.loads(FORMATS[2])
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    with pytest.raises(RunError, match="model.safetensors is of another model: .* by config.json"):
+    with pytest.raises(RunError, match="model.safetensors .*config.json"):
         load_run(folder)
 
 
