@@ -2,7 +2,9 @@
 
 import ast
 import hashlib
+import io
 import subprocess
+import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -38,8 +40,8 @@ def measured_of(part):
 def digest(part):
     """Return six hexadecimal digits of the code that a part calls.
 
-    Docstrings, lines of comment, imports but for the start, names of files and the order of
-    functions do not count: code that only moves is the code that was measured.
+    Docstrings, comments, imports but for the start, names of files and the order of functions do
+    not count: code that only moves is the code that was measured.
     """
     found = []
     for name in CALLS[part]:
@@ -52,16 +54,21 @@ def digest(part):
 
 def _code(source, with_imports):
     """Return the statements of a module, without blank lines, docstrings, comments and imports."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
     nodes = list(ast.walk(ast.parse(source)))
     skipped = [node.body[0] for node in nodes
                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
                and ast.get_docstring(node, clean=False) is not None]
     skipped += [node for node in nodes if isinstance(node, IMPORTS) and not with_imports]
     left_out = {n for node in skipped for n in range(node.lineno, node.end_lineno + 1)}
-    lines, statements = source.splitlines(), []
+    statements = []
     for node in nodes[0].body:
         first = min([node, *getattr(node, "decorator_list", ())], key=lambda part: part.lineno)
         kept = [lines[n - 1] for n in range(first.lineno, node.end_lineno + 1) if n not in left_out]
-        kept = [line for line in kept if line.strip() and not line.strip().startswith("#")]
+        kept = [line for line in kept if line.strip()]
         statements += ["\n".join(kept)] * bool(kept)
     return statements

@@ -186,17 +186,11 @@ def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path, numb
 
 def test_settings_of_a_reward_without_one_are_of_format_5_alone(tmp_path):
     folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
-<<<<<<< HEAD
     assert read_run(folder).training == TrainConfig()
     config = FORMATS[5].replace('"format": 5', '"format": 6')
     (folder / "config.json").write_text(config, encoding="utf-8")
     with pytest.raises(RunError, match="reward"):
         read_run(folder)
-=======
-    assert read_run(folder).training == TrainConfig(reward_clip=0.3)
-    with pytest.raises(ValueError, match="reward_clip=0.3"):
-        check_reward(read_run(folder).training)
->>>>>>> prune2
 
 
 @pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
@@ -236,17 +230,10 @@ FITS = {
 }
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(
-    ("number", "part", "name"),
-    [(n, *setting) for n in WRITTEN for setting in settings_of(json.loads(WRITTEN[n]))],
-)
-=======
 @pytest.mark.parametrize(("number", "part", "name"), [
-    (n, part, name) for n in FORMATS for part in ("model", "training", "text")
-    for name in json.loads(FORMATS[n])[part]
+    (n, part, name) for n in WRITTEN for part in ("model", "training", "text")
+    for name in json.loads(WRITTEN[n])[part]
 ])
->>>>>>> prune2
 def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
     folder, _ = run_folder(tmp_path / "run", WRITTEN[number])
     config = json.loads(WRITTEN[number])
