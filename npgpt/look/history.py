@@ -108,9 +108,9 @@ def _samples(run):
     """Return the last samples as [step, text]."""
     path = member(run.folder, "samples.txt")
     text = read_text(path) if path.exists() else ""
-    found = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
+    cut = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
     found, size = [], 0
-    for step, text in list(zip(found[1::2], found[2::2], strict=True))[::-1]:
+    for step, text in list(zip(cut[1::2], cut[2::2], strict=True))[::-1]:
         size += len(text)
         if size > SAMPLES:
             break
