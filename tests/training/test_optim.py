@@ -58,14 +58,14 @@ BETA = st.sampled_from([0.0, 0.9, 0.99999]) | st.floats(0, 0.9999)
 
 @pytest.mark.parametrize("definition", [by_algorithm_2, by_pytorch])
 @given(
-    seed=st.integers(0, 2**31), dtype=st.sampled_from([np.float64, np.float32]),
-    lr=st.floats(1e-4, 0.3), betas=st.tuples(BETA, BETA), eps=st.sampled_from([1e-8, 1e-3, 1.0]),
+    seed=st.integers(0, 2**31), lr=st.floats(1e-4, 0.3), betas=st.tuples(BETA, BETA),
+    eps=st.sampled_from([1e-8, 1e-3, 1.0]),
     decay=st.sampled_from([0.0, 0.1, 2.0]), clip=st.sampled_from([None, 0, 1e-3, 1.0, 1e6]),
 )
 def test_each_weight_counts_the_steps_in_which_it_has_a_gradient(
-    definition, seed, dtype, lr, betas, eps, decay, clip
+    definition, seed, lr, betas, eps, decay, clip
 ):
-    weights, rng = parameters(dtype), np.random.default_rng(seed)
+    weights, rng = parameters(), np.random.default_rng(seed)
     start, gradients = {n: w.data.astype(float) for n, w in weights.items()}, []
     optimizer = AdamW(weights, lr, betas, eps, decay, clip)
     size = 10 ** rng.uniform(-3, 3)
@@ -81,8 +81,7 @@ def test_each_weight_counts_the_steps_in_which_it_has_a_gradient(
     for name, weight in weights.items():
         expected = definition(name, start[name], [g[name] for g in gradients], lr, betas, eps,
                               decay if weight.ndim >= 2 else 0.0)
-        tolerance = 1e-11 if dtype == np.float64 else 1e-4
-        np.testing.assert_allclose(weight.data, expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(weight.data, expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
