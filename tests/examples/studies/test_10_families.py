@@ -4,10 +4,12 @@ import importlib
 import itertools
 import re
 
-import family_models
-import family_tasks as tasks
 import numpy as np
 import pytest
+
+pytest.importorskip("pandas", reason="of the extra 'studies'")
+import family_models
+import family_tasks as tasks
 import study_numbers as sn
 from scipy import stats
 from small_grammars import texts_of
