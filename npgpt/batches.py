@@ -194,7 +194,7 @@ class NextToken:
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
-        if not entropy_rate or self.tokenizer.kind == "words":
+        if not entropy_rate or getattr(self.tokenizer, "kind", None) == "words":
             return None
         return Floor("entropy of the text", entropy_rate, 1.0)
 
