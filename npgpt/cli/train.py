@@ -122,6 +122,7 @@ def run(args):
         ranks = stack.enter_context(join_ranks())
         if not ranks.is_main:
             compiling.listeners.clear()  # one of them says what is compiled
+        _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": RUN_FORMAT}
         ranks.check_same(vars(args) | program | versions())
         begin = _continued if args.resume else _started
