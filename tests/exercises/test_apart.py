@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from tiny_run import environment
@@ -89,7 +90,7 @@ def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alon
         file.write(sheet(load(NAMES.index("clip") + 1), "a command"))
     status, out, _ = cli("exercise", NAMES.index("scores") + 1)
     found = re.search(f"(?s)loud.*scores.py is right.*{file_of('merge')}: still running after 1 s.*"
-                     f"line 11.*{file_of('encode')}: .*status 0.*1 of 30 exercises are right", out)
+                      f"line 11.*{file_of('encode')}: .*status 0.*1 of 30 exercises are right", out)
     assert status == 0 and found and "quiet" not in out
 
     status, out, _ = cli("exercise", "--json")
@@ -115,6 +116,7 @@ def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
     process = subprocess.Popen([sys.executable, "-m", "npgpt.cli", "exercise", "6"],
                                env=environment(), stdout=subprocess.PIPE, encoding="utf-8")
     assert "scores.py is right" in process.stdout.readline()
+    time.sleep(2)  # until it waits for the loop
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and file_of("merge") in out and "are right" not in out
