@@ -65,8 +65,8 @@ def settled(browser, seconds=0.6):
         "return [...document.querySelectorAll('#view button')].some((b) => b.innerText === 'in')"
     )
     while time.monotonic() - since < seconds or browser.run(measuring):
-        now = browser.run("return document.getElementById('view').innerHTML.length")
-        if now != before:
+        now = browser.run("return document.getElementById('view').innerHTML")
+        if now != before or "Computing" in now:
             before, since = now, time.monotonic()
         time.sleep(0.05)
 
