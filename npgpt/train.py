@@ -175,7 +175,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
             ratio = math.sqrt(np.sum(moved**2) / length) if length else None
         seconds = stopwatch() - started
         yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds,
-                   objective.measured)
+                   getattr(objective, "measured", {}))
 
 
 def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):

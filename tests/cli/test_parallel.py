@@ -128,7 +128,7 @@ sys.exit(main(arguments))
         ("arguments += ['--tokenizer', 'bpe']", "tokenizer None 'bpe'"),
         ("arguments += ['--resume']", "resume False True"),
         ("os.environ['AUTOGRAD_BACKEND'] = 'numpy'", "backend 'numba' 'numpy'"),
-        ("import numpy; numpy.__version__ = '1'; import importlib.metadata as m; v = m.version; "
+        ("import importlib.metadata as m; v = m.version; "
          "m.version = lambda p: '1.0' if p == 'numpy' else v(p)", "'1.0'"),
         ("import npgpt.config; npgpt.config.RUN_FORMAT = 99", f"{RUN_FORMAT} 99"),
         ("from npgpt import CharTokenizer as C; "

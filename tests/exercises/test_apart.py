@@ -116,7 +116,7 @@ def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
     process = subprocess.Popen([sys.executable, "-m", "npgpt.cli", "exercise", "6"],
                                env=environment(), stdout=subprocess.PIPE, encoding="utf-8")
     assert "scores.py is right" in process.stdout.readline()
-    time.sleep(2)  # until it waits for the loop
+    time.sleep(1)  # until it waits for the loop, for `apart.SOON`
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and file_of("merge") in out and "are right" not in out
