@@ -121,10 +121,10 @@ def write_gguf(path, config, dtype):
         if module.startswith("h."):
             _, layer, module = module.split(".", 2)
             where = f"blk.{layer}."
-        if is_matrix(name):
+        if is_matrix(GPT, name):
             array = np.ascontiguousarray(array if module == "wte" else array.T)  # (O, I)
             array = gguf.quantize(array, kind)
-        raw = kind if is_matrix(name) else None
+        raw = kind if is_matrix(GPT, name) else None
         writer.add_tensor(f"{where}{NAMES[module]}.{part}", array, raw_dtype=raw)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -310,6 +310,8 @@ class GPT(Model):
 
     Config = GPTConfig
     Block, Norm, Positions = Block, LayerNorm, Embedding  # variants.py has others
+    # The matrices of a block, for the compiled decoder, which multiplies those of a row at once.
+    PRODUCTS = ("attn.c_attn",), ("attn.c_proj",), ("mlp.c_fc",), ("mlp.c_proj",)
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
@@ -393,7 +395,7 @@ class GPT(Model):
     def decoder(self) -> Callable[..., np.ndarray]:
         """Return the function from contexts to next-token logits that generation calls.
 
-        It is the compiled `Decoder` if `weights` is set, else `CachedLogits`, the plain path. A
+        It is the compiled `Decoder` if `storage` is set, else `CachedLogits`, the plain path. A
         Decoder copies the weights as they are now, and `generate` makes one at each call: make one
         for many texts, and give it to `npgpt.generate`.
         """

@@ -1,4 +1,5 @@
-"""A GPT's next token, for each row of a batch, in a single call: where generation spends its time.
+"""The next token of a GPT or a Llama, for each row of a batch, in a single call: where generation
+spends its time.
 
 A token needs each weight once, so with few rows memory sets the time: a token takes as long as
 reading all weights. So nothing else is computed between two matrices, Python is called once a
@@ -12,7 +13,8 @@ A weight is widened in a register; sums are float32 always. A matrix is stored i
 outputs that a tile of `autograd.kernels.microkernel` has side by side, (panel, I, WIDTH): memory is
 read in order from end to end, whatever the number of rows, and the rows of x, up to ROWS at once,
 share each weight that was read. A thread has whole panels, so that the number of threads changes no
-bit. Rejected: dot products with rows of (O, I), which took 1.2 times as long for one row of x in
+bit. The MLP of a Llama has the gates of some channels and their other factors in one panel.
+Rejected: dot products with rows of (O, I), which took 1.2 times as long for one row of x in
 float32 and 1.8 times in int8, and 1.4 and 1.7 times for eight.
 
 2 FLOPs for each weight and row. Written: the new keys and values, one row of the cache.
@@ -34,93 +36,108 @@ from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
 CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
-REPLACE, ADD, GELU = range(3)  # y = x W + b; y += x W + b; y = gelu(x W + b)
+# y = x W + b; y += x W + b; y = gelu(x W + b); y = silu(x W + b) * (x W' + b')
+REPLACE, ADD, GELU, GATED = range(4)
 SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
 WIDTH = VECTORS * BYTES // 4  # outputs of a panel
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
-def gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV):
+def gpt_step(
+    x_BC, products, norms, kv, rows_B, lengths_B, turns_TD, like, inner, eps, logits_BV
+):
     """Write the logits after the last tokens to the rows of logits_BV, and all keys and values to
     the cache. The tokens are the next ones of several rows, or several of one row.
 
-    x_BC          the tokens' embeddings, positions added; it is overwritten
+    x_BC          the tokens' embeddings, a GPT's with positions added; it is overwritten
     products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
                   layer, the weight (panels, I, WIDTH), its scales (O,) and biases (O,), both
                   float32
     norms         (2 L + 1, 2) addresses of weights and biases (C,)
-    kv            (L, 2, rows, H, S, D), the cache; row b of x belongs to rows_B[b] of it, where
-                  lengths_B[b] positions are filled
+    kv            (L, 2, rows, G, S, D), the cache, G heads of keys and values; row b of x belongs
+                  to rows_B[b] of it, where lengths_B[b] positions are filled
+    turns_TD      of a Llama, cosines and sines of the angles by which each position rotates; empty
+                  for a GPT, and else norms do not subtract the mean and MLPs are gated
     like          an array of the dtype that weights are stored in
     inner         F, channels inside the MLP
     """
     few = inner * x_BC.shape[1] * like.itemsize < SMALL
     threads = 1 if few else numba.get_num_threads()
-    _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads)
+    _gpt_step(
+        x_BC, products, norms, kv, rows_B, lengths_B, turns_TD, like, inner, eps, logits_BV, threads
+    )
 
 
 @serial_kernel
-def _gpt_step(x_BC, products, norms, kv, rows_B, lengths_B, like, inner, eps, logits_BV, threads):
+def _gpt_step(
+    x_BC, products, norms, kv, rows_B, lengths_B, turns_TD, like, inner, eps, logits_BV, threads
+):
     B, C = x_BC.shape
+    G, D = kv.shape[3], kv.shape[5]
     n_TBC = np.empty((threads, B, C), np.float32)  # normalized rows: each thread makes its own
-    qkv_BC3, y_BC = np.empty((B, 3 * C), np.float32), np.empty((B, C), np.float32)
+    qkv_BE, y_BC = np.empty((B, C + 2 * G * D), np.float32), np.empty((B, C), np.float32)
     hidden_BF = np.empty((B, inner), np.float32)
-    none = norms[0, :0]
+    none, centred = norms[0, :0], turns_TD.size == 0
+    activation = GELU if centred else GATED
     for layer in range(len(kv)):
         norm_1, norm_2, first = norms[2 * layer], norms[2 * layer + 1], 4 * layer
-        _product(x_BC, norm_1, eps, n_TBC, products[first + QKV], like, qkv_BC3, REPLACE)
-        _store(qkv_BC3, kv[layer], rows_B, lengths_B)
+        _product(x_BC, norm_1, eps, centred, n_TBC, products[first + QKV], like, qkv_BE, REPLACE)
+        _rotate(qkv_BE, lengths_B, turns_TD, C + G * D)
+        _store(qkv_BE, kv[layer], rows_B, lengths_B)
         if threads == 1:
-            _attend(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
+            _attend(qkv_BE, kv[layer], rows_B, lengths_B, y_BC, 0, 1)
         else:
-            _attention(qkv_BC3, kv[layer], rows_B, lengths_B, y_BC, threads)
-        _product(y_BC, none, eps, n_TBC, products[first + OUT], like, x_BC, ADD)
-        _product(x_BC, norm_2, eps, n_TBC, products[first + FC], like, hidden_BF, GELU)
-        _product(hidden_BF, none, eps, n_TBC, products[first + PROJ], like, x_BC, ADD)
-    norm_f, head = norms[len(norms) - 1], products[len(products) - 1]
-    _product(x_BC[B - len(logits_BV) :], norm_f, eps, n_TBC, head, like, logits_BV, REPLACE)
+            _attention(qkv_BE, kv[layer], rows_B, lengths_B, y_BC, threads)
+        _product(y_BC, none, eps, centred, n_TBC, products[first + OUT], like, x_BC, ADD)
+        _product(
+            x_BC, norm_2, eps, centred, n_TBC, products[first + FC], like, hidden_BF, activation
+        )
+        _product(hidden_BF, none, eps, centred, n_TBC, products[first + PROJ], like, x_BC, ADD)
+    norm_f, head, last_BC = norms[len(norms) - 1], products[-1], x_BC[B - len(logits_BV) :]
+    _product(last_BC, norm_f, eps, centred, n_TBC, head, like, logits_BV, REPLACE)
 
 
 @helper
-def _product(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+def _product(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, task):
     """Compute y = x W + b with all threads; x is normalized first if `norm` is not empty."""
     if len(n_TBI) == 1:
-        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, 0, task)
+        _share(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, 0, task)
     else:
-        _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task)
+        _shares(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, task)
 
 
 @kernel
-def _shares(x_BI, norm, eps, n_TBI, product, like, y_BO, task):
+def _shares(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, task):
     for t in prange(len(n_TBI)):
-        _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task)
+        _share(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, t, task)
 
 
 @shared_helper
-def _share(x_BI, norm, eps, n_TBI, product, like, y_BO, t, task):
+def _share(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, t, task):
     if norm.size:
         n_BI = n_TBI[t, : len(x_BI)]
-        _norm(x_BI, norm, eps, n_BI)
+        _norm(x_BI, norm, eps, centred, n_BI)
         _multiply(n_BI, product, like, y_BO, t, len(n_TBI), task)
     else:
         _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
 
 
 @kernel
-def _attention(qkv_BC3, kv, rows_B, lengths_B, y_BC, threads):
+def _attention(qkv_BE, kv, rows_B, lengths_B, y_BC, threads):
     for t in prange(threads):
-        _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, t, threads)
+        _attend(qkv_BE, kv, rows_B, lengths_B, y_BC, t, threads)
 
 
 @helper
-def _norm(x_BC, norm, eps, y_BC):
+def _norm(x_BC, norm, eps, centred, y_BC):
     B, C = x_BC.shape
     weight, bias = array_at(norm[0], 0, C, x_BC), array_at(norm[1], 0, C, x_BC)
     for b in range(B):
         x, y = x_BC[b], y_BC[b]
         total = squares = ZERO
-        for c in range(C):
-            total += x[c]
+        if centred:
+            for c in range(C):
+                total += x[c]
         mean = total / np.float32(C)
         for c in range(C):
             squares += (x[c] - mean) * (x[c] - mean)
@@ -134,25 +151,28 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     """Compute one thread's share of the outputs: some panels of the weight."""
     B, I = x_BI.shape  # noqa: E741
     O = y_BO.shape[1]  # noqa: E741
-    panels = (O + WIDTH - 1) // WIDTH
+    outputs = WIDTH // 2 if task == GATED else WIDTH  # of a panel
+    panels = (O + outputs - 1) // outputs
     x, w = x_BI.reshape(-1), array_at(product[0], 0, panels * I * WIDTH, like)
-    scale, bias = array_at(product[1], 0, O, x_BI), array_at(product[2], 0, O, x_BI)
+    scale = array_at(product[1], 0, panels * WIDTH, x_BI)
+    bias = array_at(product[2], 0, panels * WIDTH, x_BI)
     sums = np.empty(ROWS * WIDTH, np.float32)
     for panel in range(panels * thread // threads, panels * (thread + 1) // threads):
-        first = panel * WIDTH
-        end, b = min(first + WIDTH, O), 0
+        first, start = panel * WIDTH, panel * outputs
+        end, b = min(start + outputs, O), 0
         while b < B:
             height = tile_height(B - b)
             multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
                               sums, 0, WIDTH, I, height, WIDTH, False)
             for i in range(height):
-                _finish(sums[i * WIDTH :], scale[first:end], bias[first:end],
-                        y_BO[b + i, first:end], task)
+                y = y_BO[b + i, start:end]
+                _finish(sums[i * WIDTH :], scale[first:], bias[first:], y, task)
             b += height
 
 
 @helper
 def _finish(sums, scale, bias, y, task):
+    half = WIDTH // 2
     for o in range(y.size):
         total = sums[o] * scale[o] + bias[o]
         y[o] = y[o] + total if task == ADD else total
@@ -160,32 +180,52 @@ def _finish(sums, scale, bias, y, task):
         for o in range(y.size):
             two_u = TWO_SQRT_2_OVER_PI * y[o] * (ONE + CUBIC * y[o] * y[o])
             y[o] = y[o] / (ONE + exp(-two_u))
+    if task == GATED:
+        for o in range(y.size):
+            factor = sums[half + o] * scale[half + o] + bias[half + o]
+            y[o] = y[o] / (ONE + exp(-y[o])) * factor
 
 
 @helper
-def _store(qkv_BC3, kv, rows_B, lengths_B):
+def _rotate(qkv_BE, lengths_B, turns_TD, end):
+    """Rotate queries and keys, the first `end` channels, by their positions."""
+    half = turns_TD.shape[1] // 2
+    for b in range(len(qkv_BE) if len(turns_TD) else 0):
+        turns = turns_TD[lengths_B[b]]
+        for start in range(0, end, 2 * half):
+            head = qkv_BE[b, start : start + 2 * half]
+            for e in range(half):
+                c, s, x, y = turns[e], turns[half + e], head[e], head[half + e]
+                head[e], head[half + e] = x * c - y * s, y * c + x * s
+
+
+@helper
+def _store(qkv_BE, kv, rows_B, lengths_B):
     """Write the new keys and values to the cache, before attention reads them."""
-    H, S, D = kv.shape[2:]
-    for b in range(len(qkv_BC3)):
+    G, S, D = kv.shape[2:]
+    for b in range(len(qkv_BE)):
+        start = qkv_BE.shape[1] - 2 * G * D
         for part in range(2):
-            for h in range(H):
-                new = kv[part, rows_B[b], h, lengths_B[b]]
-                start = ((part + 1) * H + h) * D
+            for g in range(G):
+                new = kv[part, rows_B[b], g, lengths_B[b]]
                 for d in range(D):
-                    new[d] = qkv_BC3[b, start + d]
+                    new[d] = qkv_BE[b, start + d]
+                start += D
 
 
 @shared_helper
-def _attend(qkv_BC3, kv, rows_B, lengths_B, y_BC, thread, threads):
+def _attend(qkv_BE, kv, rows_B, lengths_B, y_BC, thread, threads):
     """Compute one thread's share of attention: each head of each row reads all its keys."""
     B, C = y_BC.shape
-    H, S, D = kv.shape[2:]
+    G, S, D = kv.shape[2:]
+    H = C // D
     scale = np.float32(1 / math.sqrt(D))
     a_S = np.empty(S, np.float32)
     for job in range(B * H * thread // threads, B * H * (thread + 1) // threads):
         b, h = job // H, job % H
-        keys, values, last = kv[0, rows_B[b], h], kv[1, rows_B[b], h], lengths_B[b]
-        q, y = qkv_BC3[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
+        g, last = h // (H // G), lengths_B[b]
+        keys, values = kv[0, rows_B[b], g], kv[1, rows_B[b], g]
+        q, y = qkv_BE[b, h * D : h * D + D], y_BC[b, h * D : h * D + D]
         for d in range(D):
             y[d] = ZERO
         m = np.float32(-np.inf)

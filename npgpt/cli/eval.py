@@ -30,7 +30,7 @@ def add_arguments(parser):
         help="targets counted per window; 0 for all, the quickest; default: as in "
         "training")
     add("--weights", nargs="*", choices=STORAGE_FORMATS, metavar="KIND",
-        help="also the loss of a gpt with weights stored as fp32, bf16, int8; default all")
+        help="also the loss of a gpt or llama with weights stored as fp32, bf16, int8; default all")
     add("--json", action="store_true", help="one JSON object")
 
 
@@ -40,8 +40,8 @@ def run(args):
     if run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else STORAGE_FORMATS)
-    if kinds and not decodes(model):
-        raise ValueError(f"--weights is for a gpt, and this is a {training.arch}; leave it out")
+    if kinds and not decodes(type(model)):
+        raise ValueError(f"--weights is for a gpt or llama, not for {training.arch}; leave it out")
     precision = training.matmul_precision
     objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride

@@ -58,7 +58,7 @@ def add_arguments(parser):
     add("--logprobs", type=int, metavar="K",
         help="with --json: the log-probability of each token, and the K likeliest")
     add("--weights", choices=STORAGE_FORMATS, default="fp32",
-        help="how a gpt's weights are stored: fewer bytes are read faster; default fp32")
+        help="how a gpt's or llama's weights are stored: fewer bytes are read faster; default fp32")
     add("--seed", type=int, metavar="S",
         help="write the same text each time; --stats, or a terminal, shows the seed that was drawn")
     add("--stats", action="store_true",

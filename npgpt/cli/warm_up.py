@@ -58,5 +58,5 @@ def train_and_write(kind, dtype):
     AdamW(model.parameters()).step()
     prompt_T = batch.inputs[0][0]
     list(kind.write(model, tokenizer, prompt_T, 1))
-    for storage in STORAGE_FORMATS if decodes(model) and dtype == np.float32 else ():
+    for storage in STORAGE_FORMATS if decodes(type(model)) and dtype == np.float32 else ():
         list(kind.write(use_storage(model, storage), tokenizer, prompt_T[:1], 1))

@@ -72,6 +72,7 @@ class Llama(GPT):
     """A decoder-only transformer, called and continued as a `GPT`."""
 
     Config = LlamaConfig
+    PRODUCTS = ("attn.q", "attn.k", "attn.v"), ("attn.o",), ("mlp.gate", "mlp.up"), ("mlp.c_proj",)
 
     def __init__(self, config: LlamaConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         Model.__init__(self, config, seed)

@@ -1,4 +1,5 @@
-"""Compiled generation with a GPT: one call of compiled code computes a token for all rows.
+"""Compiled generation with a GPT or a Llama: one call of compiled code computes a token for all
+rows.
 
 The plain path is the model itself, ops under `no_grad` with a `KVCache`. With few rows, its time
 goes into reading the weights and into Python between two ops, not into arithmetic.
@@ -6,8 +7,8 @@ goes into reading the weights and into Python between two ops, not into arithmet
 (`npgpt.fast.storage`). The plain path computes long prompts, where many positions share each read.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 
 import numba
 import numpy as np
@@ -21,16 +22,16 @@ from npgpt.generate import KVCache
 # tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
 # takes half of it, with 256 all of it.
 SHORT = 128
+BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "tie_weights"}
 HANDLED = {
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
+    "GPT": BOTH | {"bias"}, "Llama": BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
 }
-PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
 class Decoder:
     """A callable from contexts to next-token logits, as `npgpt.generate.CachedLogits`.
 
-    model   a GPT in float32, whose matrices are copied
+    model   a GPT or a Llama in float32, whose matrices are copied
     kind    their storage, one of `npgpt.fast.storage.STORAGE_FORMATS`
 
     A context that extends its row's previous one by one token is a step. All others are prompts;
@@ -39,31 +40,38 @@ class Decoder:
 
     def __init__(self, model, kind="fp32"):
         where = "HANDLED of npgpt/fast/decoder.py"
-        check_handled(model.config, HANDLED, "the compiled decoder", where)
+        check_handled(model.config, HANDLED[type(model).__name__], "the compiled decoder", where)
         self.model, self.config = model, model.config
         parameters = {name: weight.data for name, weight in model.parameters().items()}
-        self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters["wpe.weight"]
+        self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters.get("wpe.weight")
+        self.turns_TD = _turns(self.config)
+        self.inner = len(parameters["h.0.mlp.c_proj.weight"])
+        blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
+
+        def weight(name):
+            if name == "lm_head" and self.config.tie_weights:
+                return self.tokens_VC
+            return parameters[f"{name}.weight"].T
 
         def bias(name, size):
             return parameters.get(f"{name}.bias", np.zeros(size, np.float32))
 
-        blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
-        names = [block + name for block in blocks for name in PRODUCTS]
-        tied = self.config.tie_weights
+        def fill(panels_PIW, weights):
+            return fill_panels(panels_PIW, _joined(weights), kind)
+
         # The largest comes first, so that the threads below end together.
-        weights = {"lm_head": self.tokens_VC if tied else parameters["lm_head.weight"].T}
-        weights |= {name: parameters[f"{name}.weight"].T for name in names}
-        rows = [-(-len(w_OI) // decode.WIDTH) * w_OI.shape[1] for w_OI in weights.values()]
+        names = [("lm_head",)]
+        names += [[block + name for name in row] for block in blocks for row in model.PRODUCTS]
+        weights = [list(map(weight, row)) for row in names]
+        shapes = [(_panels(row), row[0].shape[1], decode.WIDTH) for row in weights]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
-        stored = np.empty((sum(rows), decode.WIDTH), DTYPES[kind])
-        slices = np.split(stored, np.cumsum(rows)[:-1])
-        panels = [
-            slice_.reshape(-1, w_OI.shape[1], decode.WIDTH)
-            for slice_, w_OI in zip(slices, weights.values(), strict=True)
-        ]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        stored = np.empty(ends[-1], DTYPES[kind])
+        panels = [part.reshape(shape) for part, shape in
+                  zip(np.split(stored, ends[:-1]), shapes, strict=True)]
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-            scales = pool.map(fill_panels, panels, weights.values(), repeat(kind))
-        biases = [bias(name, len(w_OI)) for name, w_OI in weights.items()]
+            scales = list(pool.map(fill, panels, weights))
+        biases = [bias(row[0], scale_O.size) for row, scale_O in zip(names, scales, strict=True)]
         head, *rest = zip(panels, scales, biases, strict=True)
         self.products = [*rest, head]
         norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
@@ -72,7 +80,7 @@ class Decoder:
         ]
         # self.products and self.norms keep the arrays at these addresses alive
         self.addresses = _addresses(self.products), _addresses(self.norms)
-        self.like = stored[:0].reshape(-1)
+        self.like = stored[:0]
         self.read, self.kv = [], None
 
     @property
@@ -85,7 +93,8 @@ class Decoder:
         """Return the logits (B, V) after B contexts (T,)."""
         if len(contexts) != len(self.read):
             c = self.config
-            shape = (c.n_layer, 2, len(contexts), c.n_head, c.block_size, c.n_embd // c.n_head)
+            heads = getattr(c, "kv_heads", c.n_head)
+            shape = (c.n_layer, 2, len(contexts), heads, c.block_size, c.n_embd // c.n_head)
             self.kv, self.read = np.empty(shape, np.float32), [()] * len(contexts)
         logits_BV = np.empty((len(contexts), self.config.vocab_size), np.float32)
         continues = np.array([_continues(*pair) for pair in zip(contexts, self.read, strict=True)])
@@ -100,11 +109,13 @@ class Decoder:
 
     def _compute(self, rows_B, ids_B, before_B, count):
         """Return the logits (count, V) after the last `count` of B tokens, each in its row."""
-        x_BC = self.tokens_VC[ids_B] + self.positions_TC[before_B]
+        x_BC = self.tokens_VC[ids_B]
+        if self.positions_TC is not None:
+            x_BC += self.positions_TC[before_B]
         logits_BV = np.empty((count, self.config.vocab_size), np.float32)
         decode.gpt_step(
-            x_BC, *self.addresses, self.kv, rows_B, before_B, self.like, 4 * self.config.n_embd,
-            1e-5, logits_BV,
+            x_BC, *self.addresses, self.kv, rows_B, before_B, self.turns_TD, self.like, self.inner,
+            getattr(self.config, "norm_eps", 1e-5), logits_BV,
         )
         return logits_BV
 
@@ -138,6 +149,38 @@ class Decoder:
 def _continues(context, read):
     S = len(read)
     return S > 0 and len(context) == S + 1 and np.array_equal(context[:S], read)
+
+
+def _panels(weights_OI):
+    """Return how many panels hold the weights of a product."""
+    if _gated(weights_OI):
+        return -(-len(weights_OI[0]) // (decode.WIDTH // 2))
+    return -(-sum(map(len, weights_OI)) // decode.WIDTH)
+
+
+def _gated(weights_OI):
+    return len(weights_OI) == 2
+
+
+def _joined(weights_OI):
+    """Return the weights of a product as one: of a gate and its factor, half a panel each in turn.
+    """
+    if not _gated(weights_OI):
+        return weights_OI[0] if len(weights_OI) == 1 else np.concatenate(weights_OI)
+    half, I = decode.WIDTH // 2, weights_OI[0].shape[1]  # noqa: E741
+    both = np.zeros((2, _panels(weights_OI) * half, I), np.float32)
+    both[:, : len(weights_OI[0])] = weights_OI
+    return both.reshape(2, -1, half, I).swapaxes(0, 1).reshape(-1, I)
+
+
+def _turns(config):
+    """Return cosines and sines of rotary positions, (T, D); of a GPT an empty array."""
+    D = config.n_embd // config.n_head
+    if not hasattr(config, "rope_base"):
+        return np.empty((0, D), np.float32)
+    frequency_E = float(config.rope_base) ** (-np.arange(D // 2) / (D // 2))
+    angle_TE = np.arange(config.block_size)[:, None] * frequency_E
+    return np.concatenate([np.cos(angle_TE), np.sin(angle_TE)], axis=1).astype(np.float32)
 
 
 def _addresses(rows):

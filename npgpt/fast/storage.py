@@ -9,8 +9,6 @@ positions are not.
 
 import numpy as np
 
-from npgpt.gpt import GPT
-
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
 STORAGE_FORMATS = tuple(DTYPES)
 PLAIN = "plain"  # no compiled generation
@@ -23,7 +21,7 @@ def usual(model):
 
 
 def use_storage(model, kind):
-    """Round a GPT's weights in place to values that `kind` can store; return the model.
+    """Round a model's weights in place to values that `kind` can store; return the model.
 
     It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
     unknown kind, and for a model that has float32 weights only.
@@ -31,29 +29,29 @@ def use_storage(model, kind):
     if kind not in (formats := (*STORAGE_FORMATS, PLAIN)):
         raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(formats)}")
     if kind not in ("fp32", PLAIN):
-        if not decodes(model):
+        if not decodes(type(model)):
             raise ValueError(
-                f"weights={kind!r} is for a GPT; a {type(model).__name__} has float32: use fp32"
+                f"weights={kind!r} is for a GPT or a Llama; a {type(model).__name__} has float32: "
+                "use fp32"
             )
         for name, weight in model.parameters().items():
-            if is_matrix(name):
+            if is_matrix(model, name):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
-    model.storage = kind if kind != PLAIN and decodes(model) else None
+    model.storage = kind if kind != PLAIN and decodes(type(model)) else None
     return model
 
 
-def decodes(model):
-    """Return whether the compiled decoder knows this model: a GPT itself, no subclass of it."""
-    return type(model) is GPT
+def decodes(Model):
+    """Return whether the compiled decoder knows this class: GPT or Llama, no subclass of them."""
+    return "PRODUCTS" in vars(Model)
 
 
-def is_matrix(name):
-    """Return whether a GPT's parameter of this name is a matrix that generation multiplies with."""
-    return name in ("wte.weight", "lm_head.weight") or (
-        name.endswith(".weight") and name.split(".")[-2].startswith("c_")
-    )
+def is_matrix(model, name):
+    """Return whether the parameter of this name is a matrix that generation multiplies with."""
+    matrices = {f"{part}.weight" for row in model.PRODUCTS for part in row}
+    return name in ("wte.weight", "lm_head.weight") or ".".join(name.split(".")[2:]) in matrices
 
 
 def stored(weight_OI, kind):

@@ -6,8 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt import GPT, GPTConfig, Llama
-from npgpt.families.llama import LlamaConfig
+from npgpt import GPT, Bert, Llama
 from npgpt.fast import storage
 from npgpt.fast.storage import STORAGE_FORMATS, restored, stored, use_storage
 from npgpt.generate import CachedLogits, decoding_steps, generate
@@ -21,12 +20,13 @@ if backend.name == "numba":
 
 V, BLOCK_SIZE = 61, 16
 CLOSE = 1e-5  # of the largest logit: what rounding may do
+LLAMA = {"Model": Llama, "n_kv_head": 1, "n_inner": 48}
 
 
-def a_model(**changes):
-    """Return a GPT with weights of order one: a new model's logits are nearly the same."""
+def a_model(Model=GPT, **changes):
+    """Return a model with weights of order one: a new model's logits are nearly the same."""
     config = {"vocab_size": V, "block_size": BLOCK_SIZE, "n_layer": 2, "n_head": 3, "n_embd": 48}
-    model = GPT(GPTConfig(**config | changes), seed=3)
+    model = Model(Model.Config(**config | changes), seed=3)
     rng = np.random.default_rng(4)
     for weight in model.parameters().values():
         scale = 1 / np.sqrt(weight.shape[0] if weight.data.ndim == 2 else 4)
@@ -50,7 +50,10 @@ def assert_close(found_BV, expected_BV):
     assert np.abs(found_BV - expected_BV).max() <= CLOSE * np.abs(expected_BV).max()
 
 
-@pytest.fixture(scope="module", params=[{}, {"bias": False}, {"tie_weights": False}])
+@pytest.fixture(scope="module", params=[
+    {}, {"bias": False}, {"tie_weights": False}, LLAMA,
+    {"Model": Llama, "n_inner": 50, "tie_weights": False, "rope_base": 50.0, "norm_eps": 0.1},
+])
 def model(request):
     return a_model(**request.param)
 
@@ -83,8 +86,11 @@ def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
 
 @pytest.mark.parametrize("kind", ["bf16", "int8"])
 @pytest.mark.parametrize("tie_weights", [True, False])
-def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_weights):
-    model = use_storage(a_model(tie_weights=tie_weights), kind)
+@pytest.mark.parametrize(("changes", "matrices"), [({}, 12 * 48), (LLAMA, 5 * 48 + 2 * 16)])
+def test_weights_in_fewer_bytes_are_those_left_in_the_model(
+    threads, kind, tie_weights, changes, matrices
+):
+    model = use_storage(a_model(tie_weights=tie_weights, **changes), kind)
     fast = model.decoder()
     assert isinstance(fast, Decoder)
     rows = [np.arange(5), np.arange(3)]
@@ -92,7 +98,7 @@ def test_weights_in_fewer_bytes_are_those_left_in_the_model(threads, kind, tie_w
     for step in decoding_steps(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=1):
         whole = [model.next_logits(context[None])[0] for context in fast.read]
         assert_close(step.logits_BV, np.stack(whole))
-    weights = 2 * 12 * 48 * 48 + V * 48
+    weights = (2 * matrices + V) * 48
     assert fast.bytes_per_token == weights * {"bf16": 2, "int8": 1}[kind]
 
 
@@ -163,10 +169,10 @@ def test_weights_changed_in_place_between_two_calls_are_seen():
 
 def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
     assert isinstance(GPT(a_model().config).decoder(), CachedLogits)
-    llama = Llama(LlamaConfig(vocab_size=5, block_size=8, n_layer=1, n_head=1, n_embd=4))
-    assert isinstance(use_storage(llama, "fp32").decoder(), CachedLogits)
-    with pytest.raises(ValueError, match="'int8'.*Llama.*fp32"):
-        use_storage(llama, "int8")
+    bert = Bert(Bert.Config(vocab_size=5, block_size=8, n_layer=1, n_head=1, n_embd=4))
+    assert use_storage(bert, "fp32").storage is None
+    with pytest.raises(ValueError, match="'int8'.*Bert.*fp32"):
+        use_storage(bert, "int8")
     with pytest.raises(ValueError, match="'int4'.*fp32, bf16, int8"):
         use_storage(a_model(), "int4")
 

@@ -109,8 +109,9 @@ def readers_of(arch):
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
         yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
+    if decodes(kind.Model):
+        yield "the compiled decoder", HANDLED[kind.Model.__name__], lambda m, _: Decoder(m)
     if kind.Model is GPT:
-        yield "the compiled decoder", HANDLED, lambda m, _: Decoder(m)
         yield "the page of npgpt look", {*page.SHOWN, "dropout"}, show
 
 
@@ -178,9 +179,9 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_p
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("name", [name for arch, name in OPTIONAL if arch == "gpt"])
-def test_the_compiled_decoder_is_the_model_or_refuses_it(name):
-    model = in_float32(model_with("gpt", name)[0])
+@pytest.mark.parametrize(("arch", "name"), [s for s in OPTIONAL if decodes(family(s[0]).Model)])
+def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name):
+    model = in_float32(model_with(arch, name)[0])
     try:
         decoder = Decoder(model)
     except ValueError as refused:
@@ -201,7 +202,7 @@ def test_a_subclass_of_gpt_takes_the_plain_path():
 
     config = replace(family("gpt").small_model(0)[0].config, dropout=0.0)
     model = use_storage(Variant(config), "fp32")
-    assert decodes(GPT(config)) and not decodes(model)
+    assert decodes(GPT) and not decodes(Variant)
     assert isinstance(model.decoder(), CachedLogits)
     with pytest.raises(ValueError, match="Variant .*fp32"):
         use_storage(model, "int8")
