@@ -287,7 +287,7 @@ class Model(Module):
         """Return the float32 model in a folder that the transformers library has written.
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
-        weights   "fp32", "bf16" or "int8": how compiled generation stores the weights
+        weights   "fp32", "bf16", "int8" or "q8": how compiled generation stores the weights
                   (`npgpt.fast.storage`); "plain" for ops alone; None: "fp32" if a GPT is so large
                   that it pays, else "plain"
 

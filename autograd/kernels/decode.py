@@ -7,7 +7,8 @@ token, and weights may be stored in fewer bytes:
 
     float32   as they are
     uint16    bfloat16, the upper half of a float32: widened by a shift
-    int8      with a scale for each output: w_io = scale_o q_io
+    int8      with a scale for each output: w_io = scale_o q_io, or with a scale and an offset for
+              each output and GROUP inputs g: w_io = scale_og q_io + offset_og, in float16
 
 A weight is widened in a register; sums are float32 always. A matrix is stored in panels of the
 outputs that a tile of `autograd.kernels.microkernel` has side by side, (panel, I, WIDTH): memory is
@@ -35,11 +36,12 @@ from autograd.kernels.tiles import BYTES, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
-CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
+CUBIC, ONE, ZERO, TWO_112 = np.float32([0.044715, 1, 0, 2.0**112])
 # y = x W + b; y += x W + b; y = gelu(x W + b); y = silu(x W + b) * (x W' + b')
 REPLACE, ADD, GELU, GATED = range(4)
 SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
 WIDTH = VECTORS * BYTES // 4  # outputs of a panel
+GROUP = 32  # inputs that share a scale and an offset, as in the files of llama.cpp
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
@@ -50,9 +52,10 @@ def gpt_step(
     the cache. The tokens are the next ones of several rows, or several of one row.
 
     x_BC          the tokens' embeddings, a GPT's with positions added; it is overwritten
-    products      (4 L + 1, 3) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
+    products      (4 L + 1, 4) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
                   layer, the weight (panels, I, WIDTH), its scales (O,) and biases (O,), both
-                  float32
+                  float32, and 0 or scales and offsets of groups (panels, I / GROUP, 2, WIDTH), the
+                  bits of float16
     norms         (2 L + 1, 2) addresses of weights and biases (C,)
     kv            (L, 2, rows, G, S, D), the cache, G heads of keys and values; row b of x belongs
                   to rows_B[b] of it, where lengths_B[b] positions are filled
@@ -157,17 +160,56 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     scale = array_at(product[1], 0, panels * WIDTH, x_BI)
     bias = array_at(product[2], 0, panels * WIDTH, x_BI)
     sums = np.empty(ROWS * WIDTH, np.float32)
+    grouped = like.itemsize == 1 and product[3] != 0
+    total_BG = _totals(x_BI) if grouped else np.empty((0, 0), np.float32)
     for panel in range(panels * thread // threads, panels * (thread + 1) // threads):
         first, start = panel * WIDTH, panel * outputs
         end, b = min(start + outputs, O), 0
         while b < B:
             height = tile_height(B - b)
-            multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
-                              sums, 0, WIDTH, I, height, WIDTH, False)
+            if grouped:
+                _multiply_groups(x, b * I, I, w, first * I, product[3], total_BG[b:], sums, height)
+            else:
+                multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
+                                  sums, 0, WIDTH, I, height, WIDTH, False)
             for i in range(height):
                 y = y_BO[b + i, start:end]
                 _finish(sums[i * WIDTH :], scale[first:], bias[first:], y, task)
             b += height
+
+
+@helper
+def _totals(x_BI):
+    """Return the sum of each group of inputs, by which its offset is multiplied."""
+    B, I = x_BI.shape  # noqa: E741
+    total_BG = np.zeros((B, I // GROUP), np.float32)
+    for b in range(B):
+        for g in range(I // GROUP):
+            for i in range(g * GROUP, g * GROUP + GROUP):
+                total_BG[b, g] += x_BI[b, i]
+    return total_BG
+
+
+@helper
+def _multiply_groups(x, x_start, I, w, w_start, scales, total_BG, sums, height):  # noqa: E741
+    """Write the products of `height` rows with a panel whose groups have scales and offsets."""
+    part, bits = np.empty(ROWS * WIDTH, np.float32), np.empty(2 * WIDTH, np.uint32)
+    factors = bits.view(np.float32)
+    sums[: height * WIDTH] = ZERO
+    for g in range(I // GROUP):
+        start = (w_start // GROUP + g * WIDTH) * 2
+        halves = array_at(scales, start, 2 * WIDTH, bits[:0].view(np.uint16))
+        multiply_streamed(x, x_start + g * GROUP, I, 1, w, w_start + g * GROUP * WIDTH, WIDTH,
+                          part, 0, WIDTH, part, 0, WIDTH, GROUP, height, WIDTH, False)
+        for o in range(2 * WIDTH):  # float16 has its exponent 13 bits lower, and 112 less of it
+            half = np.uint32(halves[o])
+            bits[o] = (half & 0x8000) << 16 | (half & 0x7FFF) << 13
+        for o in range(2 * WIDTH):
+            factors[o] *= TWO_112
+        for i in range(height):
+            total = total_BG[i, g]
+            for o in range(WIDTH):
+                sums[i * WIDTH + o] += factors[o] * part[i * WIDTH + o] + factors[WIDTH + o] * total
 
 
 @helper

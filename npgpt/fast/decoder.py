@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.config import check_handled
-from npgpt.fast.storage import DTYPES, fill_panels
+from npgpt.fast.storage import DTYPES, GROUP, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
@@ -54,7 +54,8 @@ class Decoder:
             return parameters[f"{name}.weight"].T
 
         def bias(name, size):
-            return parameters.get(f"{name}.bias", np.zeros(size, np.float32))
+            given = parameters.get(f"{name}.bias", np.zeros(0, np.float32))
+            return np.pad(given, (0, size - len(given)))
 
         def fill(panels_PIW, weights):
             return fill_panels(panels_PIW, _joined(weights), kind)
@@ -71,8 +72,10 @@ class Decoder:
                   zip(np.split(stored, ends[:-1]), shapes, strict=True)]
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             scales = list(pool.map(fill, panels, weights))
-        biases = [bias(row[0], scale_O.size) for row, scale_O in zip(names, scales, strict=True)]
-        head, *rest = zip(panels, scales, biases, strict=True)
+        head, *rest = [
+            (panels_PIW, scale_O, bias(row[0], scale_O.size), groups)
+            for row, panels_PIW, (scale_O, groups) in zip(names, panels, scales, strict=True)
+        ]
         self.products = [*rest, head]
         norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
         self.norms = [
@@ -81,13 +84,10 @@ class Decoder:
         # self.products and self.norms keep the arrays at these addresses alive
         self.addresses = _addresses(self.products), _addresses(self.norms)
         self.like = stored[:0]
+        # The bytes of weights that a token reads; a group has four bytes of its own.
+        count = sum(weight_OI.size for row in weights for weight_OI in row)
+        self.bytes_per_token = count * stored.itemsize + (kind == "q8") * count // GROUP * 4
         self.read, self.kv = [], None
-
-    @property
-    def bytes_per_token(self):
-        """The bytes of weights that a token reads."""
-        weights = sum(len(scale_O) * panels.shape[1] for panels, scale_O, _ in self.products)
-        return weights * self.like.itemsize
 
     def __call__(self, contexts):
         """Return the logits (B, V) after B contexts (T,)."""
@@ -184,4 +184,5 @@ def _turns(config):
 
 
 def _addresses(rows):
-    return np.array([[array.ctypes.data for array in row] for row in rows], np.int64)
+    """Return the addresses of arrays, 0 for None."""
+    return np.array([[0 if a is None else a.ctypes.data for a in row] for row in rows], np.int64)

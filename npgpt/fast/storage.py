@@ -1,4 +1,7 @@
-"""Quantised weights for generation: float32, bfloat16, or int8 with a scale for each output.
+"""Quantised weights for generation: float32, bfloat16, or codes of 8 bits.
+
+The codes of int8 have a scale for each output. Those of q8 have one for each output and GROUP
+inputs, and an offset, which the weights of some files need.
 
 A token reads every weight once, so fewer bytes make generation faster. Rounding changes the model a
 little. To make the change measurable, `use_storage` rounds the model's own float32 weights, so that
@@ -9,7 +12,8 @@ positions are not.
 
 import numpy as np
 
-DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8}
+DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8, "q8": np.int8}
+GROUP = 32  # as in `autograd.kernels.decode`, which the NumPy backend does not load
 STORAGE_FORMATS = tuple(DTYPES)
 PLAIN = "plain"  # no compiled generation
 COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
@@ -37,6 +41,11 @@ def use_storage(model, kind):
         for name, weight in model.parameters().items():
             if is_matrix(model, name):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
+                if kind == "q8" and weight_OI.shape[1] % GROUP:
+                    raise ValueError(
+                        f"weights='q8' has a scale for each {GROUP} inputs, and {name} has "
+                        f"{weight_OI.shape[1]}; use int8"
+                    )
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
     model.storage = kind if kind != PLAIN and decodes(type(model)) else None
@@ -55,35 +64,59 @@ def is_matrix(model, name):
 
 
 def stored(weight_OI, kind):
-    """Return (the stored array (O, I), float32 scales (O,)) of a weight."""
-    scale_O = np.ones(len(weight_OI), np.float32)
+    """Return (the stored array (O, I), its scales) of a weight.
+
+    Scales are (O,) in float32; of q8 (O, I / GROUP, 2) in float16, each with an offset.
+    """
+    ones_O = np.ones(len(weight_OI), np.float32)
     if kind == "fp32":
-        return weight_OI, scale_O
+        return weight_OI, ones_O
     weight_OI = np.ascontiguousarray(weight_OI)
     if kind == "bf16":
         bits = weight_OI.view(np.uint32)
         even = (bits >> 16) & 1  # round to nearest, ties to even
-        return ((bits + (0x7FFF + even)) >> 16).astype(np.uint16), scale_O
-    scale_O = np.abs(weight_OI).max(axis=1) / np.float32(127)
-    scale_O[scale_O == 0] = 1  # for rows of zeros and of the smallest subnormals
-    return np.rint(weight_OI / scale_O[:, None]).clip(-127, 127).astype(np.int8), scale_O
+        return ((bits + (0x7FFF + even)) >> 16).astype(np.uint16), ones_O
+    if kind == "int8":
+        return _codes(weight_OI, np.float32)
+    codes, scale = _codes(weight_OI.reshape(-1, GROUP), np.float16)
+    scales = np.stack([scale, np.zeros_like(scale)], axis=1)
+    return codes.reshape(weight_OI.shape), scales.reshape(len(weight_OI), -1, 2)
+
+
+def _codes(weight_RI, dtype):
+    """Return codes in int8 and a scale for each row: the largest weight has the code 127."""
+    scale_R = (np.abs(weight_RI).max(axis=1) / np.float32(127)).astype(dtype)
+    scale_R[scale_R == 0] = 1  # for rows of zeros and of the smallest subnormals
+    codes = np.rint(weight_RI / scale_R[:, None].astype(np.float32))
+    return codes.clip(-127, 127).astype(np.int8), scale_R
 
 
 def fill_panels(panels_PIW, weight_OI, kind):
-    """Store a weight as (panels, I, width) for `autograd.kernels.decode`; return its scales (O,).
+    """Store a weight as (panels, I, width) for `autograd.kernels.decode`.
 
-    The last panel is padded with zeros.
+    The last panel is padded with zeros. Return scales for each output (P * width,), and None or
+    scales and offsets of groups, (panels, I / GROUP, 2, width) in float16.
     """
-    width, scale_O = panels_PIW.shape[2], np.empty(len(weight_OI), np.float32)
-    for panel_IW, first in zip(panels_PIW, range(0, len(weight_OI), width), strict=True):
-        rows = slice(first, first + width)
-        array, scale_O[rows] = stored(weight_OI[rows], kind)
-        panel_IW[:, : len(array)], panel_IW[:, len(array) :] = array.T, 0
-    return scale_O
+    P, I, width = panels_PIW.shape  # noqa: E741
+    scale_O = np.ones(P * width, np.float32)
+    groups_PG2W = np.zeros((P, I // GROUP, 2, width), np.float16) if kind == "q8" else None
+    for p in range(P):
+        part_OI = weight_OI[p * width : (p + 1) * width]
+        array, scales = stored(part_OI, kind)
+        panels_PIW[p, :, : len(array)], panels_PIW[p, :, len(array) :] = array.T, 0
+        if groups_PG2W is None:
+            scale_O[p * width : p * width + len(array)] = scales
+        else:
+            groups_PG2W[p, :, :, : len(array)] = scales.transpose(1, 2, 0)
+    return scale_O, groups_PG2W
 
 
-def restored(array, scale_O):
+def restored(array, scales):
     """Return a stored array as float32 (O, I)."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32) * scale_O[:, None]
+    if scales.ndim == 1:
+        return array.astype(np.float32) * scales[:, None]
+    codes_OGI = array.reshape(*scales.shape[:2], GROUP).astype(np.float32)
+    scale, offset = np.split(scales.astype(np.float32), 2, axis=2)
+    return (codes_OGI * scale + offset).reshape(array.shape)

@@ -20,12 +20,12 @@ if backend.name == "numba":
 
 V, BLOCK_SIZE = 61, 16
 CLOSE = 1e-5  # of the largest logit: what rounding may do
-LLAMA = {"Model": Llama, "n_kv_head": 1, "n_inner": 48}
+LLAMA = {"Model": Llama, "n_kv_head": 1, "n_inner": 96}
 
 
 def a_model(Model=GPT, **changes):
     """Return a model with weights of order one: a new model's logits are nearly the same."""
-    config = {"vocab_size": V, "block_size": BLOCK_SIZE, "n_layer": 2, "n_head": 3, "n_embd": 48}
+    config = {"vocab_size": V, "block_size": BLOCK_SIZE, "n_layer": 2, "n_head": 3, "n_embd": 96}
     model = Model(Model.Config(**config | changes), seed=3)
     rng = np.random.default_rng(4)
     for weight in model.parameters().values():
@@ -84,9 +84,9 @@ def test_every_logit_is_that_of_the_plain_path(model, threads, rows, seed, new):
     assert_close(again.logits_BV, np.concatenate([step.logits_BV for step in single]))
 
 
-@pytest.mark.parametrize("kind", ["bf16", "int8"])
+@pytest.mark.parametrize("kind", ["bf16", "int8", "q8"])
 @pytest.mark.parametrize("tie_weights", [True, False])
-@pytest.mark.parametrize(("changes", "matrices"), [({}, 12 * 48), (LLAMA, 5 * 48 + 2 * 16)])
+@pytest.mark.parametrize(("changes", "matrices"), [({}, 12 * 96), (LLAMA, 5 * 96 + 2 * 32)])
 def test_weights_in_fewer_bytes_are_those_left_in_the_model(
     threads, kind, tie_weights, changes, matrices
 ):
@@ -98,8 +98,8 @@ def test_weights_in_fewer_bytes_are_those_left_in_the_model(
     for step in decoding_steps(fast, rows, new, Sampling(), block_size=BLOCK_SIZE, seed=1):
         whole = [model.next_logits(context[None])[0] for context in fast.read]
         assert_close(step.logits_BV, np.stack(whole))
-    weights = (2 * matrices + V) * 48
-    assert fast.bytes_per_token == weights * {"bf16": 2, "int8": 1}[kind]
+    weights = (2 * matrices + V) * 96
+    assert fast.bytes_per_token == weights * {"bf16": 2, "int8": 1, "q8": 1 + 4 / 32}[kind]
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
@@ -173,23 +173,27 @@ def test_a_model_without_a_choice_of_weights_takes_the_plain_path():
     assert use_storage(bert, "fp32").storage is None
     with pytest.raises(ValueError, match="'int8'.*Bert.*fp32"):
         use_storage(bert, "int8")
-    with pytest.raises(ValueError, match="'int4'.*fp32, bf16, int8"):
+    with pytest.raises(ValueError, match="'int4'.*fp32, bf16, int8, q8"):
         use_storage(a_model(), "int4")
+    with pytest.raises(ValueError, match="32.* 48.*int8"):
+        use_storage(a_model(n_embd=48), "q8")
 
 
 @pytest.mark.parametrize("kind", STORAGE_FORMATS)
 def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
     rng = np.random.default_rng(0)
-    weight_OI = rng.standard_normal((50, 40)).astype(np.float32)
+    weight_OI = rng.standard_normal((50, 64)).astype(np.float32)
     weight_OI[3] = 0
-    array, scale_O = stored(weight_OI, kind)
-    error = np.abs(restored(array, scale_O) - weight_OI)
+    array, scales = stored(weight_OI, kind)
+    error = np.abs(restored(array, scales) - weight_OI)
+    largest = np.abs(weight_OI.reshape(50, -1, 32)).max(axis=2).repeat(32, axis=1)
     half_step = {"fp32": 0 * weight_OI, "bf16": np.abs(weight_OI) * 2**-8,
-                 "int8": np.abs(weight_OI).max(axis=1, keepdims=True) / 254}[kind]
+                 "int8": np.abs(weight_OI).max(axis=1, keepdims=True) / 254,
+                 "q8": largest / 254 * (1 + 2**-11)}[kind]  # the scale is rounded to float16
     assert (error <= half_step * 1.0001).all()
-    again, again_scale_O = stored(restored(array, scale_O), kind)
+    again, again_scales = stored(restored(array, scales), kind)
     np.testing.assert_array_equal(again, array)  # so a Decoder stores what the model was left with
-    np.testing.assert_allclose(again_scale_O, scale_O, rtol=1e-6)
+    np.testing.assert_allclose(again_scales, scales, rtol=1e-6)
 
 
 @pytest.mark.slow
