@@ -30,7 +30,7 @@ def add_arguments(parser):
         help="targets counted per window; 0 for all, the quickest; default: as in "
         "training")
     add("--weights", nargs="*", choices=STORAGE_FORMATS, metavar="KIND",
-        help="the loss of a gpt or llama with weights stored as fp32, bf16, int8, q8; default all")
+        help="also a gpt's or llama's loss with weights in fp32, bf16, int8, q8; default all")
     add("--json", action="store_true", help="one JSON object")
 
 

@@ -3,8 +3,9 @@ rows.
 
 The plain path is the model itself, ops under `no_grad` with a `KVCache`. With few rows, its time
 goes into reading the weights and into Python between two ops, not into arithmetic.
-`autograd.kernels.decode` computes a token without Python, from weights in float32, bfloat16 or int8
-(`npgpt.fast.storage`). The plain path computes long prompts, where many positions share each read.
+`autograd.kernels.decode` computes a token without Python, from weights that may be stored in fewer
+bytes (`npgpt.fast.storage`). The plain path computes long prompts, where many positions share each
+read.
 """
 
 import math
@@ -42,52 +43,54 @@ class Decoder:
         where = "HANDLED of npgpt/fast/decoder.py"
         check_handled(model.config, HANDLED[type(model).__name__], "the compiled decoder", where)
         self.model, self.config = model, model.config
-        parameters = {name: weight.data for name, weight in model.parameters().items()}
-        self.tokens_VC, self.positions_TC = parameters["wte.weight"], parameters.get("wpe.weight")
+        self.parameters = {name: weight.data for name, weight in model.parameters().items()}
         self.turns_TD = _turns(self.config)
-        self.inner = len(parameters["h.0.mlp.c_proj.weight"])
+        self.inner = len(self.parameters["h.0.mlp.c_proj.weight"])
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
+        rows = [[block + name for name in row] for block in blocks for row in model.PRODUCTS]
+        # The largest comes first, so that the threads that fill them end together.
+        head, *rest = self._products([["lm_head"], *rows], kind)
+        norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
+        C = self.config.n_embd
+        # self.products and self.norms keep the arrays at these addresses alive
+        self.products = [*rest, head]
+        self.norms = [(self.parameters[f"{norm}.weight"], self._bias(norm, C)) for norm in norms]
+        self.addresses = _addresses(self.products), _addresses(self.norms)
+        self.read, self.kv = [], None
 
-        def weight(name):
-            if name == "lm_head" and self.config.tie_weights:
-                return self.tokens_VC
-            return parameters[f"{name}.weight"].T
-
-        def bias(name, size):
-            given = parameters.get(f"{name}.bias", np.zeros(0, np.float32))
-            return np.pad(given, (0, size - len(given)))
-
-        def fill(panels_PIW, weights):
-            return fill_panels(panels_PIW, _joined(weights), kind)
-
-        # The largest comes first, so that the threads below end together.
-        names = [("lm_head",)]
-        names += [[block + name for name in row] for block in blocks for row in model.PRODUCTS]
-        weights = [list(map(weight, row)) for row in names]
+    def _products(self, names, kind):
+        """Return the stored weight, scales, bias, and scales of groups of each product."""
+        weights = [list(map(self._weight, row)) for row in names]
         shapes = [(_panels(row), row[0].shape[1], decode.WIDTH) for row in weights]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         ends = np.cumsum([math.prod(shape) for shape in shapes])
         stored = np.empty(ends[-1], DTYPES[kind])
-        panels = [part.reshape(shape) for part, shape in
-                  zip(np.split(stored, ends[:-1]), shapes, strict=True)]
-        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-            scales = list(pool.map(fill, panels, weights))
-        head, *rest = [
-            (panels_PIW, scale_O, bias(row[0], scale_O.size), groups)
-            for row, panels_PIW, (scale_O, groups) in zip(names, panels, scales, strict=True)
-        ]
-        self.products = [*rest, head]
-        norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]
-        self.norms = [
-            (parameters[f"{name}.weight"], bias(name, self.config.n_embd)) for name in norms
-        ]
-        # self.products and self.norms keep the arrays at these addresses alive
-        self.addresses = _addresses(self.products), _addresses(self.norms)
+        slices = np.split(stored, ends[:-1])
+        panels = [flat.reshape(shape) for flat, shape in zip(slices, shapes, strict=True)]
         self.like = stored[:0]
         # The bytes of weights that a token reads; a group has four bytes of its own.
         count = sum(weight_OI.size for row in weights for weight_OI in row)
         self.bytes_per_token = count * stored.itemsize + (kind == "q8") * count // GROUP * 4
-        self.read, self.kv = [], None
+
+        def fill(panels_PIW, weights):
+            return fill_panels(panels_PIW, _joined(weights), kind)
+
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            scales = pool.map(fill, panels, weights)
+        return [
+            (panels_PIW, scale_O, self._bias(row[0], scale_O.size), groups)
+            for row, panels_PIW, (scale_O, groups) in zip(names, panels, scales, strict=True)
+        ]
+
+    def _weight(self, name):
+        """Return a matrix (O, I)."""
+        if name == "lm_head" and self.config.tie_weights:
+            return self.parameters["wte.weight"]
+        return self.parameters[f"{name}.weight"].T
+
+    def _bias(self, name, size):
+        given = self.parameters.get(f"{name}.bias", np.zeros(0, np.float32))
+        return np.pad(given, (0, size - len(given)))
 
     def __call__(self, contexts):
         """Return the logits (B, V) after B contexts (T,)."""
@@ -109,9 +112,9 @@ class Decoder:
 
     def _compute(self, rows_B, ids_B, before_B, count):
         """Return the logits (count, V) after the last `count` of B tokens, each in its row."""
-        x_BC = self.tokens_VC[ids_B]
-        if self.positions_TC is not None:
-            x_BC += self.positions_TC[before_B]
+        x_BC = self.parameters["wte.weight"][ids_B]
+        if "wpe.weight" in self.parameters:
+            x_BC += self.parameters["wpe.weight"][before_B]
         logits_BV = np.empty((count, self.config.vocab_size), np.float32)
         decode.gpt_step(
             x_BC, *self.addresses, self.kv, rows_B, before_B, self.turns_TD, self.like, self.inner,
@@ -163,10 +166,11 @@ def _gated(weights_OI):
 
 
 def _joined(weights_OI):
-    """Return the weights of a product as one: of a gate and its factor, half a panel each in turn.
-    """
+    """Return the weights of a product as one: of a gate and its factor, half a panel in turn."""
+    if len(weights_OI) == 1:
+        return weights_OI[0]
     if not _gated(weights_OI):
-        return weights_OI[0] if len(weights_OI) == 1 else np.concatenate(weights_OI)
+        return np.concatenate(weights_OI)
     half, I = decode.WIDTH // 2, weights_OI[0].shape[1]  # noqa: E741
     both = np.zeros((2, _panels(weights_OI) * half, I), np.float32)
     both[:, : len(weights_OI[0])] = weights_OI
