@@ -12,17 +12,20 @@ import sys
 from pathlib import Path
 
 ROUNDS = 40
-WORKS = ("cpu", "baby", "generate", "encode")
+WORKS = ("cpu", "baby", "generate", "decode", "encode")
 CHILD = """
 import sys, timeit
 import numpy as np
 from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, tales
 
 work, rng = sys.argv[1], np.random.default_rng(0)
-T, L, C, B, calls = {"baby": (256, 6, 384, 8, 2)}.get(work, (64, 4, 128, 12, 10))
-if work in ("cpu", "baby", "generate"):
+sizes = {"baby": (256, 6, 384, 8, 2), "decode": (256, 6, 384, 8, 2)}
+T, L, C, B, calls = sizes.get(work, (64, 4, 128, 12, 10))
+if work != "encode":
     model = GPT(GPTConfig(65, T, L, L, C, bias=False), seed=0)
     optimizer = AdamW(model.parameters(), lr=1e-3)
+    if work == "decode":  # by compiled code
+        model.storage = "fp32"
 
 def step():
     ids = rng.integers(0, 65, (B, T + 1))
@@ -33,8 +36,9 @@ def step():
 if work == "encode":
     text = tales.generate(400_000)
     tokenizer = BPETokenizer.train(text, 512)
-call = {"generate": lambda: model.generate(np.zeros(1, int), 60, seed=1),
-        "encode": lambda: tokenizer.encode(text)}.get(work, step)
+write = lambda: model.generate(np.zeros(1, int), 60, seed=1)
+encode = lambda: tokenizer.encode(text)
+call = {"generate": write, "decode": write, "encode": encode}.get(work, step)
 for _ in range(3):
     call()
 print(flush=True)
