@@ -35,8 +35,8 @@ class Decoder:
     model   a GPT or a Llama in float32, whose matrices are copied
     kind    their storage, one of `npgpt.fast.storage.STORAGE_FORMATS`
 
-    A context that extends its row's previous one by one token is a step. All others are prompts;
-    equal prompts are computed once.
+    A context that extends its row's previous one by one token is a step. All others are prompts,
+    of which equal ones are computed once, and of a long one that begins as before only the rest.
     """
 
     def __init__(self, model, kind="fp32"):
@@ -101,12 +101,20 @@ class Decoder:
             self.kv, self.read = np.empty(shape, np.float32), [()] * len(contexts)
         logits_BV = np.empty((len(contexts), self.config.vocab_size), np.float32)
         continues = np.array([_continues(*pair) for pair in zip(contexts, self.read, strict=True)])
-        steps, prompts = np.flatnonzero(continues), np.flatnonzero(~continues)
+        steps, prompts = np.flatnonzero(continues), []
         if steps.size:
             ids_B = np.array([contexts[b][-1] for b in steps])
             before_B = np.array([len(contexts[b]) - 1 for b in steps])
             logits_BV[steps] = self._compute(steps, ids_B, before_B, len(steps))
-        self._prompts(prompts, contexts, logits_BV)
+        for b in np.flatnonzero(~continues):
+            context, kept = contexts[b], _kept(contexts[b], self.read[b])
+            rest = len(context) - kept
+            if kept and rest <= SHORT and self._knows(context):
+                rows, before = np.full(rest, b), np.arange(kept, len(context))
+                logits_BV[b] = self._compute(rows, context[kept:], before, 1)
+            else:
+                prompts.append(b)
+        self._prompts(np.array(prompts, np.int64), contexts, logits_BV)
         self.read = contexts
         return logits_BV
 
@@ -122,6 +130,10 @@ class Decoder:
         )
         return logits_BV
 
+    def _knows(self, ids):
+        """Return whether all ids are tokens; the model raises the error if not."""
+        return ids.min() >= 0 and ids.max() < self.config.vocab_size
+
     def _prompts(self, rows, contexts, logits_BV):
         """Compute prompts of equal length as a batch, and equal prompts once."""
         lengths = np.array([len(contexts[b]) for b in rows])
@@ -132,8 +144,7 @@ class Decoder:
                 return_inverse=True,
             )
             computed, which = same[first], which.reshape(-1)
-            in_vocabulary = unique_UT.min() >= 0 and unique_UT.max() < self.config.vocab_size
-            if unique_UT.size <= SHORT and in_vocabulary:  # else the model raises the error
+            if unique_UT.size <= SHORT and self._knows(unique_UT):
                 U = len(computed)
                 logits_UV = self._compute(  # by position: all first tokens, all second ones, ...
                     np.tile(computed, T), unique_UT.T.ravel(), np.repeat(np.arange(T), U), U
@@ -185,6 +196,12 @@ def _turns(config):
     frequency_E = float(config.rope_base) ** (-np.arange(D // 2) / (D // 2))
     angle_TE = np.arange(config.block_size)[:, None] * frequency_E
     return np.concatenate([np.cos(angle_TE), np.sin(angle_TE)], axis=1).astype(np.float32)
+
+
+def _kept(context, read):
+    """Return how many tokens at the beginning of a context were there before."""
+    size = min(len(context) - 1, len(read))
+    return int(np.argmin(np.append(np.equal(context[:size], read[:size]), False)))
 
 
 def _addresses(rows):

@@ -240,5 +240,16 @@ def test_a_decoder_goes_on_with_another_text(model):
     """A text that is one token longer than the last one may differ from it at its beginning."""
     fast = Decoder(model)
     fast([np.array([1, 2, 3]), np.array([4, 5])])
-    contexts = [np.array([1, 9, 3, 7]), np.array([4, 5, 6])]
-    assert_close(fast(contexts), plain(model)(contexts))
+    for contexts in ([1, 9, 3, 7], [4, 5, 6]), ([1, 9, 3, 8, 2, 2], [4, 5]), ([7], [4, 5, 1, 1]):
+        contexts = list(map(np.array, contexts))
+        assert_close(fast(contexts), plain(model)(contexts))
+
+
+def test_of_a_text_that_begins_as_before_only_the_rest_is_computed(monkeypatch):
+    stepped, gpt_step = [], decode.gpt_step
+    monkeypatch.setattr(decode, "gpt_step",
+                        lambda x_BC, *rest: (stepped.append(len(x_BC)), gpt_step(x_BC, *rest)))
+    fast = Decoder(a_model())
+    for context in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 9, 9, 9], [1, 2, 3, 4]):
+        fast([np.array(context)])
+    assert stepped == [6, 3, 1]
