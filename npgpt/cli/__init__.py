@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train a model on a text; writes a run folder",
     "prepare": "encode a large text into token files to train on",
     "generate": "continue a text with a trained model, or restore its hidden tokens",
+    "chat": "talk to a model that was taught conversations",
     "tokenize": "show a text as tokens, with their ids and how they were merged",
     "eval": "measure the loss of a run on a text",
     "info": "show the parameters, arithmetic and memory of a run or a preset",

@@ -12,7 +12,7 @@ from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.models import load_model
-from npgpt.fast.storage import STORAGE_FORMATS, decodes, use_storage
+from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
@@ -39,8 +39,8 @@ def run(args):
     model, tokenizer, training, run = load_model(args.run)
     if run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
-    kinds = args.weights or ([] if args.weights is None else STORAGE_FORMATS)
-    if kinds and not decodes(type(model)):
+    kinds = args.weights or ([] if args.weights is None else formats(model))
+    if args.weights is not None and not formats(model):
         raise ValueError(f"--weights is for a gpt or llama, not for {training.arch}; leave it out")
     precision = training.matmul_precision
     objective = family(training.arch).Objective(tokenizer)

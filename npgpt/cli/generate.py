@@ -71,7 +71,7 @@ def run(args):
     arch, tokenizer = loaded.training.arch, loaded.tokenizer
     model = use_storage(loaded.model, args.weights)
     continues = family(arch).write is continue_text
-    _check_flags(args, arch, continues)
+    _check_flags(args, arch)
     objective = family(arch).Objective(tokenizer)
     prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
     if args.seed is None and args.temperature != 0 and not args.interactive:
@@ -177,20 +177,26 @@ class Writer:
               f"{first:.3f} s", file=sys.stderr)
 
 
-def _check_flags(args, arch, continues):
+def check_continues(arch, given):
+    """Raise ValueError if something is given that only a model that continues a text can do."""
+    if given and family(arch).write is not continue_text:
+        able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
+        raise ValueError(
+            f"{', '.join(given)}: only models that continue a text, {able}, have this, "
+            f"and this is a {arch}; leave it out"
+        )
+
+
+def _check_flags(args, arch):
     """Raise ValueError for flags that contradict each other; set --max-new-tokens if it is unset.
 
     Its default cannot be argparse's, since bert refuses the flag.
     """
     if family(arch).write is fill_masks and args.max_new_tokens is not None:
         raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
-    given = [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
-    if given and not continues:
-        able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
-        raise ValueError(
-            f"{', '.join(given)}: only models that continue a text, {able}, have this, "
-            f"and this is a {arch}; leave it out"
-        )
+    check_continues(
+        arch, [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
+    )
     if args.n is not None and args.n < 1:
         raise ValueError(f"--n {args.n}: give 1 continuation or more")
     if args.logprobs is not None and not (args.json and args.logprobs >= 0):

@@ -6,7 +6,7 @@ import numpy as np
 
 from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
 from npgpt.families import FAMILIES
-from npgpt.fast.storage import STORAGE_FORMATS, decodes, use_storage
+from npgpt.fast.storage import formats, use_storage
 from npgpt.optim import AdamW
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
@@ -58,5 +58,5 @@ def train_and_write(kind, dtype):
     AdamW(model.parameters()).step()
     prompt_T = batch.inputs[0][0]
     list(kind.write(model, tokenizer, prompt_T, 1))
-    for storage in STORAGE_FORMATS if decodes(type(model)) and dtype == np.float32 else ():
+    for storage in formats(model) if dtype == np.float32 else ():
         list(kind.write(use_storage(model, storage), tokenizer, prompt_T[:1], 1))

@@ -5,10 +5,13 @@ from typing import NamedTuple
 from npgpt.checkpoint import Run, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
-from npgpt.files import member, read_json
+from npgpt.files import member, read_json, read_text
 from npgpt.gpt import Model
+from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
+
+TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
 
 
 class Loaded(NamedTuple):
@@ -68,6 +71,21 @@ def model_type_of(folder):
         return None
     found = config.get("model_type")
     return found if isinstance(found, str) and "made_by" not in config else None
+
+
+def template_of(name):
+    """Return the `ChatTemplate` of a model as `load_model` takes it; None if it has none."""
+    folder = local_folder(name, TEMPLATE_FILES)
+    settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)
+    settings = read_json(settings_file) if settings_file.is_file() else {}
+    template = read_text(alone) if alone.is_file() else settings.get("chat_template")
+    if isinstance(template, list):  # several, by name
+        named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
+        template = named.get("default")
+    tokens = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+    tokens = {name: t["content"] if isinstance(t, dict) else t for name, t in tokens.items()}
+    tokens = {name: text for name, text in tokens.items() if isinstance(text, str)}
+    return ChatTemplate(template, tokens, name) if isinstance(template, str) else None
 
 
 def tokenizer_in(folder):

@@ -30,22 +30,19 @@ def use_storage(model, kind):
     It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
     unknown kind, and for a model that has float32 weights only.
     """
-    if kind not in (formats := (*STORAGE_FORMATS, PLAIN)):
-        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(formats)}")
+    known, name = (*STORAGE_FORMATS, PLAIN), type(model).__name__
+    if kind not in known:
+        raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(known)}")
     if kind not in ("fp32", PLAIN):
         if not decodes(type(model)):
-            raise ValueError(
-                f"weights={kind!r} is for a GPT or a Llama; a {type(model).__name__} has float32: "
-                "use fp32"
-            )
+            raise ValueError(f"weights={kind!r} is for a GPT or a Llama; a {name} has float32: use "
+                             "fp32")
+        if kind not in formats(model):
+            raise ValueError(f"weights={kind!r} has a scale for each {GROUP} inputs, and this "
+                             f"{name} has layers with a number of inputs in between; use int8")
         for name, weight in model.parameters().items():
             if is_matrix(model, name):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
-                if kind == "q8" and weight_OI.shape[1] % GROUP:
-                    raise ValueError(
-                        f"weights='q8' has a scale for each {GROUP} inputs, and {name} has "
-                        f"{weight_OI.shape[1]}; use int8"
-                    )
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
     model.storage = kind if kind != PLAIN and decodes(type(model)) else None
@@ -55,6 +52,17 @@ def use_storage(model, kind):
 def decodes(Model):
     """Return whether the compiled decoder knows this class: GPT or Llama, no subclass of them."""
     return "PRODUCTS" in vars(Model)
+
+
+def formats(model):
+    """Return the storage formats that a model's matrices can have; none if it is not decoded."""
+    if not decodes(type(model)):
+        return ()
+    grouped = all(
+        weight.shape[name == "wte.weight"] % GROUP == 0
+        for name, weight in model.parameters().items() if is_matrix(model, name)
+    )
+    return tuple(kind for kind in STORAGE_FORMATS if grouped or kind != "q8")
 
 
 def is_matrix(model, name):

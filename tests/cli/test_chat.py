@@ -1,0 +1,147 @@
+"""`npgpt chat`: what the model reads, what is kept of a conversation, templates of strangers."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_run import environment
+
+from npgpt.checkpoint import SHIPPED
+from npgpt.io import chat_template
+from npgpt.io.chat_template import ChatTemplate
+
+pytest.importorskip("jinja2")
+# In characters of the run: a line for each message, "." after an answer.
+TEMPLATE = (
+    "{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else '\n' }}"
+    "{% endfor %}{{ 'the ' if add_generation_prompt }}"
+)
+GREEDY = ("--temperature", 0, "--max-new-tokens", 3)
+
+
+class Typed(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, finished):
+    from npgpt.cli import main
+
+    folder = tmp_path_factory.mktemp("chat") / "model"
+    assert main(["export", str(finished), str(folder)]) == 0
+    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def asked(done, model):
+    """A function: the answer to a text that stands as the template would have it."""
+
+    def answer(text):
+        return json.loads(done("generate", model, "--prompt", text, "--stop", ".", "--json",
+                               *GREEDY))["text"]
+
+    return answer
+
+
+@pytest.fixture
+def typed(cli, model, monkeypatch):
+    """A function from typed lines to (stdout, stderr)."""
+
+    def talk(*lines):
+        monkeypatch.setattr(sys, "stdin", Typed("\n".join(lines)))
+        status, out, err = cli("chat", model, *GREEDY)
+        assert status == 0
+        return out.replace("> ", ""), err
+
+    return talk
+
+
+def test_one_question_is_read_as_the_template_has_it(done, model, asked, monkeypatch):
+    answer = asked("it so\nso\nthe ")
+    command = ("chat", model, "--system", "it so", *GREEDY)
+    found = json.loads(done(*command, "--prompt", "so", "--json"))
+    assert found["text"] == answer and found["tokens"] == 3
+    assert [m["role"] for m in found["messages"]] == ["system", "user", "assistant"]
+    assert [m["content"] for m in found["messages"]] == ["it so", "so", answer]
+    piped = io.TextIOWrapper(io.BytesIO(b"so\n"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", piped)
+    assert done(*command) == f"{answer}\n"
+
+
+def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
+    first = asked("so\nthe ")
+    second = asked(f"so\n{first}.a\nthe ")
+    third = asked("it\nso\nthe ")
+    out, err = typed("so", "a", "/stats", "/what", "", "/system it", "so", "/reset", "so")
+    answers = [line for line in out.split("\n") if line in (first, second, third)]
+    assert answers == [first, second, third, first]
+    read = len(f"so\n{first}.a\nthe ")
+    assert "/reset" in out and f"{read} tokens" in err and "tokens/s" in err
+
+
+def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_nothing(typed, asked):
+    first = asked("so\nthe ")
+    out, err = typed("so", "so it so", "it was too tired to", "€", "/reset", "so")
+    assert "first 2 messages" in err and "16" in err
+    assert asked("so it so\nthe ") in out.split("\n")
+    assert "24 tokens" in out and "'€'" in out and out.rstrip().endswith(first)
+
+
+def test_a_model_without_a_template_continues_what_is_typed(cli, finished, done):
+    command = ("--prompt", "the h", *GREEDY, "--json")
+    status, out, err = cli("chat", finished, *command)
+    assert status == 0 and "no chat template" in err
+    assert json.loads(out)["text"] == json.loads(done("generate", finished, *command))["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_ctrl_c_ends_an_answer_and_keeps_the_conversation():
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "npgpt.cli", "chat", SHIPPED, "--max-new-tokens", "9999"]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, env=environment())
+    os.write(ours, b"One day\n")
+    said = process.stdout.read(40)
+    process.send_signal(signal.SIGINT)
+    os.write(ours, b"/stats\n/help\n\x04")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and len(said) == 40 and b"/reset" in out
+
+
+HOSTILE = [
+    ("{{ 'x' * 10**10 }}", "Memory"), ("{{ '%9999999999d' % 3 }}", "Memory"),
+    ("{{ raise_exception('no system') }}", "no system"), ("{% if %}", "Syntax"),
+    ("{{ cycler.__init__.__globals__.os.system('id') }}", "unsafe"),
+    ("{% include '/etc/passwd' %}", "loader"),
+    ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "ecurs"),
+    ("{% for i in range(99999) %}" + 99 * "a" + "{% endfor %}", "4,194,304"),
+    ("{% for i in range(99999) %}{% for i in range(99999) %}{% endfor %}{% endfor %}", "1 s"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory")
+@pytest.mark.parametrize(("template", "fact"), HOSTILE)
+def test_a_hostile_template_costs_a_line(monkeypatch, template, fact):
+    monkeypatch.setattr(chat_template, "LIMIT", 1)
+    with pytest.raises(ValueError, match=f"a.gguf.*{fact}.*--no-template"):
+        ChatTemplate(template, {}, "a.gguf")
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(st.lists(st.one_of(st.text(max_size=9), st.sampled_from(
+    [*TEMPLATE.split(" "), *(t for t, _ in HOSTILE[:7])])), max_size=6).map(" ".join))
+def test_any_text_is_a_template_or_refused(text):
+    try:
+        assert isinstance(ChatTemplate(text, {}, "a.gguf").prompt([]), str)
+    except ValueError as error:
+        assert "a.gguf" in str(error) and "\n" not in str(error)
