@@ -175,7 +175,7 @@ class NextToken:
     special_tokens = ()
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
-    target = "token"
+    target, target_share = "token", 1.0  # of the tokens of a text, about
     columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):
@@ -187,10 +187,6 @@ class NextToken:
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""
         return self.tokenizer.encode(text)
-
-    def targets_in(self, ids_N):
-        """Return the approximate number of targets in a text."""
-        return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""

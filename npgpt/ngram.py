@@ -63,6 +63,14 @@ class NgramModel:
         return (gram + a) / (before + a * V)
 
 
+def landmarks(train_ids, val_ids, vocab_size):
+    """Return [name, nats per token] of the unigram, bigram and trigram model of a text."""
+    return [
+        [name, NgramModel(train_ids, vocab_size, n).loss(val_ids)]
+        for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
+    ]
+
+
 def _lookup(keys, counts, wanted):
     """Return the count of each wanted key, 0 where it is not among the sorted keys."""
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

@@ -36,8 +36,9 @@ def add_arguments(parser):
 
 def run(args):
     args.run = model_or_default(args.run)
-    model, tokenizer, training, run = load_model(args.run)
-    if run is None and not args.corpus:
+    loaded = load_model(args.run)
+    model, tokenizer, training = loaded.model, loaded.tokenizer, loaded.training
+    if loaded.run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else STORAGE_FORMATS)
     if kinds and not decodes(model):
@@ -47,8 +48,7 @@ def run(args):
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
-        source, ids_N = _ids(args, run, training, tokenizer, stack)
-
+        source, ids_N = _ids(args, loaded, stack)
         name = f"{source.name} ({args.split})"
         evaluated = partial(evaluate_all, model, ids_N, objective, training, name, stride)
         loss, tokens = evaluated()
@@ -104,11 +104,12 @@ def _by_weights(model, kinds, loss, evaluated):
     return found
 
 
-def _ids(args, run, training, tokenizer, stack):
+def _ids(args, loaded, stack):
     """Return the (TextSource, token ids) of the text and split in `args`."""
-    kind, whole = family(training.arch), args.split == "all"
+    tokenizer, training, whole = loaded.tokenizer, loaded.training, args.split == "all"
+    kind = family(training.arch)
     if args.corpus:
         dataset = open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
     else:
-        dataset = open_run(run, kind, stack, tokenizer, whole=whole)
+        dataset = open_run(loaded.run, kind, stack, tokenizer, whole=whole)
     return dataset.source, dataset.train_ids if args.split == "train" else dataset.val_ids

@@ -60,7 +60,7 @@ def painted(items):
     ]
 
 
-def tree(tokenizer, token_id):
+def tree(tokenizer, token_id, lead="", branch=""):
     """Return the lines of a token's merges, down to bytes.
 
     >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
@@ -70,14 +70,11 @@ def tree(tokenizer, token_id):
        ├─ 117 u
        └─ 103 g
     """
-    lines, waiting = [], [(token_id, "", "")]  # a stack: merges may be nested deeper than calls
-    while waiting:
-        token_id, lead, branch = waiting.pop()
-        lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
-        pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
-        below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-        branches = zip(pair, ("├─ ", "└─ "), strict=False)
-        waiting += reversed([(half, below, branch) for half, branch in branches])
+    lines = [f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}"]
+    pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+    below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+    for half, branch in zip(pair, ("├─ ", "└─ "), strict=False):
+        lines += tree(tokenizer, half, below, branch)
     return lines
 
 

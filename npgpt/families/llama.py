@@ -12,15 +12,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
-from autograd import Tensor, rotary_embedding, silu
+from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
-from npgpt.generate import KVCache
 from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
 from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
@@ -83,19 +82,8 @@ class Llama(GPT):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
-        """Return the output of the last norm at each position, (B, T, C).
-
-        cache   a `KVCache` of the tokens before these
-        """
-        before = cache.length if cache else 0
-        idx_BT = self._checked(idx_BT, self.config.block_size - before)
-        drop = self._dropout()
-        positions_T = np.arange(before, before + idx_BT.shape[1])
-        x_BTC = drop(self.wte(idx_BT))
-        for block in self.h:
-            x_BTC = block(x_BTC, positions_T, drop, cache)
-        return self.ln_f(x_BTC)
+    def embedded(self, idx_BT, positions_T):
+        return self.wte(idx_BT)
 
 
 class LlamaBlock(Module):
@@ -110,7 +98,10 @@ class LlamaBlock(Module):
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=std)
 
-    def __call__(self, x_BTC, positions_T, drop, cache=None):
+    def __call__(self, x_BTC, drop, cache=None):
+        before = cache.length if cache else 0
+        positions_T = np.arange(before, before + x_BTC.shape[1])
+
         def rotate(x_BHTD):
             return rotary_embedding(x_BHTD, positions_T, self.rope_base)
 

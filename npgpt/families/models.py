@@ -1,6 +1,6 @@
 """Load the model that a command is to use, from a run or from the transformers library's files."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from npgpt.checkpoint import Run, load_run, read_run
 from npgpt.config import TrainConfig
@@ -11,17 +11,19 @@ from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 
-class Loaded(NamedTuple):
-    """A model and its tokenizer.
+@dataclass(frozen=True)
+class Loaded:
+    """A model and its tokenizer.    name: its folder's
 
-    training   the settings it was trained with; defaults if run is None
     run        the run that trained it; None if it comes from the transformers library
+    training   the settings it was trained with; defaults if run is None
     """
 
+    name: str
     model: Model
     tokenizer: BPETokenizer | CharTokenizer
-    training: TrainConfig
     run: Run | None
+    training: TrainConfig = field(default_factory=TrainConfig)
 
 
 def load_model(name):
@@ -33,7 +35,7 @@ def load_model(name):
     folder = local_folder(name)
     if model_type_of(folder) is None:
         model, tokenizer, run = load_run(folder)
-        return Loaded(model, tokenizer, run.training, run)
+        return Loaded(folder.name, model, tokenizer, run, run.training)
     arch = arch_of(folder)
     model = family(arch).Model.from_pretrained(folder)
     tokenizer = tokenizer_in(folder)
@@ -43,7 +45,7 @@ def load_model(name):
             f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
             "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
         )
-    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+    return Loaded(folder.name, model, tokenizer, None, TrainConfig(arch=arch))
 
 
 def arch_of(folder):

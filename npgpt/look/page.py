@@ -20,7 +20,6 @@ from autograd import backend
 from npgpt import tales
 from npgpt.checkpoint import kept, load_run
 from npgpt.config import check_handled
-from npgpt.files import atomic_write
 from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
@@ -62,14 +61,8 @@ def check_target(path):
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")
 
 
-def write_page(path, html):
-    """Write the page; raise ValueError if `path` has been taken since it was checked."""
-    check_target(path)
-    atomic_write(path, html)
-
-
 def make_page(subject, prompt=None, kind="fp16"):
-    """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
+    """Return (HTML, record): the page of a `npgpt.families.models.Loaded`, and its data by name.
 
     prompt   the text that it opens with; default: `default_prompt`
     kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`

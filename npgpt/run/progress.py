@@ -38,7 +38,7 @@ def counting(total, what):
 
 def evaluate_all(model, ids_N, objective, training, what, stride):
     """Return what `npgpt.train.evaluate` does, on every token, with progress."""
-    with counting(objective.targets_in(ids_N), what) as count:
+    with counting(round(objective.target_share * (len(ids_N) - 1)), what) as count:
         return evaluate(
             model, ids_N, stride=stride or None, progress=count, objective=objective,
             seed=training.seed,
