@@ -35,21 +35,15 @@ class TextSource:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text as token ids, its tokenizer, and how a kind of model learns it and writes.
-
-    train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
-    objective   `NextToken`, or one of `npgpt.families.objectives`
-    write       a function of `npgpt.families.writing`
-    contents    the files of the text, for a person
-    """
+    """A text as token ids, its tokenizer, and how a kind of model learns it and writes."""
 
     source: TextSource
     tokenizer: Any
-    train_ids: Any
+    train_ids: Any  # an array of ids, or a `npgpt.io.tokens.TokenFile`
     val_ids: Any
-    objective: Any
-    write: Callable
-    contents: str = ""
+    objective: Any  # `NextToken`, or one of `npgpt.families.objectives`
+    write: Callable  # a function of `npgpt.families.writing`
+    contents: str = ""  # the files of the text, for a person
 
     @cached_property
     def bytes_per_token(self):
@@ -132,18 +126,12 @@ def _windows(ids_N, starts_B, T):
 
 
 class Batch(NamedTuple):
-    """The arguments of a model's loss, for a batch or some rows of it.
+    """The arguments of a model's loss, for a batch or some rows of it."""
 
-    inputs         int64 arrays of token ids: (B, T) for a GPT
-    targets_BT     the right token at each position, or -1 where the loss is masked
-    masks          name of an argument -> (B, T) int64: 1 for a token of the text, 0 for padding
-    step_targets   number of targets in the complete batch of a step
-    """
-
-    inputs: tuple[np.ndarray, ...]
-    targets_BT: np.ndarray
-    masks: dict[str, np.ndarray]
-    step_targets: int = 0
+    inputs: tuple[np.ndarray, ...]  # int64 token ids: (B, T) for a GPT
+    targets_BT: np.ndarray  # the right token at each position, or -1 where the loss is masked
+    masks: dict[str, np.ndarray]  # by argument, (B, T) int64: 1 for a token, 0 for padding
+    step_targets: int = 0  # number of targets in the complete batch of a step
 
     @property
     def n_targets(self):

@@ -13,17 +13,13 @@ from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model and its tokenizer.    name: its folder's
+    """A model and its tokenizer."""
 
-    run        the run that trained it; None if it comes from the transformers library
-    training   the settings it was trained with; defaults if run is None
-    """
-
-    name: str
+    name: str  # its folder's
     model: Model
     tokenizer: BPETokenizer | CharTokenizer
-    run: Run | None
-    training: TrainConfig = field(default_factory=TrainConfig)
+    run: Run | None  # that trained it; None if it comes from the transformers library
+    training: TrainConfig = field(default_factory=TrainConfig)  # the defaults without a run
 
 
 def load_model(name):

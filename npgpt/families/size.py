@@ -53,22 +53,15 @@ def sized(config):
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more.
+    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more."""
 
-    weights       the parameters
-    moments       AdamW's two moments of each parameter
-    gradients     the gradient of each parameter, after backward
-    accumulated   the sum of earlier micro-batches' gradients, if a step has several
-    activations   the arrays that the forward pass saves for backward
-    head          the arrays of the output layer and the loss: the gradient of the table, a chunk of
-                  logits and its gradient; for an untied head also a copy of the table
-    """
-
-    weights: int
-    moments: int
-    gradients: int
-    accumulated: int
-    activations: int
+    weights: int  # the parameters
+    moments: int  # AdamW's two moments of each parameter
+    gradients: int  # the gradient of each parameter, after backward
+    accumulated: int  # the sum of earlier micro-batches' gradients, if a step has several
+    activations: int  # the arrays that the forward pass saves for backward
+    # the arrays of the output layer and the loss: the gradient of the table, a chunk of logits and
+    # its gradient; for an untied head also a copy of the table
     head: int
 
     @property

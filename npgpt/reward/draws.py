@@ -44,31 +44,21 @@ def draw_stories(model, prompt_P, count, verify, rng):
 
 @dataclass(frozen=True)
 class Draw:
-    """Stories of a step, (B, T) arrays, with all that the loss needs; training's batch.
+    """Stories of a step, (B, T) arrays, with all that the loss needs; training's batch."""
 
-    idx_BT, targets_BT   inputs and targets, 0 where a story has ended
-    counted_BT           1 for each target that counts
-    scale_BT             the weight of each target's term: 0 where it does not count
-    old_BT               ln of the probability with which it was drawn; 0 unless needed
-    ref_BT, ref_BTV      ln of the reference's probabilities: of the target, of every token
-    reward_B, valid_B    the reward of each story, 1.0 for one that the grammar derives
-    step_targets, config   stories in the step; the RewardConfig
-    sums                 of what is measured, for the whole step
-    """
-
-    idx_BT: np.ndarray
+    idx_BT: np.ndarray  # inputs, and below targets: 0 where a story has ended
     targets_BT: np.ndarray
-    counted_BT: np.ndarray
-    scale_BT: np.ndarray
+    counted_BT: np.ndarray  # 1 for each target that counts
+    scale_BT: np.ndarray  # the weight of each target's term: 0 where it does not count
     advantage_BT: np.ndarray
-    old_BT: np.ndarray
-    ref_BT: np.ndarray
+    old_BT: np.ndarray  # ln of the probability with which it was drawn; 0 unless needed
+    ref_BT: np.ndarray  # ln of the reference's probability of the target, and below of every token
     ref_BTV: np.ndarray
-    reward_B: np.ndarray
-    valid_B: np.ndarray
-    step_targets: int
-    config: Any
-    sums: dict
+    reward_B: np.ndarray  # of each story
+    valid_B: np.ndarray  # 1.0 for one that the grammar derives
+    step_targets: int  # stories in the step
+    config: Any  # the RewardConfig
+    sums: dict  # of what is measured, for the whole step
 
     @property
     def n_targets(self):
