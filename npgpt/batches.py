@@ -76,38 +76,6 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
     return _windows(ids_N, starts_B, block_size)
 
 
-def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-    """Yield batches (inputs, targets) in which each token but the first is a target once.
-
-    stride       distance between the starts of windows; None for block_size. Targets of the window
-                 before are masked by -1. So a smaller stride predicts each token after the first
-                 window from more than block_size - stride tokens
-    max_tokens   None for all windows; else windows with about that many targets, drawn by `seed`
-
-    The last window ends with the text, the last batch may have fewer windows. Raises ValueError for
-    a text of fewer than 2 tokens or a stride outside 1..block_size.
-    """
-    stride = block_size if stride is None else stride
-    if not 1 <= stride <= block_size:
-        raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
-    if len(ids_N) < 2:
-        raise ValueError(
-            f"{len(ids_N)} token(s) to evaluate on; the first only gives context, so give 2 or more"
-        )
-    T = min(block_size, len(ids_N) - 1)
-    last = len(ids_N) - 1 - T
-    starts = np.append(np.arange(0, last, stride), last)
-    asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the window before
-    if max_tokens is not None and len(starts) * stride > max_tokens:
-        rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
-        drawn = np.sort(rng.choice(len(starts), count, replace=False))
-        starts, asked_before = starts[drawn], asked_before[drawn]
-    for b in range(0, len(starts), batch_size):
-        x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
-        y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
-        yield x_BT, y_BT
-
-
 def check_length(ids_N, block_size, name):
     """Raise ValueError unless a window of block_size tokens and its targets fit."""
     if len(ids_N) <= block_size:
@@ -144,14 +112,11 @@ class Batch(NamedTuple):
 
 
 class Floor(NamedTuple):
-    """A lower bound of any model's expected loss, in nats per target.
-
-    share   the bound is the mean over this share of the texts or passages
-    """
+    """A lower bound of any model's expected loss."""
 
     name: str
-    nats: float
-    share: float
+    nats: float  # per target
+    share: float  # of the texts or passages, over which the bound is the mean
 
 
 class NextToken:
@@ -191,10 +156,34 @@ class NextToken:
         """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """Yield each `Batch` of an evaluation; arguments as in `evaluation_batches`."""
-        for x_BT, y_BT in evaluation_batches(
-            ids_N, block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
-        ):
+        """Yield each `Batch` of an evaluation, in which each token but the first is a target once.
+
+        stride       distance between the starts of windows; None for block_size. Targets of the
+                     window before are masked by -1. So a smaller stride predicts each token after
+                     the first window from more than block_size - stride tokens
+        max_tokens   None for all windows; else windows with about that many targets, drawn by seed
+
+        The last window ends with the text, the last batch may have fewer windows. Raises ValueError
+        for a text of fewer than 2 tokens or a stride outside 1..block_size.
+        """
+        stride, N = block_size if stride is None else stride, len(ids_N)
+        if not 1 <= stride <= block_size:
+            raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
+        if N < 2:
+            raise ValueError(
+                f"{N} token(s) to evaluate on; the first only gives context, so give 2 or more"
+            )
+        T = min(block_size, N - 1)
+        last = N - 1 - T
+        starts = np.append(np.arange(0, last, stride), last)
+        asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the one before
+        if max_tokens is not None and len(starts) * stride > max_tokens:
+            rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
+            drawn = np.sort(rng.choice(len(starts), count, replace=False))
+            starts, asked_before = starts[drawn], asked_before[drawn]
+        for b in range(0, len(starts), batch_size):
+            x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
+            y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
             yield Batch((x_BT,), y_BT, {})
 
 

@@ -38,8 +38,6 @@ def atomic_write(path, content):
 @contextmanager
 def atomic_file(path):
     """Yield a binary file to write in parts, and rename it to `path` once the block has succeeded.
-
-    An exception in the block leaves the old file, or none, as with `atomic_write`.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -184,7 +182,7 @@ def _array(data, dtype, shape, data_offsets):
 def check_fits(arrays, expected, path):
     """Raise ValueError unless the arrays of a file have the names, dtypes and shapes expected."""
     wrong = []
-    for name in sorted(expected.keys() | arrays.keys()):
+    for name in expected | arrays:
         here, wanted = (
             f"{table[name].dtype} {table[name].shape}" if name in table else "absent"
             for table in (arrays, expected)
@@ -193,7 +191,9 @@ def check_fits(arrays, expected, path):
             wrong.append(f"{name} is {here} there, but {wanted} by config.json")
     if wrong:
         more = f" (and {len(wrong) - 1:,} more)" if wrong[1:] else ""
-        raise ValueError(f"{path} is of another model: {wrong[0]}{more}; use the files of one")
+        raise ValueError(
+            f"{path} is of another model: {wrong[0]}{more}; use the files of one, or restore them"
+        )
 
 
 def read_json(path):

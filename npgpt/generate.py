@@ -45,8 +45,7 @@ class KVCache:
 class CachedLogits:
     """A decoder that computes only the tokens it has not seen.
 
-    forward      maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
-    block_size   the model's
+    forward   maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
 
     A context that does not continue the previous one is computed afresh, as when the window has
     moved and each token has a new position. Contexts of equal length are a batch.

@@ -358,10 +358,7 @@ class GPT(Model):
     # ---- Generation
 
     def next_logits(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> np.ndarray:
-        """Return the logits of the token after the last, an ndarray (B, V), without gradients.
-
-        cache   a `KVCache` of the tokens before these
-        """
+        """Return the logits of the token after the last, an ndarray (B, V), without gradients."""
         with self.evaluating():
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 

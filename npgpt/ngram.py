@@ -14,7 +14,6 @@ class NgramModel:
     `before` is the n - 1 tokens before the token.
 
     ids_N       the training text as token ids
-    vocab_size  V
     n           1, 2, 3, ...: unigram, bigram, trigram
     smoothing   a: the count that each token starts from, so that none is impossible
 

@@ -43,15 +43,12 @@ class Step:
 
 
 class Alone:
-    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of one with more.
-
-    interrupted   the signals to stop that it received (`npgpt.run.signals`)
-    """
+    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of several."""
 
     rank, size, is_main = 0, 1, True
 
     def __init__(self):
-        self.interrupted = []
+        self.interrupted = []  # the signals to stop that it received (`npgpt.run.signals`)
 
     @property
     def stopping(self):
@@ -92,7 +89,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
     keep_at = checkpoint.steps_to_keep(config)
     if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
         checkpoint.save_weights(folder / checkpoint.BEST, model)
-    seconds = metrics.seconds
+    seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
@@ -119,9 +116,6 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
 def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
-    ids_N       the training text as token ids
-    config      a TrainConfig
-    ranks       `npgpt.run.parallel.Ranks` if several processes share each batch
     objective   `npgpt.batches.NextToken`, or the model's in `npgpt.families.objectives`
 
     Batches, dropout masks and rates are functions of (seed, step, ranks): a run that is continued

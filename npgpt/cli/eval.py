@@ -6,6 +6,7 @@ predicts those that a fixed draw hides.
 
 import math
 from contextlib import ExitStack
+from copy import deepcopy
 from functools import partial
 
 from autograd import using_matmul_precision
@@ -50,9 +51,13 @@ def run(args):
         stack.enter_context(using_matmul_precision(precision))
         source, ids_N = _ids(args, loaded, stack)
         name = f"{source.name} ({args.split})"
-        evaluated = partial(evaluate_all, model, ids_N, objective, training, name, stride)
-        loss, tokens = evaluated()
-        by_weights = _by_weights(model, kinds, loss, evaluated)
+        evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,
+                            what=name, stride=stride)
+        loss, tokens = evaluated(model)
+        by_weights = {
+            kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
+            for kind in kinds
+        }
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
@@ -88,20 +93,6 @@ def run(args):
         print(f"  {beside_floor(loss, floor)}")
     for kind, rounded in by_weights.items():
         print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
-
-
-def _by_weights(model, kinds, loss, evaluated):
-    """Return {kind of stored weights: loss}; the model's own weights are restored at the end."""
-    weights = model.parameters()
-    before = {name: weight.data for name, weight in weights.items()}
-    found = {}
-    for kind in kinds:
-        for name, weight in weights.items():
-            weight.data = before[name].copy()
-        found[kind] = loss if kind == "fp32" else (use_storage(model, kind), evaluated()[0])[1]
-    for name, weight in weights.items():
-        weight.data = before[name]
-    return found
 
 
 def _ids(args, loaded, stack):

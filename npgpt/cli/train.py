@@ -110,7 +110,7 @@ def run(args):
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks())
         if not ranks.is_main:
-            compiling.listeners.clear()  # one of them says what is compiled
+            compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": RUN_FORMAT}
         ranks.check_same(vars(args) | program | checkpoint.versions())

@@ -14,7 +14,7 @@ import numpy as np
 from npgpt.checkpoint import weights_not_finite
 from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
-from npgpt.fast.storage import use_storage, usual
+from npgpt.fast.storage import use_storage
 from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
@@ -66,7 +66,7 @@ def load_pretrained(cls, folder, weights=None):
     broken = weights_not_finite(model)
     if broken:
         raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")
-    return use_storage(model, weights or usual(model))
+    return use_storage(model, weights)
 
 
 @contextmanager

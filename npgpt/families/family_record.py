@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npgpt.batches import Batch
+from npgpt.config import setting
 from npgpt.io.transformers_folder import Files
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The settings of every kind of model, as `npgpt.config.GPTConfig` has them."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest text in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
 
 
 @dataclass(frozen=True)
@@ -20,11 +32,10 @@ class Family:
     Objective: type  # the training task, such as `npgpt.batches.NextToken`
     write: Callable  # the generation loop, a function of `npgpt.families.writing`
     files: Files  # the layout in the transformers library
-    parts: Callable  # (config) -> {part of the model: number of parameters, tied ones once}
-    # (config) -> (weights that multiply a token, channels of keys that it reads), in a forward pass
-    # of full blocks, for `npgpt.families.size.flops_per_token`
-    products: Callable
-    saved: Callable  # (config, tokens) -> floats that a forward pass saves for backward
+    # (config, tokens) -> four numbers for `npgpt.families.size`: {part of the model: number of
+    # parameters, tied ones once}; weights that multiply a token and channels of keys that it reads,
+    # in a forward pass of full blocks; floats that a pass of so many tokens saves for backward
+    size: Callable
     # name -> settings that differ from the defaults, the kind's own preset first; vocab_size is for
     # `npgpt info`
     presets: dict
@@ -33,7 +44,7 @@ class Family:
     small: dict = field(default_factory=lambda: {"n_embd": 6})
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
-    # settings that `parts`, `products` and `saved` know, and no file of the library says
+    # settings that `size` knows, and no file of the library says
     unfiled: frozenset = frozenset()
 
     @property

@@ -52,8 +52,6 @@ def validation_text(data, count):
 def history(run, data):
     """Return a run's metrics.csv and samples.txt as objects for JSON; None if it has no steps.
 
-    data   `open_text` of the run
-
     Raises ValueError for a metrics.csv that is damaged, with its line.
     """
     path = member(run.folder, "metrics.csv")

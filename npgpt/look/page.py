@@ -23,14 +23,7 @@ from npgpt.config import check_handled
 from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
-from npgpt.look.history import (
-    history,
-    is_tales,
-    open_text,
-    optimizer_settings,
-    validation_prompt,
-    validation_text,
-)
+from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.ngram import NgramModel
@@ -72,7 +65,7 @@ def make_page(subject, prompt=None, kind="fp16"):
     bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
     # NumPy, for one text: to compile kernels would take far longer.
     with bar, backend.using("numpy"), ExitStack() as stack:
-        data = open_text(subject.run, subject.tokenizer, stack)
+        data = history.open_text(subject.run, subject.tokenizer, stack)
 
         def progress(what):
             bar.set_description(what)
@@ -86,7 +79,7 @@ def make_page(subject, prompt=None, kind="fp16"):
 
 def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
-    config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
+    config, weights = model.config, _arrays(model)
     names = "SHOWN of npgpt/look/page.py"
     check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
@@ -105,8 +98,9 @@ def _record(subject, prompt, kind, data, progress):
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
-    trained = history(run, data) if run else None
-    exact = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
+    trained = history.history(run, data) if run else None
+    # the grammar is of characters
+    exact = history.is_tales(run) and isinstance(tokenizer, CharTokenizer)
     progress("writing")
     return {
         "name": subject.name,
@@ -124,8 +118,8 @@ def _record(subject, prompt, kind, data, progress):
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "kept": _kept(run) if live and run else [],
-        "optimizer": optimizer_settings(run),
-        "others": validation_text(data, window) if live and data else None,
+        "optimizer": history.optimizer_settings(run),
+        "others": history.validation_text(data, window) if live and data else None,
         "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
@@ -134,9 +128,9 @@ def _record(subject, prompt, kind, data, progress):
 
 def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
-    if is_tales(subject.run):
+    if history.is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
-    text = validation_prompt(data) if data else None
+    text = history.validation_prompt(data) if data else None
     if text and len(subject.tokenizer.encode(text)) > 1:
         return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
@@ -159,11 +153,12 @@ def _tokenizer(tokenizer, live, ids, passed):
 
 def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
-    models = [[step, load_run(path)[0].parameters()] for step, path in kept(run.folder).items()]
-    return [
-        [step, pack({name: weight.data for name, weight in weights.items()}, "int8")[0]]
-        for step, weights in models
-    ]
+    models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
+    return [[step, pack(_arrays(model), "int8")[0]] for step, model in models.items()]
+
+
+def _arrays(model):
+    return {name: weight.data for name, weight in model.parameters().items()}
 
 
 def _plane(table_VC):
