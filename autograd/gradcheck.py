@@ -263,8 +263,7 @@ class Report:
     name: str
     rtol: float
     inputs: tuple
-    # the largest relative gap between <u, J v> and <J^T u, v>; None if J v cannot be had by a
-    # complex step
+    # the largest relative gap between <u, J v> and <J^T u, v>; None without a complex step
     transpose: float | None = None
     rule: str = ""  # the functions that compute an op's gradients, for a failed report
 
@@ -301,7 +300,6 @@ def gradcheck(
              checked, and arrays of floats; their data and gradients are restored. The report uses
              the names of f's parameters, or the keys of the dict. f need not take arguments:
              gradcheck(lambda **_: model(idx, targets)[1], model.parameters()) checks a model.
-    eps      the step
     rtol     allowed error, relative to the largest entry of the gradient of that input
     atol     allowed error, absolute: for gradients that are 0 up to rounding
     seed     of cotangents, entries and directions

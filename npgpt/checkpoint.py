@@ -247,18 +247,14 @@ def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
     folder = latest_run() if folder is None else folder
     run = read_run(folder)
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
-    if tokenizer.vocab_size != run.model.vocab_size:
-        raise RunError(
-            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
-            f"config.json {run.model.vocab_size}; restore the files of one run"
-        )
+    check_vocabulary(tokenizer, run.model, run.folder)
     is_run = run.folder == Path(folder)
     path = member(run.folder, "model.safetensors" if is_run else Path(folder).name)
     arrays = files.read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():
         model = family(run.training.arch).Model(run.model, seed=run.training.seed)
-    _copy_into(_weights(model), arrays, path)
+    _copy_into(arrays_of(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:
         raise RunError(
@@ -266,6 +262,16 @@ def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
             "train again with a lower learning rate"
         )
     return model, tokenizer, run
+
+
+def check_vocabulary(tokenizer, config, folder):
+    """Raise ValueError unless the tokenizer and the model of a folder have the same tokens."""
+    if tokenizer.vocab_size != config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
+            f"config.json {config.vocab_size:,}; use the files of one model (if its vocabulary is "
+            "padded, cut wte.weight and vocab_size to the tokenizer's)"
+        )
 
 
 def weights_not_finite(model):
@@ -290,7 +296,7 @@ def save_checkpoint(folder, model, optimizer):
 
 
 def save_weights(path, model):
-    files.atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
+    files.atomic_write(path, save(arrays_of(model), metadata={"format": "pt"}))
 
 
 def kept(folder):
@@ -347,12 +353,12 @@ def load_checkpoint(run, model, optimizer):
     return optimizer.steps
 
 
-def _weights(model):
+def arrays_of(model):
     return {name: weight.data for name, weight in model.parameters().items()}
 
 
 def _state(model, optimizer):
-    kinds = {"weight": _weights(model)} | optimizer.state()
+    kinds = {"weight": arrays_of(model)} | optimizer.state()
     return {f"{kind}.{name}": a for kind, arrays in kinds.items() for name, a in arrays.items()}
 
 

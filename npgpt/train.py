@@ -15,7 +15,7 @@ import numpy as np
 from autograd.compiling import stopwatch
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
-from npgpt.files import append, atomic_write, open_file, quoted
+from npgpt.files import append, atomic_write, quoted
 from npgpt.metrics import Metrics, bits_per_byte
 from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
@@ -271,8 +271,7 @@ def saving(step, folder):
 def drop_samples_after(last_step, path):
     """Remove the samples written after the checkpoint that a run continues from."""
     if path.exists():
-        with open_file(path, "rb") as file:
-            text = file.read()
+        text = path.read_bytes()
         for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
             if int(found[1]) > last_step:
                 atomic_write(path, text[: found.start()])

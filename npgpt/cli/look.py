@@ -7,8 +7,7 @@ from pathlib import Path
 from npgpt.cli import model_or_default
 from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
-from npgpt.look.page import LIVE, check_target, make_page
-from npgpt.look.subject import open_subject
+from npgpt.look.page import LIVE, check_target, make_page, open_subject
 
 
 def add_arguments(parser):

@@ -1,5 +1,6 @@
 """`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids and their merges."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,9 @@ def run(args):
     names = [_name(tokenizer, i) for i in ids]
     if colour:
         for items, between in ((names, ""), (map(str, ids), " ")):
-            sys.stdout.write(between.join(painted(items)) + "\n", colours=True)
+            pairs = zip(items, itertools.cycle(COLOURS), strict=False)
+            cells = (f"\x1b[30;48;5;{colour}m{item}\x1b[0m" for item, colour in pairs)
+            sys.stdout.write(between.join(cells) + "\n", colours=True)
     else:
         print("|".join(names))
         print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))
@@ -51,13 +54,6 @@ def run(args):
     if args.tree:
         for i in dict.fromkeys(ids):
             print("\n" + "\n".join(tree(tokenizer, i)))
-
-
-def painted(items):
-    """Return items with alternating background colours."""
-    return [
-        f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" for k, item in enumerate(items)
-    ]
 
 
 def tree(tokenizer, token_id, lead="", branch=""):

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from npgpt.checkpoint import weights_not_finite
+from npgpt.checkpoint import arrays_of, weights_not_finite
 from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage
@@ -40,8 +40,7 @@ def save_pretrained(model, folder):
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
     check_handled(model.config, kind.filed, "the transformers library's file", where)
-    weights = {name: weight.data for name, weight in model.parameters().items()}
-    save_folder(folder, kind.files, asdict(model.config), weights)
+    save_folder(folder, kind.files, asdict(model.config), arrays_of(model))
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -59,9 +58,8 @@ def load_pretrained(cls, folder, weights=None):
     check_size(config, arrays, folder)
     with without_initial_weights():
         model = cls(config)
-    parameters = model.parameters()
-    check_fits(arrays, {name: weight.data for name, weight in parameters.items()}, folder)
-    for name, weight in parameters.items():
+    check_fits(arrays, arrays_of(model), folder)
+    for name, weight in model.parameters().items():
         weight.data = arrays[name]
     broken = weights_not_finite(model)
     if broken:

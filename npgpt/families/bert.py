@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
+from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
-from npgpt.families.layers import Attention, with_loss
+from npgpt.families.layers import Attention
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
 from npgpt.families.writing import fill_masks
@@ -60,9 +60,7 @@ class BertConfig(Shape):
 
 
 class Bert(Model):
-    """An encoder.
-
-    Arguments of its methods:
+    """An encoder. Arguments of its methods:
 
     idx_BT        token ids, T at most block_size
     targets_BT    the token at each position; -1 excludes a position from the loss
@@ -96,7 +94,7 @@ class Bert(Model):
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
         x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
-        return with_loss(logits_BTV, targets_BT)
+        return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
              segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:

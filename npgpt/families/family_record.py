@@ -36,8 +36,7 @@ class Family:
     # parameters, tied ones once}; weights that multiply a token and channels of keys that it reads,
     # in a forward pass of full blocks; floats that a pass of so many tokens saves for backward
     size: Callable
-    # name -> settings that differ from the defaults, the kind's own preset first; vocab_size is for
-    # `npgpt info`
+    # name -> what differs from the defaults, the kind's own first; vocab_size is for `npgpt info`
     presets: dict
     # settings of a model that finite differences can check in a second, the standard deviation of
     # its weights, and its `npgpt.batches.Batch`

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from npgpt.checkpoint import Run, load_run, read_run
+from npgpt.checkpoint import Run, check_vocabulary, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.files import member, read_json
@@ -35,12 +35,7 @@ def load_model(name):
     arch = arch_of(folder)
     model = family(arch).Model.from_pretrained(folder)
     tokenizer = tokenizer_in(folder)
-    if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
-            f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
-            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
-        )
+    check_vocabulary(tokenizer, model.config, folder)
     return Loaded(folder.name, model, tokenizer, None, TrainConfig(arch=arch))
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import Tensor, gelu, relu
+from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
-from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm, with_loss
+from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.writing import write_spans
@@ -70,9 +70,7 @@ class T5Config(Shape):
 
 
 class T5(Model):
-    """An encoder and a decoder.
-
-    Arguments of its methods:
+    """An encoder and a decoder. Arguments of its methods:
 
     source_BS    token ids of the text that the encoder reads, of any length
     inputs_BT    token ids of the text that the decoder writes, shifted right by a start token
@@ -99,7 +97,8 @@ class T5(Model):
     def __call__(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: MaybeIds = None, *,
                  mask_BS: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
-        return with_loss(self.head(self.hidden(source_BS, inputs_BT, mask_BS)), targets_BT)
+        logits_BTV = self.head(self.hidden(source_BS, inputs_BT, mask_BS))
+        return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: ArrayLike, *,
              mask_BS: MaybeIds = None) -> Tensor:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,18 +19,21 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
-from npgpt.checkpoint import kept, load_run
+from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
+from npgpt.families import family
+from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
+from npgpt.io.transformers_folder import local_folder
 from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
-from npgpt.tokenizers import CharTokenizer
+from npgpt.tokenizers import CharTokenizer, WordTokenizer
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
@@ -42,6 +46,24 @@ SCRIPTS = (  # each after its imports
 )
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
+
+
+def open_subject(name):
+    """Return the `Loaded` GPT in a folder or under a name; ValueError if no page can show it."""
+    folder = local_folder(name)
+    arch = arch_of(folder)
+    if family(arch).Model is not GPT:
+        raise ValueError(
+            f"{folder} is a {arch}, and the page shows GPTs only: name the run of a gpt, such as "
+            "runs/tales"
+        )
+    loaded = replace(load_model(folder), name=Path(name).resolve().name)
+    if isinstance(loaded.tokenizer, WordTokenizer):
+        raise ValueError(
+            f"{folder} has words as tokens, which the page cannot encode: name the run of a gpt "
+            "that has characters or byte pairs, such as runs/tales"
+        )
+    return loaded
 
 
 def check_target(path):
@@ -79,7 +101,7 @@ def make_page(subject, prompt=None, kind="fp16"):
 
 def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
-    config, weights = model.config, _arrays(model)
+    config, weights = model.config, arrays_of(model)
     names = "SHOWN of npgpt/look/page.py"
     check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
@@ -99,8 +121,7 @@ def _record(subject, prompt, kind, data, progress):
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
     trained = history.history(run, data) if run else None
-    # the grammar is of characters
-    exact = history.is_tales(run) and isinstance(tokenizer, CharTokenizer)
+    exact = history.is_tales(run) and isinstance(tokenizer, CharTokenizer)  # as the grammar
     progress("writing")
     return {
         "name": subject.name,
@@ -154,11 +175,7 @@ def _tokenizer(tokenizer, live, ids, passed):
 def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
     models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
-    return [[step, pack(_arrays(model), "int8")[0]] for step, model in models.items()]
-
-
-def _arrays(model):
-    return {name: weight.data for name, weight in model.parameters().items()}
+    return [[step, pack(arrays_of(model), "int8")[0]] for step, model in models.items()]
 
 
 def _plane(table_VC):

@@ -1,5 +1,6 @@
 """Stories drawn in a batch, and the objective that makes `npgpt.train` learn from their rewards."""
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -58,7 +59,7 @@ class Draw:
     valid_B: np.ndarray  # 1.0 for one that the grammar derives
     step_targets: int  # stories in the step
     config: Any  # the RewardConfig
-    sums: dict  # of what is measured, for the whole step
+    sums: Counter  # of what is measured, for the whole step
 
     @property
     def n_targets(self):
@@ -74,12 +75,10 @@ class Draw:
         logp_BT, all_BTV = log_probs(model, self.idx_BT, self.targets_BT)
         nats_B = -(logp_BT.data * self.counted_BT).sum(axis=1)
         kl_BT = (np.exp(all_BTV.data) * (all_BTV.data - self.ref_BTV)).sum(axis=-1)
-        for name, amount in (
-            ("stories", len(nats_B)), ("reward", self.reward_B.sum()),
-            ("valid", self.valid_B.sum()), ("nats", nats_B @ self.valid_B),
-            ("kl", (kl_BT * self.counted_BT).sum()),
-        ):
-            self.sums[name] = self.sums.get(name, 0.0) + float(amount)
+        self.sums.update(
+            stories=len(nats_B), reward=float(self.reward_B.sum()), valid=float(self.valid_B.sum()),
+            nats=float(nats_B @ self.valid_B), kl=float((kl_BT * self.counted_BT).sum()),
+        )
         if self.config.reward_loss == "dpo":
             return dpo_loss(logp_BT, self, self.config)
         return policy_loss(logp_BT, all_BTV, self, self.config)
@@ -174,7 +173,7 @@ class Rewarded(NextToken):
             *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
             advantage_BT.astype(dtype), np.zeros_like(ref_BT) if old_BT is None else old_BT,
             ref_BT, ref_BTV, reward_B.astype(dtype),
-            np.array([verdict.right for verdict in verdicts], dtype), B, config, {},
+            np.array([verdict.right for verdict in verdicts], dtype), B, config, Counter(),
         )
 
 

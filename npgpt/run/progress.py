@@ -45,14 +45,6 @@ def evaluate_all(model, ids_N, objective, training, what, stride):
         )
 
 
-def measured(step):
-    """Return the loss of a `npgpt.train.Step` in words, or what it measured of a reward."""
-    if not step.measured:
-        return [f"loss {step.loss:.3f}"]
-    found = {name: value for name, value in step.measured.items() if value is not None}
-    return [f"{name} {value:.3g}" for name, value in found.items()]
-
-
 class Progress:
     """The bar of a run, or its plain lines."""
 
@@ -103,8 +95,9 @@ class Progress:
 
     def _status(self, step):
         """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
+        found = [f"{n} {value:.3g}" for n, value in step.measured.items() if value is not None]
         numbers = [
-            f"{clock(self.left())} left", *measured(step), self.validated,
+            f"{clock(self.left())} left", *(found or [f"loss {step.loss:.3f}"]), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
         numbers, columns = list(filter(None, numbers)), self.bar.format_dict["ncols"]

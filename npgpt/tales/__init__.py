@@ -99,7 +99,6 @@ GRAMMAR = Grammar(WORDS | PHRASES | {"story": [story + END for story in STORIES]
 SENTENCE_WITH_IT = (
     "A shy small dog of Velaria did not cross the red street because it was too tired, so it"
 )
-REFERENT_OF_IT = "dog"
 
 
 def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> str:

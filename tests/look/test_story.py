@@ -31,7 +31,7 @@ from npgpt.config import GPTConfig
 from npgpt.families.models import Loaded
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.subject import open_subject
+from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
 
 BEGINNING = "The king was so tired that he"
