@@ -337,6 +337,7 @@ class GPT(Model):
         return self.ln_f(x_BTC)
 
     def embedded(self, idx_BT, positions_T):
+        """Return the input of the first block, before dropout, (B, T, C)."""
         return self.wte(idx_BT) + self.wpe(positions_T)
 
     def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
