@@ -1,19 +1,6 @@
 """Reverse-mode automatic differentiation on NumPy arrays.
 
-Reading order:
-
-    engine.py        an array that remembers how it was computed, what an op is, how its calls are
-                     recorded, and how gradients travel back along the record
-    ops/             each op: a forward and its vector-Jacobian product, side by side
-    checks.py        the arguments that ops refuse, with the code to write instead
-    gradcheck.py     is a gradient right? finite differences and complex steps against it, for each
-                     op on the calls in gradcheck_cases.py
-    anomaly.py       which op was the first to give a NaN?
-    reference.py     the arithmetic of the larger ops in a few lines of NumPy each
-    kernels/         the same, compiled by Numba and fast
-    backend.py       chooses between the last two
-    compiling.py     listeners that are notified of each compiled kernel
-    precision.py     products in float32, or of numbers rounded to bfloat16
+The tree in README.md has its files in reading order, from `engine` and `ops` on.
 
 >>> from autograd import Tensor
 >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)

@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
-    # isort: off
-    from autograd.reference import (  # noqa: F401
+    from autograd.reference import (  # noqa: F401, I001
         adamw_, add_matmul_tn_, attention, attention_backward, cross_entropy,
         cross_entropy_backward, dropout, embedding, embedding_backward_, gelu, gelu_backward,
         gelu_exact, gelu_exact_backward, layer_norm, layer_norm_backward, linear, linear_backward,
         log_softmax, log_softmax_backward, matmul, matmul_nt, matmul_tn, rms_norm,
         rms_norm_backward, rotary, silu, silu_backward, softmax, softmax_backward, sum_of_squares,
     )
-    # isort: on
 
 
 def _prepare_for_kernels():

@@ -1,14 +1,14 @@
-"""The listeners that are notified of each compiled kernel, and a clock that leaves compiling out.
+"""The listener that is notified of each compiled kernel, and a clock that leaves compiling out.
 
 It is apart from the compiler, which takes long to import.
 """
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 
-# Functions of a kernel's name and its folder of compiled code; each returns a context manager,
-# which is open while the kernel is compiled.
-listeners = []
+# A function of a kernel's name and its folder of compiled code, or None; it returns a context
+# manager, which is open while the kernel is compiled.
+listener = None
 _compiling = [0.0]  # seconds so far
 
 
@@ -19,12 +19,10 @@ def stopwatch():
 
 @contextmanager
 def notified(kernel, folder):
-    """While open, let the listeners know that a kernel is compiled, and stop the clock."""
+    """While open, let the listener know that a kernel is compiled, and stop the clock."""
     started = stopwatch()
     try:
-        with ExitStack() as stack:
-            for listener in listeners:
-                stack.enter_context(listener(kernel, folder))
+        with listener(kernel, folder) if listener else nullcontext():
             yield
     finally:
         _compiling[0] = time.perf_counter() - started  # a kernel in a kernel is counted once

@@ -189,8 +189,7 @@ def _complex_numbers():
     floats = engine.FLOATS
     engine.FLOATS = (*floats, np.dtype(np.complex128))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             yield
     finally:
         engine.FLOATS = floats
@@ -233,23 +232,19 @@ def _as_input(label, x):
 
 @dataclass(frozen=True)
 class InputReport:
-    """The gradient with respect to one input, and the entry in which it agrees worst.
-
-    error     |analytic - numeric| there, relative to the largest entry of the gradient; for an
-              entry found along a direction, the gap along it relative to the gradient's norm
-    compared  the number of entries that were compared; `wrong` of them differ too much
-    case      the label of the op's case, if `check_op` made the report
-    """
+    """The gradient with respect to one input, and the entry in which it agrees worst."""
 
     name: str
     shape: tuple
     index: tuple
     analytic: float
     numeric: float
+    # |analytic - numeric| there, relative to the largest entry of the gradient; for an entry found
+    # along a direction, the gap along it relative to the gradient's norm
     error: float
-    compared: int
-    wrong: int
-    case: str = ""
+    compared: int  # the number of entries that were compared ...
+    wrong: int  # ... and how many of them differ too much
+    case: str = ""  # the label of the op's case, if `check_op` made the report
 
     def __str__(self):
         ratio = self.analytic / self.numeric if self.numeric else float("nan")
@@ -263,18 +258,14 @@ class InputReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of checking the function `name`: an InputReport for each input.
-
-    transpose   the largest relative gap between <u, J v> and <J^T u, v>; None if J v cannot be had
-                by a complex step
-    rule        the functions that compute an op's gradients, for the text of a failed report
-    """
+    """The results of checking the function `name`: an InputReport for each input."""
 
     name: str
     rtol: float
     inputs: tuple
+    # the largest relative gap between <u, J v> and <J^T u, v>; None without a complex step
     transpose: float | None = None
-    rule: str = ""
+    rule: str = ""  # the functions that compute an op's gradients, for a failed report
 
     @property
     def passed(self) -> bool:
@@ -309,7 +300,6 @@ def gradcheck(
              checked, and arrays of floats; their data and gradients are restored. The report uses
              the names of f's parameters, or the keys of the dict. f need not take arguments:
              gradcheck(lambda **_: model(idx, targets)[1], model.parameters()) checks a model.
-    eps      the step
     rtol     allowed error, relative to the largest entry of the gradient of that input
     atol     allowed error, absolute: for gradients that are 0 up to rounding
     seed     of cotangents, entries and directions

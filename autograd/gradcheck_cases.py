@@ -131,7 +131,6 @@ HEADS = {
 }
 ONE_ARRAY = [op for op in OPS.values() if len(op.array_names) == 1 and not op.setting_names]
 CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
-    # arithmetic
     "add": on_pairs(arithmetic.add),
     "sub": on_pairs(arithmetic.sub),
     "mul": on_pairs(arithmetic.mul),
@@ -150,24 +149,20 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     ],
     "clip": with_settings(arithmetic.clip, apart(3, 4),
                           {"low": -0.5, "high": 0.5}, {"low": 0.0}, {"high": 0.25}, {}),
-    # reductions
     "sum": over_axes(reductions.sum),
     "mean": over_axes(reductions.mean),
     "max": over_axes(reductions.max, apart),
     "logsumexp": over_axes(reductions.logsumexp),
     "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
     + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
-    # shaping
     "reshape": with_settings(shaping.reshape, normal(2, 6), (3, 2, 2), ((4, -1),))
     + with_settings(shaping.reshape, normal(1, 1), ((),)),
     "transpose": with_settings(shaping.transpose, normal(2, 3, 4), (), (1, 2, 0), ((-1, 0, -2),)),
     "swapaxes": with_settings(shaping.swapaxes, normal(2, 3, 4),
                               {"first": 0, "second": 1}, {"first": -1, "second": 0}),
     "broadcast_to": [
-        *with_settings(shaping.broadcast_to, normal(3), ((2, 3),)),
-        *with_settings(shaping.broadcast_to, normal(2, 1), ((2, 2, 3),)),
-        *with_settings(shaping.broadcast_to, normal(), ((2, 3),)),
-        *with_settings(shaping.broadcast_to, normal(2, 3), ((2, 3),)),
+        Case(f"{a} to {b}", partial(shaping.broadcast_to, shape=b), normal(*a))
+        for a, b in (((3,), (2, 3)), ((2, 1), (2, 2, 3)), ((), (2, 3)), ((2, 3), (2, 3)))
     ],
     "getitem": [
         Case(label, shaping.getitem, normal(4, 3, 2), index=index)
@@ -187,7 +182,6 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     ],
     "pad": with_settings(shaping.pad, normal(2, 3), {"widths": ((0, 0), (2, 1))},
                          {"widths": ((1, 0), (0, 2)), "value": 3.0}),
-    # linalg
     "matmul": [
         Case(label, linalg.matmul, normal(*a), normal(*b)) for label, (a, b) in MATRICES.items()
     ] + [
@@ -203,7 +197,6 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
         Case("weight transposed", lambda x, weight: linalg.linear(x, shaping.transpose(weight)),
              normal(2, 3), normal(4, 3)),
     ],
-    # nn
     "relu": on_shapes(nn.relu, apart),
     "gelu": with_settings(nn.gelu, normal(2, 5), {"approximate": "tanh"}, {"approximate": "none"}),
     "softmax": with_settings(nn.softmax, normal(2, 3, 4), *ALONG),

@@ -23,6 +23,10 @@ from small_model import train_small_gpt
 from autograd import Tensor, embedding, matmul
 from npgpt import plots, tales
 
+GROUPS = {  # name -> a list of the grammar
+    "lords": "lord", "ladies": "lady", "animals": "animal", "places": "place", "things": "thing",
+    "foods": "food", "moods": "mood",
+}
 WORDS_TO_ASK = (" dog", " King", " red", " tired", " street")
 RELATIONS = {  # name -> pairs of words
     "what is wrong, the cure": [
@@ -81,7 +85,8 @@ def compare(tokenizer, weight_VC):
         shown = (f"{tokenizer.decode([i])!r} {cosine_V[i]:.2f}" for i in nearest)
         print(f"{word!r:9} {', '.join(shown)}")
     vectors = {}
-    for group, words in tales.WORD_GROUPS.items():
+    for group, name in GROUPS.items():
+        words = [option.lead for option in tales.GRAMMAR.lists[name]]
         ids = {word: tokenizer.encode(" " + word) for word in words}
         whole = [word for word in words if len(ids[word]) == 1]
         if len(whole) > 2:

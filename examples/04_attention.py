@@ -30,9 +30,10 @@ from small_model import train, train_small_gpt
 from autograd import scaled_dot_product_attention
 from npgpt import GPT, GPTConfig, TrainConfig, plots
 from npgpt.sampling import Sampling
-from npgpt.tales import REFERENT_OF_IT, SENTENCE_WITH_IT
+from npgpt.tales import SENTENCE_WITH_IT
 from npgpt.tokenizers.pretokenize import split
 
+REFERENT_OF_IT = "dog"
 OTHERWISE = "hungry"  # what the animal is instead of tired
 TWICE, ELSEWHERE = 24, 17  # tokens said twice, to look for induction
 

@@ -1,20 +1,7 @@
 """A GPT to read: tokenizers, data, the model, its training and generation.
 
-The core, one file for each section of CONCEPTS.md, in reading order:
-
-    config.py       the settings of a GPT and of training
-    tokenizers/     text to token ids and back
-    tales/          stories told by a grammar whose entropy is known exactly
-    ngram.py        models that count
-    batches.py      windows of text: inputs and targets
-    gpt.py          the whole model: embeddings, attention, MLP, block, logits, loss
-    optim.py        AdamW and the learning rate
-    train.py        steps, evaluations, samples, checkpoints
-    checkpoint.py metrics.py    what a run folder holds
-    sampling.py generate.py text.py             the next token, again and again
-
-The rooms around it import the core: families/ fast/ io/ run/ reward/ look/ book/ exercises/ cli/.
-The tree in README.md says what is in each.
+The tree in README.md has the core in reading order, a file for each section of CONCEPTS.md, and the
+rooms around it, which import the core.
 
 >>> from npgpt import GPT, GPTConfig
 >>> model = GPT(GPTConfig(vocab_size=65, block_size=64, n_layer=2, n_head=2, n_embd=32))

@@ -1,3 +1,7 @@
 """`python -m npgpt`: the program without its installed script."""
 
-import npgpt.cli.__main__  # noqa: F401
+import sys
+
+from npgpt.cli import main
+
+sys.exit(main())

@@ -35,21 +35,15 @@ class TextSource:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text as token ids, its tokenizer, and how a kind of model learns it and writes.
-
-    train_ids, val_ids   arrays of ids, or `npgpt.io.tokens.TokenFile`s
-    objective   `NextToken`, or one of `npgpt.families.objectives`
-    write       a function of `npgpt.families.writing`
-    contents    the files of the text, for a person
-    """
+    """A text as token ids, its tokenizer, and how a kind of model learns it and writes."""
 
     source: TextSource
     tokenizer: Any
-    train_ids: Any
+    train_ids: Any  # an array of ids, or a `npgpt.io.tokens.TokenFile`
     val_ids: Any
-    objective: Any
-    write: Callable
-    contents: str = ""
+    objective: Any  # `NextToken`, or one of `npgpt.families.objectives`
+    write: Callable  # a function of `npgpt.families.writing`
+    contents: str = ""  # the files of the text, for a person
 
     @cached_property
     def bytes_per_token(self):
@@ -82,38 +76,6 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
     return _windows(ids_N, starts_B, block_size)
 
 
-def evaluation_batches(ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-    """Yield batches (inputs, targets) in which each token but the first is a target once.
-
-    stride       distance between the starts of windows; None for block_size. Targets of the window
-                 before are masked by -1. So a smaller stride predicts each token after the first
-                 window from more than block_size - stride tokens
-    max_tokens   None for all windows; else windows with about that many targets, drawn by `seed`
-
-    The last window ends with the text, the last batch may have fewer windows. Raises ValueError for
-    a text of fewer than 2 tokens or a stride outside 1..block_size.
-    """
-    stride = block_size if stride is None else stride
-    if not 1 <= stride <= block_size:
-        raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
-    if len(ids_N) < 2:
-        raise ValueError(
-            f"{len(ids_N)} token(s) to evaluate on; the first only gives context, so give 2 or more"
-        )
-    T = min(block_size, len(ids_N) - 1)
-    last = len(ids_N) - 1 - T
-    starts = np.append(np.arange(0, last, stride), last)
-    asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the window before
-    if max_tokens is not None and len(starts) * stride > max_tokens:
-        rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
-        drawn = np.sort(rng.choice(len(starts), count, replace=False))
-        starts, asked_before = starts[drawn], asked_before[drawn]
-    for b in range(0, len(starts), batch_size):
-        x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
-        y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
-        yield x_BT, y_BT
-
-
 def check_length(ids_N, block_size, name):
     """Raise ValueError unless a window of block_size tokens and its targets fit."""
     if len(ids_N) <= block_size:
@@ -132,18 +94,12 @@ def _windows(ids_N, starts_B, T):
 
 
 class Batch(NamedTuple):
-    """The arguments of a model's loss, for a batch or some rows of it.
+    """The arguments of a model's loss, for a batch or some rows of it."""
 
-    inputs         int64 arrays of token ids: (B, T) for a GPT
-    targets_BT     the right token at each position, or -1 where the loss is masked
-    masks          name of an argument -> (B, T) int64: 1 for a token of the text, 0 for padding
-    step_targets   number of targets in the complete batch of a step
-    """
-
-    inputs: tuple[np.ndarray, ...]
-    targets_BT: np.ndarray
-    masks: dict[str, np.ndarray]
-    step_targets: int = 0
+    inputs: tuple[np.ndarray, ...]  # int64 token ids: (B, T) for a GPT
+    targets_BT: np.ndarray  # the right token at each position, or -1 where the loss is masked
+    masks: dict[str, np.ndarray]  # by argument, (B, T) int64: 1 for a token, 0 for padding
+    step_targets: int = 0  # number of targets in the complete batch of a step
 
     @property
     def n_targets(self):
@@ -156,14 +112,11 @@ class Batch(NamedTuple):
 
 
 class Floor(NamedTuple):
-    """A lower bound of any model's expected loss, in nats per target.
-
-    share   the bound is the mean over this share of the texts or passages
-    """
+    """A lower bound of any model's expected loss."""
 
     name: str
-    nats: float
-    share: float
+    nats: float  # per target
+    share: float  # of the texts or passages, over which the bound is the mean
 
 
 class NextToken:
@@ -175,7 +128,7 @@ class NextToken:
     special_tokens = ()
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
-    target = "token"
+    target, target_share = "token", 1.0  # of the tokens of a text, about
     columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):
@@ -187,10 +140,6 @@ class NextToken:
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""
         return self.tokenizer.encode(text)
-
-    def targets_in(self, ids_N):
-        """Return the approximate number of targets in a text."""
-        return len(ids_N) - 1
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
@@ -207,10 +156,34 @@ class NextToken:
         """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
-        """Yield each `Batch` of an evaluation; arguments as in `evaluation_batches`."""
-        for x_BT, y_BT in evaluation_batches(
-            ids_N, block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
-        ):
+        """Yield each `Batch` of an evaluation, in which each token but the first is a target once.
+
+        stride       distance between the starts of windows; None for block_size. Targets of the
+                     window before are masked by -1. So a smaller stride predicts each token after
+                     the first window from more than block_size - stride tokens
+        max_tokens   None for all windows; else windows with about that many targets, drawn by seed
+
+        The last window ends with the text, the last batch may have fewer windows. Raises ValueError
+        for a text of fewer than 2 tokens or a stride outside 1..block_size.
+        """
+        stride, N = block_size if stride is None else stride, len(ids_N)
+        if not 1 <= stride <= block_size:
+            raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
+        if N < 2:
+            raise ValueError(
+                f"{N} token(s) to evaluate on; the first only gives context, so give 2 or more"
+            )
+        T = min(block_size, N - 1)
+        last = N - 1 - T
+        starts = np.append(np.arange(0, last, stride), last)
+        asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the one before
+        if max_tokens is not None and len(starts) * stride > max_tokens:
+            rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
+            drawn = np.sort(rng.choice(len(starts), count, replace=False))
+            starts, asked_before = starts[drawn], asked_before[drawn]
+        for b in range(0, len(starts), batch_size):
+            x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
+            y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
             yield Batch((x_BT,), y_BT, {})
 
 

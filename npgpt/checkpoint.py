@@ -20,7 +20,7 @@ import json
 import os
 import platform
 import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,18 +32,10 @@ from safetensors.numpy import save
 from autograd import backend
 from autograd.anomaly import described
 from autograd.engine import mark_written
+from npgpt import files
 from npgpt.batches import TextSource
 from npgpt.config import RUN_FORMAT, TrainConfig, nearest
-from npgpt.files import (
-    RUN_STATE,
-    atomic_write,
-    check_regular,
-    member,
-    quoted,
-    read_arrays,
-    read_json,
-    unfinished,
-)
+from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
 from npgpt.gpt import Model
 from npgpt.tokenizers import load_tokenizer
@@ -115,7 +107,7 @@ def set_max_iters(run):
 
     Call it before any step beyond the old end: no checkpoint may be ahead of config.json.
     """
-    settings = read_json(run.folder / "config.json")
+    settings = files.read_json(run.folder / "config.json")
     settings["training"]["max_iters"] = run.training.max_iters
     _write_config(run.folder, settings)
 
@@ -123,7 +115,7 @@ def set_max_iters(run):
 def _write_config(folder, settings):
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     # A path that is not UTF-8 has lone surrogates, which JSON has as \udc80.
-    atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
+    files.atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
 
 
 @refusing()
@@ -138,19 +130,17 @@ def refuse_taken(folder):
 def lock_run(folder, stack):
     """Lock the run in `folder` until the stack ends; remove the unfinished files of a killed one.
 
-    Raises RunError if a process trains it, or if it is no run that can be written to: if there is a
-    link, a pipe or a device where a file of a run is.
+    Raises RunError if a process trains it, if it is no run, or if one of its files is a link.
     """
     run = read_run(folder)
     if run.folder != folder:
         raise RunError(f"{folder} is no run: name {run.folder} to go on from its last checkpoint, "
                        "or start a new run from that file with --init-from")
     for name in FILES:
-        with suppress(FileNotFoundError):
-            check_regular(folder / name, writing=True, second_name=name not in ADDED_TO)
+        files.check_own(folder / name, second_name=name not in ADDED_TO)
     _lock(folder, stack)
     for name in FILES:
-        for left in unfinished(folder / name):
+        for left in files.unfinished(folder / name):
             left.unlink(missing_ok=True)
 
 
@@ -191,7 +181,7 @@ def read_run(folder):
             "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
             + runs_near(folder)
         )
-    settings = read_json(path)
+    settings = files.read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format", 1)
     if made_by != MADE_BY:
         raise RunError(
@@ -233,7 +223,7 @@ def runs_near(folder):
     found = sorted(p.parent for here in (home, home / "runs") for p in here.glob(f"*/{RUN_STATE}"))
     if not found:
         return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
-    return "the runs there are: " + ", ".join([*map(quoted, found[:20]), "..."][: len(found)])
+    return "the runs there are: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
 
 
 def latest_run():
@@ -257,18 +247,14 @@ def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
     folder = latest_run() if folder is None else folder
     run = read_run(folder)
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
-    if tokenizer.vocab_size != run.model.vocab_size:
-        raise RunError(
-            f"{run.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, but the model in "
-            f"config.json {run.model.vocab_size}; restore the files of one run"
-        )
+    check_vocabulary(tokenizer, run.model, run.folder)
     is_run = run.folder == Path(folder)
     path = member(run.folder, "model.safetensors" if is_run else Path(folder).name)
-    arrays = read_arrays(path)
+    arrays = files.read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():
         model = family(run.training.arch).Model(run.model, seed=run.training.seed)
-    _copy_into(_weights(model), arrays, path)
+    _copy_into(arrays_of(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:
         raise RunError(
@@ -276,6 +262,16 @@ def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
             "train again with a lower learning rate"
         )
     return model, tokenizer, run
+
+
+def check_vocabulary(tokenizer, config, folder):
+    """Raise ValueError unless the tokenizer and the model of a folder have the same tokens."""
+    if tokenizer.vocab_size != config.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
+            f"config.json {config.vocab_size:,}; use the files of one model (if its vocabulary is "
+            "padded, cut wte.weight and vocab_size to the tokenizer's)"
+        )
 
 
 def weights_not_finite(model):
@@ -296,11 +292,11 @@ def save_checkpoint(folder, model, optimizer):
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
     if any(optimizer.missed.values()):  # absent from most runs, and from those of older versions
         state["missed"] = np.array(list(optimizer.missed.values()), np.int64)
-    atomic_write(folder / RUN_STATE, save(state))
+    files.atomic_write(folder / RUN_STATE, save(state))
 
 
 def save_weights(path, model):
-    atomic_write(path, save(_weights(model), metadata={"format": "pt"}))
+    files.atomic_write(path, save(arrays_of(model), metadata={"format": "pt"}))
 
 
 def kept(folder):
@@ -343,7 +339,7 @@ def load_checkpoint(run, model, optimizer):
     Raises RunError, with model and optimizer untouched, if there is no intact checkpoint.
     """
     path = member(run.folder, RUN_STATE)
-    arrays = read_arrays(path)
+    arrays = files.read_arrays(path)
     step, none = arrays.pop("step", None), np.zeros(len(optimizer.missed), np.int64)
     missed = arrays.setdefault("missed", none)
     if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
@@ -357,27 +353,18 @@ def load_checkpoint(run, model, optimizer):
     return optimizer.steps
 
 
-def _weights(model):
+def arrays_of(model):
     return {name: weight.data for name, weight in model.parameters().items()}
 
 
 def _state(model, optimizer):
-    kinds = {"weight": _weights(model)} | optimizer.state()
+    kinds = {"weight": arrays_of(model)} | optimizer.state()
     return {f"{kind}.{name}": a for kind, arrays in kinds.items() for name, a in arrays.items()}
 
 
 def _copy_into(targets, arrays, path):
     """Copy each array into the target of its name, after checking that all of them fit."""
-    for name in sorted(targets.keys() | arrays.keys()):
-        found, expected = (
-            f"{table[name].dtype} {table[name].shape}" if name in table else "absent"
-            for table in (arrays, targets)
-        )
-        if found != expected:
-            raise RunError(
-                f"{path} is of another model: {name} is {found} there, but {expected} by "
-                "config.json; restore the files of one run"
-            )
+    files.check_fits(arrays, targets, path)
     for name, target in targets.items():
         target[...] = arrays[name]
 

@@ -11,7 +11,6 @@ import os
 import secrets
 import shlex
 import shutil
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,8 +38,6 @@ def atomic_write(path, content):
 @contextmanager
 def atomic_file(path):
     """Yield a binary file to write in parts, and rename it to `path` once the block has succeeded.
-
-    An exception in the block leaves the old file, or none, as with `atomic_write`.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -85,39 +82,25 @@ def append(path, text):
 def open_file(path, mode="r", **options):
     """Open a file as `open` does, but only a regular one; writing creates a missing one.
 
-    Raises as `check_regular` does.
+    Raises FileNotFoundError if there is nothing to read; for writing, as `check_own` does.
     """
-    writing = mode not in ("r", "rb")
-    try:
-        check_regular(path, writing, second_name=not writing)
-    except FileNotFoundError:
-        if not writing:
-            raise
+    path = Path(path)
+    if mode not in ("r", "rb"):
+        check_own(path)
+    elif not path.exists():
+        raise FileNotFoundError(f"{path} is missing; check the path, or restore the file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a folder, a pipe or a device; put a file there, or a copy")
     return open(path, mode, **options)
 
 
-def check_regular(path, writing=False, second_name=True):
-    """Raise ValueError unless `path` is a regular file, for `writing` not through a link.
+def check_own(path, second_name=False):
+    """Raise ValueError if to write to `path` would change a file elsewhere.
 
-    second_name   False: nor one that has another name, through which a text is added to it as well
-
-    Raises FileNotFoundError if there is nothing.
+    second_name   True to accept a hard link, which a new file replaces
     """
-    try:
-        status = os.stat(path, follow_symlinks=not writing)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} is missing; check the path, or restore the file") from None
-    if stat.S_ISDIR(status.st_mode):
-        what = "a folder"
-    elif stat.S_ISLNK(status.st_mode):
-        what = "a link"
-    elif not second_name and status.st_nlink > 1:
-        what = "a hard link"
-    elif not stat.S_ISREG(status.st_mode):
-        what = "a pipe or a device"
-    else:
-        return
-    raise ValueError(f"{path} is {what}; put a regular file there, such as a copy")
+    if path.is_symlink() or (not second_name and path.is_file() and path.stat().st_nlink > 1):
+        raise ValueError(f"{path} is a link or a hard link; put a file there, such as a copy")
 
 
 def read_text(path):
@@ -194,6 +177,23 @@ def _array(data, dtype, shape, data_offsets):
     if dtype == "BF16":
         return (array.astype("<u4") << 16).view("<f4")
     return array if array.flags.aligned else array.copy()
+
+
+def check_fits(arrays, expected, path):
+    """Raise ValueError unless the arrays of a file have the names, dtypes and shapes expected."""
+    wrong = []
+    for name in expected | arrays:
+        here, wanted = (
+            f"{table[name].dtype} {table[name].shape}" if name in table else "absent"
+            for table in (arrays, expected)
+        )
+        if here != wanted:
+            wrong.append(f"{name} is {here} there, but {wanted} by config.json")
+    if wrong:
+        more = f" (and {len(wrong) - 1:,} more)" if wrong[1:] else ""
+        raise ValueError(
+            f"{path} is of another model: {wrong[0]}{more}; use the files of one, or restore them"
+        )
 
 
 def read_json(path):

@@ -96,44 +96,28 @@ def new_folder(folder, how="", own=b""):
 def working_in(folder):
     """Lock `folder` for a block, by the file .lock in it; yield False where files have no locks.
 
-    Raises ValueError, which names the other process, if one has locked it.
+    The file stays: a process that deleted it could delete the lock of the next one. Raises
+    ValueError, which names the other process, if one has locked it.
     """
-    path = folder / ".lock"
-    file = _locked(path)
-    if file is None:
+    if fcntl is None:
         yield False
         return
-    with file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-        try:
-            yield True
-        finally:
-            with suppress(OSError):
-                path.unlink()
-
-
-def _locked(path):
-    """Return the locked file at `path`, created if missing; None where files have no locks."""
-    while fcntl:
-        file = open_file(path, "a+b", buffering=0)
+    with open_file(folder / ".lock", "a+b", buffering=0) as file:
+        locked = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The process that held the lock may have deleted the file after it was opened here.
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
         except BlockingIOError:
             file.seek(0)
             who = file.read(300).decode(errors="replace")
-            file.close()
             raise ValueError(
-                f"{path.parent} is being worked in by {who!r}; wait until that ends, or end it"
+                f"{folder} is being worked in by {who!r}; wait until that ends, or end it"
             ) from None
-        except FileNotFoundError:
-            pass
         except OSError:
-            file.close()
-            path.unlink(missing_ok=True)
-            return None
-        file.close()
-    return None
+            locked = False
+        if locked:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+        try:
+            yield locked
+        finally:
+            file.truncate(0)

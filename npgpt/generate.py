@@ -45,8 +45,7 @@ class KVCache:
 class CachedLogits:
     """A decoder that computes only the tokens it has not seen.
 
-    forward      maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
-    block_size   the model's
+    forward   maps (new token ids (B, T), KVCache of the tokens before) to logits (B, V)
 
     A context that does not continue the previous one is computed afresh, as when the window has
     moved and each token has a new position. Contexts of equal length are a batch.
@@ -139,16 +138,11 @@ def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None
 
 
 class Step(NamedTuple):
-    """The next token of every row.
+    """The next token of every row."""
 
-    next_B       token ids
-    logits_BV    the model's logits, before any setting of sampling
-    finished_B   True for rows that ended before this step; a caller may set an entry to end its row
-    """
-
-    next_B: np.ndarray
-    logits_BV: np.ndarray
-    finished_B: np.ndarray
+    next_B: np.ndarray  # token ids
+    logits_BV: np.ndarray  # the model's logits, before any setting of sampling
+    finished_B: np.ndarray  # rows that ended before this step; a caller may set an entry to end one
 
 
 def decoding_steps(

@@ -333,10 +333,14 @@ class GPT(Model):
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
         drop = self._dropout()
         positions_T = np.arange(before, before + idx_BT.shape[1])
-        x_BTC = drop(self.wte(idx_BT) + self.wpe(positions_T))
+        x_BTC = drop(self.embedded(idx_BT, positions_T))
         for block in self.h:
             x_BTC = block(x_BTC, drop, cache)
         return self.ln_f(x_BTC)
+
+    def embedded(self, idx_BT, positions_T):
+        """Return the input of the first block, before dropout, (B, T, C)."""
+        return self.wte(idx_BT) + self.wpe(positions_T)
 
     def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
@@ -357,10 +361,7 @@ class GPT(Model):
     # ---- Generation
 
     def next_logits(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> np.ndarray:
-        """Return the logits of the token after the last, an ndarray (B, V), without gradients.
-
-        cache   a `KVCache` of the tokens before these
-        """
+        """Return the logits of the token after the last, an ndarray (B, V), without gradients."""
         with self.evaluating():
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
@@ -380,15 +381,12 @@ class GPT(Model):
         )
 
     def stream(
-        self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
-        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
-        repetition_penalty: float = 1.0, seed: int | None = None,
-        stop: int | Collection[int] | None = None,
+        self, idx_T: ArrayLike, max_new_tokens: int, *, seed: int | None = None,
+        stop: int | Collection[int] | None = None, **sampling: Any,
     ) -> Iterator[int]:
         """Return an iterator over the new token ids of one text; keywords as in `generate`."""
         return stream(
-            self.decoder(), idx_T, max_new_tokens,
-            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
+            self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )
 

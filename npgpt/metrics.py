@@ -43,7 +43,6 @@ def read_result(path, step):
 class Metrics:
     """The rows of a run. They reach the file at `flush`, before the checkpoint they belong to.
 
-    path        metrics.csv
     last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
                 their steps will be taken again
     missing     the number of steps up to it that have no row
@@ -58,11 +57,6 @@ class Metrics:
         self.missing = last_step - len(self.rows)
         self.written = len(self.rows)
         atomic_write(self.path, ",".join(self.columns) + "\n" + self._as_csv(self.rows))
-
-    @property
-    def seconds(self):
-        """Seconds of training, as of the last row."""
-        return self.rows[-1]["seconds"] if self.rows else 0.0
 
     def lowest_at(self, step):
         """Return True if the evaluation after `step` has the lowest loss so far."""

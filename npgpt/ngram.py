@@ -14,7 +14,6 @@ class NgramModel:
     `before` is the n - 1 tokens before the token.
 
     ids_N       the training text as token ids
-    vocab_size  V
     n           1, 2, 3, ...: unigram, bigram, trigram
     smoothing   a: the count that each token starts from, so that none is impossible
 
@@ -61,6 +60,14 @@ class NgramModel:
         gram = _lookup(self.grams, self.gram_counts, codes)
         before = _lookup(self.befores, self.before_counts, codes // V)
         return (gram + a) / (before + a * V)
+
+
+def landmarks(train_ids, val_ids, vocab_size):
+    """Return [name, nats per token] of the unigram, bigram and trigram model of a text."""
+    return [
+        [name, NgramModel(train_ids, vocab_size, n).loss(val_ids)]
+        for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
+    ]
 
 
 def _lookup(keys, counts, wanted):

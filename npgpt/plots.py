@@ -69,7 +69,6 @@ def _of_256_colours(png, made_by):
 def loss_picture(path, rows, *, title, levels, whole):
     """Draw training and validation loss against the step; below, gradient norm and update ratio.
 
-    rows     from `npgpt.metrics.read_metrics`
     levels   pairs (name, nats per token) for horizontal lines: the loss of a bigram model, the
              entropy of the text
     whole    the final loss on the whole validation text, a dot; the curve is of drawn parts

@@ -30,22 +30,16 @@ EPS = np.finfo(np.float64).eps
 
 @dataclass(frozen=True)
 class Sampling:
-    """The settings by which the next token is drawn.
-
-    temperature          0 for the most likely token, 1 for the model's own probabilities
-    top_k                number of tokens that stay, None for all; may exceed the vocabulary
-    top_p                total probability of the tokens that stay, None for all
-    min_p                lowest probability of one, as a share of the largest; None for all
-    repetition_penalty   1 for none, above 1 to make tokens of the context less likely
+    """The settings by which the next token is drawn; None leaves one out.
 
     Raises ValueError, which says what to use instead, on a setting outside its range.
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float = 1.0
+    temperature: float = 1.0  # 0 for the most likely token, 1 for the model's own probabilities
+    top_k: int | None = None  # number of tokens that stay; may exceed the vocabulary
+    top_p: float | None = None  # total probability of the tokens that stay
+    min_p: float | None = None  # lowest probability of one, as a share of the largest
+    repetition_penalty: float = 1.0  # above 1 to make tokens of the context less likely
 
     def __post_init__(self):
         def share(number):

@@ -86,11 +86,3 @@ class TextStream:
         )
         self.kept = text[certain:]
         return text[:certain]
-
-
-def decoded(tokenizer, ids):
-    """Yield the text of an iterator over ids as soon as it is certain."""
-    stream = TextStream(tokenizer)
-    for token in ids:
-        yield stream.add(token)
-    yield stream.end()

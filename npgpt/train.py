@@ -13,17 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autograd.compiling import stopwatch
+from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
-from npgpt.checkpoint import (
-    BEST,
-    drop_kept_after,
-    keep_weights,
-    save_checkpoint,
-    save_weights,
-    steps_to_keep,
-    weights_not_finite,
-)
-from npgpt.files import append, atomic_write, open_file, quoted
+from npgpt.files import append, atomic_write, quoted
 from npgpt.metrics import Metrics, bits_per_byte
 from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
@@ -38,34 +30,25 @@ class DivergedError(FloatingPointError):
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step, counted from 1.    loss: in nats per target, before the step
-
-    grad_norm      L2 norm of all gradients as one vector, before clipping
-    update_ratio   L2 norm of the step over the norm of the weights, every RATIO_INTERVAL steps
-    seconds        of the step, without compiling; optimizer_seconds: of its optimizer alone
-    measured       what the objective tells of the step, such as `npgpt.metrics.REWARD_COLUMNS`
-    """
+    """One optimizer step, counted from 1."""
 
     step: int
-    loss: float
+    loss: float  # in nats per target, before the step
     lr: float
-    grad_norm: float
-    update_ratio: float | None = None
-    seconds: float = field(default=0.0, compare=False)
-    optimizer_seconds: float = field(default=0.0, compare=False)
-    measured: dict = field(default_factory=dict)
+    grad_norm: float  # L2 norm of all gradients as one vector, before clipping
+    update_ratio: float | None = None  # L2 norm of the step over that of the weights, at times
+    seconds: float = field(default=0.0, compare=False)  # without compiling
+    optimizer_seconds: float = field(default=0.0, compare=False)  # of them
+    measured: dict = field(default_factory=dict)  # by the objective: `npgpt.metrics.REWARD_COLUMNS`
 
 
 class Alone:
-    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of one with more.
-
-    interrupted   the signals to stop that it received (`npgpt.run.signals`)
-    """
+    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of several."""
 
     rank, size, is_main = 0, 1, True
 
     def __init__(self):
-        self.interrupted = []
+        self.interrupted = []  # the signals to stop that it received (`npgpt.run.signals`)
 
     @property
     def stopping(self):
@@ -102,11 +85,11 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
               "without them")
     # A run that was killed may have written samples and weights that its checkpoint is not at.
     drop_samples_after(optimizer.steps, folder / "samples.txt")
-    drop_kept_after(optimizer.steps, folder)
-    keep_at = steps_to_keep(config)
+    checkpoint.drop_kept_after(optimizer.steps, folder)
+    keep_at = checkpoint.steps_to_keep(config)
     if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
-        save_weights(folder / BEST, model)
-    seconds = metrics.seconds
+        checkpoint.save_weights(folder / checkpoint.BEST, model)
+    seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
@@ -133,9 +116,6 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
 def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
-    ids_N       the training text as token ids
-    config      a TrainConfig
-    ranks       `npgpt.run.parallel.Ranks` if several processes share each batch
     objective   `npgpt.batches.NextToken`, or the model's in `npgpt.families.objectives`
 
     Batches, dropout masks and rates are functions of (seed, step, ranks): a run that is continued
@@ -211,7 +191,7 @@ def evaluation(model, dataset, config, step):
         model, dataset.val_ids, stride=config.eval_stride or None,
         max_tokens=config.eval_tokens or None, seed=config.seed, objective=objective,
     )
-    broken = weights_not_finite(model)
+    broken = checkpoint.weights_not_finite(model)
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
@@ -263,16 +243,16 @@ def save(folder, metrics, text, model, optimizer):
     with saving(optimizer.steps, folder):
         metrics.flush()
         append(folder / "samples.txt", text + "\n")
-        save_checkpoint(folder, model, optimizer)
+        checkpoint.save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
-            save_weights(folder / BEST, model)
+            checkpoint.save_weights(folder / checkpoint.BEST, model)
 
 
 def keep(folder, model, step, config):
     """Keep the weights after a step, unless they are not finite: the next step will tell."""
-    if not weights_not_finite(model):
+    if not checkpoint.weights_not_finite(model):
         with saving(step, folder):
-            keep_weights(folder, model, step, config.keep)
+            checkpoint.keep_weights(folder, model, step, config.keep)
 
 
 @contextmanager
@@ -291,8 +271,7 @@ def saving(step, folder):
 def drop_samples_after(last_step, path):
     """Remove the samples written after the checkpoint that a run continues from."""
     if path.exists():
-        with open_file(path, "rb") as file:
-            text = file.read()
+        text = path.read_bytes()
         for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
             if int(found[1]) > last_step:
                 atomic_write(path, text[: found.start()])

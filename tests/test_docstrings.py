@@ -9,7 +9,7 @@ import pytest
 import autograd
 import npgpt
 
-SILENT = ("npgpt.__main__", "npgpt.cli.__main__")
+SILENT = ("npgpt.__main__",)
 MODULES = [autograd, npgpt] + [
     importlib.import_module(module.name)
     for package in (autograd, npgpt)

@@ -60,7 +60,7 @@ def environment(**changes):
 
 def npgpt(*arguments, code=None, launcher=(), cwd=ROOT, env=None, **options):
     """Run the program, or `code` with these arguments, in a process; return what it gave."""
-    program = ["-c", code] if code else ["-m", "npgpt.cli"]
+    program = ["-c", code] if code else ["-m", "npgpt"]
     command = [*launcher, sys.executable, *program, *arguments]
     return subprocess.run(
         [str(part) for part in command], check=False, cwd=cwd, env=environment(**(env or {})),

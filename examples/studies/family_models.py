@@ -145,4 +145,4 @@ def flops_of_a_step(model, batches):
             batch.loss(model).backward()
     for weight in model.parameters().values():
         weight.grad = None
-    return sum(cost.flops for cost in costs.costs.values()) / len(batches)
+    return sum(cost["flops"] for cost in costs.costs.values()) / len(batches)

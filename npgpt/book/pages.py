@@ -182,23 +182,21 @@ def _markdown(book):
         shown = plain(tokens, at, options, env)
         return f'<a href="{address}">{shown}</a>' if address else shown
 
-    def link_open(tokens, at, options, env):
-        tokens[at].attrs["href"] = book.address(tokens[at].attrs["href"])
-        return markdown.renderer.renderToken(tokens, at, options, env)
+    def leading(attribute, rendered):
+        def render(tokens, at, options, env):
+            tokens[at].attrs[attribute] = book.address(tokens[at].attrs[attribute])
+            return rendered(tokens, at, options, env)
 
-    picture = markdown.renderer.rules["image"]
-
-    def image(tokens, at, options, env):
-        tokens[at].attrs["src"] = book.address(tokens[at].attrs["src"])
-        return picture(tokens, at, options, env)
+        return render
 
     def heading_open(tokens, at, options, env):
         tokens[at].attrs["id"] = slug(tokens[at + 1].content)
         return markdown.renderer.renderToken(tokens, at, options, env)
 
     markdown.renderer.rules |= {
-        "code_inline": code_inline, "link_open": link_open, "image": image,
-        "heading_open": heading_open,
+        "code_inline": code_inline, "heading_open": heading_open,
+        "link_open": leading("href", markdown.renderer.renderToken),
+        "image": leading("src", markdown.renderer.rules["image"]),
     }
     return markdown
 

@@ -10,14 +10,10 @@ PATH = re.compile(r"(?:[a-z_]+/)*\w+\.py")
 
 
 class Sources:
-    """The code of a clone: it remembers which files were linked to.
-
-    root     the clone's folder
-    linked   {path of a file from the root: the page that shows it}
-    """
+    """The code of a clone: it remembers which files were linked to."""
 
     def __init__(self, root):
-        self.root, self.linked = Path(root), {}
+        self.root, self.linked = Path(root), {}  # {path of a file from the root: its page}
 
     def link(self, code):
         """Return the address of what `code` names, or None if it is no name or file of ours."""

@@ -60,7 +60,7 @@ def main(argv=None):
     130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
     # NumPy would warn of what overflows, before the command says what to do
     with standard_streams() as output, np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.showwarning = _note
+        warnings.showwarning = lambda warning, *_: print(f"note    {warning}", file=sys.stderr)
         try:
             output.goes_on = False
             args = _parsed(argv)
@@ -96,10 +96,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         line = " ".join(message.split())
         self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
-
-
-def _note(warning, *_):
-    print(f"note    {warning}", file=sys.stderr)
 
 
 def _in_words(error):

@@ -8,8 +8,7 @@ from npgpt.book.pages import MARK, MODEL, OUT, Book, write_book
 from npgpt.cli import model_or_default
 from npgpt.files import quoted
 from npgpt.folders import check_free
-from npgpt.look.page import make_page, view_titles
-from npgpt.look.subject import open_subject
+from npgpt.look.page import make_page, open_subject, view_titles
 
 
 def add_arguments(parser):

@@ -79,25 +79,22 @@ def named(paths):
 
 
 class Result:
-    """A run folder's settings, metrics and losses.
-
-    whole   the result on the whole validation text, empty if the run has not ended
-    drawn   whether the evaluations before that sampled a part of the text
-    floor   the least possible loss in nats per target; None if it is unknown, as it is before the
-            end of a run in which it depends on the hidden tokens
-    """
+    """A run folder's settings, metrics and losses."""
 
     def __init__(self, folder):
         self.run = read_run(folder)
         with refusing():
             self.rows = read_metrics(member(folder, "metrics.csv"))
             self.steps = self.rows[-1]["step"] if self.rows else 0
+            # on the whole validation text, empty if the run has not ended
             self.whole = read_result(member(folder, "result.json"), self.steps)
             self.tokens = read_text(member(folder, "tokenizer.json"))
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = family(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
+        # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
+        # in nats per target; unknown before the end of a run if it depends on the hidden tokens
         self.floor = self.whole.get("floor")
         if not self.whole and self.objective.every_token:
             self.floor = self.run.text.entropy_rate
@@ -111,7 +108,7 @@ class Result:
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
-        drawn = self.drawn and not whole
+        drawn, losses = self.drawn and not whole, [row["loss"] for row in self.rows]
         # The entropy is the average of the whole text; a drawn part may be easier.
         held = loss and self.floor and not drawn
         return {
@@ -119,7 +116,7 @@ class Result:
             "steps": self.steps,
             "tokens read": self.steps * tokens_per_step(run.model, run.training),
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
-            "training loss": float(plots.smoothed(self.column("loss"))[-1]) if self.rows else None,
+            "training loss": float(plots.smoothed(losses)[-1]) if losses else None,
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all"),
             "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
@@ -128,9 +125,6 @@ class Result:
             "best evaluation": best.get("val_loss"),
             "at step": best.get("step"),
         }
-
-    def column(self, name):
-        return [row[name] for row in self.rows]
 
 
 def differing(settings):

@@ -6,6 +6,7 @@ predicts those that a fixed draw hides.
 
 import math
 from contextlib import ExitStack
+from copy import deepcopy
 from functools import partial
 
 from autograd import using_matmul_precision
@@ -36,8 +37,9 @@ def add_arguments(parser):
 
 def run(args):
     args.run = model_or_default(args.run)
-    model, tokenizer, training, run = load_model(args.run)
-    if run is None and not args.corpus:
+    loaded = load_model(args.run)
+    model, tokenizer, training = loaded.model, loaded.tokenizer, loaded.training
+    if loaded.run is None and not args.corpus:
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else formats(model))
     if args.weights is not None and not formats(model):
@@ -47,12 +49,15 @@ def run(args):
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
-        source, ids_N = _ids(args, run, training, tokenizer, stack)
-
+        source, ids_N = _ids(args, loaded, stack)
         name = f"{source.name} ({args.split})"
-        evaluated = partial(evaluate_all, model, ids_N, objective, training, name, stride)
-        loss, tokens = evaluated()
-        by_weights = _by_weights(model, kinds, loss, evaluated)
+        evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,
+                            what=name, stride=stride)
+        loss, tokens = evaluated(model)
+        by_weights = {
+            kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
+            for kind in kinds
+        }
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
@@ -90,25 +95,12 @@ def run(args):
         print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
 
 
-def _by_weights(model, kinds, loss, evaluated):
-    """Return {kind of stored weights: loss}; the model's own weights are restored at the end."""
-    weights = model.parameters()
-    before = {name: weight.data for name, weight in weights.items()}
-    found = {}
-    for kind in kinds:
-        for name, weight in weights.items():
-            weight.data = before[name].copy()
-        found[kind] = loss if kind == "fp32" else (use_storage(model, kind), evaluated()[0])[1]
-    for name, weight in weights.items():
-        weight.data = before[name]
-    return found
-
-
-def _ids(args, run, training, tokenizer, stack):
+def _ids(args, loaded, stack):
     """Return the (TextSource, token ids) of the text and split in `args`."""
-    kind, whole = family(training.arch), args.split == "all"
+    tokenizer, training, whole = loaded.tokenizer, loaded.training, args.split == "all"
+    kind = family(training.arch)
     if args.corpus:
         dataset = open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
     else:
-        dataset = open_run(run, kind, stack, tokenizer, whole=whole)
+        dataset = open_run(loaded.run, kind, stack, tokenizer, whole=whole)
     return dataset.source, dataset.train_ids if args.split == "train" else dataset.val_ids

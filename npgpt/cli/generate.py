@@ -17,7 +17,7 @@ from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
-from npgpt.text import TextStream, decoded, starting_prompt
+from npgpt.text import TextStream, starting_prompt
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -214,9 +214,10 @@ def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
         ids = list(ids)
         print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
         return
-    for text in decoded(tokenizer, ids):
-        _show(text)
-    print()
+    text = TextStream(tokenizer)
+    for token in ids:
+        _show(text.add(token))
+    print(text.end())
 
 
 def _talk(writer):

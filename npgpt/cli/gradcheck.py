@@ -14,7 +14,7 @@ from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 
-NAMES = 30  # columns for the names of ops
+ROW = "{:<30}{:>8}  {:>11}{:>11}{:>9}  {}"
 SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
     "numpy": "the kernels' reference implementation, autograd/reference.py",
@@ -51,7 +51,10 @@ def run(args):
             cases_of(name)  # raises an error for a name without cases, before any table
     started = time.perf_counter()
     if not args.json:
-        _print_heading("parameter" if args.model else "op")
+        print(f"gradients by {SOURCES[backend.name]}\n")  # before the first kernel compiles
+        first = ("parameter", "entries") if args.model else ("op", "cases")
+        print(ROW.format(*first, "worst error", "transpose", "seconds", "worst entry (case)"),
+              flush=True)
     arch, seed, rows = args.arch or TrainConfig.arch, args.seed, []
     for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
         rows.append(row)
@@ -101,19 +104,11 @@ def _model_rows(arch, seed):
     ]
 
 
-def _print_heading(first):
-    """Print the backend and the table's first line, before the first kernel compiles."""
-    tried = "entries" if first == "parameter" else "cases"
-    print(f"gradients by {SOURCES[backend.name]}\n")
-    print(f"{first:<{NAMES}}{tried:>8}  {'worst error':>11}{'transpose':>11}{'seconds':>9}  "
-          "worst entry (case)", flush=True)
-
-
 def _print_row(row):
-    verdict = "WRONG at " if row["failure"] else ""
-    transpose = "-" if row["transpose"] is None else f"{row['transpose']:.1e}"
-    print(f"{row['name']:<{NAMES}}{row['samples']:>8}  {row['error']:>11.1e}{transpose:>11}"
-          f"{row['seconds']:>9.2f}  {verdict}{row['where']}", flush=True)
+    gap, seconds = row["transpose"], f"{row['seconds']:.2f}"
+    where = f"{'WRONG at ' if row['failure'] else ''}{row['where']}"
+    errors = ("-" if error is None else f"{error:.1e}" for error in (row["error"], gap))
+    print(ROW.format(row["name"], row["samples"], *errors, seconds, where), flush=True)
 
 
 def _plot(args):

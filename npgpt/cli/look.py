@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 
 from npgpt.cli import model_or_default
-from npgpt.files import quoted
+from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
-from npgpt.look.page import LIVE, check_target, make_page, write_page
-from npgpt.look.subject import open_subject
+from npgpt.look.page import LIVE, check_target, make_page, open_subject
 
 
 def add_arguments(parser):
@@ -29,7 +28,8 @@ def run(args):
     subject = open_subject(name)
     html, record = make_page(subject, args.prompt, args.weights)
     replaced = ", which replaces the page that look made before" if path.exists() else ""
-    write_page(path, html)
+    check_target(path)  # it may have been taken since
+    atomic_write(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
     count = f"{record['parameters']:,} parameters"
     if record["kind"]:

@@ -1,5 +1,6 @@
 """`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids and their merges."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,9 @@ def run(args):
     names = [_name(tokenizer, i) for i in ids]
     if colour:
         for items, between in ((names, ""), (map(str, ids), " ")):
-            sys.stdout.write(between.join(painted(items)) + "\n", colours=True)
+            pairs = zip(items, itertools.cycle(COLOURS), strict=False)
+            cells = (f"\x1b[30;48;5;{colour}m{item}\x1b[0m" for item, colour in pairs)
+            sys.stdout.write(between.join(cells) + "\n", colours=True)
     else:
         print("|".join(names))
         print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))
@@ -53,14 +56,7 @@ def run(args):
             print("\n" + "\n".join(tree(tokenizer, i)))
 
 
-def painted(items):
-    """Return items with alternating background colours."""
-    return [
-        f"\x1b[30;48;5;{COLOURS[k % len(COLOURS)]}m{item}\x1b[0m" for k, item in enumerate(items)
-    ]
-
-
-def tree(tokenizer, token_id):
+def tree(tokenizer, token_id, lead="", branch=""):
     """Return the lines of a token's merges, down to bytes.
 
     >>> print("\\n".join(tree(BPETokenizer.train("hug hug hug pug", 258), 257)))
@@ -70,14 +66,11 @@ def tree(tokenizer, token_id):
        ├─ 117 u
        └─ 103 g
     """
-    lines, waiting = [], [(token_id, "", "")]  # a stack: merges may be nested deeper than calls
-    while waiting:
-        token_id, lead, branch = waiting.pop()
-        lines.append(f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}")
-        pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
-        below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-        branches = zip(pair, ("├─ ", "└─ "), strict=False)
-        waiting += reversed([(half, below, branch) for half, branch in branches])
+    lines = [f"{lead}{branch}{token_id} {_name(tokenizer, token_id)}"]
+    pair = tokenizer.pair(token_id) if isinstance(tokenizer, BPETokenizer) else ()
+    below = lead + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+    for half, branch in zip(pair, ("├─ ", "└─ "), strict=False):
+        lines += tree(tokenizer, half, below, branch)
     return lines
 
 

@@ -14,19 +14,8 @@ from tqdm import tqdm
 
 from autograd import backend, compiling, using_matmul_precision
 from autograd.precision import PRECISIONS
-from npgpt import reward
+from npgpt import checkpoint, reward
 from npgpt.batches import check_length
-from npgpt.checkpoint import (
-    Run,
-    RunError,
-    create_run,
-    load_checkpoint,
-    load_run,
-    lock_run,
-    refuse_taken,
-    set_max_iters,
-    versions,
-)
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
@@ -121,10 +110,10 @@ def run(args):
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks())
         if not ranks.is_main:
-            compiling.listeners.clear()  # one of them says what is compiled
+            compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": RUN_FORMAT}
-        ranks.check_same(vars(args) | program | versions())
+        ranks.check_same(vars(args) | program | checkpoint.versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer = begin(args, ranks, stack)
         if isinstance(run.training, RewardConfig):
@@ -146,9 +135,9 @@ def run(args):
         if dataset.objective.columns and not args.resume:
             dataset.objective.check()
         if not args.resume:
-            create_run(run, dataset.tokenizer, model, optimizer, stack)
+            checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack)
         elif args.max_iters:
-            set_max_iters(run)
+            checkpoint.set_max_iters(run)
             print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
                   f"{learning_rate(optimizer.steps, run.training):.1e} next")
         watch = Watch(run, optimizer, ranks, args.profile)
@@ -179,7 +168,7 @@ def _started(args, ranks, stack):
             "all ranks a file with --corpus"
         )
     if ranks.is_main and not args.check:
-        refuse_taken(folder)
+        checkpoint.refuse_taken(folder)
     kind_of_model = family(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
@@ -205,7 +194,7 @@ def _started(args, ranks, stack):
         model.config, model.seed = config, training.seed
     else:
         model = kind_of_model.Model(config, seed=training.seed)
-    run = Run(folder, config, training, dataset.source)
+    run = checkpoint.Run(folder, config, training, dataset.source)
     return run, dataset, model, _optimizer(model, training)
 
 
@@ -233,10 +222,10 @@ def _continued(args, ranks, stack):
         )
     folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks.is_main:
-        lock_run(folder, stack)
-    model, tokenizer, run = load_run(folder)
+        checkpoint.lock_run(folder, stack)
+    model, tokenizer, run = checkpoint.load_run(folder)
     optimizer = _optimizer(model, run.training)
-    load_checkpoint(run, model, optimizer)
+    checkpoint.load_checkpoint(run, model, optimizer)
     if args.max_iters is not None:
         if args.max_iters <= optimizer.steps:
             raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
@@ -331,5 +320,5 @@ def _default_folder(training, resume=False):
     while os.path.lexists(folders[-1]):
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
     if resume and len(folders) == 1:
-        raise RunError(f"there is no run {folders[0]} to resume; name one with --out")
+        raise checkpoint.RunError(f"there is no run {folders[0]} to resume; name one with --out")
     return folders[-2 if resume else -1]

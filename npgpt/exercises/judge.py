@@ -36,8 +36,7 @@ def judge_file(exercise, path):
     name = function_of(exercise).__name__
     sys.path.insert(0, str(path.parent))  # it may import earlier answers
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as a SyntaxWarning
+        with warnings.catch_warnings(action="ignore"):  # such as a SyntaxWarning
             found = runpy.run_path(str(path)).get(name)
         if callable(found):
             return judge(exercise, found, path)
@@ -181,8 +180,7 @@ def _call(function, arguments, path=None):
     """Return a function's result. Raises WrongError for an error, or a changed argument."""
     theirs = copy.deepcopy(arguments)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             result = function(**theirs)
     except BaseException as error:
         raise _in_their_words(error, path, arguments) from error

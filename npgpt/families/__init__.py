@@ -11,9 +11,11 @@ from dataclasses import asdict
 
 import numpy as np
 
+from npgpt.checkpoint import arrays_of, weights_not_finite
 from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
-from npgpt.fast.storage import use_storage, usual
+from npgpt.fast.storage import use_storage
+from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
@@ -38,8 +40,7 @@ def save_pretrained(model, folder):
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
     check_handled(model.config, kind.filed, "the transformers library's file", where)
-    weights = {name: weight.data for name, weight in model.parameters().items()}
-    save_folder(folder, kind.files, asdict(model.config), weights)
+    save_folder(folder, kind.files, asdict(model.config), arrays_of(model))
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -57,26 +58,13 @@ def load_pretrained(cls, folder, weights=None):
     check_size(config, arrays, folder)
     with without_initial_weights():
         model = cls(config)
-    for name, parameter in model.parameters().items():
-        found = arrays.pop(name, None)
-        if found is None or found.shape != parameter.shape:
-            raise ValueError(
-                f"{folder}: weight {name} is {'absent' if found is None else found.shape}, by "
-                f"config.json {parameter.shape}; use the two files of one model"
-            )
-        if not np.isfinite(found).all():
-            raise ValueError(
-                f"{folder}: weight {name} has values that are not finite; restore its file from a "
-                "copy, or write it again"
-            )
-        parameter.data = found
-    if arrays:
-        more = f" and {len(arrays) - 3:,} more" if len(arrays) > 3 else ""
-        raise ValueError(
-            f"{folder}: weights {', '.join(sorted(arrays)[:3])}{more} have no place in a model of "
-            "this config.json; use the two files of one model"
-        )
-    return use_storage(model, weights or usual(model))
+    check_fits(arrays, arrays_of(model), folder)
+    for name, weight in model.parameters().items():
+        weight.data = arrays[name]
+    broken = weights_not_finite(model)
+    if broken:
+        raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")
+    return use_storage(model, weights)
 
 
 @contextmanager

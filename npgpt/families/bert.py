@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
+from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family_record import Family
-from npgpt.families.layers import Attention, with_loss
+from npgpt.families.family_record import Family, Shape
+from npgpt.families.layers import Attention
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
 from npgpt.families.writing import fill_masks
@@ -42,14 +42,9 @@ EMBEDDING_STD = 0.35
 
 
 @dataclass(frozen=True)
-class BertConfig:
+class BertConfig(Shape):
     """The shape of a BERT. Raises ValueError for a shape that cannot be built."""
 
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest text in tokens")
-    n_layer: int = setting("number of transformer blocks")
-    n_head: int = setting("H, attention heads per block")
-    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     n_segment: int = setting("number of segments, such as first and second text", default=2)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
@@ -65,9 +60,7 @@ class BertConfig:
 
 
 class Bert(Model):
-    """An encoder.
-
-    Arguments of its methods:
+    """An encoder. Arguments of its methods:
 
     idx_BT        token ids, T at most block_size
     targets_BT    the token at each position; -1 excludes a position from the loss
@@ -101,7 +94,7 @@ class Bert(Model):
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
         x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
-        return with_loss(logits_BTV, targets_BT)
+        return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike, *,
              segments_BT: MaybeIds = None, mask_BT: MaybeIds = None) -> Tensor:
@@ -245,9 +238,9 @@ FILES = Files(
 # ---- Its size
 
 
-def parts(config):
+def size(config, tokens):
     C, L, F, V = config.n_embd, config.n_layer, config.inner, config.vocab_size
-    return {
+    parts = {
         "token embedding": V * C,
         "position embedding": config.block_size * C,
         "segment embedding": config.n_segment * C,
@@ -256,22 +249,13 @@ def parts(config):
         "norms": (L * 2 + 1) * 2 * C,
         "output head": C * C + C + 2 * C + V if config.mlm_head else 0,
     }
-
-
-def products(config):
-    """Return both numbers; the head counts for every token, with or without a target."""
-    C, L, F = config.n_embd, config.n_layer, config.inner
-    return C * config.vocab_size + C * C + L * (4 * C * C + 2 * C * F), L * config.block_size * C
-
-
-def saved(config, tokens):
-    """Return the floats saved.
-
-    In a block: inputs and outputs of the norms, q, k, v, the result of attention, the MLP's hidden
-    layer before and after GELU. Outside: the norm of the embeddings, the head's layers and norm.
-    """
-    C, F = config.n_embd, config.inner
-    return tokens * (config.n_layer * (8 * C + 2 * F) + 8 * C)
+    # The head counts for every token, with or without a target.
+    weights = C * V + C * C + L * (4 * C * C + 2 * C * F)
+    # Saved are, in a block, inputs and outputs of the norms, q, k, v, the result of attention, the
+    # MLP's hidden layer before and after GELU; outside, the norm of the embeddings, the head's
+    # layers and norm.
+    saved = tokens * (L * (8 * C + 2 * F) + 8 * C)
+    return parts, weights, L * config.block_size * C, saved
 
 
 # A story has at most 69 tokens if frequent words are tokens. Only hidden tokens, a seventh of the
@@ -289,6 +273,6 @@ FAMILY = Family(
     arch="bert",
     does="fills in hidden tokens",
     Config=BertConfig, Model=Bert, Objective=MaskedTokens, write=fill_masks,
-    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
+    files=FILES, size=size, presets=PRESETS,
     batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

@@ -6,47 +6,44 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npgpt.batches import Batch
+from npgpt.config import setting
 from npgpt.io.transformers_folder import Files
 
 
 @dataclass(frozen=True)
+class Shape:
+    """The settings of every kind of model, as `npgpt.config.GPTConfig` has them."""
+
+    vocab_size: int = setting("V, the number of different tokens")
+    block_size: int = setting("T, the longest text in tokens")
+    n_layer: int = setting("number of transformer blocks")
+    n_head: int = setting("H, attention heads per block")
+    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
+
+
+@dataclass(frozen=True)
 class Family:
-    """One kind of model, in a file of its own that is listed in `npgpt.families.FAMILIES`.
+    """One kind of model, in a file of its own that is listed in `npgpt.families.FAMILIES`."""
 
-    arch        the name on the command line
-    does        verb and object for help texts, such as "continues a text"
-    Config      a dataclass of settings, such as `npgpt.config.GPTConfig`
-    Model       a `npgpt.gpt.Model` with `loss(*inputs, targets_BT, **masks)`
-    Objective   the training task, such as `npgpt.batches.NextToken`
-    write       the generation loop, a function of `npgpt.families.writing`
-    files       the layout in the transformers library
-    parts       (config) -> {part of the model: number of parameters, tied ones once}
-    products    (config) -> (weights that multiply a token, channels of keys that it reads), in a
-                forward pass of full blocks, for `npgpt.families.size.flops_per_token`
-    saved       (config, tokens) -> floats that a forward pass saves for backward
-    unfiled     settings that `parts`, `products` and `saved` know, and no file of the library says
-    presets     name -> settings that differ from the defaults, the kind's own preset first;
-                vocab_size is for `npgpt info`
-    small       settings of a model that finite differences can check in a second
-    small_std   the standard deviation of the small model's weights
-    batch       (idx_BT, targets_BT, mask_BT) -> the small model's `npgpt.batches.Batch`
-    """
-
-    arch: str
-    does: str
-    Config: type
-    Model: type
-    Objective: type
-    write: Callable
-    files: Files
-    parts: Callable
-    products: Callable
-    saved: Callable
+    arch: str  # the name on the command line
+    does: str  # verb and object for help texts, such as "continues a text"
+    Config: type  # a dataclass of settings, such as `npgpt.config.GPTConfig`
+    Model: type  # a `npgpt.gpt.Model` with `loss(*inputs, targets_BT, **masks)`
+    Objective: type  # the training task, such as `npgpt.batches.NextToken`
+    write: Callable  # the generation loop, a function of `npgpt.families.writing`
+    files: Files  # the layout in the transformers library
+    # (config, tokens) -> four numbers for `npgpt.families.size`: {part of the model: number of
+    # parameters, tied ones once}; weights that multiply a token and channels of keys that it reads,
+    # in a forward pass of full blocks; floats that a pass of so many tokens saves for backward
+    size: Callable
+    # name -> what differs from the defaults, the kind's own first; vocab_size is for `npgpt info`
     presets: dict
+    # settings of a model that finite differences can check in a second, the standard deviation of
+    # its weights, and its `npgpt.batches.Batch`
     small: dict = field(default_factory=lambda: {"n_embd": 6})
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
-
+    # settings that `size` knows, and no file of the library says
     unfiled: frozenset = frozenset()
 
     @property

@@ -169,13 +169,10 @@ class _Completions:
         ends = [((i, n), ())]
         for token in tokens:
             ends = [
-                (end, (*found, (i, token)) if self._hides(i) else found)
+                (end, (*found, (i, token)) if self.pattern[i : i + 1] == [HIDDEN] else found)
                 for (i, n), found in ends for end in self._steps(i, n, token)
             ]
         return ends
-
-    def _hides(self, i):
-        return i < len(self.pattern) and self.pattern[i] is HIDDEN
 
     def _steps(self, i, n, token):
         element = self.pattern[i] if i < len(self.pattern) else ""
@@ -216,14 +213,12 @@ class _Compiled:
                 names = [symbol.source]
                 if isinstance(symbol.source, Mention):
                     found.add(symbol.source)
-                    names = self._lists_named_by(symbol.source.trait)
+                    trait, lists = symbol.source.trait, self.lists.values()
+                    named = {o.traits.get(trait) for options in lists for o in options}
+                    names = named & self.lists.keys()
                 for name in names:
                     found |= self.mentions(sum((o.symbols for o in self.lists[name]), ()))
         return frozenset(found)
-
-    def _lists_named_by(self, trait):
-        options = (option for options in self.lists.values() for option in options)
-        return {o.traits[trait] for o in options if trait in o.traits} & self.lists.keys()
 
 
 _compiled = cache(_Compiled)

@@ -63,11 +63,10 @@ FILES = Files(
 )
 
 
-def parts(config):
-    """Return {part: parameters}; a tied head counts once, as embedding."""
+def size(config, tokens):
     C, L, V = config.n_embd, config.n_layer, config.vocab_size
     bias = C if config.bias else 0
-    return {
+    parts = {
         "token embedding": V * C,
         "position embedding": config.block_size * C,
         "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
@@ -76,21 +75,11 @@ def parts(config):
         "final norm": C + bias,
         "output head": 0 if config.tie_weights else C * V,
     }
-
-
-def products(config):
-    C, L = config.n_embd, config.n_layer
-    return C * config.vocab_size + L * 12 * C * C, L * (config.block_size + 1) / 2 * C
-
-
-def saved(config, tokens):
-    """Return how many floats a forward pass saves for backward.
-
-    Per token and block: both norms' inputs and outputs (4 C), q, k, v (3 C), the attention's result
-    (C), the MLP's hidden layer before and after GELU (8 C). Dropout saves none. The last norm's
-    input and result, and the gradient of the result, are 3 C more.
-    """
-    return tokens * (16 * config.n_layer + 3) * config.n_embd
+    # Per token and block both norms' inputs and outputs (4 C), q, k, v (3 C), the attention's
+    # result (C), the MLP's hidden layer before and after GELU (8 C) are saved. Dropout saves none.
+    # The last norm's input and result, and the gradient of the result, are 3 C more.
+    saved = tokens * (16 * L + 3) * C
+    return parts, C * V + L * 12 * C * C, L * (config.block_size + 1) / 2 * C, saved
 
 
 # Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
@@ -136,5 +125,5 @@ FAMILY = Family(
     arch="gpt",
     does="continues a text",
     Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
-    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
+    files=FILES, size=size, presets=PRESETS,
 )

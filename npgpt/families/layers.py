@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autograd import Tensor, cross_entropy, rms_norm, scaled_dot_product_attention
+from autograd import Tensor, rms_norm, scaled_dot_product_attention
 from npgpt.gpt import INIT_STD, Linear, Module
 
 
@@ -72,8 +72,3 @@ class GatedFeedForward(Module):
 
     def __call__(self, x_BTC):
         return self.c_proj(self.f(self.gate(x_BTC)) * self.up(x_BTC))
-
-
-def with_loss(logits_BTV, targets_BT):
-    """Return (logits, their cross-entropy), the latter None without targets."""
-    return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)

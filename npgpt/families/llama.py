@@ -12,28 +12,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
-from autograd import Tensor, rotary_embedding, silu
+from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family_record import Family
+from npgpt.families.family_record import Family, Shape
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
-from npgpt.generate import KVCache
 from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
 from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
-class LlamaConfig:
-    """The shape of a Llama. Raises ValueError for a shape that cannot be built."""
+class LlamaConfig(Shape):
+    """The shape of a Llama, n_embd an even multiple of n_head. Raises ValueError for another."""
 
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest context in tokens")
-    n_layer: int = setting("number of transformer blocks")
-    n_head: int = setting("H, heads of queries per block")
-    n_embd: int = setting("C, channels of the residual stream; an even multiple of n_head")
     n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
     n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
@@ -84,19 +78,8 @@ class Llama(GPT):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
-        """Return the output of the last norm at each position, (B, T, C).
-
-        cache   a `KVCache` of the tokens before these
-        """
-        before = cache.length if cache else 0
-        idx_BT = self._checked(idx_BT, self.config.block_size - before)
-        drop = self._dropout()
-        positions_T = np.arange(before, before + idx_BT.shape[1])
-        x_BTC = drop(self.wte(idx_BT))
-        for block in self.h:
-            x_BTC = block(x_BTC, positions_T, drop, cache)
-        return self.ln_f(x_BTC)
+    def embedded(self, idx_BT, positions_T):
+        return self.wte(idx_BT)
 
 
 class LlamaBlock(Module):
@@ -111,7 +94,10 @@ class LlamaBlock(Module):
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=std)
 
-    def __call__(self, x_BTC, positions_T, drop, cache=None):
+    def __call__(self, x_BTC, drop, cache=None):
+        before = cache.length if cache else 0
+        positions_T = np.arange(before, before + x_BTC.shape[1])
+
         def rotate(x_BHTD):
             return rotary_embedding(x_BHTD, positions_T, self.rope_base)
 
@@ -193,31 +179,22 @@ FILES = Files(
 # ---- Its size
 
 
-def parts(config):
-    C, L, V = config.n_embd, config.n_layer, config.vocab_size
-    return {
+def size(config, tokens):
+    C, L, V, F = config.n_embd, config.n_layer, config.vocab_size, config.inner
+    kv = 2 * C // config.n_head * config.kv_heads
+    parts = {
         "token embedding": V * C,
-        "attention": L * (2 * C * C + 2 * C * C // config.n_head * config.kv_heads),
-        "MLP": L * 3 * C * config.inner,
+        "attention": L * (2 * C * C + C * kv),
+        "MLP": L * 3 * C * F,
         "norms": L * 2 * C,
         "final norm": C,
         "output head": 0 if config.tie_weights else C * V,
     }
-
-
-def products(config):
-    C, found = config.n_embd, parts(config)
-    weights = C * config.vocab_size + found["attention"] + found["MLP"]
-    return weights, config.n_layer * (config.block_size + 1) / 2 * C
-
-
-def saved(config, tokens):
-    """Return how many floats a forward pass saves for backward: as a GPT, but in the MLP the gate
-    before and after SiLU, the second factor and the product; shared heads of keys and values save
-    fewer."""
-    C, F = config.n_embd, config.inner
-    kv = 2 * C // config.n_head * config.kv_heads
-    return tokens * (config.n_layer * (6 * C + kv + 4 * F) + 3 * C)
+    weights = C * V + parts["attention"] + parts["MLP"]
+    # Saved as in a GPT, but in the MLP the gate before and after SiLU, the second factor and the
+    # product; shared heads of keys and values save fewer.
+    saved = tokens * (L * (6 * C + kv + 4 * F) + 3 * C)
+    return parts, weights, L * (config.block_size + 1) / 2 * C, saved
 
 
 PRESETS = {
@@ -232,6 +209,6 @@ FAMILY = Family(
     arch="llama",
     does="continues a text",
     Config=LlamaConfig, Model=Llama, Objective=NextToken, write=continue_text,
-    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
+    files=FILES, size=size, presets=PRESETS,
     small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

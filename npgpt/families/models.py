@@ -1,8 +1,8 @@
 """Load the model that a command is to use, from a run or from the transformers library's files."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-from npgpt.checkpoint import Run, load_run, read_run
+from npgpt.checkpoint import Run, check_vocabulary, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.files import member, read_json, read_text
@@ -14,17 +14,15 @@ from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
 
 
-class Loaded(NamedTuple):
-    """A model and its tokenizer.
+@dataclass(frozen=True)
+class Loaded:
+    """A model and its tokenizer."""
 
-    training   the settings it was trained with; defaults if run is None
-    run        the run that trained it; None if it comes from the transformers library
-    """
-
+    name: str  # its folder's
     model: Model
     tokenizer: BPETokenizer | CharTokenizer
-    training: TrainConfig
-    run: Run | None
+    run: Run | None  # that trained it; None if it comes from the transformers library
+    training: TrainConfig = field(default_factory=TrainConfig)  # the defaults without a run
 
 
 def load_model(name):
@@ -36,17 +34,12 @@ def load_model(name):
     folder = local_folder(name)
     if model_type_of(folder) is None:
         model, tokenizer, run = load_run(folder)
-        return Loaded(model, tokenizer, run.training, run)
+        return Loaded(folder.name, model, tokenizer, run, run.training)
     arch = arch_of(folder)
     model = family(arch).Model.from_pretrained(folder)
     tokenizer = tokenizer_in(folder)
-    if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
-            f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
-            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
-        )
-    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+    check_vocabulary(tokenizer, model.config, folder)
+    return Loaded(folder.name, model, tokenizer, None, TrainConfig(arch=arch))
 
 
 def arch_of(folder):

@@ -72,15 +72,8 @@ class Denoising:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 
-    def targets_in(self, ids_N):
-        """Return the approximate number of targets in a text."""
-        return round(self.target_share * len(ids_N))
-
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """Return the `Batch` of a step, or some rows of it: the passages after random positions.
-
-        Raises ValueError if the text is not longer than block_size.
-        """
+        """Return the `Batch` of a step, or some rows of it: the passages after random positions."""
         check_length(ids_N, block_size, "training")
         positions = np.random.default_rng((seed, step)).integers(
             0, len(ids_N) - block_size, batch_size

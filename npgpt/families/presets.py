@@ -37,8 +37,6 @@ def arch_of_preset(name):
 def from_preset(name, Training=TrainConfig, **changes):
     """Return (the model's settings without vocab_size as a dict, Training) of a changed preset.
 
-    Training   TrainConfig, or a class derived from it
-
     Raises ValueError for an unknown preset or setting, naming the nearest that exists, and for
     settings that contradict each other.
     """

@@ -12,7 +12,7 @@ def parameters_by_part(config):
 
     Arithmetic on the settings counts them, so that a model of 1.5 billion need not be built.
     """
-    counts = sized(config).parts(config)
+    counts, *_ = sized(config)
     return {part: count for part, count in counts.items() if count}
 
 
@@ -39,36 +39,29 @@ def flops_per_token(config):
     step takes three times as many, since backward has two products for each one, a gradient for
     each operand.
     """
-    weights, keys = sized(config).products(config)
+    _, weights, keys, _ = sized(config)
     return int(2 * weights + 4 * keys)
 
 
-def sized(config):
-    """Return the family of a config; ValueError for a setting that its sizes do not know."""
+def sized(config, tokens=0):
+    """Return `Family.size` of a config; ValueError for a setting that it does not know."""
     found = family_of(config)
     where = f"`unfiled` in FAMILY of npgpt/families/{found.arch}.py"
     check_handled(config, found.sized, f"the size of a {found.arch}", where)
-    return found
+    return found.size(config, tokens)
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more.
+    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more."""
 
-    weights       the parameters
-    moments       AdamW's two moments of each parameter
-    gradients     the gradient of each parameter, after backward
-    accumulated   the sum of earlier micro-batches' gradients, if a step has several
-    activations   the arrays that the forward pass saves for backward
-    head          the arrays of the output layer and the loss: the gradient of the table, a chunk of
-                  logits and its gradient; for an untied head also a copy of the table
-    """
-
-    weights: int
-    moments: int
-    gradients: int
-    accumulated: int
-    activations: int
+    weights: int  # the parameters
+    moments: int  # AdamW's two moments of each parameter
+    gradients: int  # the gradient of each parameter, after backward
+    accumulated: int  # the sum of earlier micro-batches' gradients, if a step has several
+    activations: int  # the arrays that the forward pass saves for backward
+    # the arrays of the output layer and the loss: the gradient of the table, a chunk of logits and
+    # its gradient; for an untied head also a copy of the table
     head: int
 
     @property
@@ -93,6 +86,6 @@ def step_memory(config, batch_size, batches=1):
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * sized(config).saved(config, tokens),
+        activations=4 * sized(config, tokens)[-1],
         head=4 * (tables * V * config.n_embd + 2 * rows * V),
     )

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from autograd import Tensor, gelu, relu
+from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import check_heads, check_sizes, setting
-from npgpt.families.family_record import Family
-from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm, with_loss
+from npgpt.families.family_record import Family, Shape
+from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.writing import write_spans
@@ -30,14 +30,12 @@ from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)
-class T5Config:
-    """The shape of a T5. Raises ValueError for a shape that cannot be built."""
+class T5Config(Shape):
+    """The shape of a T5. Raises ValueError for a shape that cannot be built.
 
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("longest text to train on; relative positions have no longest")
-    n_layer: int = setting("number of blocks of the encoder")
-    n_head: int = setting("H, attention heads per block")
-    n_embd: int = setting("C, channels of the residual streams; a multiple of n_head")
+    n_layer counts the encoder's blocks; block_size is for training: positions have no longest.
+    """
+
     n_decoder_layer: int = setting("number of blocks of the decoder; 0: n_layer", default=0)
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     head_size: int = setting("D, channels of a head; 0: C / H", default=0)
@@ -72,9 +70,7 @@ class T5Config:
 
 
 class T5(Model):
-    """An encoder and a decoder.
-
-    Arguments of its methods:
+    """An encoder and a decoder. Arguments of its methods:
 
     source_BS    token ids of the text that the encoder reads, of any length
     inputs_BT    token ids of the text that the decoder writes, shifted right by a start token
@@ -101,7 +97,8 @@ class T5(Model):
     def __call__(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: MaybeIds = None, *,
                  mask_BS: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
-        return with_loss(self.head(self.hidden(source_BS, inputs_BT, mask_BS)), targets_BT)
+        logits_BTV = self.head(self.hidden(source_BS, inputs_BT, mask_BS))
+        return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: ArrayLike, *,
              mask_BS: MaybeIds = None) -> Tensor:
@@ -300,34 +297,24 @@ FILES = Files(
 # ---- Its size
 
 
-def parts(config):
+def size(config, tokens):
+    """Return the numbers of `Family.size`, for a token of source and of target together."""
     C, V, L, M = config.n_embd, config.vocab_size, config.n_layer, config.decoder_layers
-    return {
+    E, F, T = config.n_head * config.head_channels, config.inner, config.block_size
+    parts = {
         "token embedding": V * C,
         "position biases": 2 * config.n_bucket * config.n_head,
-        "attention": (L + 2 * M) * 4 * C * config.n_head * config.head_channels,
-        "MLP": (L + M) * (3 if config.gated else 2) * C * config.inner,
+        "attention": (L + 2 * M) * 4 * C * E,
+        "MLP": (L + M) * (3 if config.gated else 2) * C * F,
         "norms": (L * 2 + M * 3) * C,
         "final norms": 2 * C,
         "output head": 0 if config.tie_weights else C * V,
     }
-
-
-def products(config):
-    """Return both numbers for a token of the source and a token of the target together."""
-    T, L, M, found = config.block_size, config.n_layer, config.decoder_layers, parts(config)
-    weights = config.n_embd * config.vocab_size + found["attention"] + found["MLP"]
+    weights = C * V + parts["attention"] + parts["MLP"]
     keys = (L + M) * T + M * (T + 1) / 2  # the decoder's own attention is causal
-    return weights, keys * config.n_head * config.head_channels
-
-
-def saved(config, tokens):
-    """Return how many floats a forward pass saves for backward, and the biases of the scores."""
-    C, E, F = config.n_embd, config.n_head * config.head_channels, config.inner
-    L, M = config.n_layer, config.decoder_layers
     mlp = (4 if config.gated else 2) * F
     each = L * (4 * C + 4 * E + mlp) + M * (6 * C + 8 * E + mlp) + 5 * C
-    return tokens * each + 3 * config.n_head * config.block_size**2
+    return parts, weights, keys * E, tokens * each + 3 * config.n_head * T**2  # biases of scores
 
 
 # As deep as a BERT of the tales, for the same reason.
@@ -344,7 +331,7 @@ FAMILY = Family(
     arch="t5",
     does="rewrites hidden spans",
     Config=T5Config, Model=T5, Objective=SpanCorruption, write=write_spans,
-    files=FILES, parts=parts, products=products, saved=saved, presets=PRESETS,
+    files=FILES, size=size, presets=PRESETS,
     # A gate, as a ReLU has no derivative at 0; small weights, as scores are not divided by sqrt(D).
     small={
         "n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,

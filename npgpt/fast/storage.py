@@ -19,17 +19,15 @@ PLAIN = "plain"  # no compiled generation
 COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
 
 
-def usual(model):
-    """Return how a pretrained model's weights are stored if nobody says it."""
-    return "fp32" if model.num_parameters() >= COMPILED else PLAIN
-
-
 def use_storage(model, kind):
     """Round a model's weights in place to values that `kind` can store; return the model.
+
+    kind   one of STORAGE_FORMATS, PLAIN, or None: fp32 for a large model, else PLAIN
 
     It then generates with the compiled decoder, unless `kind` is PLAIN. Raises ValueError for an
     unknown kind, and for a model that has float32 weights only.
     """
+    kind = kind or ("fp32" if model.num_parameters() >= COMPILED else PLAIN)
     known, name = (*STORAGE_FORMATS, PLAIN), type(model).__name__
     if kind not in known:
         raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(known)}")

@@ -115,11 +115,16 @@ def _load(spec: str) -> Corpus:
     path = Path(spec)
     if path.is_dir():
         return _folder(path)
-    if _is_file(path):
+    if path.is_file():
         return _files(spec, [path])
     matching = sorted(_matching(Path(path.anchor), path.relative_to(path.anchor).parts),
                       key=lambda path: path.parts)
-    files = {os.path.realpath(match): match for match in reversed(matching) if _is_file(match)}
+    files = {os.path.realpath(match): match for match in reversed(matching) if match.is_file()}
+    if not files and path.exists():
+        raise ValueError(
+            f"{path} is a pipe or a device, and a corpus is read several times; save its text in a "
+            "file, or give - for standard input"
+        )
     if not files:
         raise FileNotFoundError(_missing(path))
     plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
@@ -146,16 +151,6 @@ def _matching(folder: Path, pattern: Sequence[str]) -> Iterator[Path]:
                 yield from _matching(folder / name, rest)
 
 
-def _is_file(path: Path) -> bool:
-    """Return whether `path` is a file. Raises ValueError for a pipe or a device."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError(
-            f"{path} is neither a file nor a folder, and a corpus is read several times; save its "
-            "text in a file, or give - for standard input"
-        )
-    return path.is_file()
-
-
 def _files(name: str, paths: Sequence[Path], skipped=0, home: Path | None = None) -> Corpus:
     for path in paths if home else ():
         member(home, path.relative_to(home))  # no link out, perhaps to a secret
@@ -175,7 +170,7 @@ def _folder(folder: Path) -> Corpus:
             "prepare or export makes; if prepare did not end, prepare the text again, or if there "
             f"are texts in it, name them: {quoted(folder / '*.txt')}"
         )
-    paths = [path for path in visible if no_text.isdisjoint(path.parents) and _is_file(path)]
+    paths = [path for path in visible if no_text.isdisjoint(path.parents) and path.is_file()]
     texts = [path for path in paths if not has_zero_byte(path)]
     if not texts:
         raise ValueError(
@@ -201,7 +196,7 @@ def _visible(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _is_of_a_model(path: Path) -> bool:
-    if path.name != "config.json" or not _is_file(path):
+    if path.name != "config.json" or not path.is_file():
         return path.name in NO_TEXT
     with open_file(path, "rb") as file:
         start = file.read(10_000)  # a killed program may have left no more, so it is not JSON

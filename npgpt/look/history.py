@@ -10,7 +10,7 @@ from npgpt.families import family
 from npgpt.files import member, read_text
 from npgpt.io.tokens import open_run
 from npgpt.metrics import read_metrics
-from npgpt.ngram import NgramModel
+from npgpt.ngram import landmarks
 
 POINTS = 400  # of a curve, each the mean of the steps around it
 READ = 20_000_000  # characters of the longest corpus that is read again
@@ -51,8 +51,6 @@ def validation_text(data, count):
 
 def history(run, data):
     """Return a run's metrics.csv and samples.txt as objects for JSON; None if it has no steps.
-
-    data   `open_text` of the run
 
     Raises ValueError for a metrics.csv that is damaged, with its line.
     """
@@ -95,9 +93,8 @@ def _levels(run, data):
     V = run.model.vocab_size
     levels = [["a uniform guess", math.log(V)]]
     if data and is_tales(run):
-        train_ids, val_ids = data.train_ids[:300_000], data.val_ids[:50_000]
-        for n, name in enumerate(("unigram", "bigram", "trigram"), 1):
-            levels.append([name, NgramModel(train_ids, V, n).loss(val_ids)])
+        val_ids = data.val_ids[:50_000]
+        levels += landmarks(data.train_ids[:300_000], val_ids, V)
         floor = data.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
         if floor:
             levels.append([floor.name, floor.nats])

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,26 +19,21 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
-from npgpt.checkpoint import kept, load_run
+from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
-from npgpt.files import atomic_write
+from npgpt.families import family
+from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
-from npgpt.look.history import (
-    history,
-    is_tales,
-    open_text,
-    optimizer_settings,
-    validation_prompt,
-    validation_text,
-)
+from npgpt.io.transformers_folder import local_folder
+from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
-from npgpt.tokenizers import CharTokenizer
+from npgpt.tokenizers import CharTokenizer, WordTokenizer
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
@@ -52,6 +48,24 @@ OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
 
+def open_subject(name):
+    """Return the `Loaded` GPT in a folder or under a name; ValueError if no page can show it."""
+    folder = local_folder(name)
+    arch = arch_of(folder)
+    if family(arch).Model is not GPT:
+        raise ValueError(
+            f"{folder} is a {arch}, and the page shows GPTs only: name the run of a gpt, such as "
+            "runs/tales"
+        )
+    loaded = replace(load_model(folder), name=Path(name).resolve().name)
+    if isinstance(loaded.tokenizer, WordTokenizer):
+        raise ValueError(
+            f"{folder} has words as tokens, which the page cannot encode: name the run of a gpt "
+            "that has characters or byte pairs, such as runs/tales"
+        )
+    return loaded
+
+
 def check_target(path):
     """Raise ValueError unless `path` is free or holds a page that was made here before."""
     path = Path(path)
@@ -62,14 +76,8 @@ def check_target(path):
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")
 
 
-def write_page(path, html):
-    """Write the page; raise ValueError if `path` has been taken since it was checked."""
-    check_target(path)
-    atomic_write(path, html)
-
-
 def make_page(subject, prompt=None, kind="fp16"):
-    """Return (HTML, record): the page of a `npgpt.look.subject.Subject`, and its data by name.
+    """Return (HTML, record): the page of a `npgpt.families.models.Loaded`, and its data by name.
 
     prompt   the text that it opens with; default: `default_prompt`
     kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
@@ -79,7 +87,7 @@ def make_page(subject, prompt=None, kind="fp16"):
     bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
     # NumPy, for one text: to compile kernels would take far longer.
     with bar, backend.using("numpy"), ExitStack() as stack:
-        data = open_text(subject.run, subject.tokenizer, stack)
+        data = history.open_text(subject.run, subject.tokenizer, stack)
 
         def progress(what):
             bar.set_description(what)
@@ -93,7 +101,7 @@ def make_page(subject, prompt=None, kind="fp16"):
 
 def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
-    config, weights = model.config, {name: w.data for name, w in model.parameters().items()}
+    config, weights = model.config, arrays_of(model)
     names = "SHOWN of npgpt/look/page.py"
     check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
@@ -112,8 +120,8 @@ def _record(subject, prompt, kind, data, progress):
     gradient = record_gradient(model, ids)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
-    trained = history(run, data) if run else None
-    exact = is_tales(run) and isinstance(tokenizer, CharTokenizer)  # the grammar is of characters
+    trained = history.history(run, data) if run else None
+    exact = history.is_tales(run) and isinstance(tokenizer, CharTokenizer)  # as the grammar
     progress("writing")
     return {
         "name": subject.name,
@@ -131,8 +139,8 @@ def _record(subject, prompt, kind, data, progress):
         "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "kept": _kept(run) if live and run else [],
-        "optimizer": optimizer_settings(run),
-        "others": validation_text(data, window) if live and data else None,
+        "optimizer": history.optimizer_settings(run),
+        "others": history.validation_text(data, window) if live and data else None,
         "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
         "bet": _bet(tokenizer) if live and exact else None,
@@ -141,9 +149,9 @@ def _record(subject, prompt, kind, data, progress):
 
 def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
-    if is_tales(subject.run):
+    if history.is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
-    text = validation_prompt(data) if data else None
+    text = history.validation_prompt(data) if data else None
     if text and len(subject.tokenizer.encode(text)) > 1:
         return text
     start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
@@ -166,11 +174,8 @@ def _tokenizer(tokenizer, live, ids, passed):
 
 def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
-    models = [[step, load_run(path)[0].parameters()] for step, path in kept(run.folder).items()]
-    return [
-        [step, pack({name: weight.data for name, weight in weights.items()}, "int8")[0]]
-        for step, weights in models
-    ]
+    models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
+    return [[step, pack(arrays_of(model), "int8")[0]] for step, model in models.items()]
 
 
 def _plane(table_VC):

@@ -65,7 +65,6 @@ def record_gradient(model, ids_T, seed=0):
     """Return the loss of a text's next tokens and its gradient, as an object for JSON.
 
     loss       nats per token
-    ops        `Recorder.ops`
     saliency   for each input token, the norm of its embedding's gradient
     weights    name -> norm, and some entries, the largest and a sample drawn with the seed: their
                flat indices `at` and their `values`

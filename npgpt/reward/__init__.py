@@ -10,5 +10,3 @@ from the model instead of a text.
 """
 
 from npgpt.reward.draws import Rewarded, draw_reward, remember, rewarded
-
-__all__ = ["Rewarded", "draw_reward", "remember", "rewarded"]

@@ -1,5 +1,6 @@
 """Stories drawn in a batch, and the objective that makes `npgpt.train` learn from their rewards."""
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -44,31 +45,21 @@ def draw_stories(model, prompt_P, count, verify, rng):
 
 @dataclass(frozen=True)
 class Draw:
-    """Stories of a step, (B, T) arrays, with all that the loss needs; training's batch.
+    """Stories of a step, (B, T) arrays, with all that the loss needs; training's batch."""
 
-    idx_BT, targets_BT   inputs and targets, 0 where a story has ended
-    counted_BT           1 for each target that counts
-    scale_BT             the weight of each target's term: 0 where it does not count
-    old_BT               ln of the probability with which it was drawn; 0 unless needed
-    ref_BT, ref_BTV      ln of the reference's probabilities: of the target, of every token
-    reward_B, valid_B    the reward of each story, 1.0 for one that the grammar derives
-    step_targets, config   stories in the step; the RewardConfig
-    sums                 of what is measured, for the whole step
-    """
-
-    idx_BT: np.ndarray
+    idx_BT: np.ndarray  # inputs, and below targets: 0 where a story has ended
     targets_BT: np.ndarray
-    counted_BT: np.ndarray
-    scale_BT: np.ndarray
+    counted_BT: np.ndarray  # 1 for each target that counts
+    scale_BT: np.ndarray  # the weight of each target's term: 0 where it does not count
     advantage_BT: np.ndarray
-    old_BT: np.ndarray
-    ref_BT: np.ndarray
+    old_BT: np.ndarray  # ln of the probability with which it was drawn; 0 unless needed
+    ref_BT: np.ndarray  # ln of the reference's probability of the target, and below of every token
     ref_BTV: np.ndarray
-    reward_B: np.ndarray
-    valid_B: np.ndarray
-    step_targets: int
-    config: Any
-    sums: dict
+    reward_B: np.ndarray  # of each story
+    valid_B: np.ndarray  # 1.0 for one that the grammar derives
+    step_targets: int  # stories in the step
+    config: Any  # the RewardConfig
+    sums: Counter  # of what is measured, for the whole step
 
     @property
     def n_targets(self):
@@ -84,12 +75,10 @@ class Draw:
         logp_BT, all_BTV = log_probs(model, self.idx_BT, self.targets_BT)
         nats_B = -(logp_BT.data * self.counted_BT).sum(axis=1)
         kl_BT = (np.exp(all_BTV.data) * (all_BTV.data - self.ref_BTV)).sum(axis=-1)
-        for name, amount in (
-            ("stories", len(nats_B)), ("reward", self.reward_B.sum()),
-            ("valid", self.valid_B.sum()), ("nats", nats_B @ self.valid_B),
-            ("kl", (kl_BT * self.counted_BT).sum()),
-        ):
-            self.sums[name] = self.sums.get(name, 0.0) + float(amount)
+        self.sums.update(
+            stories=len(nats_B), reward=float(self.reward_B.sum()), valid=float(self.valid_B.sum()),
+            nats=float(nats_B @ self.valid_B), kl=float((kl_BT * self.counted_BT).sum()),
+        )
         if self.config.reward_loss == "dpo":
             return dpo_loss(logp_BT, self, self.config)
         return policy_loss(logp_BT, all_BTV, self, self.config)
@@ -184,7 +173,7 @@ class Rewarded(NextToken):
             *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
             advantage_BT.astype(dtype), np.zeros_like(ref_BT) if old_BT is None else old_BT,
             ref_BT, ref_BTV, reward_B.astype(dtype),
-            np.array([verdict.right for verdict in verdicts], dtype), B, config, {},
+            np.array([verdict.right for verdict in verdicts], dtype), B, config, Counter(),
         )
 
 

@@ -1,19 +1,9 @@
 """The settings of a run that learns from a reward: those of any training, and these."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from npgpt.config import TrainConfig, check_choices, check_range, setting
 
-# The switches: setting -> its values, the default first.
-REWARD_SWITCHES = {
-    "reward": ("", "grammar"),
-    "reward_loss": ("policy", "dpo"),
-    "reward_draws": ("policy", "start"),
-    "reward_credit": ("story", "token"),
-    "reward_advantage": ("mean", "std", "none"),
-    "reward_length": ("sum", "mean"),
-    "reward_kl_estimator": ("full", "k1", "k2", "k3", "reward"),
-}
 # What settings of a reward need where they differ from their defaults, a test and words for it.
 REWARD_NEEDS = (
     ("kl kl_estimator entropy updates clip credit advantage length draws loss",
@@ -36,8 +26,10 @@ DEFAULTS = {
 }
 
 
-def _switch(name, help, group=None):
-    return setting(help, since=5, group=group, default=REWARD_SWITCHES[name][0])
+def _switch(help, *values, group=None):
+    """Return a field with one of these values, the first by default."""
+    metadata = setting(help, since=5, group=group).metadata
+    return field(default=values[0], metadata={**metadata, "values": values})
 
 
 @dataclass(frozen=True)
@@ -45,21 +37,23 @@ class RewardConfig(TrainConfig):
     """The settings of training with a reward. Raises ValueError for a value that none can have."""
 
     reward: str = _switch(
-        "reward", "grammar: of the tales, judges what the model of --init-from writes",
+        "grammar: of the tales, judges what the model of --init-from writes", "", "grammar",
         group="reward",
     )
-    reward_loss: str = _switch("reward_loss", "policy; dpo: on pairs of a right and a wrong story")
-    reward_draws: str = _switch("reward_draws", "who writes: policy; start, the model before")
+    reward_loss: str = _switch("policy; dpo: on pairs of right and wrong stories", "policy", "dpo")
+    reward_draws: str = _switch("who writes: policy; start, the model before", "policy", "start")
     reward_credit: str = _switch(
-        "reward_credit", "of a wrong story blame all (story) or up to the first wrong token (token)"
+        "of a wrong story blame all (story) or up to the first wrong token (token)",
+        "story", "token",
     )
     reward_advantage: str = _switch(
-        "reward_advantage", "reward less the batch's mean; std: over its deviation; none: as it is"
+        "reward less the batch's mean; std: over its deviation; none: as it is",
+        "mean", "std", "none",
     )
-    reward_length: str = _switch("reward_length", "a story's tokens add up (sum) or average (mean)")
+    reward_length: str = _switch("a story's tokens add up (sum) or average (mean)", "sum", "mean")
     reward_kl: float = setting("weight of the KL from the start; DPO's beta", since=5, default=0.0)
     reward_kl_estimator: str = _switch(
-        "reward_kl_estimator", "full, k1, k2, k3; reward: k1, in the reward"
+        "full, k1, k2, k3; reward: k1, in the reward", "full", "k1", "k2", "k3", "reward"
     )
     reward_entropy: float = setting("weight of an entropy bonus", since=5, default=0.0)
     reward_updates: int = setting("steps that share a draw", since=5, default=1)
@@ -71,6 +65,13 @@ class RewardConfig(TrainConfig):
         for name in ("reward_kl", "reward_entropy", "reward_clip"):
             check_range("RewardConfig", **{name: getattr(self, name)})
         check_range("RewardConfig", least=1, reward_updates=self.reward_updates)
+
+
+# The switches: setting -> its values, the default first.
+REWARD_SWITCHES = {
+    known.name: known.metadata["values"]
+    for known in fields(RewardConfig) if "values" in known.metadata
+}
 
 
 def checked(config):

@@ -39,21 +39,18 @@ def derivable(text, grammar=GRAMMAR):
 
 
 class Verdict(NamedTuple):
-    """The reward of a story, whether the grammar derives it, the index of its first wrong token.
-
-    A story that was cut off, or that only a score judges, has no wrong token.
-    """
+    """The verdict on a story."""
 
     reward: float
-    right: bool
-    wrong: int | None = None
+    right: bool  # whether the grammar derives it
+    wrong: int | None = None  # index of the first wrong token; none if it was cut off
 
 
 class GrammarVerifier:
     """The grammar's verdict on a drawn story.    tokenizer: its `tokens` are bytes"""
 
-    def __init__(self, tokenizer, grammar=GRAMMAR):
-        self.tokens, self.grammar, self.end = tokenizer.tokens, grammar, END.encode()
+    def __init__(self, tokenizer):
+        self.tokens, self.end = tokenizer.tokens, END.encode()
 
     def ended(self, written):
         """Return True if the bytes hold the end of a story."""
@@ -64,7 +61,7 @@ class GrammarVerifier:
         tokens = [self.tokens[i] for i in ids]
         head, end, _ = b"".join(tokens).partition(self.end)
         story = (head + end).decode(errors="replace")
-        reached = derivable(story, self.grammar)
+        reached = derivable(story)
         if reached == len(story):
             return Verdict(float(bool(end)), bool(end))
         ends = list(accumulate(map(len, tokens)))  # in bytes

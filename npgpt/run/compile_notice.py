@@ -13,7 +13,7 @@ def announced(file):
     """While open, say on a file, once, that kernels are compiled and where they are kept.
 
     A terminal shows the kernel at hand, too, and how long compiling takes so far. Of processes
-    that share a terminal, all but one can clear `autograd.compiling.listeners`.
+    that share a terminal, all but one can set `autograd.compiling.listener` to None.
     """
     started = []
 
@@ -27,8 +27,8 @@ def announced(file):
         with tqdm(desc=passed, bar_format="{desc}", leave=False, disable=None):
             yield
 
-    compiling.listeners.append(shown)
+    compiling.listener = shown
     try:
         yield
     finally:
-        compiling.listeners.clear()
+        compiling.listener = None

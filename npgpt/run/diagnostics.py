@@ -15,10 +15,7 @@ from npgpt.train import DivergedError, micro_batches
 
 @contextmanager
 def divergence_explained(run, dataset, model, optimizer, ranks):
-    """Trace a number that is not finite, while a `Run` is trained, to the op that made it.
-
-    Raises DivergedError with that op in its message.
-    """
+    """Raise DivergedError, with the op that made the first number that is not finite."""
     try:
         yield
     except FloatingPointError as error:
@@ -82,11 +79,10 @@ def module_at_work(model):
 
 
 def check_model(model, ids_N, config, objective=NEXT_TOKEN):
-    """Print whether the model starts, masks and learns as it should; raise ValueError if not.
-
-    config   a TrainConfig
-    """
-    loss, uniform = loss_at_start(model, ids_N, config, objective)
+    """Print whether the model starts, masks and learns as it should; raise ValueError if not."""
+    with model.evaluating():
+        loss = _first_batch(model, ids_N, config, objective).loss(model).item()
+    uniform = math.log(model.config.vocab_size)  # what an untrained model guesses, almost
     starts = abs(loss - uniform) < 0.1 * uniform
     print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
           f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")
@@ -103,13 +99,6 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
             "the model does not start, mask or learn as it should; look for the reason with npgpt "
             "gradcheck --model, and in the last change"
         )
-
-
-def loss_at_start(model, ids_N, config, objective=NEXT_TOKEN):
-    """Return (loss of the first batch, ln V): an untrained model should guess almost uniformly."""
-    with model.evaluating():
-        loss = _first_batch(model, ids_N, config, objective).loss(model)
-    return loss.item(), math.log(model.config.vocab_size)
 
 
 def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):

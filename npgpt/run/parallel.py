@@ -51,20 +51,13 @@ def join_ranks():
 
 
 class Ranks:
-    """The processes of a job, seen from one of them. rank: 0 to size - 1.
-
-    interrupted   the signals to stop that this rank received (`npgpt.run.signals`)
-    stopping      whether any rank had received one at the last step: equal on all ranks
-    """
+    """The processes of a job, seen from one of them. rank: 0 to size - 1."""
 
     def __init__(self, comm):
-        self.comm, self.rank, self.size = comm, comm.rank, comm.size
-        self.interrupted, self.stopping = [], False
+        self.comm, self.rank, self.size, self.is_main = comm, comm.rank, comm.size, comm.rank == 0
+        self.interrupted = []  # the signals to stop that this rank received (`npgpt.run.signals`)
+        self.stopping = False  # whether any rank had one at the last step: equal on all ranks
         self._flat = None
-
-    @property
-    def is_main(self):
-        return self.rank == 0
 
     def check_batch(self, batch_size):
         """Raise ValueError unless the ranks can share each batch evenly."""

@@ -8,9 +8,8 @@ and outputs once each, the least that it has to move. More GB/s than the memory'
 arrays came from a cache; an op that is near neither limit waits for something else.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,30 +19,14 @@ SKIPPED = 3  # steps before the profile begins, which allocate memory
 OPTIMIZER, REST = "AdamW", "the rest"
 
 
-@dataclass
-class Cost:
-    """The cost of one function in all steps: calls, seconds, FLOPs, bytes."""
-
-    calls: int = 0
-    seconds: float = 0.0
-    flops: float = 0.0
-    moved: float = 0.0
-
-    def add(self, seconds, flops, moved):
-        self.calls += 1
-        self.seconds += seconds
-        self.flops += flops
-        self.moved += moved
-
-
 class OpCosts(Observer):
-    """Costs of recorded ops by (op, "forward" or "backward").
+    """Costs of recorded ops by (op, "forward" or "backward"): calls, seconds, FLOPs, bytes moved.
 
     Ops outside of a graph, such as those of an evaluation between two steps, are not counted.
     """
 
     def __init__(self):
-        self.costs = defaultdict(Cost)
+        self.costs = defaultdict(Counter)
         self.forward_flops = {}
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
@@ -53,13 +36,15 @@ class OpCosts(Observer):
             read = [*inputs, *settings.values()]
             # An embedding reads only the looked-up rows of its table.
             moved = 2 * outputs[0].nbytes if op.name == "embedding" else _moved(read, outputs)
-            self.costs[op.name, "forward"].add(seconds, flops, moved)
+            cost = self.costs[op.name, "forward"]
+            cost.update(calls=1, seconds=seconds, flops=flops, moved=moved)
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
         flops = op.vjp_flops * self.forward_flops.pop(node, 0)
         read = [*d_outputs, node.saved]
         moved = 3 * d_outputs[0].nbytes if op.name == "embedding" else _moved(read, gradients)
-        self.costs[op.name, "backward"].add(seconds, flops, moved)
+        cost = self.costs[op.name, "backward"]
+        cost.update(calls=1, seconds=seconds, flops=flops, moved=moved)
 
 
 def _moved(read, written):
@@ -83,14 +68,13 @@ class Profile:
     """A context manager around a training loop that profiles a few early steps.
 
     count      number of profiled steps, after the first SKIPPED ones
-    optimizer  the AdamW of the loop
     report     called with the table after `count` steps, or at the end of a shorter loop; not
                called if no step was profiled
     """
 
     def __init__(self, count, optimizer, report=print):
         self.count, self.optimizer, self.report = count, optimizer, report
-        self.ops, self.update_cost = OpCosts(), Cost()
+        self.ops, self.update_cost = OpCosts(), Counter()
         self.steps, self.seconds = -SKIPPED, 0.0
         self.observing = ExitStack()
 
@@ -115,7 +99,8 @@ class Profile:
             # written once. FLOPs are those of `autograd.kernels.optimizer`.
             moved = 8 * sum(weight.data.nbytes for weight in weights)
             flops = 17 * sum(weight.size for weight in weights)
-            self.update_cost.add(step.optimizer_seconds, flops, moved)
+            seconds = step.optimizer_seconds
+            self.update_cost.update(calls=1, seconds=seconds, flops=flops, moved=moved)
             if self.steps == self.count:
                 self.observing.close()
                 self.report(self.table())
@@ -123,17 +108,18 @@ class Profile:
     def table(self):
         """Return the costs of one step as text, the most expensive op first."""
         costs = self.ops.costs | {(OPTIMIZER, ""): self.update_cost}
-        inside = sum(cost.seconds for cost in costs.values())
-        costs[REST, ""] = Cost(self.steps, self.seconds - inside)
+        inside = sum(cost["seconds"] for cost in costs.values())
+        costs[REST, ""] = Counter(calls=self.steps, seconds=self.seconds - inside)
         lines = [
             f"a step of {1e3 * self.seconds / self.steps:.1f} ms, mean of {self.steps}:",
             f"{'op':<30} {'':<8} {'calls':>6} {'ms':>9} {'GFLOP/s':>8} {'GB/s':>7} {'of step':>8}",
         ]
-        for (name, direction), cost in sorted(costs.items(), key=lambda row: -row[1].seconds):
-            rates = [f"{n / cost.seconds / 1e9:.1f}" if n else "" for n in (cost.flops, cost.moved)]
+        for (name, direction), cost in sorted(costs.items(), key=lambda row: -row[1]["seconds"]):
+            calls, seconds, *work = (cost[n] for n in ("calls", "seconds", "flops", "moved"))
+            rates = [f"{n / seconds / 1e9:.1f}" if n else "" for n in work]
             lines.append(
-                f"{name:<30} {direction:<8} {cost.calls / self.steps:>6.0f} "
-                f"{1e3 * cost.seconds / self.steps:>9.3f} {rates[0]:>8} {rates[1]:>7} "
-                f"{cost.seconds / self.seconds:>8.1%}"
+                f"{name:<30} {direction:<8} {calls / self.steps:>6.0f} "
+                f"{1e3 * seconds / self.steps:>9.3f} {rates[0]:>8} {rates[1]:>7} "
+                f"{seconds / self.seconds:>8.1%}"
             )
         return "\n".join(lines)

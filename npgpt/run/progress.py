@@ -38,19 +38,11 @@ def counting(total, what):
 
 def evaluate_all(model, ids_N, objective, training, what, stride):
     """Return what `npgpt.train.evaluate` does, on every token, with progress."""
-    with counting(objective.targets_in(ids_N), what) as count:
+    with counting(round(objective.target_share * (len(ids_N) - 1)), what) as count:
         return evaluate(
             model, ids_N, stride=stride or None, progress=count, objective=objective,
             seed=training.seed,
         )
-
-
-def measured(step):
-    """Return the loss of a `npgpt.train.Step` in words, or what it measured of a reward."""
-    if not step.measured:
-        return [f"loss {step.loss:.3f}"]
-    found = {name: value for name, value in step.measured.items() if value is not None}
-    return [f"{name} {value:.3g}" for name, value in found.items()]
 
 
 class Progress:
@@ -103,8 +95,9 @@ class Progress:
 
     def _status(self, step):
         """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
+        found = [f"{n} {value:.3g}" for n, value in step.measured.items() if value is not None]
         numbers = [
-            f"{clock(self.left())} left", *measured(step), self.validated,
+            f"{clock(self.left())} left", *(found or [f"loss {step.loss:.3f}"]), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
         numbers, columns = list(filter(None, numbers)), self.bar.format_dict["ncols"]

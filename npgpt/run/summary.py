@@ -12,7 +12,7 @@ from npgpt.files import atomic_write, quoted
 from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_metrics
-from npgpt.ngram import NgramModel
+from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
 from npgpt.text import shown
@@ -136,10 +136,7 @@ def draw_loss(run, rows, dataset, loss, floor):
     levels = []
     if dataset.objective.every_token:
         train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
-        levels = [
-            (name, NgramModel(train_ids, run.model.vocab_size, n).loss(val_ids))
-            for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
-        ]
+        levels = landmarks(train_ids, val_ids, run.model.vocab_size)
     if floor:
         levels.append((floor.name, floor.nats))
     title = f"{shown(run.text.name)}: {run.model.n_layer} layers, {run.model.n_embd} channels"

@@ -7,23 +7,21 @@ from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
 
 
-class Watch:
+class Watch(ExitStack):
     """Progress, Ctrl-C, and a profile of early steps: of so many, 0 for none."""
 
     def __init__(self, run, optimizer, ranks, profile_steps=0):
+        super().__init__()
         self.progress = Progress(run.model, run.training, first_step=optimizer.steps)
         self.profile = profile_steps and Profile(profile_steps, optimizer, self.progress.write)
-        self.ranks, self.stack = ranks, ExitStack()
+        self.ranks = ranks
 
     def __enter__(self):
-        self.stack.enter_context(self.progress)
+        self.enter_context(self.progress)
         if self.profile:
-            self.stack.enter_context(self.profile)
-        self.stack.enter_context(stop_request(self.ranks))
+            self.enter_context(self.profile)
+        self.enter_context(stop_request(self.ranks))
         return self
-
-    def __exit__(self, *exception):
-        self.stack.close()
 
     def update(self, step):
         self.progress.update(step)

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from npgpt.tales.grammar import Grammar
-from npgpt.tales.words import LADIES, LORDS, WORDS
+from npgpt.tales.words import WORDS
 from npgpt.text import starting_prompt
 
 END = ".\n\n"  # the end of a story, which occurs nowhere else in it
@@ -99,18 +99,6 @@ GRAMMAR = Grammar(WORDS | PHRASES | {"story": [story + END for story in STORIES]
 SENTENCE_WITH_IT = (
     "A shy small dog of Velaria did not cross the red street because it was too tired, so it"
 )
-REFERENT_OF_IT = "dog"
-
-# Words that belong together, for pictures of embeddings.
-WORD_GROUPS = {
-    "lords": [word for word, _ in LORDS],
-    "ladies": [word for word, _ in LADIES],
-    "animals": WORDS["animal"],
-    "places": WORDS["place"],
-    "things": WORDS["thing"],
-    "foods": [word for word, _ in WORDS["food"]],
-    "moods": WORDS["mood"],
-}
 
 
 def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> str:
@@ -145,9 +133,7 @@ def entropy_rate() -> float:
     return nats / characters
 
 
-def log_probability(story: str) -> float | None:
-    """Return ln P(story), its END included; None if the grammar cannot write it."""
-    return GRAMMAR.log_probability(story)
+log_probability = GRAMMAR.log_probability  # of a story, its END included
 
 
 def stories(text: str) -> list[str]:

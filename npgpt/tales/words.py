@@ -6,9 +6,7 @@ a small model reads each of them hundreds of times in a minute of training.
 """
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text."""
-    return text.split()
+words = str.split
 
 
 def alike(text: str, **traits: str) -> list[tuple[str, dict[str, str]]]:
@@ -47,7 +45,6 @@ WORDS = {
     """),
     "monster": words("dragon troll ogre ghost giant witch griffin beast"),
     "cheek": words("head cheek chin brow back tail"),
-    # adjectives: character and appearance
     "mood": words("""
         shy sly kind bold wise meek calm keen good nice vain proud brave busy jolly merry funny
         happy lazy witty moody silly loyal noble gentle polite clever quiet
@@ -66,7 +63,6 @@ WORDS = {
     "street woe": WOES + alike("noisy crowded", cure="waited until", by="time"),
     "river woe": WOES + alike("deep wide", cure="built", by="raft"),
     "hill woe": WOES + alike("steep high", cure="took a path by", by="sight"),
-    # actions
     "howled": words("howled roared wept sat growled moaned"),
     "danced": words("danced sang laughed played skipped joked hummed swam rowed"),
     "song": words("song dance game joke rhyme trick"),
@@ -82,7 +78,6 @@ WORDS = {
         *alike("plums pears figs grapes melon cherries", trace="juice"),
         *alike("soup stew broth gravy honey jam", trace="drops"),
     ],
-    # places and times
     "place": words("""
         mill farm barn lake pond well gate hill cave rock tree bush hedge bench fence tower castle
         church market meadow hut shed tent stone bridge fountain

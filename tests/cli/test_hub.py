@@ -182,7 +182,7 @@ def started(hub, here):
 
     def start(*arguments):
         return subprocess.Popen(
-            [sys.executable, "-m", "npgpt.cli", *map(str, arguments)], env=variables,
+            [sys.executable, "-m", "npgpt", *map(str, arguments)], env=variables,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         )
 

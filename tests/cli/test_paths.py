@@ -48,7 +48,7 @@ def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     status, out, err = cli("train", "--corpus", str(path), *TINY)
     assert (status, err) == (0, "")
     (folder,) = (here / "runs").iterdir()
-    assert sorted(files(folder)) == sorted(FILES)
+    assert sorted(files(folder)) == sorted([".lock", *FILES])
     assert read_run(folder).training.corpus == (str(path),)
     hints = [out.split(f"npgpt {command} ")[1].splitlines()[0] for command in ("generate", "look")]
     folder_as_printed = str(Path("runs", folder.name)).encode(errors="replace").decode()
@@ -69,7 +69,7 @@ def test_a_run_that_is_trained_is_not_continued_elsewhere(
 
     monkeypatch.setattr("npgpt.run.progress.Progress.update", intrude)
     done("train", "--corpus", corpus, *TINY)
-    assert len(refusals) == 6 and sorted(files(folder)) == sorted(FILES)
+    assert len(refusals) == 6 and sorted(files(folder)) == sorted([".lock", *FILES])
     before = files(folder)
     with working_in(folder):
         err = refused("train", "--resume", "--corpus", corpus)

@@ -94,7 +94,7 @@ def test_a_resume_tidies_up_after_a_killed_one_and_changes_nothing_else(done, ru
         (run / f".{name}.1.tmp").touch()
     (run / ".mine.tmp").mkdir()
     done("train", "--resume", "--out", run)
-    wanted = {".mine.tmp", *FILES} - {"reward.png"}
+    wanted = {".mine.tmp", ".lock", *FILES} - {"reward.png"}
     assert {path.name for path in run.iterdir()} == wanted
     after = (run / "samples.txt").read_bytes()
     assert after.startswith(before) and b"step 7: " in after

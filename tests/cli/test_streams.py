@@ -13,7 +13,7 @@ from npgpt.checkpoint import load_run
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
 
 
-def started(arguments, program=("-m", "npgpt.cli"), **options):
+def started(arguments, program=("-m", "npgpt"), **options):
     command = [sys.executable, *program, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, env=environment(NUMBA_NUM_THREADS="1"), **options)
 

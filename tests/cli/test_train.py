@@ -31,7 +31,7 @@ from npgpt.cli.train import _default_folder
 from npgpt.config import TrainConfig
 from npgpt.metrics import read_metrics
 
-COMMAND = [sys.executable, "-m", "npgpt.cli"]
+COMMAND = [sys.executable, "-m", "npgpt"]
 
 
 def steps_of(folder):

@@ -113,7 +113,7 @@ def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alon
 def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
     write("merge", LOOP)
     write("scores", "return right(**k)")
-    process = subprocess.Popen([sys.executable, "-m", "npgpt.cli", "exercise", "6"],
+    process = subprocess.Popen([sys.executable, "-m", "npgpt", "exercise", "6"],
                                env=environment(), stdout=subprocess.PIPE, encoding="utf-8")
     assert "scores.py is right" in process.stdout.readline()
     time.sleep(1)  # until it waits for the loop, for `apart.SOON`

@@ -223,7 +223,7 @@ def test_what_cannot_be_asked_is_refused(cli, here):
 def test_ctrl_c_ends_a_loop_without_an_end_and_names_its_line(answer):
     path = answer(HEAD + "    print('begun', flush=True)\n    while True:\n        pass\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "npgpt.cli", "exercise", str(SOFTMAX), "--out", str(path)], cwd=ROOT,
+        [sys.executable, "-m", "npgpt", "exercise", str(SOFTMAX), "--out", str(path)], cwd=ROOT,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     )
     assert process.stdout.readline() == "begun\n"

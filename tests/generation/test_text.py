@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.text import TextStream, decoded
+from npgpt.text import TextStream
 
 
 class Tokens:
@@ -14,6 +14,11 @@ class Tokens:
 
     def __init__(self, tokens):
         self.tokens = tokens
+
+
+def decoded(tokenizer, ids):
+    stream = TextStream(tokenizer)
+    return [*map(stream.add, ids), stream.end()]
 
 
 def cut(data, at):
@@ -29,7 +34,7 @@ cuts = st.lists(st.integers(0, 60), max_size=30)
 @given(texts, cuts)
 def test_a_character_is_whole_or_not_there_yet(text, at):
     tokenizer = cut(text.encode(), at)
-    found = list(decoded(tokenizer, range(len(tokenizer.tokens))))
+    found = decoded(tokenizer, range(len(tokenizer.tokens)))
     assert "".join(found) == text
     read = b""
     for token, shown in zip(tokenizer.tokens, found, strict=False):  # nothing waits in vain

@@ -15,10 +15,10 @@ from npgpt import tales
 from npgpt.batches import TextSource
 from npgpt.checkpoint import Run
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.families.models import Loaded
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
 from npgpt.look.page import make_page
-from npgpt.look.subject import Subject
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 TEXT = tales.generate(20_000, seed=3)
@@ -26,20 +26,20 @@ KINDS = ("tales", "bpe", "untied")
 
 
 def make_subject(kind, folder):
-    """Return a `Subject`. tales: the preset's shape, characters, a run without metrics. bpe: byte
+    """Return a `Loaded`. tales: the preset's shape, characters, a run without metrics. bpe: byte
     pairs and biases. untied: an output layer of its own."""
     if kind == "bpe":
         tokenizer = BPETokenizer.train(TEXT, 300)
         config = GPTConfig(tokenizer.vocab_size, 24, n_layer=2, n_head=6, n_embd=24)
-        return Subject("byte pairs", lively(config), tokenizer, None)
+        return Loaded("byte pairs", lively(config), tokenizer, None)
     tokenizer = CharTokenizer.train(TEXT)
     if kind == "untied":
         config = GPTConfig(tokenizer.vocab_size, 16, 1, 2, 10, bias=True, tie_weights=False)
-        return Subject("untied", lively(config), tokenizer, None)
+        return Loaded("untied", lively(config), tokenizer, None)
     config = GPTConfig(tokenizer.vocab_size, 256, 4, 4, 128, bias=False)
     stats = scan(load_corpus(["tales"]))  # the page holds a part of it, if it has this hash
     source = TextSource("tales", stats.characters, stats.sha256, tales.entropy_rate())
-    return Subject("tales", lively(config), tokenizer, Run(folder, config, TrainConfig(), source))
+    return Loaded("tales", lively(config), tokenizer, Run(folder, config, TrainConfig(), source))
 
 
 @pytest.fixture(scope="session")

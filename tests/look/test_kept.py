@@ -9,7 +9,7 @@ from npgpt.batches import TextSource
 from npgpt.checkpoint import Run, create_run, save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
-from npgpt.look.subject import open_subject
+from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
 
 STEPS = 0, 7, 40

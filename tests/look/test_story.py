@@ -28,9 +28,10 @@ from look_page import (
 from npgpt import tales
 from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
+from npgpt.families.models import Loaded
 from npgpt.gpt import GPT
 from npgpt.look import page
-from npgpt.look.subject import Subject, open_subject
+from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
 
 BEGINNING = "The king was so tired that he"
@@ -128,7 +129,7 @@ def test_a_word_that_cannot_be_read_is_not_offered(browser, tmp_path):
     """Without the y of "hungry" neither the button nor the tour writes it."""
     tokenizer = CharTokenizer.train("a tired dog rests. ")
     model = GPT(GPTConfig(tokenizer.vocab_size, 16, n_layer=1, n_head=2, n_embd=8), seed=0)
-    path, _ = page_of(Subject("few", model, tokenizer, None), tmp_path, "a tired dog")
+    path, _ = page_of(Loaded("few", model, tokenizer, None), tmp_path, "a tired dog")
     assert not any("hungry" in words for words, _ in walk(browser, path))
     assert "hungry" not in browser.find(".chips").text and browser.logs()[0] == []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.batches import evaluation_batches, sample_batch, split_text
+from npgpt.batches import NEXT_TOKEN, sample_batch, split_text
 
 lengths = st.integers(2, 150)
 block_sizes = st.integers(1, 40)
@@ -52,6 +52,11 @@ def test_a_text_shorter_than_a_window_is_an_error():
 
 
 # ---- evaluation
+
+
+def evaluation_batches(*arguments, **settings):
+    for batch in NEXT_TOKEN.evaluation(*arguments, **settings):
+        yield batch.inputs[0], batch.targets_BT
 
 
 @given(st.data(), lengths, block_sizes, batch_sizes)

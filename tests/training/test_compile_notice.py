@@ -105,7 +105,7 @@ INTERRUPTED = """
 import os, signal, sys
 from contextlib import contextmanager
 from autograd import compiling
-from npgpt.cli import main
+from npgpt import cli
 
 @contextmanager
 def interrupt(kernel, folder):
@@ -113,8 +113,13 @@ def interrupt(kernel, folder):
     signal.raise_signal(signal.SIGINT)
     yield
 
-compiling.listeners.append(interrupt)
-print(main(sys.argv[1:]), os.listdir(sys.argv[-1]))
+@contextmanager
+def announced(file):
+    compiling.listener = interrupt
+    yield
+
+cli.announced = announced
+print(cli.main(sys.argv[1:]), os.listdir(sys.argv[-1]))
 """
 
 

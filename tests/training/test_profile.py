@@ -78,9 +78,9 @@ def test_the_products_and_attention_of_a_step_have_the_flops_of_the_model():
 
     costs = costs_of(forward_and_backward)
     products = {"linear", "scaled_dot_product_attention", "linear_cross_entropy"}
-    exact = [cost.flops for (name, _), cost in costs.items() if name in products]
+    exact = [cost["flops"] for (name, _), cost in costs.items() if name in products]
     # Attention's backward computes the scores again: 2.5 times its forward, and not twice.
-    again = costs["scaled_dot_product_attention", "forward"].flops / 2
+    again = costs["scaled_dot_product_attention", "forward"]["flops"] / 2
     # Per logit the loss has an exp, counted as 10, and 3 more; its gradient an exp and 2.
     softmax = (13 + 12) * idx_BT.size * CONFIG.vocab_size
     expected = 3 * flops_per_token(CONFIG) * idx_BT.size
@@ -91,12 +91,12 @@ def test_bytes_of_single_ops():
     shapes = (5, 1, 2, 3), (7, 3, 4)
     a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in shapes)
     cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
-    assert (cost.calls, cost.moved) == (1, 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4))
+    assert (cost["calls"], cost["moved"]) == (1, 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4))
 
     def view_and_look_up():
         a.reshape(30)
         autograd.embedding(b.reshape(21, 4), np.array([1, 1, 2]))
 
     costs = costs_of(view_and_look_up)
-    assert costs["reshape", "forward"].moved == 0
-    assert costs["embedding", "forward"].moved == 2 * 4 * 3 * 4
+    assert costs["reshape", "forward"]["moved"] == 0
+    assert costs["embedding", "forward"]["moved"] == 2 * 4 * 3 * 4

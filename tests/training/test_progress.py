@@ -150,7 +150,7 @@ def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal,
     assert compiling.stopwatch() - started == 2
     assert "6 s: kernel 2, _step" in screen.getvalue() and "kernel 3, _share" in screen.getvalue()
     assert file.getvalue().count("compiling") == 1 and "FOLDER" in file.getvalue()
-    assert compiling.listeners == []
+    assert compiling.listener is None
 
 
 @pytest.mark.parametrize("module", [estimate, metrics])

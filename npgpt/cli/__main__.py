@@ -1,7 +1,0 @@
-"""`python -m npgpt.cli`: the program without its installed script."""
-
-import sys
-
-from npgpt.cli import main
-
-sys.exit(main())
