@@ -68,11 +68,13 @@ def test_the_shares_of_a_step_add_up_to_all_of_it():
     assert {line.split()[0] for line in lines} >= {"linear", "AdamW", "the"}
 
 
-def test_bytes_of_single_ops():
+def test_costs_of_single_ops():
     shapes = (5, 1, 2, 3), (7, 3, 4)
     a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in shapes)
-    cost = costs_of(lambda: autograd.matmul(a, b))["matmul", "forward"]
+    costs = costs_of(lambda: autograd.matmul(a, b).sum().backward())
+    cost = costs["matmul", "forward"]
     assert (cost.calls, cost.moved) == (1, 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4))
+    assert 2 * cost.flops == costs["matmul", "backward"].flops == 2 * (2 * 35 * 2 * 3 * 4)
 
     def view_and_look_up():
         a.reshape(30)
