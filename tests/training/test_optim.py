@@ -148,14 +148,14 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
 
 def test_misuse_is_refused():
     weights = parameters()
-    with pytest.raises(ValueError, match="a weight is listed twice"):
+    with pytest.raises(ValueError, match="twice"):
         AdamW({"a": weights["matrix"], "b": weights["matrix"]})
-    with pytest.raises(ValueError, match="a weight is listed twice"):
+    with pytest.raises(ValueError, match="twice"):
         AdamW({"a": weights["matrix"], "b": Tensor(weights["matrix"].data, requires_grad=True)})
     with pytest.raises(RuntimeError, match=r"call loss.backward\(\) first"):
         AdamW(weights).step()
     single = Tensor(np.ones(2, np.float32), requires_grad=True)
-    with pytest.raises(ValueError, match="weights of two dtypes; give each dtype its own"):
+    with pytest.raises(ValueError, match="two dtypes"):
         AdamW({"single": single, **weights})
 
 
