@@ -45,9 +45,9 @@ def test_dtypes(data, dtype):
     *[np.zeros(2, dtype) for dtype in (np.float16, ">f4", np.complex128, "U3", "O", "M8[s]")],
 ])
 def test_what_is_no_number_of_a_known_dtype_is_refused(data):
-    with pytest.raises(TypeError, match="Tensor: .*float32 or float64"):
+    with pytest.raises(TypeError, match="Tensor: .*float32.*float64"):
         Tensor(data)
-    with pytest.raises(TypeError, match=r"^add: .*(None|float32 or float64)"):
+    with pytest.raises(TypeError, match=r"^add: .*(None|float32.*float64)"):
         Tensor([1.0, 2.0]) + data
 
 
@@ -59,7 +59,7 @@ def test_data_that_were_replaced_are_refused_where_they_are_used(data):
     x, fine = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
     x.data = data
     for call in (lambda: x + fine, lambda: fine * x, lambda: autograd.softmax(x)):
-        with pytest.raises(TypeError, match=r"^\w+: .*(float32 or float64|\.filled\()"):
+        with pytest.raises(TypeError, match=r"^\w+: .*(float32.*float64|\.filled\()"):
             call()
 
 

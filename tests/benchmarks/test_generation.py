@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from autograd import backend
 from benchmarks import generation, runner_npgpt
 from npgpt import GPTConfig
 
@@ -27,15 +26,6 @@ def test_they_write_the_same(theirs):
     assert theirs.generation(**SETTINGS)() == ours
     assert np.shape(ours) == (3, 17)
     theirs.prefill(CONFIG, 7)()
-
-
-@pytest.mark.parametrize("weights", ["fp32", "bf16", "int8"])
-def test_reading_reads_the_bytes_of_the_weights(monkeypatch, weights):
-    read = []
-    monkeypatch.setattr(backend, "sum_of_squares", lambda arrays: read.append(arrays[0].nbytes))
-    runner_npgpt.generation(**SETTINGS, weights=weights, reading=True)()
-    matrices = 2 * 12 * 32 * 32 + 40 * 32
-    assert read == [matrices * {"fp32": 4, "bf16": 2, "int8": 1}[weights]]
 
 
 def test_a_share_is_of_the_limit_for_that_many_bytes():

@@ -1,16 +1,14 @@
 """Rungs and runners of the kernels' benchmark compute the same products."""
 
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import ladder, runner_npgpt, runner_numpy, shapes
+from benchmarks import ladder, shapes
 from benchmarks.kernels import summary
 from benchmarks.measure import Comparison
-from npgpt import GPTConfig
 
 
 @pytest.mark.parametrize("rung", ladder.RUNGS, ids=lambda rung: rung.__name__)
@@ -23,35 +21,6 @@ def test_every_rung_is_the_product(rung, M, K, N):
         # As Python runs it: compiling would take longer than all other tests of this folder.
         found = rung.py_func(a_MK, b_KN)
     np.testing.assert_allclose(found, a_MK @ b_KN, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("form", ["nn", "nt", "tn"])
-@pytest.mark.parametrize("Z", [1, 3])
-def test_runners_multiply_the_same(form, Z):
-    sizes = {"form": form, "Z": Z, "M": 5, "N": 6, "K": 7}
-    ours, numpys = (runner.product(**sizes)() for runner in (runner_npgpt, runner_numpy))
-    np.testing.assert_allclose(ours.reshape(numpys.shape), numpys, rtol=1e-5, atol=1e-5)
-    assert ours.shape == (Z, 5, 6)
-
-
-@pytest.mark.parametrize(
-    ("task", "settings"),
-    [
-        ("op", {"name": "attention", "sizes": (1, 2, 5, 4)}),
-        ("op", {"name": "layer_norm", "sizes": (5, 4)}),
-        ("op", {"name": "softmax", "sizes": (5, 4)}),
-        ("op", {"name": "gelu", "sizes": (5, 4)}),
-        ("op", {"name": "cross_entropy", "sizes": (5, 4)}),
-        ("adamw", {"config": asdict(GPTConfig(9, 4, 1, 1, 4))}),
-    ],
-)
-@pytest.mark.slow
-def test_every_task_runs_for_us_and_for_pytorch(task, settings):
-    pytest.importorskip("torch", reason="PyTorch's side needs it: pip install '.[peers]'")
-    from benchmarks import runner_torch
-
-    for runner in (runner_npgpt, runner_torch):
-        getattr(runner, task)(**settings)()
 
 
 def test_the_summary_has_the_mean_and_the_worst_by_model():

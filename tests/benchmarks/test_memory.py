@@ -2,7 +2,6 @@
 
 import pytest
 
-from benchmarks import prepare
 from benchmarks.machine import peak_memory
 from benchmarks.memory import peak_memory as peak_of
 from benchmarks.runners import OURS
@@ -26,10 +25,3 @@ pytestmark = pytest.mark.skipif(
 def test_the_prediction_is_within_15_percent_of_what_a_process_takes(batch, config):
     before, peak = peak_of(OURS, 1, batch, config)
     assert step_memory(config, batch).total == pytest.approx(peak - before, rel=0.15)
-
-
-@pytest.mark.slow
-def test_the_table_of_prepare_names_every_text_and_tokenizer():
-    (table,) = prepare.tables(1, quick=True)
-    assert len({tuple(row[:2]) for row in table.rows}) == len(table.rows) == 8
-    assert all(int(row[-1].split()[0]) > 20 for row in table.rows)

@@ -1,19 +1,16 @@
 """Tables as Markdown, and the sections of RESULTS.md."""
 
-import json
 
 import pytest
 
 from benchmarks import code
-from benchmarks.__main__ import PARTS, RESULTS, main
+from benchmarks.__main__ import PARTS, RESULTS
 from benchmarks.measure import Comparison
 from benchmarks.report import (
-    HEAD,
     SECTION,
     comparison_table,
     not_ahead,
     quantity,
-    section,
     with_headline,
 )
 from benchmarks.runners import JAX_TUNED, TORCH_TUNED
@@ -82,52 +79,9 @@ def test_quantities_have_units(value, unit, flops, text):
     assert quantity(value, unit, flops) == text
 
 
-def test_a_section_has_the_machine_the_tables_and_where_we_are_behind():
-    text = section("kernels", "two cores", [comparison_table("Ops", [BEHIND])])
-    positions = [text.index(part) for part in ("## kernels", "two cores", "### Ops", "not ahead")]
-    assert positions == sorted(positions)
-
-
-def test_an_unknown_part_names_the_known_ones(capsys):
-    with pytest.raises(SystemExit):
-        main(["kernel"])
-    assert "kernels, train_step" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_part_is_run_written_and_printed_as_json(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.memory.BASELINES", ())  # quick, and whatever is installed
-    out = tmp_path / "RESULTS.md"
-    before = "".join(f"\n<!-- {part} -->\nold\n<!-- end of {part} -->\n" for part in PARTS)
-    out.write_text(HEAD + before, encoding="utf-8")
-    main(["memory", "--quick", "--json", "--threads", "1", "--out", str(out)])
-    result = json.loads(capsys.readouterr().out)
-    assert result["memory"]["tables"]
-    document = out.read_text(encoding="utf-8")
-    sections = dict(SECTION.findall(document))
-    assert result["memory"]["machine"] in sections.pop("memory") and document.startswith(HEAD)
-    assert len(sections) == len(PARTS) - 1 and {*map(str.strip, sections.values())} == {"old"}
-
-
 def test_no_section_is_older_than_the_code_that_it_measured():
     sections = dict(SECTION.findall(RESULTS.read_text(encoding="utf-8")))
     measured = [part for part in PARTS if part in sections]
     assert len(measured) >= 9
     stale = [part for part in measured if f", code {code.digest(part)}\n" not in sections[part]]
     assert not stale, f"measure again: python -m benchmarks {' '.join(stale)}"
-
-
-def test_a_digest_is_of_code_and_not_of_what_is_said_of_it(tmp_path, monkeypatch):
-    def digest(source):
-        (tmp_path / "part.py").write_text(source)
-        return code.digest("part")
-
-    monkeypatch.setattr(code, "ROOT", tmp_path)
-    monkeypatch.setitem(code.CALLS, "part", ("part.py",))
-    f = '@kernel\ndef f(x):\n    """Twice."""\n    return 2 * x\n'
-    g = "\n\ndef g():\n    return 1\n"
-    first = digest(f + g)
-    assert first == digest(g + f) == digest("from npgpt.other import kernel\n\n" + f + g)
-    assert first == digest(f.replace('"""Twice."""', '"""Return 2 x."""\n    # as one\n') + g)
-    for other in (f.replace("2 *", "3 *") + g, f.replace("@kernel\n", "") + g, f):
-        assert first != digest(other)

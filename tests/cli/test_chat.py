@@ -106,7 +106,7 @@ def test_a_model_without_a_template_continues_what_is_typed(cli, finished, done)
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_ctrl_c_ends_an_answer_and_keeps_the_conversation():
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "npgpt.cli", "chat", SHIPPED, "--max-new-tokens", "9999"]
+    command = [sys.executable, "-m", "npgpt", "chat", SHIPPED, "--max-new-tokens", "9999"]
     process = subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, env=environment())
     os.write(ours, b"One day\n")

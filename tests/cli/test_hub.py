@@ -238,7 +238,7 @@ def test_which_names_the_hub_is_asked_for(called, hub, published, here):
     (here / "exports").mkdir()
     for name in ("runs/tales", "exports/tales", "./x/y", "tales", "a/b/c", ""):
         status, _, err = called("generate", name)
-        assert status == 1 and "downloading" not in err and hub.asked == [], name
+        assert status == 1 and hub.asked == [], name
     shutil.copytree(published["whole"], here / "x" / "y")
     assert called("generate", "x/y", "--max-new-tokens", 1)[0] == 0 and hub.asked == []
     assert called("info", "hf:x/y")[0] == 0 and hub.asked

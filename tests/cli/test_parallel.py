@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_run import ROOT, TINY, assert_same_checkpoint, npgpt, resumed_at
+from tiny_run import TINY, assert_same_checkpoint, npgpt, resumed_at
 
 from npgpt.checkpoint import load_run
 from npgpt.config import RUN_FORMAT
@@ -152,20 +152,6 @@ def test_a_batch_that_can_not_be_shared_is_refused_by_all(tmp_path, corpus):
     done = two_ranks("train", "--corpus", corpus, "--out", folder, *SETTINGS, "--batch-size", "5")
     assert done.returncode != 0 and not folder.exists()
     assert "batch_size=5" in done.stderr and "--batch-size 4" in done.stderr
-
-
-def test_a_settings_file_that_is_another_one_on_a_rank_is_refused(tmp_path, corpus):
-    """Each machine may have its own file of this name."""
-    for name, batch in (("one", 4), ("two", 8)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "run.toml").write_text(f"[training]\nbatch_size = {batch}\n", "utf-8")
-    otherwise = f"os.chdir({str(tmp_path / 'two')!r})"
-    settings = [word for word in SETTINGS if word not in ("--batch-size", "4")]
-    code = OTHERWISE.replace("if MPI", f"os.chdir({str(tmp_path / 'one')!r})\nif MPI")
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + code
-    done = two_ranks(otherwise, "train", "--config", "run.toml", "--corpus", corpus, "--out",
-                     tmp_path / "run", *settings, code=code)
-    assert done.returncode != 0 and re.search("batch_size .*4 .*8 ", done.stderr)
 
 
 def test_without_mpi4py_a_launched_process_says_what_to_install(

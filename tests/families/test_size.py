@@ -59,42 +59,24 @@ def test_flops_are_those_of_the_ops(config):
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("config", CONFIGS)
-def test_a_training_step_of_each_kind_takes_about_the_memory_that_is_predicted(config):
-    cls = family_of(config).Model
-    idx_BT = np.zeros((12, 64), np.int64)
+@pytest.mark.parametrize(("config", "batch_size", "batches", "rel"), [
+    *((config, 12, 1, 0.1) for config in CONFIGS),
+    *(pytest.param(GPTConfig(V, 64, 4, 4, C, bias=False, **changes), B, batches, 0.05,
+                   marks=pytest.mark.slow)
+      for V, B, C in ((65, 12, 64), (4000, 2, 64), (20_000, 1, 256)) for batches in (1, 2)
+      for changes in ({}, {"dropout": 0.1}, {"tie_weights": False})),
+])
+def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_size, batches, rel):
+    cls, idx_BT = family_of(config).Model, np.zeros((batch_size, 64), np.int64)
     batch = [idx_BT] * (3 if isinstance(config, T5Config) else 2)
     cls(config).loss(*batch).backward()  # compiled, imported
     tracemalloc.start()
     try:
-        cls(config).loss(*batch).backward()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    predicted = step_memory(config, 12)
-    assert peak == pytest.approx(predicted.total - predicted.moments, rel=0.1)
-
-
-@pytest.mark.kernels
-@pytest.mark.parametrize("batches", [1, 2])
-@pytest.mark.parametrize("changes", [{}, {"dropout": 0.1}, {"tie_weights": False}])
-@pytest.mark.parametrize(
-    ("vocab_size", "batch_size", "channels"), [(65, 12, 64), (4000, 2, 64), (20_000, 1, 256)]
-)
-@pytest.mark.slow
-def test_a_training_step_takes_the_memory_that_is_predicted(
-    vocab_size, batch_size, channels, changes, batches
-):
-    config = GPTConfig(vocab_size, 64, 4, 4, channels, bias=False, **changes)
-    idx_BT = np.zeros((batch_size, 64), np.int64)
-    GPT(config).loss(idx_BT, idx_BT).backward()  # compiled, imported
-    tracemalloc.start()
-    try:
-        model = GPT(config)
+        model = cls(config)
         for _ in range(batches):
-            model.loss(idx_BT, idx_BT).backward()
+            model.loss(*batch).backward()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     predicted = step_memory(config, batch_size, batches)
-    assert peak == pytest.approx(predicted.total - predicted.moments, rel=0.05)
+    assert peak == pytest.approx(predicted.total - predicted.moments, rel=rel)

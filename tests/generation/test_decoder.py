@@ -197,22 +197,6 @@ def test_rounded_weights_are_the_nearest_that_can_be_stored(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("temperature", [0, 1])
-def test_both_paths_draw_the_same_tokens_for_a_thousand_prompts(temperature):
-    """Except where logits differ by less than their rounding: such rows are counted."""
-    model, rng = a_model(), np.random.default_rng(5)
-    lengths = rng.integers(1, 40, 1000)
-    rows = [rng.integers(V, size=length) for length in lengths]
-    sampling, new, near = Sampling(temperature), 20, 0
-    for first in range(0, 1000, 100):
-        some = rows[first : first + 100]
-        fast = generate(Decoder(model), some, new, sampling, block_size=BLOCK_SIZE, seed=first)
-        slow = generate(plain(model), some, new, sampling, block_size=BLOCK_SIZE, seed=first)
-        near += sum(f.tolist() != s.tolist() for f, s in zip(fast, slow, strict=True))
-    assert near <= 2  # of 20,000 draws; a draw is that near its boundary with a chance of some 1e-6
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monkeypatch):
     """Each position is computed once as a new token, and once more when the window moves."""
@@ -225,7 +209,7 @@ def test_far_beyond_the_window_a_token_costs_two_positions_on_average(fast, monk
         return next_logits(idx_BT, cache)
 
     monkeypatch.setattr(model, "next_logits", noted)
-    next_tokens, new = (Decoder(model) if fast else plain(model)), 10_000
+    next_tokens, new = (Decoder(model) if fast else plain(model)), 2_000
     generate(next_tokens, [1], new, Sampling(), block_size=BLOCK_SIZE, seed=0)
     afresh = [n for n in asked if n > 1]
     # the step that finds the window full sees half of it and the new token

@@ -8,6 +8,7 @@ modules are given a `torch` whose float32 is float64, and nothing else of them i
 import contextlib
 import importlib.util
 import inspect
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -30,7 +31,7 @@ transformers = pytest.importorskip("transformers", reason="the peer: pip install
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
-MODULES = pytest.mark.parametrize("module", ["numba", "numpy"])
+MODULES = ("numba", "numpy")
 MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}
 B = 3
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -155,32 +156,30 @@ def their_loss(theirs, inputs, targets_BT):
 
 
 @pytest.mark.slow
-@MODULES
 @pytest.mark.parametrize("arch", MODELS)
 @settings(max_examples=25)
 @given(data=st.data())
-def test_logits_of_any_shape(tmp_path_factory, arch, module, data):
+def test_logits_of_any_shape(tmp_path_factory, arch, data):
     config = DRAWN[arch](data.draw)
     batch, keywords, inputs = drawn_batch(arch, config, data.draw)
     model = order_one(MODELS[arch](config))
     theirs = their_model(model, tmp_path_factory.mktemp("model"))
     with torch.no_grad():
         expected, loss = their_loss(theirs, inputs, batch[-1])
-    with backend.using(module):
-        found = model(*batch, **keywords)
-        alone = model.loss(*batch, **keywords)
-    np.testing.assert_allclose(found[0].data, expected.numpy(), rtol=1e-4, atol=1e-4)
-    assert found[1].item() == pytest.approx(loss.item(), rel=1e-4)
-    assert alone.item() == pytest.approx(loss.item(), rel=1e-4)
+    for module in MODULES:
+        with backend.using(module):
+            found = model(*batch, **keywords)
+            alone = model.loss(*batch, **keywords)
+        np.testing.assert_allclose(found[0].data, expected.numpy(), rtol=1e-4, atol=1e-4)
+        assert found[1].item() == pytest.approx(loss.item(), rel=1e-4), module
+        assert alone.item() == pytest.approx(loss.item(), rel=1e-4), module
 
 
 @pytest.mark.slow
-@MODULES
-@pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("arch", MODELS)
 @settings(max_examples=15)
 @given(data=st.data())
-def test_gradients_of_any_shape(tmp_path_factory, arch, alone, module, data):
+def test_gradients_of_any_shape(tmp_path_factory, arch, data):
     config = DRAWN[arch](data.draw)
     batch, keywords, inputs = drawn_batch(arch, config, data.draw)
     model = order_one(MODELS[arch](config, dtype=np.float64))
@@ -192,20 +191,20 @@ def test_gradients_of_any_shape(tmp_path_factory, arch, alone, module, data):
     with in_float64(theirs):
         _, loss = their_loss(theirs, inputs, batch[-1])
         loss.backward()
-    with backend.using(module):
-        found = model.loss(*batch, **keywords) if alone else model(*batch, **keywords)[1]
-        found.backward()
-    assert found.item() == pytest.approx(loss.item(), rel=1e-9)
-    _, gradients = family_of(model.config).files.write(
-        vars(config), {name: weight.grad for name, weight in model.parameters().items()}
-    )
     expected = {name: weight.grad for name, weight in theirs.named_parameters()}
     largest = max(g.abs().max().item() for g in expected.values() if g is not None)
-    for name, gradient in gradients.items():
-        if name in expected:
-            true = np.zeros(gradient.shape) if expected[name] is None else expected[name].numpy()
-            assert np.abs(gradient - true).max() <= 1e-9 * largest, name
-    assert expected.keys() <= gradients.keys()
+    for module, alone in itertools.product(MODULES, (True, False)):
+        with backend.using(module):
+            found = model.loss(*batch, **keywords) if alone else model(*batch, **keywords)[1]
+            found.backward()
+        assert found.item() == pytest.approx(loss.item(), rel=1e-9)
+        d = {name: weight.grad for name, weight in model.parameters().items()}
+        _, gradients = family_of(model.config).files.write(vars(config), d)
+        for name, true in expected.items():
+            true = 0 if true is None else true.numpy()
+            assert np.abs(gradients[name] - true).max() <= 1e-9 * largest, (name, module, alone)
+        for weight in model.parameters().values():
+            weight.grad = None
 
 
 @pytest.mark.slow

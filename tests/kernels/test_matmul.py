@@ -17,7 +17,6 @@ from tile_process import run_with
 from autograd import kernels, reference
 from autograd.kernels import tiles
 
-DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
 OPERANDS = [(np.float32, False), (np.float64, False), (np.float32, True)]
 

@@ -110,21 +110,3 @@ def test_generation_leaves_training_mode_as_it_was():
     first = model.generate(np.array([1]), 5, temperature=0)
     assert model.training and model.dropout_step == 0
     np.testing.assert_array_equal(first, model.generate(np.array([1]), 5, temperature=0))
-
-
-@pytest.mark.parametrize("tie_weights", [True, False])
-def test_the_loss_alone_has_the_value_and_gradients_of_the_loss_with_logits(tie_weights):
-    model = order_one(GPT(changed(SMALL, tie_weights=tie_weights), dtype=np.float64))
-    idx_BT, targets_BT = token_ids(SMALL, seed=1), token_ids(SMALL, seed=2)
-    targets_BT[0, :3] = -1
-    found = []
-    for loss in (model.loss(idx_BT, targets_BT), model(idx_BT, targets_BT)[1]):
-        loss.backward()
-        gradients = {name: weight.grad for name, weight in model.parameters().items()}
-        for weight in model.parameters().values():
-            weight.grad = None
-        found.append((loss.item(), gradients))
-    (alone, gradients), (with_logits, expected) = found
-    assert alone == pytest.approx(with_logits, rel=1e-12)
-    for name, gradient in gradients.items():
-        np.testing.assert_allclose(gradient, expected[name], rtol=1e-9, atol=1e-12, err_msg=name)

@@ -95,19 +95,6 @@ def test_killed_and_resumed_to_the_bit(start, learned, tmp_path, draw):
     assert ours == theirs
 
 
-@pytest.mark.slow
-@pytest.mark.kernels
-def test_one_and_two_threads_give_the_same_bits(start, tmp_path):
-    found = []
-    for threads in ("1", "2"):
-        folder = tmp_path / threads
-        run = npgpt("train", "--init-from", start, "--corpus", start.parent / "tales.txt", "--out",
-                    folder, *LEARN, *MOVES, env={"NUMBA_NUM_THREADS": threads})
-        assert run.returncode == 0, run.stderr
-        found.append((folder / "train_state.safetensors").read_bytes())
-    assert found[0] == found[1]
-
-
 @pytest.mark.parametrize(("flags", "advice"), [
     (["--reward-kl", "0.1"], "reward_kl=0.1 needs reward="),
     (["--reward", "grammar", "--reward-loss", "dpo"], "reward_loss=dpo needs reward_kl"),

@@ -1,6 +1,5 @@
 """CharTokenizer: its vocabulary, its round trip, and the input that it refuses."""
 
-import re
 
 import numpy as np
 import pytest
@@ -30,9 +29,10 @@ def test_the_first_unknown_character_is_named_with_its_position(known, text):
         assert tokenizer.decode(tokenizer.encode(text)) == text
         return
     position, character = unknown[0]
-    named = re.escape(f"{character!r} (U+{ord(character):04X}) at position {position}:")
-    with pytest.raises(ValueError, match=f"(?s){named}.*--tokenizer bpe"):
+    with pytest.raises(ValueError, match="--tokenizer bpe") as error:
         tokenizer.encode(text)
+    for fact in (repr(character), f"(U+{ord(character):04X})", f"position {position}"):
+        assert fact in str(error.value)
 
 
 @pytest.mark.parametrize(

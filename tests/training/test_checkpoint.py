@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,24 +172,6 @@ def test_a_tokenizer_of_another_size_is_refused(folder):
     CharTokenizer("abc").save(folder / "tokenizer.json")
     with pytest.raises(RunError, match=r"tokenizer.json .*3 .* 5"):
         load_run(folder)
-
-
-def test_an_existing_folder_is_never_written_into(tmp_path):
-    folder = tmp_path / "thesis"
-    folder.mkdir()
-    (folder / "chapter.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(RunError, match="thesis .*--out"):
-        new_run(folder)
-    assert [p.name for p in folder.iterdir()] == ["chapter.txt"]
-    with pytest.raises(RunError, match="chapter.txt"):
-        new_run(folder / "chapter.txt")
-    assert (folder / "chapter.txt").read_text(encoding="utf-8") == "precious"
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc takes no folder from anyone")
-def test_a_place_that_takes_no_run_is_named_with_what_to_do():
-    with pytest.raises((OSError, ValueError), match="/proc/none/run.*--out"):
-        new_run(Path("/proc/none/run"))
 
 
 def test_all_that_belongs_to_a_checkpoint_is_on_the_disk_before_it(folder, monkeypatch):

@@ -32,8 +32,8 @@ OTHERS = {
 }
 # What the others are for, and where that is tested.
 ELSEWHERE = {
-    "corpus": "the text: tests/data", "train_fraction": "its parts: tests/data/test_tokens.py",
-    "split": "its parts: tests/data/test_tokens.py",
+    "corpus": "the text: tests/io", "train_fraction": "its parts: tests/io/test_tokens.py",
+    "split": "its parts: tests/io/test_tokens.py",
     "eval_interval": "evaluations: tests/cli/test_train.py",
     "eval_stride": "evaluations: tests/training/test_loop.py",
     "eval_tokens": "evaluations: tests/training/test_loop.py",

@@ -1,6 +1,5 @@
 """What is said of a run's pace, on a terminal and elsewhere."""
 
-import doctest
 import io
 import re
 import threading
@@ -11,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autograd import compiling
-from npgpt import GPTConfig, metrics
+from npgpt import GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
-from npgpt.run import estimate, progress
+from npgpt.run import progress
 from npgpt.run.compile_notice import announced
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import Progress
@@ -151,8 +150,3 @@ def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal,
     assert "6 s: kernel 2, _step" in screen.getvalue() and "kernel 3, _share" in screen.getvalue()
     assert file.getvalue().count("compiling") == 1 and "FOLDER" in file.getvalue()
     assert compiling.listener is None
-
-
-@pytest.mark.parametrize("module", [estimate, metrics])
-def test_docstrings(module):
-    assert doctest.testmod(module).failed == 0

@@ -17,25 +17,6 @@ parts = importlib.import_module("12_rows")
 REPORT = "14_training.md"
 
 
-def test_a_training_with_a_goal_ends_where_its_loss_is_below():
-    settings = parts.ON["Rows"] | {"n_embd": 8, "n_head": 2, "steps": 60, "warm_up": 2,
-                                   "evaluations": 0, "lr": 1e-2}
-    losses, floors, _ = ablation_trials.train(ablation_trials.new_model(settings), settings)
-    goal = float(np.mean(losses[20:40]) - np.mean(floors[20:40])) + 0.02
-    some = settings | {"goal": goal}
-    ended, _, stopped = ablation_trials.train(ablation_trials.new_model(some), some)
-    assert 20 <= len(ended) < 60 and stopped is None
-
-
-@pytest.mark.parametrize("name", ["QK-norm", "squared ReLU", "sinusoids"])
-def test_the_variants_of_the_second_edition_learn(name):
-    settings = parts.ON["Rows"] | {"variant": name, "n_embd": 8, "n_head": 2, "steps": 30,
-                                   "warm_up": 2, "lr": 1e-2}
-    losses, _, stopped = ablation_trials.train(ablation_trials.new_model(settings), settings)
-    assert stopped is None
-    assert losses[-5:].mean() < losses[:5].mean() - 0.1
-
-
 def test_queries_and_keys_are_normalised():
     model = ablation_trials.new_model(parts.ON["Rows"] | {"variant": "QK-norm"})
     x = ablation_trials.stories("train", "rows").x_NT[:2]

@@ -4,9 +4,8 @@ import importlib
 
 import numpy as np
 import pytest
-from ablation_rows import Row, best_rate, train_missing
+from ablation_rows import best_rate
 from ablation_trials import (
-    BASE,
     LONGEST,
     SGD,
     AdamL2,
@@ -16,7 +15,6 @@ from ablation_trials import (
     orthogonal,
     stories,
     tokenizer,
-    train,
 )
 from laboratory import key, results_of
 from variants import VARIANTS
@@ -26,8 +24,6 @@ from npgpt.config import GPTConfig
 from npgpt.optim import AdamW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 
 
 @pytest.mark.slow
@@ -160,22 +156,3 @@ def test_no_story_is_read_twice_unless_it_is_asked_for():
 
     assert len({*rows(0, 100)}) == 800
     assert len({*rows(16, 100)}) == 16
-
-
-@pytest.mark.slow
-def test_a_training_that_diverges_says_how():
-    settings = BASE | {"n_layer": 1, "lr": 1e30, "clip": 0.0, "steps": 30, "warm_up": 0}
-    *_, stopped = train(new_model(settings), settings)
-    assert "nan" in stopped or "inf" in stopped
-
-
-def test_other_seeds_are_tried_at_the_best_rate_of_the_first(tmp_path):
-    row = Row("Tales", "tiny", {"n_layer": 1, "n_embd": 8, "n_head": 1, "steps": 0, "warm_up": 0},
-              (1e-3, 2e-3, 4e-3))
-    first = row.trials_of_rates()
-    known = dict(zip(map(key, first), ({"excess": x} for x in (None, 0.2, 0.1)), strict=True))
-    assert best_rate(row, known) == 4e-3
-    assert best_rate(row, {name: {"excess": None} for name in known}) == 1e-3
-    others = {key(row.trial(seed, 4e-3)): {"excess": 0.1} for seed in (2, 3)}
-    assert train_missing([row], tmp_path / "all.jsonl", 0, (2, 3), known | others) == known | others
-    assert not (tmp_path / "all.jsonl").exists()
