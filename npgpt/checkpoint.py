@@ -268,9 +268,9 @@ def check_vocabulary(tokenizer, config, folder):
     """Raise ValueError unless the tokenizer and the model of a folder have the same tokens."""
     if tokenizer.vocab_size != config.vocab_size:
         raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
-            f"config.json {config.vocab_size:,}; use the files of one model (if its vocabulary is "
-            "padded, cut wte.weight and vocab_size to the tokenizer's)"
+            f"{folder}: tokenizer.json or vocab.json has {tokenizer.vocab_size:,} tokens, but the "
+            f"model in config.json {config.vocab_size:,}; use the files of one model (if its "
+            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
         )
 
 

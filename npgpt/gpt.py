@@ -333,12 +333,12 @@ class GPT(Model):
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
         drop = self._dropout()
         positions_T = np.arange(before, before + idx_BT.shape[1])
-        x_BTC = drop(self.embedded(idx_BT, positions_T))
+        x_BTC = drop(self._embedded(idx_BT, positions_T))
         for block in self.h:
             x_BTC = block(x_BTC, drop, cache)
         return self.ln_f(x_BTC)
 
-    def embedded(self, idx_BT, positions_T):
+    def _embedded(self, idx_BT, positions_T):
         """Return the input of the first block, before dropout, (B, T, C)."""
         return self.wte(idx_BT) + self.wpe(positions_T)
 
@@ -381,12 +381,15 @@ class GPT(Model):
         )
 
     def stream(
-        self, idx_T: ArrayLike, max_new_tokens: int, *, seed: int | None = None,
-        stop: int | Collection[int] | None = None, **sampling: Any,
+        self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
+        repetition_penalty: float = 1.0, seed: int | None = None,
+        stop: int | Collection[int] | None = None,
     ) -> Iterator[int]:
         """Return an iterator over the new token ids of one text; keywords as in `generate`."""
         return stream(
-            self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
+            self.decoder(), idx_T, max_new_tokens,
+            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
             block_size=self.config.block_size, seed=seed, stop=stop,
         )
 

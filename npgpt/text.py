@@ -1,7 +1,4 @@
-"""Text for a person to read: a prompt to start from, safe printing, and tokens as a stream of text.
-
-The functions take any tokenizer with `encode` and `decode`.
-"""
+"""Text for a person to read: a prompt to start from, safe printing, tokens as a stream of text."""
 
 import codecs
 import re

@@ -78,7 +78,7 @@ class Llama(GPT):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
 
-    def embedded(self, idx_BT, positions_T):
+    def _embedded(self, idx_BT, positions_T):
         return self.wte(idx_BT)
 
 

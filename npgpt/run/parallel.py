@@ -81,10 +81,7 @@ class Ranks:
                 )
 
     def average(self, parameters, loss):
-        """Replace every `.grad` by its mean over the ranks; return the mean loss.
-
-        parameters   dict of name -> Tensor, all with gradients
-        """
+        """Replace each parameter's `.grad` by its mean over the ranks; return the mean loss."""
         gradients = [weight.grad for weight in parameters.values()]
         if self._flat is None:
             size = sum(gradient.size for gradient in gradients)

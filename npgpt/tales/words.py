@@ -30,7 +30,6 @@ WOES = [
 ]
 
 WORDS = {
-    # people: titles and callings
     "lord": LORDS,
     "lady": LADIES,
     "noble": LORDS + LADIES,
