@@ -186,7 +186,7 @@ class NextToken:
 
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""
-        return self.tokenizer.encode(text)
+        return getattr(self.tokenizer, "templated", self.tokenizer.encode)(text)
 
     def targets_in(self, ids_N):
         """Return the approximate number of targets in a text."""

@@ -94,11 +94,12 @@ def without_initial_weights():
 
 
 def grown(model, config, seed):
-    """Return a model of this config with the weights of `model`, whose vocabulary may be smaller.
+    """Return a model of this config with the weights of `model`, whose vocabulary may differ.
 
-    New tokens come last; their rows are the initial ones of this seed.
+    Tokens that come or go are the last; the rows of new ones are the initial ones of this seed.
     """
-    larger, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
-    for name, weight in larger.parameters().items():
-        weight.data[tuple(map(slice, old[name].shape))] = old[name].data
-    return larger
+    other, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
+    for name, weight in other.parameters().items():
+        common = tuple(map(slice, np.minimum(weight.shape, old[name].shape)))
+        weight.data[common] = old[name].data[common]
+    return other

@@ -1,14 +1,19 @@
 """Load the model that a command is to use, from a run or from the transformers library's files."""
 
+import warnings
+from dataclasses import replace
 from typing import NamedTuple
 
 from npgpt.checkpoint import Run, load_run, read_run
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family
+from npgpt.families import FAMILIES, family, grown, without_initial_weights
+from npgpt.fast.storage import use_storage, usual
 from npgpt.files import member, read_json
 from npgpt.gpt import Model
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
-from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
+
+PADDING = 0.05  # share of a vocabulary, at most, that models are padded by, to a round number
 
 
 class Loaded(NamedTuple):
@@ -19,7 +24,7 @@ class Loaded(NamedTuple):
     """
 
     model: Model
-    tokenizer: BPETokenizer | CharTokenizer
+    tokenizer: Tokenizer
     training: TrainConfig
     run: Run | None
 
@@ -37,13 +42,25 @@ def load_model(name):
     arch = arch_of(folder)
     model = family(arch).Model.from_pretrained(folder)
     tokenizer = tokenizer_in(folder)
-    if tokenizer.vocab_size != model.config.vocab_size:
+    return Loaded(_fitted(model, tokenizer, folder), tokenizer, TrainConfig(arch=arch), None)
+
+
+def _fitted(model, tokenizer, folder):
+    """Return the model without rows for tokens that have no text, and could be drawn."""
+    known, rows = tokenizer.vocab_size, model.config.vocab_size
+    if known == rows:
+        return model
+    if not known < rows <= known * (1 + PADDING):
         raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, but the model in "
-            f"config.json {model.config.vocab_size:,}; use the files of one model (if its "
-            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
+            f"{folder}: the tokenizer has {known:,} tokens, but the model in config.json {rows:,}, "
+            "in wte.weight; use the files of one model"
         )
-    return Loaded(model, tokenizer, TrainConfig(arch=arch), None)
+    warnings.warn(
+        f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=3
+    )
+    with without_initial_weights():
+        fitted = grown(model, replace(model.config, vocab_size=known), 0)
+    return use_storage(fitted, usual(fitted))
 
 
 def arch_of(folder):
@@ -79,5 +96,6 @@ def tokenizer_in(folder):
         return BPETokenizer.from_gpt2(*of_gpt2)
     raise FileNotFoundError(
         f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
-        "whole, or put the model's tokenizer there"
+        "whole, or put the model's tokenizer there (transformers writes a tokenizer.json of older "
+        "files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
     )
