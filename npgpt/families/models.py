@@ -10,7 +10,9 @@ from npgpt.families import FAMILIES, family, grown, without_initial_weights
 from npgpt.fast.storage import use_storage, usual
 from npgpt.files import member, read_json
 from npgpt.gpt import Model
+from npgpt.io import gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
+from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 
 PADDING = 0.05  # share of a vocabulary, at most, that models are padded by, to a round number
@@ -71,7 +73,7 @@ def arch_of(folder):
     archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
     if model_type not in archs:
         raise ValueError(
-            f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
+            f"{folder} describes a model of model_type={shown(model_type)!r}; use one of: "
             f"{', '.join(archs)}"
         )
     return archs[model_type]
@@ -79,6 +81,8 @@ def arch_of(folder):
 
 def model_type_of(folder):
     """Return the model_type in a config.json of the transformers library; None in any other."""
+    if gguf.is_gguf(folder):
+        return str(gguf.read_header(folder)[0].get("general.architecture"))
     try:
         config = read_json(member(folder, "config.json"))
     except (FileNotFoundError, ValueError):  # load_run has more to say about it
@@ -89,6 +93,8 @@ def model_type_of(folder):
 
 def tokenizer_in(folder):
     """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
+    if gguf.is_gguf(folder):
+        return gguf.tokenizer(folder)
     path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
     if path.is_file():
         return load_tokenizer(path)

@@ -43,7 +43,7 @@ def to_json(merges, tokens, ids, special_ids, pattern) -> str:
     spelled = ["".join(map(table.__getitem__, text)) for text in texts]
     vocab = {token: i for token, i in zip(spelled, ids, strict=True) if i is not None}
     merges = [f"{spelled[left]} {spelled[right]}" for left, right in merges]
-    return _fields(vocab, merges, special_ids, _pre_tokenizer(pattern),
+    return _fields(vocab, merges, special_ids, pre_tokenizer(pattern),
                    BYTE_LEVEL | {"use_regex": True})
 
 
@@ -88,7 +88,7 @@ def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
     return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
-def _pre_tokenizer(pattern):
+def pre_tokenizer(pattern):
     if pattern in ("gpt2", None):
         return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
     first = DIGITS if pattern == "smollm" else _split(PATTERNS[pattern])
