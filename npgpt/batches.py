@@ -139,7 +139,7 @@ class NextToken:
 
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""
-        return self.tokenizer.encode(text)
+        return getattr(self.tokenizer, "templated", self.tokenizer.encode)(text)
 
     def floor(self, ids_N, block_size, entropy_rate, **draws):
         """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""

@@ -177,7 +177,7 @@ def read_run(folder):
     if not path.exists():
         why = "has no config.json" if folder.exists() else "is not there"
         raise RunError(
-            f"{folder} {why}: it is neither a run folder nor a folder of the transformers library "
+            f"{folder} {why}: it is no run folder, folder of the transformers library or GGUF file "
             "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
             + runs_near(folder)
         )

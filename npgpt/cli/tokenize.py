@@ -8,6 +8,7 @@ from pathlib import Path
 from npgpt.checkpoint import runs_near
 from npgpt.cli import print_json
 from npgpt.families.models import tokenizer_in
+from npgpt.io.gguf import is_gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
@@ -87,7 +88,7 @@ def _tokenizer(name):
     if name == "gpt2" and not Path(name).exists():
         return BPETokenizer.gpt2()
     path = local_folder(name, TOKENIZER_FILES)
-    if path.is_dir():
+    if path.is_dir() or is_gguf(path):
         return tokenizer_in(path)
     if not path.exists():
         raise FileNotFoundError(

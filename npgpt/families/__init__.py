@@ -17,6 +17,7 @@ from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage
 from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
+from npgpt.io import gguf
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
@@ -50,7 +51,8 @@ def load_pretrained(cls, folder, weights=None):
     folder = local_folder(folder)
     files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
     classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
-    settings, arrays = load_folder(folder, files, classes)
+    read = gguf.load if gguf.is_gguf(folder) else load_folder
+    settings, arrays = read(folder, files, classes)
     try:
         config = cls.Config(**settings)
     except ValueError as error:
@@ -82,11 +84,12 @@ def without_initial_weights():
 
 
 def grown(model, config, seed):
-    """Return a model of this config with the weights of `model`, whose vocabulary may be smaller.
+    """Return a model of this config with the weights of `model`, whose vocabulary may differ.
 
-    New tokens come last; their rows are the initial ones of this seed.
+    Tokens that come or go are the last; the rows of new ones are the initial ones of this seed.
     """
-    larger, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
-    for name, weight in larger.parameters().items():
-        weight.data[tuple(map(slice, old[name].shape))] = old[name].data
-    return larger
+    other, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
+    for name, weight in other.parameters().items():
+        common = tuple(map(slice, np.minimum(weight.shape, old[name].shape)))
+        weight.data[common] = old[name].data[common]
+    return other

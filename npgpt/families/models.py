@@ -1,16 +1,21 @@
 """Load the model that a command is to use, from a run or from the transformers library's files."""
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 
 from npgpt.checkpoint import Run, check_vocabulary, load_run, read_run
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family
+from npgpt.families import FAMILIES, family, grown, without_initial_weights
+from npgpt.fast.storage import use_storage
 from npgpt.files import member, read_json, read_text
 from npgpt.gpt import Model
+from npgpt.io import gguf
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
-from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
+from npgpt.text import shown
+from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 
+PADDING = 0.05  # share of a vocabulary, at most, that models are padded by, to a round number
 TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
 
 
@@ -20,7 +25,7 @@ class Loaded:
 
     name: str  # its folder's
     model: Model
-    tokenizer: BPETokenizer | CharTokenizer
+    tokenizer: Tokenizer
     run: Run | None  # that trained it; None if it comes from the transformers library
     training: TrainConfig = field(default_factory=TrainConfig)  # the defaults without a run
 
@@ -38,8 +43,21 @@ def load_model(name):
     arch = arch_of(folder)
     model = family(arch).Model.from_pretrained(folder)
     tokenizer = tokenizer_in(folder)
-    check_vocabulary(tokenizer, model.config, folder)
+    model = _fitted(model, tokenizer, folder)
     return Loaded(folder.name, model, tokenizer, None, TrainConfig(arch=arch))
+
+
+def _fitted(model, tokenizer, folder):
+    """Return the model without rows for tokens that have no text, and could be drawn."""
+    known, rows = tokenizer.vocab_size, model.config.vocab_size
+    if not known < rows <= known * (1 + PADDING):
+        check_vocabulary(tokenizer, model.config, folder)
+        return model
+    warnings.warn(
+        f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=3
+    )
+    with without_initial_weights():
+        return use_storage(grown(model, replace(model.config, vocab_size=known), 0), None)
 
 
 def arch_of(folder):
@@ -50,7 +68,7 @@ def arch_of(folder):
     archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
     if model_type not in archs:
         raise ValueError(
-            f"{folder}: config.json describes a model of model_type={model_type!r}; use one of: "
+            f"{folder} describes a model of model_type={shown(model_type)!r}; use one of: "
             f"{', '.join(archs)}"
         )
     return archs[model_type]
@@ -58,6 +76,8 @@ def arch_of(folder):
 
 def model_type_of(folder):
     """Return the model_type in a config.json of the transformers library; None in any other."""
+    if gguf.is_gguf(folder):
+        return str(gguf.read_header(folder)[0].get("general.architecture"))
     try:
         config = read_json(member(folder, "config.json"))
     except (FileNotFoundError, ValueError):  # load_run has more to say about it
@@ -69,6 +89,8 @@ def model_type_of(folder):
 def template_of(name):
     """Return the `ChatTemplate` of a model as `load_model` takes it; None if it has none."""
     folder = local_folder(name, TEMPLATE_FILES)
+    if gguf.is_gguf(folder):
+        return gguf.template(folder)
     settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)
     settings = read_json(settings_file) if settings_file.is_file() else {}
     template = read_text(alone) if alone.is_file() else settings.get("chat_template")
@@ -83,6 +105,8 @@ def template_of(name):
 
 def tokenizer_in(folder):
     """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
+    if gguf.is_gguf(folder):
+        return gguf.tokenizer(folder)
     path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
     if path.is_file():
         return load_tokenizer(path)
@@ -90,5 +114,6 @@ def tokenizer_in(folder):
         return BPETokenizer.from_gpt2(*of_gpt2)
     raise FileNotFoundError(
         f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
-        "whole, or put the model's tokenizer there"
+        "whole, or put the model's tokenizer there (transformers writes a tokenizer.json of older "
+        "files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
     )

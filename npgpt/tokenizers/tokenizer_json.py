@@ -9,7 +9,7 @@ later make it version 3, with the field "added": "1?" as well. WordTokenizer has
 with the type "words" and a field "words": [" dog"].
 
 BPETokenizer, and exported tokenizers of any kind, have the format of Hugging Face's `tokenizers`,
-see `huggingface_format`.
+see `huggingface_format`; other tokenizers of that library have it, see `library_tokenizer`.
 """
 
 import json
@@ -57,7 +57,12 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
         )
     read = huggingface_format.from_json if theirs else _characters
     try:
-        return classes[kind](**read(fields, path))
+        try:
+            return classes[kind](**read(fields, path))
+        except huggingface_format.Unsupported:
+            if "library" not in classes:
+                raise
+            return classes["library"](fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if str(path) in str(error):
             raise

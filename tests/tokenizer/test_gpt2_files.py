@@ -52,7 +52,7 @@ def test_gpt2_files_give_the_same_tokens_under_gpt2s_ids(newline, tmp_path):
         (lambda vocab: vocab | {"new": "270"}, None, "'new' .* int from 0, got '270'"),
         (lambda vocab: vocab | {"new": -1}, None, "'new' .* int from 0, got -1"),
         (lambda vocab: vocab | {"new": 1 << 30}, None, "special token 'new' .* int from"),
-        (lambda vocab: {k: i for k, i in vocab.items() if k != "Ġ"}, None, "1 of the 256 bytes"),
+        (lambda vocab: {k: i for k, i in vocab.items() if len(k) > 1}, None, "256 of the 256"),
         (None, lambda lines: [lines[0], *lines[3:]], "only later merges"),
         (None, lambda lines: [*lines, "a zz"], "'a' 'zz'"),
         (None, lambda lines: [*lines, "abc"], r"\['abc'\]"),

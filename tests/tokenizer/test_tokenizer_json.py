@@ -13,10 +13,12 @@ from npgpt.tokenizers import (
     WordTokenizer,
     huggingface_format,
     load_tokenizer,
+    tokenizer_json,
 )
 from npgpt.tokenizers.pretokenize import PATTERNS
 
 TEXT = "Hug the pug, hug the bug.\r\n\u2028 Naïve \U0001f389"
+CLASSES = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer}
 TOKENIZERS = {
     "char": CharTokenizer.train(TEXT),
     "words": WordTokenizer(" abhn", ["hen"], ["<mask>"]),
@@ -129,7 +131,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(content, message, tmp_pat
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     with pytest.raises(ValueError, match=message) as error:
-        load_tokenizer(path)
+        tokenizer_json.load(path, CLASSES)
     assert str(path) in str(error.value)
 
 

@@ -38,7 +38,8 @@ from npgpt.fast.tokenizer.kernels.scanner import (
 from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 CONTRACTIONS = {
-    None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "cl100k": ANY_CASE, "llama3": ANY_CASE
+    None: NO_CONTRACTIONS, "gpt2": LOWER_CASE, "smollm": LOWER_CASE, "cl100k": ANY_CASE,
+    "llama3": ANY_CASE,
 }
 
 
@@ -55,7 +56,9 @@ def step(pattern: str | None, state: tuple, of: int) -> tuple[tuple, int]:
         return state, BOUNDARY_AFTER_LINE if cut else 0
     if pattern is None:
         return ("letters",), 0 if state == ("letters",) else BOUNDARY_HERE
-    gpt2 = pattern == "gpt2"
+    if pattern == "smollm" and of == NUMBER:
+        return ("digits", 1), BOUNDARY_HERE  # white space before a digit stays whole
+    gpt2 = pattern in ("gpt2", "smollm")
     if gpt2 and of == NEWLINE:
         of = WHITE
     if of in (SPACE, WHITE, NEWLINE):

@@ -1,0 +1,251 @@
+"""Read GGUF, the file of llama.cpp: settings, tokenizer and weights of a Llama or a GPT-2.
+
+    "GGUF", 3, how many tensors, how many settings    little-endian, as all that follows
+    name, type, value                                 of each setting; a text is its size and UTF-8
+    name, shape, kind, position                       of each tensor; its last axis comes first
+    the tensors                                       each at a multiple of the alignment
+
+Source: docs/gguf.md of ggml. A file from a stranger is checked against its size before memory is
+taken for what it claims to hold.
+"""
+
+import functools
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.files import open_file
+from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.transformers_folder import check_config, renamed
+from npgpt.text import shown
+from npgpt.tokenizers import BPETokenizer, huggingface_format
+
+# types of settings; of numbers with their codes in `struct`
+NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+TEXT, ARRAY = 8, 9
+# kind -> (name, weights in a block, bytes of a block)
+KINDS = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 8: ("Q8_0", 32, 34),
+         2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20)}
+MOST = 1 << 22  # texts in an array
+
+# What `Files` calls settings and parts of a model, and in config.json.
+SETTINGS = {
+    "block_size": "context_length", "n_layer": "block_count", "n_embd": "embedding_length",
+    "n_head": "attention.head_count", "n_kv_head": "attention.head_count_kv",
+    "n_inner": "feed_forward_length", "norm_eps": "attention.layer_norm_rms_epsilon",
+}
+IN_CONFIG = {
+    "rope_theta": "rope.freq_base", "head_dim": "attention.key_length",
+    "n_inner": "feed_forward_length", "layer_norm_epsilon": "attention.layer_norm_epsilon",
+}
+NAMES = {
+    "token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "output": "lm_head",
+    **{f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in {
+        "attn_norm": "ln_1", "ffn_norm": "ln_2", "ffn_down": "mlp.c_proj",
+        "attn_q": "attn.q", "attn_k": "attn.k", "attn_v": "attn.v", "ffn_gate": "mlp.gate",
+    }.items()},
+}
+OF = {  # names that differ between the architectures
+    "gpt2": {"attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_up": "mlp.c_fc"},
+    "llama": {"attn_output": "attn.o", "ffn_up": "mlp.up"},
+}
+SPLITS = {"gpt-2": "gpt2", "smollm": "smollm"}  # llama.cpp's names
+UNUSED, SPECIAL = 5, (3, 4)  # types of tokens
+
+
+def is_gguf(path):
+    """Return whether a path is that of a GGUF file, by its name."""
+    return str(path).endswith(".gguf") and Path(path).is_file()
+
+
+def read_header(path):
+    """Return (settings by name, {name: (shape, kind, first byte, bytes)} of the tensors).
+
+    Raises ValueError, which names the file, for one that is damaged or cut short.
+    """
+    status = Path(path).stat()
+    return _read_header(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=1)  # a command asks for settings, weights and tokenizer in turn
+def _read_header(path, *_):
+    open_file(path, "rb").close()
+    try:
+        return _Header(memoryview(np.memmap(path, np.uint8, "r"))).read()
+    except (ValueError, struct.error) as error:
+        raise ValueError(
+            f"{path} is damaged or no GGUF file of version 2 or 3 ({error}); download it again"
+        ) from error
+
+
+class _Header:
+    """The bytes of a file, and the position of the next one to read."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def read(self):
+        if self.take(4) != b"GGUF" or self.number(4) not in (2, 3):
+            raise ValueError("it does not begin with GGUF and its version")
+        n_tensors, n_settings = self.count(24), self.count(13)
+        settings = {self.text(): self.value(self.number(4)) for _ in range(n_settings)}
+        tensors = [(self.text(), *self.tensor()) for _ in range(n_tensors)]
+        step = settings.get("general.alignment", 32)
+        if type(step) is not int or step not in (1 << k for k in range(3, 21)):
+            raise ValueError(f"its alignment is {shown(step)}")
+        start = -(-self.at // step) * step
+        found = {name: (shape, kind, start + p, size) for name, shape, kind, p, size in tensors}
+        held = max(0, len(self.data) - start)
+        for name, (_, _, first, size) in found.items():
+            if first + size > len(self.data):
+                raise ValueError(f"the tensor {shown(name)} ends after the file")
+        if len(found) < len(tensors) or sum(size for *_, size in tensors) > held:
+            raise ValueError("its tensors overlap")
+        return settings, found
+
+    def take(self, size):
+        if size > len(self.data) - self.at:
+            raise ValueError(f"{size:,} bytes are missing after byte {self.at:,}")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, kind):
+        code = f"<{NUMBERS[kind]}"
+        return struct.unpack(code, self.take(struct.calcsize(code)))[0]
+
+    def count(self, least):
+        """Return a number of things that take at least so many bytes each."""
+        count = self.number(10)
+        if count * least > len(self.data) - self.at:
+            raise ValueError(f"{count:,} entries do not fit after byte {self.at:,}")
+        return count
+
+    def text(self):
+        return str(self.take(self.number(10)), "utf-8")
+
+    def value(self, kind):
+        if kind == TEXT:
+            return self.text()
+        if kind in NUMBERS:
+            return self.number(kind)
+        of = self.number(4)
+        if kind == ARRAY and of in NUMBERS:
+            dtype = np.dtype(f"<{NUMBERS[of]}")
+            return np.frombuffer(self.take(self.count(dtype.itemsize) * dtype.itemsize), dtype)
+        if kind != ARRAY or of != TEXT or (count := self.count(8)) > MOST:
+            raise ValueError(f"a setting before byte {self.at:,} has an unknown type or size")
+        return [self.text() for _ in range(count)]
+
+    def tensor(self):
+        """Return (shape, kind, position, bytes)."""
+        rank = self.number(4)
+        if not 1 <= rank <= 4:
+            raise ValueError(f"a tensor has {rank} axes")
+        shape, kind = [self.number(10) for _ in range(rank)][::-1], self.number(4)
+        if kind not in KINDS:
+            names = ", ".join(name for name, *_ in KINDS.values())
+            raise ValueError(f"a tensor is of kind {kind}; those read here are {names}")
+        _, weights, length = KINDS[kind]
+        if shape[-1] % weights:
+            raise ValueError(f"rows of {shape[-1]} weights are no blocks of {weights}")
+        return shape, kind, self.number(10), math.prod(shape) // weights * length
+
+
+def load(path, files, classes):
+    """Return (fields of a model's config class, float32 arrays by our names), as `load_folder`.
+
+    Raises ValueError for a different architecture and for a damaged file.
+    """
+    settings, tensors = read_header(path)
+    arch = str(settings.get("general.architecture"))
+    given = {files.settings[ours][0]: name for ours, name in SETTINGS.items()
+             if ours in files.settings} | IN_CONFIG
+    found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in given.items()}
+    config = {"model_type": arch, "vocab_size": tensors.get("token_embd.weight", [[0]])[0][0]} | {
+        name: float(f"{value:.7g}") if isinstance(value, float) else value
+        for name, value in found.items() if value is not None
+    }
+    if settings.get(f"{arch}.rope.scaling.type", "none") != "none":
+        config["rope_scaling"] = {"type": settings[f"{arch}.rope.scaling.type"]}
+    check_config(config, path, files, classes)
+    data = np.memmap(path, np.uint8, "r")
+    arrays = {name: unpack(data[first : first + size], kind, shape)
+              for name, (shape, kind, first, size) in tensors.items()}
+    names = NAMES | {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in OF[arch].items()}
+    if np.array_equal(arrays.get("output.weight"), arrays["token_embd.weight"]):
+        del arrays["output.weight"]  # a GPT-2 repeats it
+    fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+    fields |= files.read(config, arrays) | {"tie_weights": "output.weight" not in arrays}
+    for name, weight_OI in arrays.items():
+        heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2:][0])
+        if heads and not len(weight_OI) % (2 * fields[heads]):
+            arrays[name] = halves(weight_OI, fields[heads])
+    weights = dict(renamed(arrays, names, ("token_embd", "position_embd")))
+    return fields, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
+
+
+def halves(weight_OI, heads):
+    """Return the rows of queries or keys in the order of the transformers library and of `Llama`.
+
+    There channel i is rotated with channel i + D/2 of its head; in these files with the one after.
+    """
+    pairs = weight_OI.reshape(heads, -1, 2, *weight_OI.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(weight_OI.shape)
+
+
+def unpack(data, kind, shape):
+    """Return the float32 array of a tensor's bytes.
+
+    A block of 32 weights has a scale in float16, Q4_1 also an offset, and a code for each weight:
+    Q8_0 in a byte, Q4_0 and Q4_1 in half a byte, the first 16 in the lower halves.
+    """
+    kind, _, length = KINDS[kind]
+    if kind in ("F32", "F16"):
+        return data.view("<f4" if kind == "F32" else "<f2").astype(np.float32).reshape(shape)
+    if kind == "BF16":
+        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    blocks = data.reshape(-1, length)
+    scale, *offset = blocks[:, : 4 if kind == "Q4_1" else 2].copy().view("<f2").astype("f4").T
+    if kind == "Q8_0":
+        return (scale[:, None] * blocks[:, 2:].view(np.int8)).reshape(shape)
+    codes = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], axis=1).astype(np.float32)
+    if kind == "Q4_0":
+        return (scale[:, None] * (codes - 8)).reshape(shape)
+    return (scale[:, None] * codes + offset[0][:, None]).reshape(shape)
+
+
+def tokenizer(path):
+    """Return the BPETokenizer in a file. Raises ValueError for other kinds and a damaged one."""
+    found = {name: read_header(path)[0].get(f"tokenizer.ggml.{name}")
+             for name in ("model", "pre", "tokens", "token_type", "merges")}
+    kind, split, tokens, types, merges = found.values()
+    if kind != "gpt2" or split not in list(SPLITS):
+        raise ValueError(
+            f"{path} has a tokenizer of type {shown(kind)} with the split {shown(split)}; read are "
+            f"gpt2 with {' or '.join(SPLITS)}: use the model's folder of the transformers library"
+        )
+    try:
+        types = dict(zip(tokens, types.tolist(), strict=True))
+        vocab = {token: i for i, token in enumerate(tokens) if types[token] != UNUSED}
+        added = [{"content": t, "id": i} for t, i in vocab.items() if types[t] in SPECIAL]
+        fields = {
+            "model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": added,
+            "pre_tokenizer": huggingface_format.pre_tokenizer(SPLITS[split]),
+        }
+        return BPETokenizer(**huggingface_format.from_json(fields, path))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} has a damaged tokenizer ({error}); download it again") from error
+
+
+def template(path):
+    """Return the `ChatTemplate` in a file, None if it has none."""
+    settings, _ = read_header(path)
+    found, texts = {}, settings.get("tokenizer.ggml.tokens", [])
+    for name in ("bos", "eos"):
+        token = settings.get(f"tokenizer.ggml.{name}_token_id", -1)
+        if type(token) is int and 0 <= token < len(texts):
+            found[f"{name}_token"] = texts[token]
+    source = settings.get("tokenizer.chat_template")
+    return ChatTemplate(source, found, path) if isinstance(source, str) else None
