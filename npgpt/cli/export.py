@@ -17,7 +17,8 @@ def add_arguments(parser):
 def run(args):
     folder = Path(args.folder)
     check_free(folder)
-    model, tokenizer, *_ = load_model(args.run)
+    loaded = load_model(args.run)
+    model, tokenizer = loaded.model, loaded.tokenizer
     with new_folder(folder) as building:
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)

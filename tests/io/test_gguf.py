@@ -109,7 +109,8 @@ def gpt2():
 def test_a_file_holds_the_model_and_its_tokenizer(done, here, make):
     model, fields, arrays = make()
     (here / "m.gguf").write_bytes(file_of(fields, arrays))
-    again, tokenizer, *_ = load_model("m.gguf")
+    loaded = load_model("m.gguf")
+    again, tokenizer = loaded.model, loaded.tokenizer
     assert replace(again.config, dropout=0.0) == model.config
     for name, weight in model.parameters().items():
         np.testing.assert_array_equal(again.parameters()[name].data, weight.data, err_msg=name)
