@@ -31,7 +31,7 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert (status, err) == (0, "")
     folder = here / "runs" / "hens"
     assert sorted(files(folder)) == [
-        "best.safetensors", "config.json", "loss.png", "metrics.csv", "model.safetensors",
+        ".lock", "best.safetensors", "config.json", "loss.png", "metrics.csv", "model.safetensors",
         "result.json", "samples.txt", "tokenizer.json", "train_state.safetensors",
     ]
     assert f" {Path('runs', 'hens', 'loss.png')}" in out and "step 6: loss" in out
