@@ -84,8 +84,13 @@ def terminal(monkeypatch):
 
 
 @pytest.fixture
-def cli(capfd):
-    """A function that calls the program in this process: (status, its stdout, its stderr)."""
+def cli(capfd, monkeypatch, request):
+    """A function that calls the program in this process: (status, its stdout, its stderr).
+
+    Drawing a picture takes longer than a tiny run: unless marked `pictures`, tests have none.
+    """
+    if not request.node.get_closest_marker("pictures"):
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were not installed
 
     def call(*arguments):
         from npgpt.cli import main

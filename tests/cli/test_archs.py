@@ -29,6 +29,7 @@ def runs(tmp_path_factory):
     return folders
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize("arch", OTHERS)
 def test_a_run_leaves_its_files_and_goes_on_to_the_bits_of_one_that_was_not_stopped(
     cli, done, runs, tmp_path, at_each_step, monkeypatch, arch

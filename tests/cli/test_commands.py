@@ -198,6 +198,7 @@ def test_gradcheck_finds_a_wrong_gradient_and_says_where(cli, monkeypatch):
     assert status == 1 and "0 of 1" in out and "ratio -1" in err
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_gradcheck_draws_the_error_by_step(done, tmp_path):
     done("gradcheck", "--plot", tmp_path / "v.png")

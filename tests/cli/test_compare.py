@@ -17,6 +17,7 @@ from npgpt.cli import main
 from npgpt.cli.compare import Result, differing, named, units
 from npgpt.metrics import read_metrics
 
+pytestmark = pytest.mark.pictures
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 SETTINGS = st.dictionaries(st.sampled_from("abcdef"), VALUES)
 

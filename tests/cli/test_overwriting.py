@@ -8,6 +8,7 @@ from tiny_run import files
 
 from npgpt import plots
 
+pytestmark = pytest.mark.pictures
 MARK = '<meta name="generator" content="npgpt look">'
 
 

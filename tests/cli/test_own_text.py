@@ -42,7 +42,7 @@ def test_few_files_are_all_named_and_a_long_name_is_shortened(said, here):
         write(here / f"{name}.txt", TEXT)
     assert " 2: a.txt, b.txt\n" in said("--corpus", "a.txt", "b.txt", "--out", "both")
     assert " 1: a.txt\n" in said("--corpus", "a.txt")
-    assert "files" not in said("--corpus", "tales", "--eval-stride", 0)
+    assert "files" not in said("--corpus", "tales", "--train-fraction", 0.999)
     assert f" 2: {long[:40]}, x.txt\n" in said("--corpus", "folder")
 
 

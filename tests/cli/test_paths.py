@@ -38,6 +38,7 @@ def test_a_corpus_given_twice_is_both(done, here):
 @pytest.mark.parametrize(
     "name", [b"caf\xe9", b"$x$ $", b"$\\frac$", "本 بلد देश\t!".encode(), b"a b's", b"x" * 200]
 )
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     path = Path(os.fsdecode(name + b".txt"))
@@ -57,6 +58,7 @@ def test_a_text_with_any_name_is_trained_on_and_drawn(cli, here, name):
     assert cli("train", "--resume", "--corpus", str(path))[::2] == (0, "")
 
 
+@pytest.mark.pictures
 def test_a_run_that_is_trained_is_not_continued_elsewhere(
     done, refused, here, corpus, monkeypatch
 ):

@@ -64,7 +64,7 @@ def test_the_text_of_a_run_is_opened_once(look, done, finished, tmp_path, monkey
 
     run = finished if kind == "file" else tmp_path / "tales"
     if kind == "tales":
-        done("train", "--out", run, *TINY)
+        done("train", "--out", run, *TINY, "--train-fraction", 0.999)
     monkeypatch.setattr(history_module, "open_run", counted)
     record, _ = look(run)
     assert len(opened) == 1 and opened[0].val_ids.file.closed

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from look_page import HOSTILE
 
-from autograd import OPS
 from npgpt import tales
 from npgpt.look import page
 from npgpt.look.page import SCRIPTS, assemble, make_page
@@ -95,12 +94,6 @@ def test_the_scripts_are_all_there_each_after_what_it_imports():
         text = folder.joinpath(*f"{name}.js".split("/")).read_text(encoding="utf-8")
         for imported in re.findall(r'from "(?:\.\.?/)+([^"]*)\.js"', text):
             assert imported in SCRIPTS[:i], f"{name} imports {imported}"
-
-
-def test_a_fault_is_planted_in_a_rule_that_the_engine_has_too():
-    text = (files("npgpt.look") / "page" / "rules.js").read_text(encoding="utf-8")
-    faults = re.search(r"FAULTS = \{\n(.*?)\};", text, re.S)[1]
-    assert set(re.findall(r"^  (\w+):", faults, re.M)) <= OPS.keys()
 
 
 def test_a_page_holds_the_model_its_tokenizer_and_the_gradient(pages, subjects):

@@ -4,16 +4,9 @@ import time
 from xml.etree import ElementTree
 
 import pytest
-from look_page import PASTE, VIEWS
+from look_page import PASTE, VIEWS, press
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def click(browser, text):
-    browser.run(
-        "[...document.querySelectorAll('button')].find((b) => b.textContent === arguments[0])"
-        ".click()", text,
-    )
 
 
 def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
@@ -50,7 +43,7 @@ def test_the_link_that_is_copied_opens_the_view(browser, pages):
         "Object.defineProperty(navigator, 'clipboard', { value: {"
         "writeText: async (text) => { window.copied = text; } } });"
     )
-    click(browser, "Copy link")
+    press(browser, "Copy link")
     copied = browser.run("return window.copied")
     assert copied.startswith(path.as_uri())
     browser.open(path, copied.partition("#")[2])
@@ -78,7 +71,7 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
     )
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy")
     settled(browser)
-    click(browser, "Save picture")
+    press(browser, "Save picture")
     end, found = time.monotonic() + 10, []
     while not any("</svg>" in path.read_text(encoding="utf-8") for path in found):
         assert time.monotonic() < end, "no picture was saved"
