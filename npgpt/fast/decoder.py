@@ -22,7 +22,7 @@ from npgpt.generate import KVCache
 # takes half of it, with 256 all of it.
 SHORT = 128
 HANDLED = {
-    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "tie_weights",
+    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights",
 }
 PRODUCTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
