@@ -13,6 +13,10 @@ from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
 INITS = ("gpt2", "fan_in")
+INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas and sources
+    "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
+    "since": 7, "before": "gpt2", "default": "gpt2",
+}
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 RUN_FORMAT = 7  # of the config.json in run folders; format 1 has no number
 
@@ -28,17 +32,6 @@ def setting(help, since=1, before=None, group=None, **default):
     return field(metadata=metadata, **default)
 
 
-def init_setting():
-    """Return the field `init` of each kind of model: the spread of its initial weights.
-
-    `npgpt.gpt.init_std` has the formulas and their sources.
-    """
-    return setting(
-        "initial weights: gpt2, a spread of 0.02 for matrices of all sizes; fan_in, of "
-        "1/sqrt(inputs)", since=7, before="gpt2", default="gpt2",
-    )
-
-
 @dataclass(frozen=True)
 class GPTConfig:
     """The shape of a GPT. Raises ValueError for a shape that cannot be built."""
@@ -51,7 +44,7 @@ class GPTConfig:
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     bias: bool = setting("biases in linear layers and layer norms", default=True)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = init_setting()
+    init: str = setting(**INIT)
 
     def __post_init__(self):
         check_sizes(self)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
-from npgpt.config import check_heads, check_sizes, init_setting, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
 from npgpt.families.layers import Attention, with_loss
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
@@ -55,7 +55,7 @@ class BertConfig:
     n_segment: int = setting("number of segments, such as first and second text", default=2)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
-    init: str = init_setting()
+    init: str = setting(**INIT)
 
     @property
     def inner(self):

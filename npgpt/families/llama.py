@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, rotary_embedding, silu
 from npgpt.batches import NextToken
-from npgpt.config import check_heads, check_sizes, init_setting, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
@@ -40,7 +40,7 @@ class LlamaConfig:
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
     norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6)
-    init: str = init_setting()
+    init: str = setting(**INIT)
 
     @property
     def kv_heads(self):

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, gelu, relu
 from npgpt.batches import Batch
-from npgpt.config import check_heads, check_sizes, init_setting, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm, with_loss
 from npgpt.families.neighbours import BIAS, neighbours
@@ -46,7 +46,7 @@ class T5Config:
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = init_setting()
+    init: str = setting(**INIT)
 
     @property
     def decoder_layers(self):
