@@ -54,6 +54,15 @@ FINAL = {
 }
 
 
+def change(model, start):
+    """Change a GPT that was made by `fan_in` if the start is one of the last two."""
+    for name, weight in model.parameters().items():
+        if start == STARTS[2] and name.endswith("c_proj.weight"):
+            weight.data *= math.sqrt(2 * model.config.n_layer)
+        if start == STARTS[3] and name in ("wte.weight", "wpe.weight"):
+            weight.data *= INIT_STD * model.config.n_embd**0.5
+
+
 def measure(trial):
     settings = {name: x for name, x in trial.items() if name not in ("preset", "start", "counted")}
     preset, init = trial["preset"], trial["start"].partition(",")[0]
@@ -66,11 +75,7 @@ def measure(trial):
         data = open_dataset(kind, training, stack, training.corpus,
                             kind=PRESETS[preset].get("tokenizer", "char"))
         model = kind.Model(kind.Config(data.tokenizer.vocab_size, **shape), training.seed)
-        for name, weight in model.parameters().items():
-            if trial["start"] == STARTS[2] and name.endswith("c_proj.weight"):
-                weight.data *= math.sqrt(2 * model.config.n_layer)
-            if trial["start"] == STARTS[3] and name in ("wte.weight", "wpe.weight"):
-                weight.data *= INIT_STD * model.config.n_embd**0.5
+        change(model, trial["start"])
         first, *_ = [step.loss for step in training_steps(
             model, make_optimizer(model, training), data.train_ids, training,
             objective=data.objective)]

@@ -13,7 +13,7 @@ import study_numbers as sn
 from laboratory import key
 
 NAMES = ["08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "13_skills",
-         "14_training"]
+         "14_training", "15_start"]
 
 
 @pytest.mark.parametrize("flags", [[], ["--quick"], ["--report"], ["--all"]])
