@@ -28,7 +28,7 @@ def test_the_kinds_of_fan_in_are_those_of_the_plan(start, branch, table):
 
 
 def test_a_training_gives_its_first_and_last_loss():
-    tiny = study.SHORT[16] | {"max_iters": 20, "n_embd": 16, "n_layer": 1, "block_size": 64}
+    tiny = study.SHORT[8] | {"max_iters": 20, "n_embd": 16, "n_layer": 1, "block_size": 64}
     found = study.measure(tiny)
     assert found["uniform"] == pytest.approx(found["first"], rel=0.02)
     assert 2 < found["loss"] < found["first"] - 0.05 and found["right"] <= found["stories"]
