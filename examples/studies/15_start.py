@@ -32,6 +32,8 @@ SHORT = [of | {"start": start, "lr": lr, "seed": seed} for seed in (11, 12) for 
     (TEXT | {"max_iters": 1000}, (3e-3, 6e-3)),
     (TALES | {"max_iters": 500, "eval_stride": 0}, (4e-3, 6e-3)),
 ) for start in STARTS for lr in rates]
+BEYOND = [of | {"lr": lr} for preset, lr in (("text", 1.2e-2), ("tales", 1e-2)) for of in SHORT
+          if (of["preset"], of["start"], of["lr"]) == (preset, "fan_in", 6e-3)]
 
 
 def pairs(settings, **changes):
@@ -105,7 +107,7 @@ def main(quick=False, figures=None, workers=None):
     expect("Models begin as GPT-2 does, or by the inputs of each matrix. Expect the latter lower.")
     if quick:
         return tried(SHORT[:1], measure, {"max_iters": 3, "n_embd": 16, "n_layer": 1})
-    run([*SHORT, *chain(*FINAL.values())], measure, RESULTS, workers)
+    run([*SHORT, *BEYOND, *chain(*FINAL.values())], measure, RESULTS, workers)
     return write_report()
 
 
