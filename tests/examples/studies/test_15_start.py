@@ -35,13 +35,15 @@ def test_answers_are_words_of_their_story():
 
 
 def test_the_table_is_that_of_the_rows():
-    found = {key(settings): result["loss"] for settings, result in sn.rows("15_start.jsonl")}
+    found = {key(settings): result for settings, result in sn.rows("15_start.jsonl")}
     lines = sn.tables_of("15_start.md")["final"].splitlines()[2:]
-    trained = {label: [found.get(key(trial)) for trial in trials]
-               for label, trials in study.FINAL.items()}
-    trained = {label: losses for label, losses in trained.items() if None not in losses}
+    trained = {label: [*map(found.get, map(key, of))] for label, of in study.FINAL.items()}
+    trained = {label: runs for label, runs in trained.items() if None not in runs}
     assert [line.split(" | ")[0] for line in lines] == [f"| {label}" for label in trained]
-    for line, losses in zip(lines, trained.values(), strict=True):
-        base, new = np.reshape(losses, (-1, 2)).T  # seed by seed, GPT-2's first
-        mean, low, high = (f"{x:+.4f}" for x in sn.student(new - base))
-        assert f"| {base.mean():.4f} | {new.mean():.4f} | {mean} ({low} to {high}) |" in line
+    for line, runs in zip(lines, trained.values(), strict=True):
+        base, new = np.reshape([r["loss"] for r in runs], (-1, 2)).T  # GPT-2's start first
+        counts = np.array([(r.get("right", 0), r.get("stories", 0)) for r in runs])
+        right = " | ".join(f"{n / of:.0%}" if of else "" for n, of in
+                           (counts[0::2].sum(axis=0), counts[1::2].sum(axis=0)))
+        change = "{:+.4f} ({:+.4f} to {:+.4f})".format(*sn.student(new - base))
+        assert line.endswith(f"| {base.mean():.4f} | {new.mean():.4f} | {change} | {right} |")
