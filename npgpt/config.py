@@ -12,7 +12,13 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-RUN_FORMAT = 6  # of the config.json in run folders; format 1 has no number
+INITS = ("gpt2", "fan_in")
+INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas and sources
+    "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
+    "since": 7, "before": "gpt2", "default": "gpt2",
+}
+NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
+RUN_FORMAT = 7  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
@@ -38,6 +44,7 @@ class GPTConfig:
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     bias: bool = setting("biases in linear layers and layer norms", default=True)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
+    init: str = setting(**INIT)
 
     def __post_init__(self):
         check_sizes(self)
@@ -53,6 +60,7 @@ def check_sizes(config, *optional):
             least = 0 if known.name in optional else 1
             check_range(owner, least=least, **{known.name: getattr(config, known.name)})
     check_range(owner, below=1, dropout=config.dropout)
+    check_choices(config, init=INITS)
 
 
 def check_heads(config):
@@ -188,7 +196,7 @@ def check_handled(config, handled, reader, names):
     """
     for unread in fields(config):
         value = getattr(config, unread.name)
-        if unread.name not in handled and value != unread.default:
+        if unread.name not in {*handled, *NOT_COMPUTED} and value != unread.default:
             raise ValueError(
                 f"{reader} does not know the setting {unread.name}={value!r} of a "
                 f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "

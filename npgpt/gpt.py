@@ -73,7 +73,7 @@ class Module:
 class Linear(Module):
     """y = x weight + bias.    weight (I, O), bias (O,) or None"""
 
-    def __init__(self, rng, n_in, n_out, *, bias, dtype, std=INIT_STD):
+    def __init__(self, rng, n_in, n_out, *, bias, dtype, std):
         self.weight = normal(rng, (n_in, n_out), std, dtype)
         self.bias = Tensor(np.zeros(n_out, dtype), requires_grad=True) if bias else None
 
@@ -96,7 +96,7 @@ class LayerNorm(Module):
 class Embedding(Module):
     """y = weight[indices], one learned row per index.    weight (rows, C), (...) -> (..., C)"""
 
-    def __init__(self, rng, n_rows, n_embd, *, dtype, std=INIT_STD):
+    def __init__(self, rng, n_rows, n_embd, *, dtype, std):
         self.weight = normal(rng, (n_rows, n_embd), std, dtype)
 
     def __call__(self, indices):
@@ -110,9 +110,20 @@ def normal(rng, shape, std, dtype):
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
 
-def branch_std(config):
+def init_std(config, fan_in):
+    """Return the deviation of initial weights by `config.init`.
+
+    gpt2     0.02, about 1/sqrt(n_embd) at GPT-2's sizes
+    fan_in   1/sqrt(fan_in): inputs of variance 1 give outputs of variance 1. Source: LeCun et al.,
+             Efficient BackProp, 1998, section 4.6. Glorot and Bengio, 2010, count the outputs too;
+             T5's matrices start so, and muP's hidden ones (Yang et al., Tensor Programs V, 2022)
+    """
+    return INIT_STD if config.init == "gpt2" else fan_in**-0.5
+
+
+def branch_std(config, fan_in):
     """Return the deviation of a branch's last weights: smaller, as 2 n_layer branches add up."""
-    return INIT_STD / math.sqrt(2 * config.n_layer)
+    return init_std(config, fan_in) / math.sqrt(2 * config.n_layer)
 
 
 # ---- A block: attention, then an MLP
@@ -129,10 +140,11 @@ class CausalSelfAttention(Module):
     """
 
     def __init__(self, rng, config, dtype):
-        C = config.n_embd
+        C, bias = config.n_embd, config.bias
         self.n_head = config.n_head
-        self.c_attn = Linear(rng, C, 3 * C, bias=config.bias, dtype=dtype)  # q, k and v in one
-        self.c_proj = Linear(rng, C, C, bias=config.bias, dtype=dtype, std=branch_std(config))
+        std = init_std(config, C)
+        self.c_attn = Linear(rng, C, 3 * C, bias=bias, dtype=dtype, std=std)  # q, k and v in one
+        self.c_proj = Linear(rng, C, C, bias=bias, dtype=dtype, std=branch_std(config, C))
 
     def __call__(self, x_BTC, cache=None):
         q, k, v = self.heads(x_BTC)
@@ -156,13 +168,13 @@ class CausalSelfAttention(Module):
 class MLP(Module):
     """y = f(x W + b) W' + b' at each position.    (B, T, C) -> (B, T, F) -> (B, T, C)
 
-    f, std   an activation; the deviation of the initial W'
+    f, std   an activation; the deviations of the initial W and W'
     """
 
-    def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std=INIT_STD):
+    def __init__(self, rng, n_embd, n_inner, f, *, bias, dtype, std):
         self.f = f
-        self.c_fc = Linear(rng, n_embd, n_inner, bias=bias, dtype=dtype)
-        self.c_proj = Linear(rng, n_inner, n_embd, bias=bias, dtype=dtype, std=std)
+        self.c_fc = Linear(rng, n_embd, n_inner, bias=bias, dtype=dtype, std=std[0])
+        self.c_proj = Linear(rng, n_inner, n_embd, bias=bias, dtype=dtype, std=std[1])
 
     def __call__(self, x_BTC):
         return self.c_proj(self.f(self.c_fc(x_BTC)))
@@ -186,9 +198,8 @@ class Block(Module):
         self.ln_1 = self.Norm(C, bias=bias, dtype=dtype)
         self.attn = self.Attention(rng, config, dtype)
         self.ln_2 = self.Norm(C, bias=bias, dtype=dtype)
-        self.mlp = self.FeedForward(
-            rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=branch_std(config)
-        )
+        std = (init_std(config, C), branch_std(config, 4 * C))
+        self.mlp = self.FeedForward(rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=std)
 
     def __call__(self, x_BTC, drop, cache=None):
         x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))
@@ -316,13 +327,14 @@ class GPT(Model):
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
-        C, V = config.n_embd, config.vocab_size
-        self.wte = Embedding(rng, V, C, dtype=dtype)  # a vector for each token ...
-        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype)  # ... and position
+        C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
+        self.wte = Embedding(rng, V, C, dtype=dtype, std=std)  # a vector for each token ...
+        # ... and position
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype, std=std)
         self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
         self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
         if not config.tie_weights:
-            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
 
     def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
         """Return the output of the last norm at each position, (B, T, C).

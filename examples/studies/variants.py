@@ -11,7 +11,7 @@ from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attentio
 from npgpt.families.layers import GatedFeedForward, RMSNorm
 from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.neighbours import waves
-from npgpt.gpt import GPT, INIT_STD, Block, CausalSelfAttention, Module
+from npgpt.gpt import GPT, Block, CausalSelfAttention, Module
 
 
 class Nothing(Module):
@@ -50,7 +50,7 @@ class SwiGLU(GatedFeedForward):
 class NoPositions(Module):
     """Instead of position embeddings: nothing is added."""
 
-    def __init__(self, rng, n_rows, n_embd, *, dtype):
+    def __init__(self, rng, n_rows, n_embd, *, dtype, std):
         self.dtype = dtype
 
     def __call__(self, positions_T):
@@ -60,8 +60,8 @@ class NoPositions(Module):
 class Sinusoids(NoPositions):
     """Sines and cosines of the positions, as large as the learned ones begin."""
 
-    def __init__(self, rng, n_rows, n_embd, *, dtype):
-        self.waves_TC = (INIT_STD * waves(n_rows, n_embd)).astype(dtype)
+    def __init__(self, rng, n_rows, n_embd, *, dtype, std):
+        self.waves_TC = (std * waves(n_rows, n_embd)).astype(dtype)
 
     def __call__(self, positions_T):
         return Tensor(self.waves_TC[positions_T])

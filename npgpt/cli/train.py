@@ -17,7 +17,7 @@ from autograd.precision import PRECISIONS
 from npgpt import checkpoint, reward
 from npgpt.batches import check_length
 from npgpt.cli.settings import all_settings, read_settings
-from npgpt.config import RUN_FORMAT, SPLITS, TrainConfig
+from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.models import load_model
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
@@ -33,7 +33,7 @@ from npgpt.run.watch import Watch
 from npgpt.train import train
 
 CHOICES = {
-    "split": SPLITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
+    "split": SPLITS, "init": INITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
     **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
 }
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
-from npgpt.config import check_heads, check_sizes, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.layers import Attention
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
@@ -30,6 +30,7 @@ from npgpt.gpt import (
     MaybeIds,
     Model,
     Module,
+    init_std,
 )
 from npgpt.io.transformers_folder import REQUIRED, Files, their_weights
 
@@ -49,6 +50,7 @@ class BertConfig(Shape):
     n_segment: int = setting("number of segments, such as first and second text", default=2)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
+    init: str = setting(**INIT)
 
     @property
     def inner(self):
@@ -79,7 +81,7 @@ class Bert(Model):
         rng = np.random.default_rng(seed)
         C = config.n_embd
         self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype, std=EMBEDDING_STD)
-        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype)
+        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype, std=EMBEDDING_STD)
         self.wpe.weight.data[...] = WAVES * EMBEDDING_STD * waves(config.block_size, C)
         self.wse = Embedding(rng, config.n_segment, C, dtype=dtype, std=EMBEDDING_STD)
         self.ln_e = norm(C, dtype=dtype)
@@ -139,12 +141,13 @@ class BertBlock(Module):
     """(B, T, C) -> (B, T, C), post-norm.    mask_BT   1 for a token, 0 for padding"""
 
     def __init__(self, rng, config, dtype):
-        C, H = config.n_embd, config.n_head
-        std = (INIT_STD, INIT_STD, C**-0.5, INIT_STD)
-        self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype, std=std)
-        look_at_neighbours(rng, self.attn, C // H)
+        C, H, std = config.n_embd, config.n_head, init_std(config, config.n_embd)
+        self.attn = Attention(rng, C, H, C // H, H, bias=True, dtype=dtype,
+                              std=(std, std, C**-0.5, std))
+        look_at_neighbours(rng, self.attn, C // H, std)
         self.ln_1 = norm(C, dtype=dtype)
-        self.mlp = MLP(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype)
+        self.mlp = MLP(rng, C, config.inner, exact_gelu, bias=True, dtype=dtype,
+                       std=(std, init_std(config, config.inner)))
         self.ln_2 = norm(C, dtype=dtype)
 
     def __call__(self, x_BTC, drop, mask_BT=None):
@@ -158,7 +161,7 @@ class MaskedTokenHead(Module):
 
     def __init__(self, rng, config, dtype):
         C = config.n_embd
-        self.dense = Linear(rng, C, C, bias=True, dtype=dtype)
+        self.dense = Linear(rng, C, C, bias=True, dtype=dtype, std=init_std(config, C))
         self.ln = norm(C, dtype=dtype)
         self.ln.weight.data *= INIT_STD / EMBEDDING_STD
         self.bias = Tensor(np.zeros(config.vocab_size, dtype), requires_grad=True)

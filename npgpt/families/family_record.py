@@ -49,7 +49,7 @@ class Family:
     @property
     def filed(self):
         """The settings that a file of the library says; to write another one is refused."""
-        return {*self.files.settings, *self.files.derived, "dropout"}  # which no logit depends on
+        return {*self.files.settings, *self.files.derived}
 
     @property
     def sized(self):

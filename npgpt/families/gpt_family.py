@@ -96,24 +96,24 @@ PRESETS = {
         "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
         "max_iters": 2000, "batch_size": 6, "lr": 3e-3,
     },
-    # nanoGPT's recipe for a CPU
+    # nanoGPT's recipe for a CPU, with its initial weights, which are GPT-2's
     "shakespeare-cpu": {
-        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "gpt2",
         "corpus": ("shakespeare",), "max_iters": 2000, "batch_size": 12,
     },
-    # nanoGPT's recipe for a GPU
+    # nanoGPT's recipe for a GPU, likewise
     "shakespeare": {
         "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
-        "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
+        "init": "gpt2", "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
     },
 }
 
 GPT2 = {
-    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "corpus": ("shakespeare",),
-    "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4, "min_lr": 6e-5,
-    "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
+    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "init": "gpt2",
+    "corpus": ("shakespeare",), "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4,
+    "min_lr": 6e-5, "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
 }
-# The published sizes.
+# The published sizes and initial weights.
 PRESETS |= {
     "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
     "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},

@@ -3,7 +3,7 @@
 import numpy as np
 
 from autograd import Tensor, rms_norm, scaled_dot_product_attention
-from npgpt.gpt import INIT_STD, Linear, Module
+from npgpt.gpt import Linear, Module
 
 
 class RMSNorm(Module):
@@ -24,8 +24,7 @@ class Attention(Module):
     std         standard deviations of the initial weights of q, k, v and o
     """
 
-    def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype,
-                 std=(INIT_STD,) * 4):
+    def __init__(self, rng, n_embd, n_head, head_size, n_kv_head, *, bias, dtype, std):
         self.n_head, self.n_kv_head, inner = n_head, n_kv_head, n_head * head_size
         self.q = Linear(rng, n_embd, inner, bias=bias, dtype=dtype, std=std[0])
         for name, size in (("k", std[1]), ("v", std[2])):
@@ -59,16 +58,16 @@ def _heads(x_BTC, n_head):
 class GatedFeedForward(Module):
     """y = (f(x W) * x U) W': f(x W) gates x U.    (B, T, C) -> (B, T, F) -> (B, T, C)
 
-    f, std   an activation; the deviation of the initial W'
+    f, std   an activation; the deviations of the initial W and U, and W'
 
     Source: Shazeer, GLU Variants Improve Transformer, 2020.
     """
 
-    def __init__(self, rng, n_embd, n_inner, f, *, dtype, std=INIT_STD):
+    def __init__(self, rng, n_embd, n_inner, f, *, dtype, std):
         self.f = f
-        self.gate = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype)
-        self.up = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype)
-        self.c_proj = Linear(rng, n_inner, n_embd, bias=False, dtype=dtype, std=std)
+        self.gate = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype, std=std[0])
+        self.up = Linear(rng, n_embd, n_inner, bias=False, dtype=dtype, std=std[0])
+        self.c_proj = Linear(rng, n_inner, n_embd, bias=False, dtype=dtype, std=std[1])
 
     def __call__(self, x_BTC):
         return self.c_proj(self.f(self.gate(x_BTC)) * self.up(x_BTC))

@@ -16,11 +16,11 @@ from numpy.typing import DTypeLike
 
 from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
-from npgpt.config import check_heads, check_sizes, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
-from npgpt.gpt import GPT, INIT_STD, Embedding, Linear, Model, Module, branch_std
+from npgpt.gpt import GPT, Embedding, Linear, Model, Module, branch_std, init_std
 from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
@@ -34,6 +34,7 @@ class LlamaConfig(Shape):
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
     norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6)
+    init: str = setting(**INIT)
 
     @property
     def kv_heads(self):
@@ -71,12 +72,12 @@ class Llama(GPT):
     def __init__(self, config: LlamaConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         Model.__init__(self, config, seed)
         rng = np.random.default_rng(seed)
-        C, V = config.n_embd, config.vocab_size
-        self.wte = Embedding(rng, V, C, dtype=dtype)
+        C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
+        self.wte = Embedding(rng, V, C, dtype=dtype, std=std)
         self.h = [LlamaBlock(rng, config, dtype) for _ in range(config.n_layer)]
         self.ln_f = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         if not config.tie_weights:
-            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
 
     def _embedded(self, idx_BT, positions_T):
         return self.wte(idx_BT)
@@ -86,13 +87,14 @@ class LlamaBlock(Module):
     """(B, T, C) -> (B, T, C), pre-norm as `npgpt.gpt.Block`."""
 
     def __init__(self, rng, config, dtype):
-        C, H, std = config.n_embd, config.n_head, branch_std(config)
+        C, H, std = config.n_embd, config.n_head, init_std(config, config.n_embd)
         self.rope_base = config.rope_base
         self.ln_1 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
         self.attn = Attention(rng, C, H, C // H, config.kv_heads, bias=False, dtype=dtype,
-                              std=(INIT_STD,) * 3 + (std,))
+                              std=(std, std, std, branch_std(config, C)))
         self.ln_2 = RMSNorm(C, dtype=dtype, eps=config.norm_eps)
-        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype, std=std)
+        self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype,
+                                    std=(std, branch_std(config, config.inner)))
 
     def __call__(self, x_BTC, drop, cache=None):
         before = cache.length if cache else 0

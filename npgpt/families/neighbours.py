@@ -7,8 +7,6 @@ therefore make heads attend one or more positions away. They are trained like al
 
 import numpy as np
 
-from npgpt.gpt import INIT_STD
-
 # The size of positions relative to initial token embeddings, and the score between a query and the
 # key at its target position.
 WAVES, PEAK = 2.0, 15.0
@@ -34,12 +32,12 @@ def waves(T, C):
     return 2**0.5 * waves_TC
 
 
-def look_at_neighbours(rng, attention, D):
+def look_at_neighbours(rng, attention, D, std):
     """Draw queries and keys of an `Attention` with heads of D channels, for positions as `waves`.
 
     Each head gets a part of the waves. Its key is this part; its query at t is the same part
-    rotated by the head's offset, so that it matches best the key at t + offset. Random weights are
-    added to both.
+    rotated by the head's offset, so that it matches best the key at t + offset. Random weights of
+    deviation `std` are added to both.
     """
     H, C = attention.n_head, len(attention.k.weight.data)
     keys_CHD = np.zeros((C, H, D))
@@ -53,7 +51,7 @@ def look_at_neighbours(rng, attention, D):
         queries_CHD[:half, h] = sine * np.cos(turn) - cosine * np.sin(turn)
         queries_CHD[half : 2 * half, h] = sine * np.sin(turn) + cosine * np.cos(turn)
     for part, weights_CHD in ((attention.q, queries_CHD), (attention.k, keys_CHD)):
-        random_CHD = INIT_STD * rng.standard_normal((C, H, D))
+        random_CHD = std * rng.standard_normal((C, H, D))
         part.weight.data[...] = (weights_CHD + random_CHD).reshape(C, H * D)
 
 

@@ -19,13 +19,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
-from npgpt.config import check_heads, check_sizes, setting
+from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.writing import write_spans
-from npgpt.gpt import INIT_STD, MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module
+from npgpt.gpt import MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module, init_std
 from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
@@ -44,6 +44,7 @@ class T5Config(Shape):
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
+    init: str = setting(**INIT)
 
     @property
     def decoder_layers(self):
@@ -92,7 +93,7 @@ class T5(Model):
         self.encoder = Stack(rng, config, config.n_layer, False, dtype)
         self.decoder = Stack(rng, config, config.decoder_layers, True, dtype)
         if not config.tie_weights:
-            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype)
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=init_std(config, C))
 
     def __call__(self, source_BS: ArrayLike, inputs_BT: ArrayLike, targets_BT: MaybeIds = None, *,
                  mask_BS: MaybeIds = None) -> LogitsAndLoss:
@@ -161,18 +162,21 @@ class T5Block(Module):
         for name in ("self", "cross") if causal else ("self",):
             setattr(self, f"ln_{name}", RMSNorm(C, dtype=dtype))
             # AdamW's steps suit queries and keys of one size; published queries are smaller. In
-            # self-attention both are so small that at first the biases decide.
-            qk = INIT_STD if name == "self" else C**-0.5 * D**-0.25
-            std = (qk, qk, C**-0.5, INIT_STD)
+            # self-attention of GPT-2's start both are so small that at first the biases decide.
+            qk = C**-0.5 * D**-0.25
+            if name == "self" and config.init == "gpt2":
+                qk = init_std(config, C)
+            std = (qk, qk, C**-0.5, init_std(config, H * D))
             attention = Attention(rng, C, H, D, H, bias=False, dtype=dtype, std=std)
             setattr(self, f"attn_{name}", attention)
             if name == "cross":  # a token of the decoder begins by looking at the same one
                 attention.k.weight.data[...] = 2 * attention.q.weight.data
         self.ln_mlp = RMSNorm(C, dtype=dtype)
+        std = init_std(config, C), init_std(config, F)
         if config.gated:
-            self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype)
+            self.mlp = GatedFeedForward(rng, C, F, gelu, dtype=dtype, std=std)
         else:
-            self.mlp = MLP(rng, C, F, relu, bias=False, dtype=dtype)
+            self.mlp = MLP(rng, C, F, relu, bias=False, dtype=dtype, std=std)
 
     def __call__(self, x_BTC, bias_1HTT, drop, encoded_BSC=None, mask=None):
         own_mask = None if self.causal else mask

@@ -23,7 +23,7 @@ from npgpt.generate import KVCache
 # tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
 # takes half of it, with 256 all of it.
 SHORT = 128
-BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "tie_weights"}
+BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights"}
 HANDLED = {
     "GPT": BOTH | {"bias"}, "Llama": BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
 }

@@ -103,7 +103,7 @@ def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, arrays_of(model)
     names = "SHOWN of npgpt/look/page.py"
-    check_handled(config, {*SHOWN, "dropout"}, "the page of npgpt look", names)
+    check_handled(config, SHOWN, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)

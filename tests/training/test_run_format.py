@@ -100,6 +100,9 @@ FORMATS = {
     % '\n  "format": 5,',
     6: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}')
     % '\n  "format": 6,',
+    7: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}').replace(
+        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
+    ) % '\n  "format": 7,',
 }
 REWARDED = {
     number: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % "grammar"}')
@@ -150,7 +153,8 @@ def test_each_setting_has_the_format_that_brought_it():
 def test_a_run_of_each_format_is_read(tmp_path, number):
     folder, weights = run_folder(tmp_path / "run", FORMATS[number])
     model, tokenizer, run = load_run(folder)
-    assert run.model == GPTConfig(3, 4, 1, 1, 2, bias=False) and run.training == TrainConfig(), (
+    was = GPTConfig(3, 4, 1, 1, 2, bias=False, init="gpt2")
+    assert run.model == was and run.training == TrainConfig(), (
         "an older run reads with other settings than it had: the default of a new one changes "
         "nothing, and its `before` is the same"
     )
