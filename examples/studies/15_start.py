@@ -101,6 +101,18 @@ def write_report():
                           f"{mean} ({' to '.join(ends)})", *right))
     head = ("training", "GPT-2's start", "by inputs", "difference", "right", "by inputs")
     into_document(REPORT, "final", markdown(head, lines))
+    into_document(REPORT, "choice", markdown(*choice(results)))
+
+
+def choice(results):
+    """Return the head and lines of the table of the trainings that choose, as far as they are."""
+    found = [(t["preset"], t["start"], f"{t['lr']:g}", results[key(t)]["loss"])
+             for t in SHORT + BEYOND if key(t) in results]
+    grouped = pd.DataFrame(found, columns=("text", "start", "rate", "loss")).groupby(
+        ["text", "start", "rate"], sort=False)
+    lines = [(f"`{text}`", *rest, f"{loss.mean():.4f}", str(len(loss)))
+             for (text, *rest), loss in grouped.loss]
+    return ("text", "start", "rate", "loss in the mean", "seeds"), lines
 
 
 def main(quick=False, figures=None, workers=None):

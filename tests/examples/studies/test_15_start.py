@@ -47,3 +47,13 @@ def test_the_table_is_that_of_the_rows():
                            (counts[0::2].sum(axis=0), counts[1::2].sum(axis=0)))
         change = "{:+.4f} ({:+.4f} to {:+.4f})".format(*sn.student(new - base))
         assert line.endswith(f"| {base.mean():.4f} | {new.mean():.4f} | {change} | {right} |")
+
+
+def test_the_trainings_that_choose_are_those_of_the_rows():
+    found = {key(settings): result["loss"] for settings, result in sn.rows("15_start.jsonl")}
+    short = [t for t in study.SHORT + study.BEYOND if key(t) in found]
+    of = {}
+    for t in short:
+        of.setdefault((f"`{t['preset']}`", t["start"], f"{t['lr']:g}"), []).append(found[key(t)])
+    lines = [f"| {' | '.join(k)} | {np.mean(v):.4f} | {len(v)} |" for k, v in of.items()]
+    assert sn.tables_of("15_start.md")["choice"].splitlines()[2:] == lines
