@@ -178,7 +178,7 @@ class BPETokenizer:
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
         data = text.encode("utf-8")
         spans_P3 = spans(data, special_ids)
-        if len(data.translate(None, self.absent)) < len(data):
+        if self.absent and len(data.translate(None, self.absent)) < len(data):
             return self._encode_present(data, spans_P3)
         return self._codec.encode(data, spans_P3)
 
