@@ -3,7 +3,6 @@
 import secrets
 import sys
 import time
-from contextlib import suppress
 
 import numpy as np
 
@@ -24,11 +23,10 @@ SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 EXAMPLES = """\
 examples:
   npgpt generate runs/tales --prompt "The hen" --temperature 0.8
-  npgpt generate runs/tales --interactive
   npgpt generate runs/tales --n 3 --seed 1 --json"""
 # Only models that continue a text can do this.
 PROMPT = 1 << 24  # most bytes of a file
-CONTINUING = ("n", "stop", "logprobs", "interactive", "stats", "repetition_penalty")
+CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
 
 
 def add_arguments(parser):
@@ -46,8 +44,6 @@ def add_arguments(parser):
         "hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden spans",
     )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
-    prompt.add_argument("--interactive", action="store_true",
-                        help="continue the conversation with each typed line")
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
     add("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy; default 1")
     add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
@@ -76,8 +72,8 @@ def run(args):
     continues = family(arch).write is continue_text
     _check_flags(args, arch)
     objective = family(arch).Objective(tokenizer)
-    prompt = "" if args.interactive else _prompt(args, tokenizer, objective)
-    if args.seed is None and args.temperature != 0 and not args.interactive:
+    prompt = _prompt(args, tokenizer, objective)
+    if args.seed is None and args.temperature != 0:
         args.seed = secrets.randbelow(2**32)
         if args.stats or sys.stderr.isatty():
             print(f"--seed {args.seed} writes this text again", file=sys.stderr)
@@ -87,8 +83,6 @@ def run(args):
     if args.repetition_penalty is not None:
         sampling["repetition_penalty"] = args.repetition_penalty
     writer = Writer(args, model, tokenizer, Sampling(**sampling))
-    if args.interactive:
-        return _talk(writer)
     if args.json:
         samples = writer.write(objective.prompt(prompt), show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
@@ -204,8 +198,6 @@ def _check_flags(args, arch):
         raise ValueError(f"--n {args.n}: give 1 continuation or more")
     if args.logprobs is not None and not (args.json and args.logprobs >= 0):
         raise ValueError(f"--logprobs {args.logprobs}: give 0 or more, and --json with it")
-    if args.interactive and (args.json or args.n):
-        raise ValueError("--interactive is for a person: leave --json and --n out")
     args.max_new_tokens = 500 if args.max_new_tokens is None else args.max_new_tokens
 
 
@@ -225,33 +217,6 @@ def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
     for token in ids:
         _show(text.add(token))
     return print(text.end())
-
-
-def _talk(writer):
-    """Read a line, continue the conversation so far, until the input ends."""
-    if sys.stdin.isatty():
-        with suppress(ImportError):
-            import readline  # noqa: F401 (input() then has a history)
-    print("what you type is continued as it stands; an empty line starts afresh, Ctrl-D leaves",
-          file=sys.stderr)
-    said = nothing = np.zeros(0, np.int64)
-    while True:
-        try:
-            line = input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return
-        if not line:
-            said = nothing
-            continue
-        try:
-            said = np.concatenate([said, writer.tokenizer.encode(line)])
-        except ValueError as error:  # a character that the model does not know
-            print(error)
-            continue
-        (sample,) = writer.write(said, _show)
-        print()
-        said = np.concatenate([said, np.array(sample["ids"], np.int64)])
-        writer.print_stats()
 
 
 def _show(text):

@@ -57,7 +57,7 @@ def asked(done, model):
 def typed(cli, model, monkeypatch):
     """A function from typed lines to (stdout, stderr)."""
 
-    def talk(*lines):
+    def talk(*lines, model=model):
         monkeypatch.setattr(sys, "stdin", Typed("\n".join(lines)))
         status, out, err = cli("chat", model, *GREEDY)
         assert status == 0
@@ -97,11 +97,16 @@ def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_no
     assert "24 tokens" in out and "'€'" in out and out.rstrip().endswith(first)
 
 
-def test_a_model_without_a_template_continues_what_is_typed(cli, finished, done):
-    command = ("--prompt", "the h", *GREEDY, "--json")
-    status, out, err = cli("chat", finished, *command)
-    assert status == 0 and "no chat template" in err
-    assert json.loads(out)["text"] == json.loads(done("generate", finished, *command))["text"]
+def test_a_model_without_a_template_continues_what_is_typed(typed, finished, done):
+    def continued(text):
+        command = ("generate", finished, "--prompt", text, *GREEDY, "--json")
+        return json.loads(done(*command))["text"]
+
+    first = continued("the h")
+    second = continued(f"the h{first}and")
+    out, err = typed("the h", "and", "x\u20ac", "/reset", "the h", model=finished)
+    assert "no chat template" in err and "'x'" in out  # the line that it cannot read, explained
+    assert out.startswith(f"{first}\n{second}\n") and out.rstrip("\n").endswith(f"\n{first}")
 
 
 @pytest.mark.slow

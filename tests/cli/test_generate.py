@@ -1,12 +1,10 @@
 """`npgpt generate`: continuations, stop strings, log-probabilities, a talk, folders of models."""
 
-import io
 import json
 import math
 import os
 import re
 import subprocess
-import sys
 
 import pytest
 from tiny_run import npgpt
@@ -84,25 +82,6 @@ def test_a_repetition_penalty_changes_what_is_written(as_json, finished):
     assert len(set(other)) > len(set(plain))
 
 
-def test_a_talk_continues_what_is_typed_as_it_stands(as_json, cli, finished, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("the h\nand\nx\u20ac\n\nthe h\n"))
-    status, out, err = cli("generate", finished, *SHORT, "--interactive", "--stop", "zzz")
-    assert status == 0
-    first = as_json(finished, *SHORT, "--prompt", "the h")["text"]
-    second = as_json(finished, *SHORT, "--prompt", f"the h{first}and")["text"]
-    assert out.startswith(f"{first}\n{second}\n")
-    assert "'x'" in out  # the line that it cannot read, explained
-    assert out.endswith(f"\n{first}\n")  # after an empty line, nothing was said before
-    assert err.count("\n") == 1 and "Ctrl-D" in err
-
-
-def test_a_talk_writes_what_a_prompt_writes(finished):
-    command = ("generate", finished, "--temperature", 0, "--max-new-tokens", 30)
-    prompted = npgpt(*command, "--prompt", "the he").stdout
-    talked = npgpt(*command, "--interactive", input="the he\n").stdout
-    assert prompted == "the he" + talked
-
-
 def test_a_text_that_was_liked_can_be_had_again(cli, finished):
     command, seeds = ("generate", finished, "--max-new-tokens", 30, "--stats"), []
     for _ in range(2):
@@ -149,7 +128,6 @@ def test_stats_say_how_fast_and_how_near_the_limit(as_json, cli, finished, monke
         (["--n", 0], "--n 0"),
         (["--logprobs", 2], "--json"),
         (["--logprobs", -1, "--json"], "--logprobs -1"),
-        (["--interactive", "--json"], "--json"),
         (["--stop", ""], "stop"),
     ],
 )
