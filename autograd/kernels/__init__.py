@@ -25,8 +25,9 @@ The gradient of the loss with respect to x_NC is dx_NC. One file a family, forwa
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
 embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
 no other file imports. `decode` is a whole step of generation, and its reference is the model.
-`compiler` has the decorators and the cache of compiled code, `vector_math` exp, `addresses` lists
-of arrays.
+`compiler` has the decorators and the cache of compiled code, `matmul_jobs` cuts a product into
+parts for threads, `tiles` has the sizes of what a core holds in registers, `vector_math` exp,
+`addresses` lists of arrays.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or

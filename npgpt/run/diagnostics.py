@@ -82,9 +82,11 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
     """Print whether the model starts, masks and learns as it should; raise ValueError if not."""
     with model.evaluating():
         loss = _first_batch(model, ids_N, config, objective).loss(model).item()
-    uniform = math.log(model.config.vocab_size)  # what an untrained model guesses, almost
-    starts = abs(loss - uniform) < 0.1 * uniform
-    print(f"\nloss at the start     {loss:.4f}; ln {model.config.vocab_size} = {uniform:.4f}, a "
+    # An untrained model guesses uniformly, almost: logits of variance 1 cost half a nat.
+    V, more = model.config.vocab_size, 0.5 * (model.config.init == "fan_in")
+    expected = math.log(V) + more
+    starts = abs(loss - expected) < 0.1 * expected
+    print(f"\nloss at the start     {loss:.4f}; ln {V}{' + 1/2' * bool(more)} = {expected:.4f}, a "
           f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")
     ahead = sees_ahead(model, ids_N, config, objective) if objective.left_to_right else None
     wrong = f"WRONG, the last token changes the logits at position {ahead}"
