@@ -19,7 +19,7 @@ FILES = [name for name in ALL_FILES if name != "reward.png"]
     ("command", "reads"),
     [(["train", *TINY, "--corpus", "tales", "--out", "."], "train.open_dataset"),
      (["prepare", ".", "--corpus", "tales"], "prepare.load_corpus"),
-     (["export", "tales", "."], "export.load_run")],
+     (["export", "tales", "."], "export.load_model")],
 )
 def test_where_no_folder_can_be_is_refused_before_anything_is_read(
     refused, here, monkeypatch, command, reads
