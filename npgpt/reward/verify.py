@@ -49,8 +49,8 @@ class Verdict(NamedTuple):
 class GrammarVerifier:
     """The grammar's verdict on a drawn story.    tokenizer: its `tokens` are bytes"""
 
-    def __init__(self, tokenizer):
-        self.tokens, self.end = tokenizer.tokens, END.encode()
+    def __init__(self, tokenizer, grammar=GRAMMAR):
+        self.tokens, self.grammar, self.end = tokenizer.tokens, grammar, END.encode()
 
     def ended(self, written):
         """Return True if the bytes hold the end of a story."""
@@ -61,7 +61,7 @@ class GrammarVerifier:
         tokens = [self.tokens[i] for i in ids]
         head, end, _ = b"".join(tokens).partition(self.end)
         story = (head + end).decode(errors="replace")
-        reached = derivable(story)
+        reached = derivable(story, self.grammar)
         if reached == len(story):
             return Verdict(float(bool(end)), bool(end))
         ends = list(accumulate(map(len, tokens)))  # in bytes
