@@ -60,7 +60,7 @@ def main(argv=None):
     130 if Ctrl-C, 143 if SIGTERM and 129 if SIGHUP ended it."""
     # NumPy would warn of what overflows, before the command says what to do
     with standard_streams() as output, np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.showwarning = lambda warning, *_: print(f"note    {warning}", file=sys.stderr)
+        warnings.showwarning = note
         try:
             output.goes_on = False
             args = _parsed(argv)
@@ -81,6 +81,11 @@ def main(argv=None):
                 raise
             print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
             return 1
+
+
+def note(text, *_):
+    """Print a note, or a warning, on standard error."""
+    print(f"note    {text}", file=sys.stderr)
 
 
 def _module(command):
@@ -122,7 +127,7 @@ def model_or_default(name):
     if name is None:
         name = latest_run()
         what = "the package's own" if name == SHIPPED else "the latest run"
-        print(f"note    no MODEL is named: this is {quoted(name)}, {what}", file=sys.stderr)
+        note(f"no MODEL is named: this is {quoted(name)}, {what}")
     return name
 
 

@@ -3,11 +3,12 @@
 import sys
 from contextlib import suppress
 
-from npgpt.cli import print_json
-from npgpt.cli.generate import SAMPLING, Writer, check_continues
-from npgpt.families.models import load_model, template_of
-from npgpt.fast.storage import STORAGE_FORMATS, use_storage
+from npgpt.cli import note, print_json
+from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
+from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
+from npgpt.fast.storage import use_storage
 from npgpt.io.corpora import decode_whole
+from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.sampling import Sampling
 
 EXAMPLES = """\
@@ -33,34 +34,29 @@ def add_arguments(parser):
     add("--no-template", action="store_true",
         help="continue what is typed as it stands, as a model that has no chat template does")
     add("--max-new-tokens", type=int, default=500, metavar="N", help="of an answer; default 500")
-    add("--temperature", type=float, default=0.7, metavar="T", help="0 is greedy; default 0.7")
-    add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
-    add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
-    add("--min-p", type=float, metavar="P",
-        help="draw from tokens at least P times as likely as the likeliest")
-    add("--weights", choices=STORAGE_FORMATS, default="fp32",
-        help="how weights are stored: fewer bytes are read faster; default fp32")
+    add_sampling(parser, 0.7)
     add("--seed", type=int, metavar="S", help="give the same answers each time")
     add("--json", action="store_true", help="one JSON object: messages, text, tokens")
     parser.set_defaults(n=None, logprobs=None, stats=True)
 
 
 def run(args):
-    loaded = load_model(args.model)
+    folder = local_folder(args.model, (*HUB_FILES, *TEMPLATE_FILES))
+    loaded = load_model(folder)
     check_continues(loaded.training.arch, ["npgpt chat"])
-    template = None if args.no_template else template_of(args.model)
+    template = None if args.no_template else template_of(folder)
     args.stop = [template.end] if template and template.end else None
     sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})
     model = use_storage(loaded.model, args.weights)
     chat = Chat(Writer(args, model, loaded.tokenizer, sampling), template, args.system)
     if template is None:
-        _note(f"{args.model} has no chat template, so it continues what is typed as it stands")
+        note(f"{args.model} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
         return _talk(chat)
     asked = args.prompt
     if asked is None:
         asked = decode_whole(sys.stdin.buffer.read(), "standard input").strip()
-    sample = chat.answer(asked, (lambda text: None) if args.json else _show)
+    sample = chat.answer(asked, (lambda text: None) if args.json else show)
     if args.json:
         return print_json({"messages": chat.messages} | {k: sample[k] for k in ("text", "tokens")})
     return print()
@@ -107,7 +103,7 @@ class Chat:
             del messages[self.fixed : self.fixed + 2]
             gone += 2
         if gone:
-            _note(f"the first {gone} messages no longer fit in the window of {T:,} tokens")
+            note(f"the first {gone} messages no longer fit in the window of {T:,} tokens")
         return ids
 
     def _ids(self, messages):
@@ -120,7 +116,7 @@ def _talk(chat):
     """Answer each typed line until the input ends."""
     with suppress(ImportError):
         import readline  # noqa: F401 (input() then has a history)
-    _note("/help shows what can be typed; Ctrl-D leaves")
+    note("/help shows what can be typed; Ctrl-D leaves")
     while True:
         try:
             line = input("> ")
@@ -136,17 +132,9 @@ def _talk(chat):
             print(HELP)
         elif line.strip():
             try:
-                chat.answer(line, _show)
+                chat.answer(line, show)
             except KeyboardInterrupt:
                 pass
             except ValueError as error:
                 print(error, end="")
             print()
-
-
-def _show(text):
-    print(text, end="", flush=True)
-
-
-def _note(text):
-    print(f"note    {text}", file=sys.stderr)

@@ -46,24 +46,31 @@ def add_arguments(parser):
     )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
-    add("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy; default 1")
-    add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
-    add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
-    add("--min-p", type=float, metavar="P",
-        help="draw from tokens at least P times as likely as the likeliest")
+    add_sampling(parser, 1)
     add("--repetition-penalty", type=float, metavar="R",
         help="above 1: makes tokens of the text so far less likely")
     add("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
     add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
         help="with --json: the log-probability of each token, and the K likeliest")
-    add("--weights", choices=STORAGE_FORMATS, default="fp32",
-        help="how a gpt's or llama's weights are stored: fewer bytes are read faster; default fp32")
     add("--seed", type=int, metavar="S",
         help="write the same text each time; --stats, or a terminal, shows the seed that was drawn")
     add("--stats", action="store_true",
         help="print tokens/s, time to the first token, share of the memory limit")
     add("--json", action="store_true", help="one JSON object: prompt, text, tokens")
+
+
+def add_sampling(parser, temperature):
+    """Add how a token is drawn, and from which weights; `temperature` is the default."""
+    add = parser.add_argument
+    add("--temperature", type=float, default=float(temperature), metavar="T",
+        help=f"0 is greedy; default {temperature}")
+    add("--top-k", type=int, metavar="K", help="draw from the K most likely tokens only")
+    add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
+    add("--min-p", type=float, metavar="P",
+        help="draw from tokens at least P times as likely as the likeliest")
+    add("--weights", choices=STORAGE_FORMATS, default="fp32",
+        help="how a gpt's or llama's weights are stored: fewer bytes are read faster; default fp32")
 
 
 def run(args):
@@ -91,7 +98,7 @@ def run(args):
         print_json(result | ({"stats": writer.stats()} if args.stats else {}))
         return None
     shown, prompt_T = prompt.lstrip("\n"), objective.prompt(prompt)
-    writer.write(prompt_T, _show, shown)
+    writer.write(prompt_T, show, shown)
     print()
     return writer.print_stats()
 
@@ -216,11 +223,11 @@ def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
         return print(tokenizer.decode(list(ids)))
     text = TextStream(tokenizer)
     for token in ids:
-        _show(text.add(token))
+        show(text.add(token))
     return print(text.end())
 
 
-def _show(text):
+def show(text):
     print(text, end="", flush=True)
 
 

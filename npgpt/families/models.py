@@ -86,9 +86,8 @@ def model_type_of(folder):
     return found if isinstance(found, str) and "made_by" not in config else None
 
 
-def template_of(name):
-    """Return the `ChatTemplate` of a model as `load_model` takes it; None if it has none."""
-    folder = local_folder(name, TEMPLATE_FILES)
+def template_of(folder):
+    """Return the `ChatTemplate` of a model's folder or file; None if it has none."""
     if gguf.is_gguf(folder):
         return gguf.template(folder)
     settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)
@@ -100,7 +99,7 @@ def template_of(name):
     tokens = {name: settings.get(name) for name in ("bos_token", "eos_token")}
     tokens = {name: t["content"] if isinstance(t, dict) else t for name, t in tokens.items()}
     tokens = {name: text for name, text in tokens.items() if isinstance(text, str)}
-    return ChatTemplate(template, tokens, name) if isinstance(template, str) else None
+    return ChatTemplate(template, tokens, folder) if isinstance(template, str) else None
 
 
 def tokenizer_in(folder):
