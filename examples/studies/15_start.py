@@ -15,7 +15,7 @@ import pandas as pd
 import tale_questions
 from ablation_tables import mean_and_interval
 from laboratory import key, markdown, results_of, run, tried
-from study import expect, into_document, run_study
+from study import expect, into_documents, run_study
 
 from npgpt import tales
 from npgpt.families import family
@@ -99,9 +99,10 @@ def write_report():
                      for x in (base, new)]
             lines.append((label, f"{base.loss.mean():.4f}", f"{new.loss.mean():.4f}",
                           f"{mean} ({' to '.join(ends)})", *right))
-    head = ("training", "GPT-2's start", "by inputs", "difference", "right", "by inputs")
-    into_document(REPORT, "final", markdown(head, lines))
-    into_document(REPORT, "choice", markdown(*choice(results)))
+    head = ("training", "GPT-2's start", "by fan-in", "difference", "right", "by fan-in")
+    into_documents(REPORT, {
+        "final": markdown(head, lines), "summary": markdown(head[:4], [line[:4] for line in lines]),
+        "choice": markdown(*choice(results))})
 
 
 def choice(results):

@@ -266,7 +266,7 @@ def size(config, tokens):
 PRESETS = {
     "tales-bert": {
         "arch": "bert", "vocab_size": 399, "block_size": 96, "n_layer": 2, "n_head": 8,
-        "n_embd": 128, "n_inner": 256,
+        "n_embd": 128, "n_inner": 256, "init": "fan_in",
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 12000, "batch_size": 16,
         "lr": 2e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 1000,
     },

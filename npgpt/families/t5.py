@@ -325,7 +325,7 @@ def size(config, tokens):
 PRESETS = {
     "tales-t5": {
         "arch": "t5", "vocab_size": 430, "block_size": 96, "n_layer": 2, "n_decoder_layer": 3,
-        "n_head": 8, "n_embd": 128, "n_inner": 256, "tie_weights": False,
+        "n_head": 8, "n_embd": 128, "n_inner": 256, "tie_weights": False, "init": "fan_in",
         "corpus": ("tales",), "tokenizer": "words", "max_iters": 8500, "batch_size": 16,
         "lr": 1.5e-3, "min_lr": 5e-5, "warmup_iters": 200, "eval_interval": 500,
     },

@@ -40,6 +40,8 @@ def test_the_table_is_that_of_the_rows():
     trained = {label: [*map(found.get, map(key, of))] for label, of in study.FINAL.items()}
     trained = {label: runs for label, runs in trained.items() if None not in runs}
     assert [line.split(" | ")[0] for line in lines] == [f"| {label}" for label in trained]
+    summary = sn.tables_of(sn.CONCEPTS)["examples/studies/15_start.py"].splitlines()[2:]
+    assert summary == [" | ".join(line.split(" | ")[:4]) + " |" for line in lines]
     for line, runs in zip(lines, trained.values(), strict=True):
         base, new = np.reshape([r["loss"] for r in runs], (-1, 2)).T  # GPT-2's start first
         counts = np.array([(r.get("right", 0), r.get("stories", 0)) for r in runs])
