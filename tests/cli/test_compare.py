@@ -56,7 +56,7 @@ def test_two_runs_side_by_side(done, finished, other, here):
     assert picture.read_bytes().startswith(b"\x89PNG")
     lines = out.splitlines()
     table = [line.split() for line in lines[: lines.index("")]]
-    assert sorted(table[1:]) == [["lr", "0.003", "0.01"], ["n_layer", "1", "2"]]
+    assert sorted(table[1:]) == [["lr", "0.006", "0.01"], ["n_layer", "1", "2"]]
     assert table[0] == ["hens", "deep"]
     rows = rows_in(out)
     runs = (finished, other)
@@ -76,7 +76,7 @@ def test_a_run_is_also_named_by_its_best_weights(done, refused, finished, other,
 
 def test_as_json(done, finished, other, tmp_path):
     result = json.loads(done("compare", finished, other, "--json", "--out", tmp_path / "a.png"))
-    assert result["settings"] == {"lr": [0.003, 0.01], "n_layer": [1, 2]}
+    assert result["settings"] == {"lr": [0.006, 0.01], "n_layer": [1, 2]}
     assert result["picture"] == str(tmp_path / "a.png") and result["notes"] == []
     hens = result["runs"]["hens"]
     assert hens["steps"] == 6 and hens["best possible loss"] is None
