@@ -201,22 +201,48 @@ def of_parts():
     return found
 
 
-def at_best(by, **settings):
-    """Return (decay, rate) of the run with these settings of which seed 1 has the least `by`, that
-    least, and its results by seed, from 2 on.    by: result -> number"""
+@cache
+def between():
+    """Return seed -> the excess of the base on rows at a rate that was tried after the results."""
+    return {s["seed"]: r["excess"] for s, r in rows("12_rows.jsonl") if s["lr"] == LATER
+            and s["seed"] > 1}
+
+
+def misfit(residuals, constants):
+    """Return how a law's misfit is said: the means of cells beside the noise of seeds within.
+
+    residuals   an array of seeds for each cell
+    constants   of the law, that were fitted
+    """
+    n = sum(map(len, residuals))
+    df = len(residuals) - constants, n - len(residuals)
+    whole, noise = (sum(((x - middle) ** 2).sum() for x, middle in zip(residuals, of, strict=True))
+                    for of in ([0] * len(residuals), [x.mean() for x in residuals]))
+    F = (whole - noise) / df[0] / (noise / df[1])
+    p = 1 - special.betainc(df[0] / 2, df[1] / 2, df[0] * F / (df[0] * F + df[1]))
+    return f"F({df[0]}, {df[1]}) = {F:.1f} p = {p:.1f}" if p > 0.1 else (
+        f"F({df[0]}, {df[1]}) = {F:.1f} p = {p:.0e}".replace("e-0", "e-"))
+
+
+def at_best(by, seeds=(1,), **settings):
+    """Return (decay, rate) of the run with these settings of which the seeds have the least `by`,
+    its results by seed, from 2 on, and the mean of `by` of each.    by: result -> number"""
     usual = USUAL | {"text": "tales", "stories": 0, "dropout": 0.0} | settings
     found = {}
     for s, r in rows("12_rows.jsonl") + rows("14_training.jsonl"):
         if (all(({"text": "tales"} | s).get(name) == x for name, x in usual.items())
                 and ("goal" in s) == ("goal" in settings) and s["warm_up"] and s["lr"] != LATER):
             found.setdefault((s["decay"], s["lr"]), {})[s["seed"]] = r
-    first = {arm: by(runs[1]) for arm, runs in found.items() if runs.get(1, {}).get("excess")}
-    best = min((arm for arm in first if np.isfinite(first[arm])), key=first.get)
-    return best, first[best], {seed: r for seed, r in sorted(found[best].items()) if seed > 1}
+    some = {arm: np.array([by(runs[seed]) for seed in seeds if runs.get(seed, {}).get("excess")])
+            for arm, runs in found.items()}
+    mean = {arm: stats.gmean(x[np.isfinite(x)]) if np.isfinite(x).sum() > 0.8 * len(seeds)
+            else np.inf for arm, x in some.items()}
+    best = min((arm for arm in mean if np.isfinite(mean[arm])), key=mean.get)
+    return best, {s: r for s, r in sorted(found[best].items()) if s > 1}, mean
 
 
 def of_sgd(text, steps):
     """Return mean, low and high of the log ratio of the excess of SGD to that of AdamW."""
-    adam, sgd = (at_best(lambda r: r["excess"], optimizer=name, text=text, steps=steps)[2]
+    adam, sgd = (at_best(lambda r: r["excess"], optimizer=name, text=text, steps=steps)[1]
                  for name in ("AdamW", "SGD"))
     return student(np.log([r["excess"] / adam[seed]["excess"] for seed, r in sgd.items()]))

@@ -28,12 +28,29 @@ def frame(rows, results, seeds):
 
     results   `laboratory.key` of the settings -> what was measured
     """
-    rates = [best_rate(row, results) for row in rows]
-    return pd.DataFrame([
-        row._asdict() | {"rate": rate, "seed": seed} | results[name]
-        for row, rate in zip(rows, rates, strict=True) for seed in seeds
-        if (name := key(row.trial(seed, rate))) in results
-    ])
+    lines = []
+    for row in rows:
+        if (rate := best_rate(row, results)) is None:
+            continue
+        first = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}
+        lines += [row._asdict() | {"rate": rate, "seed": seed, "near": at_neighbours(first, rate)}
+                  | results[name] for seed in seeds
+                  if (name := key(row.trial(seed, rate))) in results]
+    return pd.DataFrame(lines)
+
+
+def at_neighbours(found, rate):
+    """Return how many times as large a measure of one seed is at the next lower and the next higher
+    rate tried.    found: rate -> the measure, or None or NaN where a run diverged
+
+    >>> at_neighbours({1: 3.0, 2: 2.0, 4: None}, 2)
+    'x 1.5, x inf'
+    """
+    rates = sorted(found.keys())
+    i = rates.index(rate)
+    beside = rates[max(0, i - 1) : i] + rates[i + 1 : i + 2]
+    ratios = (f"x {(found[x] or np.inf) / found[rate]:.1f}" for x in beside)
+    return ", ".join(ratios).replace("nan", "inf")
 
 
 def effects_by_text(found):
