@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from laboratory import flops_text, kept, markdown, run
-from scaling_fit import SAMPLES, bootstrap, interval
+from scaling_fit import SAMPLES, bootstrap, interval, lack_of_fit
 from scaling_trials import almanac, measure, shape
 from study import FIGURES, expect, into_documents, picture, plain_ticks, run_study
 
@@ -138,6 +138,7 @@ def ahead_of(rows):
 def tables(rows, samples=SAMPLES):
     """Return name -> table in Markdown."""
     grid, ahead, told = ahead_of(rows)
+    runs = single_runs(rows, grid)
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
     return {
         "summary": markdown(
@@ -151,9 +152,11 @@ def tables(rows, samples=SAMPLES):
             [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.2f} M", f"{r.rate:g}",
               f"{r.excess:.4f}", f"{r.deviation:.4f}") for r in grid.itertuples()]),
         "fits": markdown(
-            ("fit", "E", "alpha", "beta"),
+            ("fit", "E", "alpha", "beta", "misfit"),
             [(name, *(with_interval(getattr(law, of), [getattr(each, of) for each in drawn])
-                      for of in ("E", "alpha", "beta")))
+                      for of in ("E", "alpha", "beta")),
+              lack_of_fit(residuals(runs, law), runs.groupby(["flops", "channels"]).ngroup(),
+                          len(law) - FITS[name][0]))
              for name, law, drawn in fits(grid, samples)]),
         "sizes": markdown(
             ("counted", *map(flops_text, grid.flops.unique()), "exponent"),
@@ -165,6 +168,17 @@ def tables(rows, samples=SAMPLES):
               f"{(value + ahead.entropy) / ahead.loss - 1:+.1%}")
              for name in FITS for value, low, high in [told[name]]]),
     }
+
+
+def single_runs(rows, grid):
+    """Return the runs that the cells of the grid are the means of."""
+    runs = frame(rows)
+    return runs[(runs.rate == runs.flops.map(rate)) & (runs.flops <= grid.flops.max())]
+
+
+def residuals(runs, law):
+    """Return log(excess) of some runs less that of a law."""
+    return np.log(runs.excess / (law.loss(runs.parameters, runs.tokens) - runs.entropy))
 
 
 def with_interval(value, samples):
@@ -183,7 +197,7 @@ def _sizes(grid, samples):
 
 def draw(path, rows):
     """Draw the excess of every run at the registered rate, and the prediction beside its run."""
-    drawing, (left, right) = plots.figure(10, 4.2, 1, 2)
+    drawing, (left, middle, right) = plots.figure(14.5, 4.2, 1, 3)
     for i, (flops, some) in enumerate(frame(rows).groupby("flops")):
         some = some[some.rate == rate(flops)]
         mean = some.groupby("parameters").excess.mean()
@@ -198,8 +212,21 @@ def draw(path, rows):
     plain_ticks(left.yaxis, TICKS)
     left.set_ylim(limits)  # ticks outside would widen it
     left.set_title("Every budget has a best size", fontsize=10)
-    _draw_prediction(right, *ahead_of(rows))
+    grid, ahead, told = ahead_of(rows)
+    _draw_residuals(middle, single_runs(rows, grid), [*fits(grid, 0)][-1][1])
+    _draw_prediction(right, grid, ahead, told)
     return plots.save(drawing, path)
+
+
+def _draw_residuals(axes, runs, law):
+    """Draw what the fit of the log excess leaves of each run, and of the means of the seeds."""
+    for i, (_, some) in enumerate(runs.assign(left=residuals(runs, law)).groupby("flops")):
+        axes.plot(some.parameters, some.left, "o", color=plots.COLOURS[i], markersize=4,
+                  markerfacecolor="none")
+        axes.plot(some.groupby("parameters").left.mean(), color=plots.COLOURS[i], linewidth=1)
+    axes.axhline(0, **plots.LANDMARK)
+    axes.set(xscale="log", xlabel="parameters", ylabel="log (excess / fit)")
+    axes.set_title("What the fit of the log excess leaves", fontsize=10)
 
 
 def _draw_prediction(axes, grid, ahead, told):

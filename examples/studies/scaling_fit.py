@@ -73,13 +73,13 @@ def bootstrap(N, D, L, E=None, *, samples=SAMPLES, seed=0, excess=False):
 
 
 def lack_of_fit(residual_R, cell_R, constants):
-    """Return F, its degrees of freedom and its p: how far the means of cells are from a law of so
-    many constants, beside what the noise within cells explains; about 1 if the law is right."""
+    """Return as text F and its p: how far the means of cells are from a law of so many constants,
+    beside what the noise within cells explains. It is about 1 if the law is right."""
     by = [residual_R[cell_R == cell] for cell in np.unique(cell_R)]
     df = len(by) - constants, len(residual_R) - len(by)
     noise = sum(((x - x.mean()) ** 2).sum() for x in by) / df[1]
     F = sum(len(x) * x.mean() ** 2 for x in by) / df[0] / noise
-    return F, *df, stats.f.sf(F, *df)
+    return f"F{df} = {F:.1f}, p = {stats.f.sf(F, *df):.1g}".replace("e-0", "e-")
 
 
 def interval(samples):
