@@ -220,8 +220,7 @@ def misfit(residuals, constants):
                     for of in ([0] * len(residuals), [x.mean() for x in residuals]))
     F = (whole - noise) / df[0] / (noise / df[1])
     p = 1 - special.betainc(df[0] / 2, df[1] / 2, df[0] * F / (df[0] * F + df[1]))
-    return f"F({df[0]}, {df[1]}) = {F:.1f} p = {p:.1f}" if p > 0.1 else (
-        f"F({df[0]}, {df[1]}) = {F:.1f} p = {p:.0e}".replace("e-0", "e-"))
+    return f"F{df} = {F:.1f}, p = {p:.1g}".replace("e-0", "e-")
 
 
 def at_best(by, seeds=(1,), **settings):

@@ -16,8 +16,9 @@ import pandas as pd
 import scaling_trials
 from ablation_trials import BASE, ROWS, measured
 from laboratory import first_below, key, markdown, results_of, run, tried
+from scaling_fit import lack_of_fit
 from scipy import stats
-from study import FIGURES, expect, into_documents, log_axes, picture, run_study
+from study import FIGURES, expect, into_documents, log_axes, picture, plain_ticks, run_study
 from token_kinds import KINDS_OF_TALES
 
 from npgpt import plots
@@ -78,19 +79,25 @@ def halved(parts):
 
 
 def slopes(results):
-    """Return a line for each s and size that grows: the predicted slope of log excess, the fitted
-    one with its 95 % interval, and the s whose predictions the interval contains."""
+    """Return a line for each s and size that grows: the predicted slope of log excess, the one
+    fitted to the means of cells with its 95 % interval, the s whose predictions that contains, the
+    slopes from cell to cell, the misfit, and by log size what the fit leaves of the runs."""
     lines = []
     for (size, s), trials in ALMANACS.items():
-        runs = pd.DataFrame([results[key(trial)] for trial in trials if key(trial) in results])
-        if len(runs) > len(SEEDS):  # else of one cell only
-            fit = stats.linregress(np.log(runs[size]), np.log(runs.excess))
-            reach = stats.t.ppf(0.975, len(runs) - 2) * fit.stderr
+        runs = np.log([[results[key(trial)][name] for name in (size, "excess")]
+                       for trial in trials if key(trial) in results]).reshape(-1, 2)
+        means = pd.DataFrame(runs, columns=["x", "y"]).groupby("x").y.mean()
+        if len(means) > 2:
+            fit = stats.linregress(means.index, means)
+            reach = stats.t.ppf(0.975, len(means) - 2) * fit.stderr
             low, high = fit.slope - reach, fit.slope + reach
             inside = [x for x in EXPONENTS if low < PREDICTED[size](x) < high]
-            lines.append((s, size, len(runs), PREDICTED[size](s), fit.slope, low, high, inside))
-    return pd.DataFrame(lines, columns=[
-        "s", "size", "n", "predicted", "slope", "low", "high", "inside"])
+            left = runs[:, 1] - fit.intercept - fit.slope * runs[:, 0]
+            lines.append((s, size, f"{len(runs)} in {len(means)}", PREDICTED[size](s), fit.slope,
+                          low, high, inside, np.diff(means) / np.diff(means.index),
+                          lack_of_fit(left, runs[:, 0], 2), (runs[:, 0], left)))
+    return pd.DataFrame(lines, columns=["s", "size", "n", "predicted", "slope", "low", "high",
+                                        "inside", "local", "misfit", "left"])
 
 
 # ---- tables and the picture
@@ -107,9 +114,11 @@ def tables(results):
         found |= {f"{text} halved": by_channels(steps, "{:.0f}"),
                   f"{text} left": by_channels(left, "{:.3f}")}
     found["exponents"] = markdown(
-        ("Zipf's s", "by", "runs", "predicted", "slope", "95 %", "predictions inside, by s"),
+        ("Zipf's s", "by", "runs in cells", "predicted", "slope", "95 %",
+         "predictions inside, by s", "from cell to cell", "misfit"),
         [(r.s, r.size, r.n, f"{r.predicted:.2f}", f"{r.slope:.2f}", f"{r.low:.2f} to {r.high:.2f}",
-          ", ".join(map(str, r.inside)) or "none") for r in slopes(results).itertuples()])
+          ", ".join(map(str, r.inside)) or "none", ", ".join(f"{x:.2f}" for x in r.local), r.misfit)
+         for r in slopes(results).itertuples()])
     return found
 
 
@@ -124,10 +133,11 @@ def by_channels(values, form):
 
 
 def draw(path, results):
-    """Draw the skills of both texts over time, chances of one token and of all, slopes."""
-    drawing, axes = plots.figure(9.5, 6.4, 2, 2)
-    chances, exponents = axes[1]
-    for panel, colour, text in zip(axes[0], plots.COLOURS, KINDS, strict=False):
+    """Draw the skills of both texts over time, chances of one token and of all, slopes and what
+    they leave."""
+    drawing, axes = plots.figure(13.5, 6.4, 2, 3)
+    chances, exponents = axes[1, :2]
+    for panel, colour, text in zip(axes[0, :2], plots.COLOURS, KINDS, strict=False):
         shown = {seed: parts for (channels, seed), parts in learned(results, text).items()
                  if channels == SHOWN}
         for kind, look in zip(KINDS[text], [*plots.COLOURS, plots.GREY], strict=False):
@@ -149,6 +159,15 @@ def draw(path, results):
     exponents.set_yticks(lines.index, [f"{r.size}, s = {r.s}" for r in lines.itertuples()])
     exponents.set(xlabel="slope of log excess", ylim=(-0.5, 5.5))
     exponents.set_title("Almanacs: slopes beside those of Zipf's law", fontsize=10)
+    ticks = {"tokens": (100, 300, 1000, 2000), "parameters": (6, 10, 20)}  # thousands
+    for panel, size in zip(axes[:, 2], CELLS, strict=True):
+        for r in lines[lines["size"] == size].itertuples():
+            panel.plot(np.exp(r.left[0]) / 1000, r.left[1], "o", markerfacecolor="none",
+                       color=plots.COLOURS[EXPONENTS.index(r.s)], markersize=4, label=f"s = {r.s}")
+        panel.axhline(0, **plots.LANDMARK)
+        panel.set(xscale="log", xlabel=f"thousand {size}", ylabel="log (excess / fit)")
+        plain_ticks(panel.xaxis, ticks[size])
+        panel.set_title(f"Almanacs: what the slopes by {size} leave", fontsize=10)
     for panel in axes.flat:
         panel.legend(fontsize=8)
     return plots.save(drawing, path)
