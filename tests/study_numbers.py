@@ -133,16 +133,32 @@ def of_settings():
 
 def by_seed(label, seeds=(1, 2, 3)):
     """Return the excess of a row for each seed, at the rate that is best with the first."""
+    return at_rates(label, seeds)[0]
+
+
+def at_rates(label, seeds=(1,)):
+    """Return (the excess of a row for each seed at its best rate, what rates beside it do)."""
     found = {json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")}
     row = next(row for row in importlib.import_module("08_ablations").ROWS if row.label == label)
 
     def excess(seed, rate):
         return found[json.dumps(row.trial(seed, rate), sort_keys=True)]["excess"]
 
-    first = {rate: x for rate in row.rates if (x := excess(1, rate)) is not None}
-    rate = min(first, key=first.get, default=row.rates[0])
+    first = {rate: np.inf if (x := excess(1, rate)) is None else x for rate in row.rates}
+    rate = min(first, key=first.get)
     assert len(row.rates) == 1 or min(row.rates) < rate < max(row.rates), f"{label}: at an edge"
-    return np.array([excess(seed, rate) for seed in seeds], float)  # NaN of None
+    return np.array([excess(seed, rate) for seed in seeds], float), beside(first, rate)  # NaN: None
+
+
+def beside(first, rate):
+    """Return how many times as large what seed 1 has is at the rates beside a rate.
+
+    first   rate -> what seed 1 has
+    """
+    rates = sorted(first)
+    i = rates.index(rate)
+    return ", ".join(f"x {first[x] / first[rate]:.1f}" for x in rates[max(0, i - 1) : i + 2]
+                     if x != rate)
 
 
 # ---- the trainings of 12_rows and 14_training
@@ -169,32 +185,37 @@ USUAL = {"variant": "GPT", "n_layer": 2, "n_head": 4, "tied": True, "init": "1/s
 LATER = 0.0028  # a rate of the base that was tried after the results
 
 
-@cache
 def arms():
     """Return (text, arm) -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
+    return {at: runs for at, (runs, _) in arms_and_rates().items()}
+
+
+@cache
+def arms_and_rates():
+    """Return (text, arm) -> (these, what the rates beside do to the excess of seed 1)."""
     found = {}
     for text, base in BASES.items():
         for arm, changes in ARMS.items():
             wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | base | changes
             runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] != LATER
                     and all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
-            first = {s["lr"]: x for s, x in runs if s["seed"] == 1 and x is not None}
+            first = {s["lr"]: np.inf if x is None else x for s, x in runs if s["seed"] == 1}
             if not first:
                 continue
             rate = min(first, key=first.get)
-            edges = {s["lr"] for s, _ in runs if s["seed"] == 1}
-            assert min(edges) < rate < max(edges), f"{text}, {arm}: the best rate is at an edge"
-            found[text, arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
+            assert min(first) < rate < max(first), f"{text}, {arm}: the best rate is at an edge"
+            found[text, arm] = ({s["seed"]: x for s, x in runs if s["lr"] == rate
+                                 and s["seed"] > 1}, beside(first, rate))
     return found
 
 
 @cache
 def of_parts():
     """Return text -> change -> (mean log ratio of ten seeds, low, high)"""
-    found = {}
+    found, runs = {}, arms()
     for text in BASES:
         ratios = {
-            name: np.log([x / arms()[text, other][s] for s, x in sorted(arms()[text, arm].items())])
+            name: np.log([x / runs[text, other][s] for s, x in sorted(runs[text, arm].items())])
             for name, (arm, other) in EFFECTS.items()}
         assert {len(x) for x in ratios.values()} == {10}
         found[text] = moderated(ratios)

@@ -18,7 +18,7 @@ from ablation_trials import BASE, ROWS, measured
 from laboratory import first_below, key, markdown, results_of, run, tried
 from scaling_fit import lack_of_fit
 from scipy import stats
-from study import FIGURES, expect, into_documents, log_axes, picture, plain_ticks, run_study
+from study import FIGURES, into_documents, log_axes, picture, plain_ticks, run_study
 from token_kinds import KINDS_OF_TALES
 
 from npgpt import plots
@@ -79,9 +79,8 @@ def halved(parts):
 
 
 def slopes(results):
-    """Return a line for each s and size that grows: the predicted slope of log excess, the one
-    fitted to the means of cells with its 95 % interval, the s whose predictions that contains, the
-    slopes from cell to cell, the misfit, and by log size what the fit leaves of the runs."""
+    """Return a line for each s and size that grows: predicted slope of log excess, slope fitted to
+    the cells' means, its interval, the s predicted inside, local slopes, misfit, residuals."""
     lines = []
     for (size, s), trials in ALMANACS.items():
         runs = np.log([[results[key(trial)][name] for name in (size, "excess")]
@@ -133,11 +132,11 @@ def by_channels(values, form):
 
 
 def draw(path, results):
-    """Draw the skills of both texts over time, chances of one token and of all, slopes and what
-    they leave."""
-    drawing, axes = plots.figure(13.5, 6.4, 2, 3)
-    chances, exponents = axes[1, :2]
-    for panel, colour, text in zip(axes[0, :2], plots.COLOURS, KINDS, strict=False):
+    """Draw the skills of both texts over time, chances of one token and of all, and what the slopes
+    of almanacs leave."""
+    drawing, axes = plots.figure(9.5, 6.4, 2, 2)
+    chances, left = axes[1]
+    for panel, colour, text in zip(axes[0], plots.COLOURS, KINDS, strict=False):
         shown = {seed: parts for (channels, seed), parts in learned(results, text).items()
                  if channels == SHOWN}
         for kind, look in zip(KINDS[text], [*plots.COLOURS, plots.GREY], strict=False):
@@ -152,22 +151,14 @@ def draw(path, results):
                          label=f"{text}: {name} right")
     chances.set(xscale="log", xlabel="step", ylabel="chance", ylim=(0, 1.02))
     chances.set_title("One token that follows, and all of a story", fontsize=10)
-    lines = slopes(results)
-    exponents.errorbar(lines.slope, lines.index, xerr=lines.high - lines.slope, fmt="o",
-                       color=plots.COLOURS[0], label="fitted, 95 %")
-    exponents.plot(lines.predicted, lines.index, "x", color=plots.INK, label="predicted")
-    exponents.set_yticks(lines.index, [f"{r.size}, s = {r.s}" for r in lines.itertuples()])
-    exponents.set(xlabel="slope of log excess", ylim=(-0.5, 5.5))
-    exponents.set_title("Almanacs: slopes beside those of Zipf's law", fontsize=10)
-    ticks = {"tokens": (100, 300, 1000, 2000), "parameters": (6, 10, 20)}  # thousands
-    for panel, size in zip(axes[:, 2], CELLS, strict=True):
-        for r in lines[lines["size"] == size].itertuples():
-            panel.plot(np.exp(r.left[0]) / 1000, r.left[1], "o", markerfacecolor="none",
-                       color=plots.COLOURS[EXPONENTS.index(r.s)], markersize=4, label=f"s = {r.s}")
-        panel.axhline(0, **plots.LANDMARK)
-        panel.set(xscale="log", xlabel=f"thousand {size}", ylabel="log (excess / fit)")
-        plain_ticks(panel.xaxis, ticks[size])
-        panel.set_title(f"Almanacs: what the slopes by {size} leave", fontsize=10)
+    for r in slopes(results).itertuples():
+        left.plot(np.exp(r.left[0] - r.left[0].min()), r.left[1], "os"[r.size == "tokens"],
+                  color=plots.COLOURS[EXPONENTS.index(r.s)], markerfacecolor="none", markersize=4,
+                  label=f"{r.size}, s = {r.s}")
+    left.axhline(0, **plots.LANDMARK)
+    left.set(xscale="log", xlabel="times the smallest size", ylabel="log (excess / fit)")
+    plain_ticks(left.xaxis, (1, 2, 4, 8, 16))
+    left.set_title("Almanacs: what the slopes leave", fontsize=10)
     for panel in axes.flat:
         panel.legend(fontsize=8)
     return plots.save(drawing, path)
@@ -189,11 +180,6 @@ def quick_study(figures):
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        The excess of each kind of token as training goes on. Expect words and sentences to be
-        learned first, what has to be looked up in the text later, and facts by how often they are
-        told.
-        """)
     if quick:
         return quick_study(figures)
     trials = sorted([*OVER_TIME.values(), *chain(*ALMANACS.values())], key=lambda s: s["seed"])

@@ -19,7 +19,7 @@ from ablation_tables import at_neighbours, frame, mean_and_interval
 from ablation_trials import AVERAGED, POINTS, measured
 from laboratory import first_below, markdown, results_of, tried
 from scipy import optimize
-from study import FIGURES, expect, into_documents, log_axes, picture, plain_ticks, run_study
+from study import FIGURES, into_documents, log_axes, picture, plain_ticks, run_study
 
 from npgpt import plots
 
@@ -58,17 +58,17 @@ REPEATED = [  # texts of so many tales, read until 6,400 are read
 ]
 
 
-def frames(results):
+def frames(results, seeds=SEEDS):
     """Return the trainings of the three questions, a line for each: of optimizers at all rates,
     with the steps to each of LEVELS; of batches and of repetition at the best."""
     results = {settings: json.loads(settings) | found for settings, found in results.items()}
-    runs = frame(OPTIMIZERS, results, (1, *SEEDS)).astype({"excess": float})
+    runs = frame(OPTIMIZERS, results, (1, *seeds)).astype({"excess": float})
     runs["x"] = [  # steps of a curve's points, each the mean of so many stories, 8 a step
         AVERAGED // 8 + np.arange(len(r.curve)) * (r.steps // POINTS) for r in runs.itertuples()]
     for level in LEVELS:
         runs[level] = [first_below(r.x, r.curve, (level - 1) * parts.entropy(r.group))
                        for r in runs.itertuples()]
-    return runs, frame(SIZES, results, SEEDS), frame(REPEATED, results, SEEDS)
+    return runs, frame(SIZES, results, seeds), frame(REPEATED, results, seeds)
 
 
 # ---- optimizers and batches
@@ -167,16 +167,14 @@ def draw(path, runs, batches, again):
     """Draw losses by optimizer, steps by batch, and the gap of a text that is read again."""
     drawing, axes = plots.figure(11, 3.6, 1, 3)
     longest = runs[runs.steps == runs.steps[runs.group == "Rows"].max()]
-    for by, style in (("excess", "-"), (LEVELS[1], ":")):
-        names = at_best(longest, by).groupby("optimizer")
-        for colour, (name, some) in zip(plots.COLOURS, names, strict=False):
-            axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), style,
-                         color=colour, label=name if by == "excess" else None)
+    for colour, (name, some) in zip(plots.COLOURS, at_best(longest, "excess").groupby("optimizer"),
+                                    strict=False):
+        axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), color=colour,
+                     label=name)
     for level in LEVELS:
         axes[0].axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
-    log_axes(axes[0], "In steps Muon is ahead; its rate says where",
-             f"step (dotted: rates of fewest steps to {LEVELS[1]})",
-             "nats above the entropy", (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
+    log_axes(axes[0], "Rows, at the rates of least excess", "step", "nats above the entropy",
+             (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
     B, (S, B_crit) = np.geomspace(1, max(BATCHES)), critical_batch(batches)
     axes[1].plot(batches.batch_size, batches.steps, ".", color=plots.COLOURS[0])
     axes[1].plot(B, S * (1 + B_crit / B), color=plots.COLOURS[0],
@@ -223,10 +221,6 @@ def quick_study(figures):
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        AdamW, Muon and SGD to 1.05 times the entropy; batches of 1 to 128 rows; tales that are
-        read 3 to 100 times. Expect Muon first, and a batch beyond which more rows save no step.
-        """)
     if quick:
         return quick_study(figures)
     train_missing(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))

@@ -91,10 +91,7 @@ def beside_it(found):
     found   of `sn.at_best`
     """
     (decay, rate), _, first = found
-    rates = sorted(lr for d, lr in first if d == decay)
-    i = rates.index(rate)
-    return ", ".join(f"x {first[decay, lr] / first[decay, rate]:.1f}"
-                     for lr in rates[i - 1 : i + 2] if lr != rate)
+    return sn.beside({lr: x for (of, lr), x in first.items() if of == decay}, rate)
 
 
 def steps_to(text, length):
