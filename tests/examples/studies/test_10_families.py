@@ -223,7 +223,10 @@ def test_every_quoted_number_comes_out_again():
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
     sn.assert_says(sn.CONCEPTS, f"the {percent('gpt', *later, 'share')} are {six.mean():.0f} "
                    f"({min(six):.0f} to {max(six):.0f})", f"GPT of the tales in {six.mean():.0f} %")
-    sn.assert_says("CLAIMS.md", f"T5 rewrites {percent('t5', *exact)} BERT "
+    told = f"{six.mean():.0f} % (six runs {min(six):.0f} to {max(six):.0f}"
+    sn.assert_says("CLAIMS.md", f"reason is told, in {told}",
+                   f"in {told.replace('(', 'four words later (')}",
+                   f"T5 rewrites {percent('t5', *exact)} BERT "
                    f"{percent('bert', *exact)} GPT twice as many {percent(longer, *exact)}")
 
 

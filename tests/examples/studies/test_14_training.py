@@ -157,8 +157,9 @@ def test_seed_1_chose_a_slow_rate_for_adamw():
     (to, _), usual = steps_to("rows", 4000), {"text": "rows", "steps": 4000, "optimizer": "AdamW"}
     slow, quick = (sn.at_best(to, seeds, **usual) for seeds in ((1,), range(2, 12)))
     more = 100 * np.expm1(sn.student(np.log([to(slow[1][s]) / to(quick[1][s]) for s in quick[1]])))
+    ratio = re.search(r"[|] steps [|] rows [|] 4,000 [|] ([\d.]+) ", sn.report(REPORT))[1]
     sn.assert_says(REPORT, f"chose {slow[0][1]} {more[0]:.0f} % more ({more[1]:.0f} to "
-                           f"{more[2]:.0f}) at {quick[0][1]}")
+                           f"{more[2]:.0f}) at {quick[0][1]} hence the {ratio}")
 
 
 def test_every_other_number_comes_out_again():
