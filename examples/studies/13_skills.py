@@ -159,7 +159,7 @@ def draw(path, results):
     left.set(xscale="log", xlabel="times the smallest size", ylabel="log (excess / fit)")
     plain_ticks(left.xaxis, (1, 2, 4, 8, 16))
     left.set_title("Almanacs: what the slopes leave", fontsize=10)
-    for panel in axes.flat:
+    for panel in axes.flat if left.lines[1:] else axes.flat[:3]:  # without almanacs no label
         panel.legend(fontsize=8)
     return plots.save(drawing, path)
 

@@ -40,7 +40,8 @@ def test_dpo_is_trained_on_the_first_32_of_its_256_pairs():
 
     def trained_on(pool):
         model, config = trials.start(1), trials.RewardConfig(
-            reward="grammar", lr=3e-3, reward_loss="dpo", **trials.TRAINING | {"max_iters": 2})
+            reward="grammar", lr=3e-3, reward_loss="dpo", reward_kl=0.1,
+            **trials.TRAINING | {"max_iters": 2})
         objective = trials.FromPool(None, model, reference, verify, language().prompt_P, config)
         objective.pool = pool
         optimizer = trials.make_optimizer(model, config)
