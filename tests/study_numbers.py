@@ -133,16 +133,32 @@ def of_settings():
 
 def by_seed(label, seeds=(1, 2, 3)):
     """Return the excess of a row for each seed, at the rate that is best with the first."""
+    return at_rates(label, seeds)[0]
+
+
+def at_rates(label, seeds=(1,)):
+    """Return (the excess of a row for each seed at its best rate, what rates beside it do)."""
     found = {json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")}
     row = next(row for row in importlib.import_module("08_ablations").ROWS if row.label == label)
 
     def excess(seed, rate):
         return found[json.dumps(row.trial(seed, rate), sort_keys=True)]["excess"]
 
-    first = {rate: x for rate in row.rates if (x := excess(1, rate)) is not None}
-    rate = min(first, key=first.get, default=row.rates[0])
+    first = {rate: np.inf if (x := excess(1, rate)) is None else x for rate in row.rates}
+    rate = min(first, key=first.get)
     assert len(row.rates) == 1 or min(row.rates) < rate < max(row.rates), f"{label}: at an edge"
-    return np.array([excess(seed, rate) for seed in seeds], float)  # NaN of None
+    return np.array([excess(seed, rate) for seed in seeds], float), beside(first, rate)  # NaN: None
+
+
+def beside(first, rate):
+    """Return how many times as large what seed 1 has is at the rates beside a rate.
+
+    first   rate -> what seed 1 has
+    """
+    rates = sorted(first)
+    i = rates.index(rate)
+    return ", ".join(f"x {first[x] / first[rate]:.1f}" for x in rates[max(0, i - 1) : i + 2]
+                     if x != rate)
 
 
 # ---- the trainings of 12_rows and 14_training
@@ -169,54 +185,84 @@ USUAL = {"variant": "GPT", "n_layer": 2, "n_head": 4, "tied": True, "init": "1/s
 LATER = 0.0028  # a rate of the base that was tried after the results
 
 
-@cache
 def arms():
     """Return (text, arm) -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
+    return {at: runs for at, (runs, _) in arms_and_rates().items()}
+
+
+@cache
+def arms_and_rates():
+    """Return (text, arm) -> (these, what the rates beside do to the excess of seed 1)."""
     found = {}
     for text, base in BASES.items():
         for arm, changes in ARMS.items():
             wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | base | changes
             runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] != LATER
                     and all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
-            first = {s["lr"]: x for s, x in runs if s["seed"] == 1 and x is not None}
+            first = {s["lr"]: np.inf if x is None else x for s, x in runs if s["seed"] == 1}
             if not first:
                 continue
             rate = min(first, key=first.get)
-            edges = {s["lr"] for s, _ in runs if s["seed"] == 1}
-            assert min(edges) < rate < max(edges), f"{text}, {arm}: the best rate is at an edge"
-            found[text, arm] = {s["seed"]: x for s, x in runs if s["lr"] == rate and s["seed"] > 1}
+            assert min(first) < rate < max(first), f"{text}, {arm}: the best rate is at an edge"
+            found[text, arm] = ({s["seed"]: x for s, x in runs if s["lr"] == rate
+                                 and s["seed"] > 1}, beside(first, rate))
     return found
 
 
 @cache
 def of_parts():
     """Return text -> change -> (mean log ratio of ten seeds, low, high)"""
-    found = {}
+    found, runs = {}, arms()
     for text in BASES:
         ratios = {
-            name: np.log([x / arms()[text, other][s] for s, x in sorted(arms()[text, arm].items())])
+            name: np.log([x / runs[text, other][s] for s, x in sorted(runs[text, arm].items())])
             for name, (arm, other) in EFFECTS.items()}
         assert {len(x) for x in ratios.values()} == {10}
         found[text] = moderated(ratios)
     return found
 
 
-def at_best(by, **settings):
-    """Return (decay, rate) of the run with these settings of which seed 1 has the least `by`, that
-    least, and its results by seed, from 2 on.    by: result -> number"""
+@cache
+def between():
+    """Return seed -> the excess of the base on rows at a rate that was tried after the results."""
+    return {s["seed"]: r["excess"] for s, r in rows("12_rows.jsonl") if s["lr"] == LATER
+            and s["seed"] > 1}
+
+
+def misfit(residuals, constants):
+    """Return how a law's misfit is said: the means of cells beside the noise of seeds within.
+
+    residuals   an array of seeds for each cell
+    constants   of the law, that were fitted
+    """
+    n = sum(map(len, residuals))
+    df = len(residuals) - constants, n - len(residuals)
+    whole, noise = (sum(((x - middle) ** 2).sum() for x, middle in zip(residuals, of, strict=True))
+                    for of in ([0] * len(residuals), [x.mean() for x in residuals]))
+    F = (whole - noise) / df[0] / (noise / df[1])
+    p = 1 - special.betainc(df[0] / 2, df[1] / 2, df[0] * F / (df[0] * F + df[1]))
+    return f"F{df} = {F:.1f}, p = {p:.1g}".replace("e-0", "e-")
+
+
+def at_best(by, seeds=(1,), **settings):
+    """Return (decay, rate) of the run with these settings of which the seeds have the least `by`,
+    its results by seed, from 2 on, and the mean of `by` of each.    by: result -> number"""
     usual = USUAL | {"text": "tales", "stories": 0, "dropout": 0.0} | settings
     found = {}
     for s, r in rows("12_rows.jsonl") + rows("14_training.jsonl"):
         if (all(({"text": "tales"} | s).get(name) == x for name, x in usual.items())
                 and ("goal" in s) == ("goal" in settings) and s["warm_up"] and s["lr"] != LATER):
             found.setdefault((s["decay"], s["lr"]), {})[s["seed"]] = r
-    first = {arm: by(runs[1]) for arm, runs in found.items() if runs.get(1, {}).get("excess")}
-    best = min((arm for arm in first if np.isfinite(first[arm])), key=first.get)
-    return best, first[best], {seed: r for seed, r in sorted(found[best].items()) if seed > 1}
+    some = {arm: np.array([by(runs[seed]) for seed in seeds if runs.get(seed, {}).get("excess")])
+            for arm, runs in found.items()}
+    mean = {arm: stats.gmean(x[np.isfinite(x)]) if np.isfinite(x).sum() > 0.8 * len(seeds)
+            else np.inf for arm, x in some.items()}
+    best = min((arm for arm in mean if np.isfinite(mean[arm])), key=mean.get)
+    return best, {s: r for s, r in sorted(found[best].items()) if s > 1}, mean
 
 
 def of_sgd(text, steps):
     """Return mean, low and high of the log ratio of the excess of SGD to that of AdamW."""
-    adam, sgd = (at_best(lambda r: r["excess"], optimizer=name, text=text, steps=steps)[2]
+    adam, sgd = (at_best(lambda r: r["excess"], optimizer=name, text=text, steps=steps)[1]
                  for name in ("AdamW", "SGD"))
     return student(np.log([r["excess"] / adam[seed]["excess"] for seed, r in sgd.items()]))

@@ -217,3 +217,11 @@ def test_no_file_imports_pickle():
     for path in (path for folder in FOLDERS_OF_CODE for path in (ROOT / folder).rglob("*.py")):
         used = re.search(picklers, read(path), re.M)
         assert not used, f"{relative(path)} imports {used}: save arrays with safetensors instead"
+
+
+def test_the_citation_is_of_this_version():
+    of = dict(re.findall(r"^(\w+)(?: =|:) (.*)$", read(ROOT / "setup.cfg"), re.M))
+    citation = dict(re.findall(r"^(?:  - )?([\w-]+): (.*)$", read(ROOT / "CITATION.cff"), re.M))
+    assert [citation[name] for name in ("version", "license", "name")] == [
+        of["version"], of["license"], of["author"]]
+    assert of["description"].lower() in citation["title"].lower()

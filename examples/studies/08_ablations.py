@@ -12,7 +12,7 @@ from pathlib import Path
 from ablation_rows import Row, quick_study, train_missing
 from ablation_tables import draw_effects, frame, tables
 from laboratory import results_of
-from study import FIGURES, expect, into_documents, picture, run_study
+from study import FIGURES, into_documents, picture, run_study
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = (1, 2, 3)
@@ -74,10 +74,6 @@ def write_report(figures=FIGURES):
 
 
 def main(quick=False, figures=FIGURES, workers=None):
-    expect("""
-        Small GPTs, each with one setting replaced. Expect wrong learning rates, decay in the
-        gradient and large batches to stand out, and clipping to matter little.
-        """)
     if quick:
         found = frame(*quick_study(ROWS[:3]), SEEDS)
         picture(draw_effects, figures / "08_ablations.png", found)

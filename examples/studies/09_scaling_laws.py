@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from laboratory import flops_text, kept, markdown, run
-from scaling_fit import SAMPLES, bootstrap, interval
+from scaling_fit import SAMPLES, bootstrap, interval, lack_of_fit
 from scaling_trials import almanac, measure, shape
-from study import FIGURES, expect, into_documents, picture, plain_ticks, run_study
+from study import FIGURES, into_documents, picture, plain_ticks, run_study
 
 from npgpt import plots
 from npgpt.families.size import flops_per_token, parameters_by_part
@@ -36,7 +36,6 @@ FITS = {  # name -> (is E given?, is the excess fitted, or the loss?)
     "log excess, least squares, E given": (True, True),
 }
 QUICK = {1e8: (8, 12, 16), 2e8: (8, 12, 16)}
-EXCESS = "loss above the entropy, nats per token"
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 1, 2, 3, 5)  # nats
 
 
@@ -138,6 +137,8 @@ def ahead_of(rows):
 def tables(rows, samples=SAMPLES):
     """Return name -> table in Markdown."""
     grid, ahead, told = ahead_of(rows)
+    runs = frame(rows)
+    runs = runs[(runs.rate == runs.flops.map(rate)) & (runs.flops <= grid.flops.max())]
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
     return {
         "summary": markdown(
@@ -151,9 +152,11 @@ def tables(rows, samples=SAMPLES):
             [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.2f} M", f"{r.rate:g}",
               f"{r.excess:.4f}", f"{r.deviation:.4f}") for r in grid.itertuples()]),
         "fits": markdown(
-            ("fit", "E", "alpha", "beta"),
+            ("fit", "E", "alpha", "beta", "misfit"),
             [(name, *(with_interval(getattr(law, of), [getattr(each, of) for each in drawn])
-                      for of in ("E", "alpha", "beta")))
+                      for of in ("E", "alpha", "beta")),
+              lack_of_fit(residuals(runs, law), runs.groupby(["flops", "channels"]).ngroup(),
+                          len(law) - FITS[name][0]))
              for name, law, drawn in fits(grid, samples)]),
         "sizes": markdown(
             ("counted", *map(flops_text, grid.flops.unique()), "exponent"),
@@ -165,6 +168,11 @@ def tables(rows, samples=SAMPLES):
               f"{(value + ahead.entropy) / ahead.loss - 1:+.1%}")
              for name in FITS for value, low, high in [told[name]]]),
     }
+
+
+def residuals(runs, law):
+    """Return log(excess) of some runs less that of a law."""
+    return np.log(runs.excess / (law.loss(runs.parameters, runs.tokens) - runs.entropy))
 
 
 def with_interval(value, samples):
@@ -182,40 +190,30 @@ def _sizes(grid, samples):
 
 
 def draw(path, rows):
-    """Draw the excess of every run at the registered rate, and the prediction beside its run."""
+    """Draw the excess of every run at the registered rate, and what the fit of the log excess
+    leaves of it; the largest run is not in the fit."""
     drawing, (left, right) = plots.figure(10, 4.2, 1, 2)
-    for i, (flops, some) in enumerate(frame(rows).groupby("flops")):
-        some = some[some.rate == rate(flops)]
-        mean = some.groupby("parameters").excess.mean()
-        left.plot(some.parameters, some.excess, "o", color=plots.COLOURS[i], markersize=4,
-                  markerfacecolor="none")
-        left.plot(mean, color=plots.COLOURS[i], linewidth=1)
+    *_, (_, law, _) = fits(ahead_of(rows)[0], 0)
+    runs = frame(rows).assign(left=lambda runs: residuals(runs, law))
+    for i, (flops, some) in enumerate(runs[runs.rate == runs.flops.map(rate)].groupby("flops")):
+        for axes, name in ((right, "left"), (left, "excess")):
+            mean = some.groupby("parameters")[name].mean()
+            axes.plot(some.parameters, some[name], "o", color=plots.COLOURS[i], markersize=4,
+                      markerfacecolor="none")
+            axes.plot(mean, color=plots.COLOURS[i], linewidth=1)
         left.annotate(f"{flops_text(flops)} FLOPs", (mean.index[-1], mean.iloc[-1]), (7, 0),
                       va="center", **plots.NOTE)
-    left.set(xscale="log", yscale="log", xlabel="parameters", ylabel=EXCESS)
+    left.set(xscale="log", yscale="log", xlabel="parameters",
+             ylabel="loss above the entropy, nats per token")
     left.set_xlim(right=5 * some.parameters.max())
     limits = left.get_ylim()
     plain_ticks(left.yaxis, TICKS)
     left.set_ylim(limits)  # ticks outside would widen it
     left.set_title("Every budget has a best size", fontsize=10)
-    _draw_prediction(right, *ahead_of(rows))
+    right.axhline(0, **plots.LANDMARK)
+    right.set(xscale="log", xlabel="parameters", ylabel="log (excess / fit)")
+    right.set_title("What the fit of the log excess leaves", fontsize=10)
     return plots.save(drawing, path)
-
-
-def _draw_prediction(axes, grid, ahead, told):
-    reach = seed_noise(grid) * ahead.excess
-    axes.axvspan(ahead.excess - reach, ahead.excess + reach, color=plots.GREY, alpha=0.3)
-    axes.axvline(ahead.excess, color=plots.INK, linewidth=1)
-    axes.annotate("measured, ± the deviation of seeds", (ahead.excess, -0.7), (5, 0), **plots.NOTE)
-    for y, name in enumerate(FITS):
-        value, *ends = told[name]
-        axes.plot(ends, [y, y], color=plots.COLOURS[1], linewidth=2)
-        axes.plot(value, y, "o", color=plots.COLOURS[1])
-        axes.annotate(f"{value / ahead.excess - 1:+.0%}", (value, y), (0, 7), ha="center",
-                      **plots.NOTE)
-    axes.set_yticks(range(len(FITS)), [name.replace(", ", ",\n") for name in FITS], fontsize=8)
-    axes.set(ylim=(-0.9, len(FITS) - 0.5), xlabel=EXCESS)
-    axes.set_title(f"{flops_text(ahead.flops)} FLOPs, predicted before the training", fontsize=10)
 
 
 def write_report(figures=FIGURES):
@@ -235,10 +233,6 @@ def quick_study(figures):
 
 
 def main(quick=False, figures=FIGURES, workers=None):
-    expect("""
-        Each budget of FLOPs is spent on small GPTs that read much and on large ones that read
-        little. Expect the best size to grow with it, and a run that is predicted before it is made.
-        """)
     if quick:
         return quick_study(figures)
     whole(RESULTS, workers, SIZES, *PREDICTED)

@@ -5,10 +5,6 @@
 
 `reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings. Numbers go
 into 11_reward.jsonl and, of level B, 11_reward_tales.jsonl; a table into 11_reward.md.
-
-Try:
-- a reward of your own in `Verifier`: what would you have it write?
-- an arm of your own: a line in ARMS.
 """
 
 import json
@@ -17,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ablation_tables import mean_and_interval
 from laboratory import kept, key, markdown, run
 from reward_gradient import gradients
 from reward_language import KS
 from reward_tales import METHODS, measure_tales
 from reward_trials import trained
-from scipy import stats
 from scipy.special import rel_entr
-from study import FIGURES, expect, into_document, picture, plain_ticks, run_study
+from study import FIGURES, into_document, picture, plain_ticks, run_study
 
 from npgpt import plots
 
@@ -100,12 +96,6 @@ def frame(rows):
     return found.assign(least=rel_entr(V, V0) + rel_entr(1 - V, 1 - V0))
 
 
-def interval(values):
-    """Return "mean (low to high)": 95 % by Student's t."""
-    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-    return f"{np.mean(values):.0f} ({low:.0f} to {high:.0f})"
-
-
 def table(rows):
     """Return the table of the report: means of the seeds, two of them with intervals."""
     found = frame(rows)
@@ -113,7 +103,8 @@ def table(rows):
     return markdown(
         ("arm", "rate", "right, %", "effective stories", "different in 1,000", "KL to the start",
          "least at that share", "KL to the filter", "from it", "from the grammar"),
-        [(arm, f"{lr:g}", interval(100 * end.valid), interval(end.effective),
+        [(arm, f"{lr:g}", *("{:.0f} ({:.0f} to {:.0f})".format(*mean_and_interval(x))
+                            for x in (100 * end.valid, end.effective)),
           f"{end.distinct.mean():.0f}", *(f"{end[name].mean():.2f}" for name in (
               "spent", "least", "to filter", "from filter", "from grammar")))
          for (arm, lr), end in ends])
@@ -143,18 +134,6 @@ def draw_sharpening(path, found):
     return plots.save(drawing, path)
 
 
-def draw_proxies(path, found):
-    """Draw what is left of different right stories against the distance from the start."""
-    names = {"mean, long": "the grammar", "proxy": "a trigram", "5-gram": "a 5-gram"}
-    curves = {}
-    for arm, own in found[found.arm.isin(names)].groupby("arm", sort=False):
-        mean = own.groupby("step")[["kl", "distinct"]].mean().fillna(0)
-        curves[names[arm]] = np.sqrt(mean.kl), mean.distinct
-    return plots.curves_picture(
-        path, curves, xlabel="root of the KL to the start",
-        ylabel="different right stories in 1,000", title="Rewarded by the grammar, and by a proxy")
-
-
 def draw_tales(path, rows):
     """Draw the share of right tales against their entropy, over the steps of each method."""
     drawing, axes = plots.figure(7.0, 4.0)
@@ -176,32 +155,21 @@ def rows_of(path, wanted):
     return [found[key(trial)] for trial in wanted if key(trial) in found]
 
 
-def draw(rows, figures):
-    picture(draw_sharpening, figures / "11_reward.png", frame(rows))
-    picture(draw_proxies, figures / "11_proxy.png", frame(rows))
-
-
 def write_report(figures=FIGURES):
     rows, tales = rows_of(RESULTS, trials()), rows_of(TALES, METHODS)
     into_document(REPORT, "arms", table(rows))
-    draw(rows, figures)
+    picture(draw_sharpening, figures / "11_reward.png", frame(rows))
     picture(draw_tales, figures / "11_tales.png", tales)
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        Tiny GPTs that write one right story in six learn from a reward. Expect nine in ten to be
-        right soon, and few different ones to be left; with a KL penalty more, and with rejection
-        sampling most. The penalty k1, put into the loss, pulls nowhere: with a large weight its
-        noise ruins the model.
-        """)
     if quick:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "quick.jsonl"
             run(quick_trials(), measured, path, workers=0)
             rows = kept(path)
         print(table(rows))
-        draw(rows, figures)
+        picture(draw_sharpening, figures / "11_reward.png", frame(rows))
         return rows
     run(trials(), measured, RESULTS, workers)
     if extra:

@@ -6,9 +6,6 @@
 `PLAN.md` has the questions, arms, rates, seeds and tests, written before the first training;
 `letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training, and
 `ablation_tables.py` the statistics.
-
-Try:
-- a variant of your own: a class in `variants.py` and its name in CHANGES.
 """
 
 from functools import cache
@@ -19,7 +16,7 @@ from ablation_rows import Row, quick_study, train_missing
 from ablation_tables import draw_effects, frame, tables
 from ablation_trials import BASE, ROWS, stories
 from laboratory import results_of
-from study import FIGURES, expect, into_documents, picture, run_study
+from study import FIGURES, into_documents, picture, run_study
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS = range(2, 12)  # seed 1 chooses the rate
@@ -81,10 +78,6 @@ def write_report(figures=FIGURES):
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        GPTs that write each row of letters again, and GPTs that read tales. Expect one block, no
-        residuals and undivided scores to learn next to nothing of rows in a thousand steps.
-        """)
     if quick:
         found = frame(*quick_study(ARMS[:3] + TALES[:3]), SEEDS)
         picture(draw_effects, figures / "12_rows.png", found)

@@ -16,8 +16,9 @@ import pandas as pd
 import scaling_trials
 from ablation_trials import BASE, ROWS, measured
 from laboratory import first_below, key, markdown, results_of, run, tried
+from scaling_fit import lack_of_fit
 from scipy import stats
-from study import FIGURES, expect, into_documents, log_axes, picture, run_study
+from study import FIGURES, into_documents, log_axes, picture, plain_ticks, run_study
 from token_kinds import KINDS_OF_TALES
 
 from npgpt import plots
@@ -78,19 +79,24 @@ def halved(parts):
 
 
 def slopes(results):
-    """Return a line for each s and size that grows: the predicted slope of log excess, the fitted
-    one with its 95 % interval, and the s whose predictions the interval contains."""
+    """Return a line for each s and size that grows: predicted slope of log excess, slope fitted to
+    the cells' means, its interval, the s predicted inside, local slopes, misfit, residuals."""
     lines = []
     for (size, s), trials in ALMANACS.items():
-        runs = pd.DataFrame([results[key(trial)] for trial in trials if key(trial) in results])
-        if len(runs) > len(SEEDS):  # else of one cell only
-            fit = stats.linregress(np.log(runs[size]), np.log(runs.excess))
-            reach = stats.t.ppf(0.975, len(runs) - 2) * fit.stderr
+        runs = np.log([[results[key(trial)][name] for name in (size, "excess")]
+                       for trial in trials if key(trial) in results]).reshape(-1, 2)
+        means = pd.DataFrame(runs, columns=["x", "y"]).groupby("x").y.mean()
+        if len(means) > 2:
+            fit = stats.linregress(means.index, means)
+            reach = stats.t.ppf(0.975, len(means) - 2) * fit.stderr
             low, high = fit.slope - reach, fit.slope + reach
             inside = [x for x in EXPONENTS if low < PREDICTED[size](x) < high]
-            lines.append((s, size, len(runs), PREDICTED[size](s), fit.slope, low, high, inside))
-    return pd.DataFrame(lines, columns=[
-        "s", "size", "n", "predicted", "slope", "low", "high", "inside"])
+            left = runs[:, 1] - fit.intercept - fit.slope * runs[:, 0]
+            lines.append((s, size, f"{len(runs)} in {len(means)}", PREDICTED[size](s), fit.slope,
+                          low, high, inside, np.diff(means) / np.diff(means.index),
+                          lack_of_fit(left, runs[:, 0], 2), (runs[:, 0], left)))
+    return pd.DataFrame(lines, columns=["s", "size", "n", "predicted", "slope", "low", "high",
+                                        "inside", "local", "misfit", "left"])
 
 
 # ---- tables and the picture
@@ -107,9 +113,11 @@ def tables(results):
         found |= {f"{text} halved": by_channels(steps, "{:.0f}"),
                   f"{text} left": by_channels(left, "{:.3f}")}
     found["exponents"] = markdown(
-        ("Zipf's s", "by", "runs", "predicted", "slope", "95 %", "predictions inside, by s"),
+        ("Zipf's s", "by", "runs in cells", "predicted", "slope", "95 %",
+         "predictions inside, by s", "from cell to cell", "misfit"),
         [(r.s, r.size, r.n, f"{r.predicted:.2f}", f"{r.slope:.2f}", f"{r.low:.2f} to {r.high:.2f}",
-          ", ".join(map(str, r.inside)) or "none") for r in slopes(results).itertuples()])
+          ", ".join(map(str, r.inside)) or "none", ", ".join(f"{x:.2f}" for x in r.local), r.misfit)
+         for r in slopes(results).itertuples()])
     return found
 
 
@@ -124,9 +132,10 @@ def by_channels(values, form):
 
 
 def draw(path, results):
-    """Draw the skills of both texts over time, chances of one token and of all, slopes."""
+    """Draw the skills of both texts over time, chances of one token and of all, and what the slopes
+    of almanacs leave."""
     drawing, axes = plots.figure(9.5, 6.4, 2, 2)
-    chances, exponents = axes[1]
+    chances, left = axes[1]
     for panel, colour, text in zip(axes[0], plots.COLOURS, KINDS, strict=False):
         shown = {seed: parts for (channels, seed), parts in learned(results, text).items()
                  if channels == SHOWN}
@@ -142,14 +151,15 @@ def draw(path, results):
                          label=f"{text}: {name} right")
     chances.set(xscale="log", xlabel="step", ylabel="chance", ylim=(0, 1.02))
     chances.set_title("One token that follows, and all of a story", fontsize=10)
-    lines = slopes(results)
-    exponents.errorbar(lines.slope, lines.index, xerr=lines.high - lines.slope, fmt="o",
-                       color=plots.COLOURS[0], label="fitted, 95 %")
-    exponents.plot(lines.predicted, lines.index, "x", color=plots.INK, label="predicted")
-    exponents.set_yticks(lines.index, [f"{r.size}, s = {r.s}" for r in lines.itertuples()])
-    exponents.set(xlabel="slope of log excess", ylim=(-0.5, 5.5))
-    exponents.set_title("Almanacs: slopes beside those of Zipf's law", fontsize=10)
-    for panel in axes.flat:
+    for r in slopes(results).itertuples():
+        left.plot(np.exp(r.left[0] - r.left[0].min()), r.left[1], "os"[r.size == "tokens"],
+                  color=plots.COLOURS[EXPONENTS.index(r.s)], markerfacecolor="none", markersize=4,
+                  label=f"{r.size}, s = {r.s}")
+    left.axhline(0, **plots.LANDMARK)
+    left.set(xscale="log", xlabel="times the smallest size", ylabel="log (excess / fit)")
+    plain_ticks(left.xaxis, (1, 2, 4, 8, 16))
+    left.set_title("Almanacs: what the slopes leave", fontsize=10)
+    for panel in axes.flat if left.lines[1:] else axes.flat[:3]:  # without almanacs no label
         panel.legend(fontsize=8)
     return plots.save(drawing, path)
 
@@ -170,11 +180,6 @@ def quick_study(figures):
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        The excess of each kind of token as training goes on. Expect words and sentences to be
-        learned first, what has to be looked up in the text later, and facts by how often they are
-        told.
-        """)
     if quick:
         return quick_study(figures)
     trials = sorted([*OVER_TIME.values(), *chain(*ALMANACS.values())], key=lambda s: s["seed"])

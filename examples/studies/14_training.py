@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ablation_rows import Row, train_missing
-from ablation_tables import frame, mean_and_interval
+from ablation_tables import at_neighbours, frame, mean_and_interval
 from ablation_trials import AVERAGED, POINTS, measured
 from laboratory import first_below, markdown, results_of, tried
 from scipy import optimize
-from study import FIGURES, expect, into_documents, log_axes, picture, run_study
+from study import FIGURES, into_documents, log_axes, picture, plain_ticks, run_study
 
 from npgpt import plots
 
@@ -58,27 +58,29 @@ REPEATED = [  # texts of so many tales, read until 6,400 are read
 ]
 
 
-def frames(results):
+def frames(results, seeds=SEEDS):
     """Return the trainings of the three questions, a line for each: of optimizers at all rates,
     with the steps to each of LEVELS; of batches and of repetition at the best."""
     results = {settings: json.loads(settings) | found for settings, found in results.items()}
-    runs = frame(OPTIMIZERS, results, (1, *SEEDS)).astype({"excess": float})
+    runs = frame(OPTIMIZERS, results, (1, *seeds)).astype({"excess": float})
     runs["x"] = [  # steps of a curve's points, each the mean of so many stories, 8 a step
         AVERAGED // 8 + np.arange(len(r.curve)) * (r.steps // POINTS) for r in runs.itertuples()]
     for level in LEVELS:
         runs[level] = [first_below(r.x, r.curve, (level - 1) * parts.entropy(r.group))
                        for r in runs.itertuples()]
-    return runs, frame(SIZES, results, SEEDS), frame(REPEATED, results, SEEDS)
+    return runs, frame(SIZES, results, seeds), frame(REPEATED, results, seeds)
 
 
 # ---- optimizers and batches
 
 
-def best(runs, by):
-    """Return the labels of the arms at which `by`, the excess or one of LEVELS, is least with seed
-    1: a rate and decay for each text, length and optimizer."""
-    first = runs[runs.seed == 1].dropna(subset=[by])
-    return first.label[first.groupby(ARM)[by].idxmin()]
+def best(runs, by, seeds=(1,)):
+    """Return the labels of the arms at which `by`, the excess or one of LEVELS, is least in the
+    geometric mean of seeds that nearly all come so far: a rate and decay for each ARM."""
+    some = runs[runs.seed.isin(seeds)].set_index([*ARM, "label"])
+    logs = np.log(some[by]).groupby(level=[*range(4)])
+    mean = logs.mean()[logs.count() > 0.8 * len(seeds)]
+    return [label for *_, label in mean.groupby(level=ARM).idxmin()]
 
 
 def quickest(runs):
@@ -87,15 +89,15 @@ def quickest(runs):
     return {label for level in LEVELS for label in best(rows, level)}
 
 
-def at_best(runs, by):
+def at_best(runs, by, seeds=(1,)):
     """Return the runs of these arms, without seed 1."""
-    return runs[(runs.seed > 1) & runs.label.isin(best(runs, by))]
+    return runs[(runs.seed > 1) & runs.label.isin(best(runs, by, seeds))]
 
 
-def speed_ups(runs, by=None):
+def speed_ups(runs, by=None, seeds=(1,)):
     """Return by text, length and seed log(steps of AdamW / steps of Muon) to each of LEVELS, at
     the arms that are best `by`, or by the steps to the level."""
-    steps = {level: at_best(runs, by or level).pivot_table(
+    steps = {level: at_best(runs, by or level, seeds).pivot_table(
         level, ["group", "steps", "seed"], "optimizer").reindex(columns=["AdamW", "Muon"])
         for level in LEVELS}
     return pd.DataFrame({level: np.log(of.AdamW / of.Muon) for level, of in steps.items()})
@@ -116,31 +118,37 @@ def critical_batch(batches):
 def tables(runs, batches, again):
     """Return name -> table in Markdown, of what `frames` returns."""
     ratios = pd.concat({"excess": speed_ups(runs, "excess"),
-                        "steps": speed_ups(runs[runs.group == "Rows"])})
+                        "steps": speed_ups(runs[runs.group == "Rows"]),
+                        "steps, ten seeds": speed_ups(runs[runs.group == "Rows"], seeds=SEEDS)})
     ratios["more"] = ratios[LEVELS[1]] - ratios[LEVELS[0]]
     return {
         "optimizers": markdown(
             ("text", "steps", "optimizer", "decay", "rate", "n", "excess",
-             *(f"steps to {x}" for x in LEVELS)),
+             *(f"steps to {x}" for x in LEVELS), "rates beside it"),
             [(text.lower(), f"{steps:,}", name, some.decay.iloc[0], some.rate.iloc[0], len(some),
-              f"{some.excess.median():.4f}", *(_steps(some[level].fillna(np.inf).median())
-                                               for level in LEVELS))
+              f"{some.excess.median():.4f}",
+              *(_steps(some[level].fillna(np.inf).median()) for level in LEVELS),
+              at_neighbours(runs.query("seed == 1 and group == @text and steps == @steps and "
+                                       "optimizer == @name and decay == @some.decay.iloc[0]")
+                            .set_index("rate").excess, some.rate.iloc[0]))
              for (text, steps, name), some in at_best(runs, "excess").groupby(ARM)]),
         "speed-up": markdown(
             ("rates by", "text", "steps", *(f"to {x}: AdamW / Muon" for x in LEVELS),
              "second beside first"),
             [(by, text.lower(), f"{steps:,}", *cells) for (by, text, steps), *cells in
              ratios.groupby(level=[0, 1, 2]).agg(_factor).itertuples()]),
-        "batches": markdown(("rows a step", "rate", "n", f"steps to {GOAL}", "rows read"), [
-            (B, f"{some.rate.iloc[0]:g}", len(some), _steps(some.steps.median()),
-             _steps(some.steps.median() * B)) for B, some in batches.groupby("batch_size")]),
+        "batches": markdown(
+            ("rows a step", "rate", "n", f"steps to {GOAL}", "rows read", "rates beside it"),
+            [(B, f"{some.rate.iloc[0]:g}", len(some), _steps(some.steps.median()),
+              _steps(some.steps.median() * B), some.near.iloc[0])
+             for B, some in batches.groupby("batch_size")]),
         "repetition": markdown(
             ("tales", "dropout", "times read", "rate", "n", "excess on others", "on those read",
-             "gap (95 %)"),
+             "gap (95 %)", "rates beside it"),
             [(n, dropout, some.steps.iloc[0] * 8 / n, some.rate.iloc[0], len(some),
               f"{some.excess.mean():.4f}", f"{some.read_excess.mean():.4f}",
               "{:.4f} ({:.4f} to {:.4f})".format(
-                  *mean_and_interval(some.excess - some.read_excess)))
+                  *mean_and_interval(some.excess - some.read_excess)), some.near.iloc[0])
              for (n, dropout), some in again.groupby(["stories", "dropout"])]),
     }
 
@@ -159,20 +167,25 @@ def draw(path, runs, batches, again):
     """Draw losses by optimizer, steps by batch, and the gap of a text that is read again."""
     drawing, axes = plots.figure(11, 3.6, 1, 3)
     longest = runs[runs.steps == runs.steps[runs.group == "Rows"].max()]
-    for by, style in (("excess", "-"), (LEVELS[1], ":")):
-        names = at_best(longest, by).groupby("optimizer")
-        for colour, (name, some) in zip(plots.COLOURS, names, strict=False):
-            axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), style,
-                         color=colour, label=name if by == "excess" else None)
+    for colour, (name, some) in zip(plots.COLOURS, at_best(longest, "excess").groupby("optimizer"),
+                                    strict=False):
+        axes[0].plot(some.x.iloc[0], np.median(some.curve.to_list(), axis=0), color=colour,
+                     label=name)
     for level in LEVELS:
         axes[0].axhline((level - 1) * parts.entropy("Rows"), **plots.LANDMARK)
-    log_axes(axes[0], "In steps Muon is ahead; its rate says where",
-             f"step (dotted: rates of fewest steps to {LEVELS[1]})",
-             "nats above the entropy", (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
+    log_axes(axes[0], "Rows, at the rates of least excess", "step", "nats above the entropy",
+             (20, 100, 500, 1000, 4000), (0.01, 0.1, 1))
     B, (S, B_crit) = np.geomspace(1, max(BATCHES)), critical_batch(batches)
     axes[1].plot(batches.batch_size, batches.steps, ".", color=plots.COLOURS[0])
     axes[1].plot(B, S * (1 + B_crit / B), color=plots.COLOURS[0],
                  label=f"{S:.0f} (1 + {B_crit:.0f} / B)")
+    inset = axes[1].inset_axes([0.14, 0.05, 0.4, 0.26], xscale="log")
+    inset.plot(batches.batch_size, np.log(batches.steps / (S * (1 + B_crit / batches.batch_size))),
+               ".", color=plots.COLOURS[0], markersize=3)
+    inset.axhline(0, **plots.LANDMARK)
+    inset.set_title("log (steps / fit)", fontsize=7)
+    inset.set_yticks([-0.2, 0, 0.2, 0.4], ["-0.2", "0", "0.2", "0.4"], fontsize=7)
+    plain_ticks(inset.xaxis, [])
     log_axes(axes[1], "Larger batches need fewer steps, up to a point", "B, rows a step",
              f"steps to {GOAL} nats", BATCHES, (150, 300, 600, 1200, 2500, 5000))
     for i, (dropout, some) in enumerate(again.groupby("dropout")):
@@ -208,10 +221,6 @@ def quick_study(figures):
 
 
 def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    expect("""
-        AdamW, Muon and SGD to 1.05 times the entropy; batches of 1 to 128 rows; tales that are
-        read 3 to 100 times. Expect Muon first, and a batch beyond which more rows save no step.
-        """)
     if quick:
         return quick_study(figures)
     train_missing(OPTIMIZERS, RESULTS, workers, (), results_of(parts.RESULTS))

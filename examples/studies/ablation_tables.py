@@ -28,12 +28,24 @@ def frame(rows, results, seeds):
 
     results   `laboratory.key` of the settings -> what was measured
     """
-    rates = [best_rate(row, results) for row in rows]
-    return pd.DataFrame([
-        row._asdict() | {"rate": rate, "seed": seed} | results[name]
-        for row, rate in zip(rows, rates, strict=True) for seed in seeds
-        if (name := key(row.trial(seed, rate))) in results
-    ])
+    lines = []
+    for row in rows:
+        if (rate := best_rate(row, results)) is None:
+            continue
+        first = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}
+        lines += [row._asdict() | {"rate": rate, "seed": seed, "near": at_neighbours(first, rate)}
+                  | results[name] for seed in seeds
+                  if (name := key(row.trial(seed, rate))) in results]
+    return pd.DataFrame(lines)
+
+
+def at_neighbours(found, rate):
+    """Return how many times as large a measure of one seed is at the next lower and the next higher
+    rate tried.    found: rate -> the measure, or None or NaN where a run diverged"""
+    i = (rates := sorted(found.keys())).index(rate)
+    beside = rates[max(0, i - 1) : i] + rates[i + 1 : i + 2]
+    ratios = (f"x {(found[x] or np.inf) / found[rate]:.1f}" for x in beside)
+    return ", ".join(ratios).replace("nan", "inf")
 
 
 def effects_by_text(found):
@@ -42,7 +54,7 @@ def effects_by_text(found):
 
 
 def effects(found):
-    """Return a line for each comparison: n, mean log ratio, the ends of its interval, a word.
+    """Return a line for each comparison: n, mean log ratio, its interval, a word, rates beside it.
 
     found   lines of `frame`
 
@@ -60,7 +72,8 @@ def effects(found):
     variance = (d0 * s0 + (n - 1) * s2) / (d0 + n - 1)
     reach = stats.t.ppf(0.975, n - 1 + d0) * np.sqrt(variance / n)
     lines = pd.DataFrame({"n": n, "mean": mean, "low": mean - reach, "high": mean + reach})
-    return lines.assign(word=[word(r.low, r.high) for r in lines.itertuples()])
+    return lines.assign(word=[word(r.low, r.high) for r in lines.itertuples()],
+                        near=[*pairs.near])
 
 
 def difference(label, beside):
@@ -112,7 +125,7 @@ def tables(found):
     by_text = effects_by_text(found)
     first, *_ = by_text.values()
     columns = [f"{text}: {column}" for text in by_text
-               for column in ("n", "excess", "95 % interval", "found")]
+               for column in ("n", "excess", "95 % interval", "found", "rates beside it")]
     return {
         "effects": markdown(
             ("change", *columns),
@@ -126,7 +139,8 @@ def tables(found):
 
 
 def _effect(line):
-    return line.n, percent(line["mean"]), f"{percent(line.low)} to {percent(line.high)}", line.word
+    interval = f"{percent(line.low)} to {percent(line.high)}"
+    return line.n, percent(line["mean"]), interval, line.word, line.near
 
 
 def _row(group, label, some):

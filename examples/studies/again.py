@@ -1,18 +1,20 @@
-"""Train again what CONCEPTS.md quotes, and compare: do the numbers hold?
+"""Train again what CONCEPTS.md quotes, with seeds that no study has used: what holds?
 
-    python examples/studies/again.py            trains, an hour on two cores, and writes the table
+    python examples/studies/again.py            trains, some 70 minutes on two cores; the table
     python examples/studies/again.py --report   the table from what is there
 
-The trainings are those of the studies, at the rates that these chose, with three seeds, of scaling
-with one. Results go into runs/again/, a file for each study, and the table into README.md here.
+The trainings are those of the studies, at the rates that these chose. `PLAN.md` has the seeds and
+what counts as held. Results go into runs/again/, a file for each study, the table into README.md.
 """
 
 import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from ablation_rows import best_rate
+from ablation_tables import effects_by_text, frame, mean_and_interval
 from ablation_trials import measured
 from laboratory import kept, key, markdown, results_of, run
 from scipy import stats
@@ -22,29 +24,28 @@ HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "runs" / "again"
 ablations, parts, skills, training, families, scaling = (importlib.import_module(name) for name in (
     "08_ablations", "12_rows", "13_skills", "14_training", "10_families", "09_scaling_laws"))
+SEEDS = {"12_rows": range(21, 26), "09_scaling_laws": (21,)}  # by study; else:
+THREE = 21, 22, 23
+CHOOSES = "12_rows", "14_training"  # where seed 1 chose the rate, and is in no result
+ROWS = {"08_ablations": ablations.ROWS, "12_rows": parts.ARMS + parts.TALES}
 OF_FAMILIES = ("word left nats", "word both nats", "go on whole", "rewrite exact",
                "pronoun it share", "pronoun it, later share")
 
 
 def quoted():
-    """Yield (name of a study, its trials that CONCEPTS.md quotes, their `measure`)."""
-    def at_best(rows, results, seeds):
-        return [row.trial(seed, best_rate(row, results)) for seed in seeds for row in rows]
-
-    yield "08_ablations", at_best(
-        ablations.ROWS, results_of(ablations.RESULTS), ablations.SEEDS), measured
-    seeds = parts.SEEDS[:3]  # as seed 1 only chose a rate
-    yield "12_rows", at_best(
-        parts.ARMS + parts.TALES, results_of(parts.RESULTS), seeds), measured
-    results = training.stored()
-    labels = training.quickest(training.frames(results)[0])
-    yield "14_training", at_best(
-        [row for row in training.OPTIMIZERS if row.label in labels], results, seeds), measured
-    yield "13_skills", [trial for (_, channels, _), trial in skills.OVER_TIME.items()
-                        if channels == skills.SHOWN], measured
-    yield "10_families", [{"family": family, "seed": seed} for seed in families.SEEDS
-                          for family in families.FAMILIES], families.measure
-    yield "09_scaling_laws", [t for t in scaling.trials() if t["seed"] == 1], scaling.measure
+    """Yield (name of a study, what CONCEPTS.md quotes with new seeds, the trials' `measure`)."""
+    known = results_of(ablations.RESULTS) | training.stored()
+    labels = training.quickest(training.frames(known)[0])
+    optimizers = [row for row in training.OPTIMIZERS if row.label in labels]
+    first = {name: ([row.trial(1, best_rate(row, known)) for row in rows], measured)
+             for name, rows in (ROWS | {"14_training": optimizers}).items()} | {
+        "13_skills": ([skills.OVER_TIME[text, skills.SHOWN, 1] for text in skills.KINDS], measured),
+        "10_families": ([{"family": name} for name in families.FAMILIES], families.measure),
+        "09_scaling_laws": ([scaling.trial(channels, flops) for flops, sizes in
+                             scaling.SIZES.items() for channels in sizes], scaling.measure)}
+    for name, (trials, measure) in first.items():
+        yield name, [trial | {"seed": seed} for seed in SEEDS.get(name, THREE)
+                     for trial in trials], measure
 
 
 def numbers(result):
@@ -55,11 +56,11 @@ def numbers(result):
     return {name: float(flat[name]) for name in OF_FAMILIES if name in flat}
 
 
-def runs_of(path, arms):
-    """Return (arm, number, seed) -> value of the runs of some arms, whatever their seed, that a
-    file has. An arm is `key` of settings without a seed."""
+def runs_of(path, arms, least=1):
+    """Return (arm, number, seed) -> value of the runs of some arms, with a seed of `least` or more,
+    that a file has. An arm is `key` of settings without a seed."""
     rows = [(key(row["settings"] | {"seed": None}), name, row["settings"]["seed"], x)
-            for row in kept(path) if "seed" in row["settings"]
+            for row in kept(path) if row["settings"].get("seed", 0) >= least
             for name, x in numbers(row["result"]).items()]
     found = pd.DataFrame(rows, columns=["arm", "number", "seed", "value"])
     found = found[found.arm.isin(arms)].set_index(["arm", "number", "seed"])
@@ -76,17 +77,37 @@ def held(first, again):
     return (lines["again"] - lines["mean"]).abs() <= stats.t.ppf(0.975, lines.n - 1) * error
 
 
+def verdicts(name, results, seeds):
+    """Return comparison -> 1 or -1 if an excess, or a number of steps, is shown to be larger or
+    smaller with these seeds, else 0."""
+    ends = {}
+    if name == "14_training":
+        runs = training.frames(results, seeds)[0]
+        ups = training.speed_ups(runs[(runs.group == "Rows") & (runs.steps == 4000)])
+        ends = {f"AdamW's steps to {x}": mean_and_interval(ups[x].dropna())[1:] for x in ups}
+    elif name in ROWS:
+        ends = {f"{r.Index}, {text.lower()}": (r.low, r.high) for text, lines in effects_by_text(
+            frame(ROWS[name], results, seeds)).items() for r in lines.itertuples()}
+    return pd.Series({what: np.sign(low) * (low * high > 0) for what, (low, high) in ends.items()},
+                     dtype=float)
+
+
 def report():
-    rows = []
+    rows, known = [], results_of(ablations.RESULTS) | training.stored()
     for name, trials, _ in quoted():
-        arms = {key(trial | {"seed": None}) for trial in trials}
-        first, again = (runs_of(folder / f"{name}.jsonl", arms) for folder in (HERE, FOLDER))
-        inside, apart = held(first, again), (again / first - 1).abs().dropna()
-        rows.append((name, len(trials), f"{inside.sum()} of {len(inside)}",
-                     f"{apart.median():.1%}", f"{(apart == 0).mean():.0%}"))
-    head = ("study", "trainings", "means within the interval", "a run differs by, median",
-            "equal to the bit")
-    into_document(HERE / "README.md", "again", markdown(head, rows))
+        path, seeds = FOLDER / f"{name}.jsonl", SEEDS.get(name, THREE)
+        again = runs_of(path, arms := {key(trial | {"seed": None}) for trial in trials})
+        if len({*again.index.get_level_values("seed")}) == len(seeds):  # else not trained yet
+            inside = held(runs_of(HERE / path.name, arms, 1 + (name in CHOOSES)), again)
+            before, after = (verdicts(name, *of) for of in (
+                (known, importlib.import_module(name).SEEDS),
+                (known | results_of(path), seeds)))
+            rows.append((name, len(trials), f"{inside.sum()} of {len(inside)}",
+                         f"{(before == after).sum()} of {len(before)}",
+                         ", ".join(before.index[before != after])))
+    head = "study", "trainings", "means within the interval", "verdicts again", "not again"
+    into_document(HERE / "README.md", "again", markdown(head, rows) if rows else
+                  "No row of the new seeds is there yet.\n")
 
 
 def main(flags):

@@ -7,7 +7,8 @@ ln pi(y_t), which are finite differences.
 from functools import partial
 
 import numpy as np
-from reward_language import language, padded
+from family_models import padded
+from reward_language import language
 from reward_trials import Verifier, start
 from scipy import stats
 
@@ -49,7 +50,7 @@ def gradients(seed, drawn=100_000, groups=16):
 
     def stories(count):
         return padded([row for _ in range(0, count, 1000)
-                       for row in draw_stories(model, of.prompt_P, 1000, verify, rng)])[:count]
+                       for row in draw_stories(model, of.prompt_P, 1000, verify, rng)], PAD)[:count]
 
     by_op = gradient(exp(log_pi().sum(axis=1)).sum())
     pi_S = np.exp(log_pi().data.sum(axis=1))

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 from functools import cache
-from itertools import zip_longest
 
 import numpy as np
+from family_models import padded
 from scipy.special import rel_entr
 
 from npgpt.reward.draws import PAD, frozen_log_probs
@@ -60,7 +60,7 @@ class Language:
         words = sorted(set().union(*pieces_S))
         ids = {word: i for i, word in enumerate(words)}
         self.tokens, self.prompt_P = [word.encode() for word in words], [ids[END]]
-        self.ids_ST = padded([[ids[piece] for piece in pieces] for pieces in pieces_S])
+        self.ids_ST = padded([[ids[piece] for piece in pieces] for pieces in pieces_S], PAD)
         self.p_S = np.exp([grammar.log_probability(story) for story in stories])
         self.rare = ids[RARE]
         self.rare_S = (self.ids_ST == self.rare).any(axis=1)
@@ -90,11 +90,6 @@ def texts(grammar, picks=()):
     except StopIteration:  # a choice without a pick
         for option in options_next:
             yield from texts(grammar, (*picks, option))
-
-
-def padded(rows):
-    """Return rows of token ids as an array (B, T), with PAD after the shorter ones."""
-    return np.array(list(zip_longest(*rows, fillvalue=PAD))).T
 
 
 def log_pi(model, ids_BT):

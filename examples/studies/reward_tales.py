@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from reward_language import log_pi, padded
+from family_models import padded
+from reward_language import log_pi
 
 from npgpt import load_run, tales
 from npgpt.cli import main
@@ -51,7 +52,7 @@ def measure_tales(settings):
                 right.append(spent)
                 options |= set(map(id, tales.GRAMMAR.parse(tokenizer.decode(story))))
     true = tales.stories(tales.generate(90_000, seed=2))[: STORIES // 2]
-    ids = padded([[*prompt_P, *tokenizer.encode(story)] for story in true])
+    ids = padded([[*prompt_P, *tokenizer.encode(story)] for story in true], PAD)
     loss = np.concatenate([nats(ids[b : b + BATCH]) for b in range(0, len(ids), BATCH)])
     rows, valid = read_metrics(folder / "metrics.csv"), len(right) / STORIES
     return {

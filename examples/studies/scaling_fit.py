@@ -9,6 +9,7 @@ bootstrap as in Besiroglu et al., Chinchilla Scaling: A Replication Attempt, 202
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import least_squares
 
 DELTA = 1e-3  # Huber's: an error of log L counts by its square below, by its size above
@@ -69,6 +70,16 @@ def bootstrap(N, D, L, E=None, *, samples=SAMPLES, seed=0, excess=False):
     for _ in range(samples):
         i_R = rng.integers(0, len(N), len(N))
         yield fit(N[i_R], D[i_R], L[i_R], E, excess=excess, start=law)
+
+
+def lack_of_fit(residual_R, cell_R, constants):
+    """Return as text F and its p: how far the means of cells are from a law of so many constants,
+    beside what the noise within cells explains. It is about 1 if the law is right."""
+    by = [residual_R[cell_R == cell] for cell in np.unique(cell_R)]
+    df = len(by) - constants, len(residual_R) - len(by)
+    noise = sum(((x - x.mean()) ** 2).sum() for x in by) / df[1]
+    F = sum(len(x) * x.mean() ** 2 for x in by) / df[0] / noise
+    return f"F{df} = {F:.1f}, p = {stats.f.sf(F, *df):.1g}".replace("e-0", "e-")
 
 
 def interval(samples):

@@ -15,7 +15,9 @@ def test_every_effect_and_interval_comes_out_again():
     assert table.split("<!-- arms -->")[0].count(" | 3 | ") == len(sn.BESIDE)
     for name, numbers in sn.moderated(sn.of_settings()).items():
         mean, low, high = map(sn.of_percent, numbers)
-        assert f"| {name} | 3 | {mean} | {low} to {high} | {sn.found_in(*numbers)} |" in table
+        near = sn.at_rates(sn.BESIDE[name][0])[1]
+        line = f"| {name} | 3 | {mean} | {low} to {high} | {sn.found_in(*numbers)} | {near} |"
+        assert line in table, line
 
 
 def test_the_ends_of_every_arm_come_out_again():
@@ -67,6 +69,14 @@ def test_every_quoted_number_comes_out_again():
         ", rate of 0.008", ""))
     assert by_root < same / 2
     shared = sum(other == "base" for _, other in sn.BESIDE.values())
+    plain = {name: sn.student(x) for name, x in ratios.items()}
+    other = {name: x for name, x in plain.items()
+             if (x[1] * x[2] > 0) != (found[name][1] * found[name][2] > 0)}
+    ends = [" to ".join(map(sn.of_percent, other[name][1:])) for name in (
+        "SGD with momentum", "no warm-up (beside pre-norm, 12 blocks)",
+        "no decay (beside read 50 times)")]
+    assert len(other) == 3
+    p = stats.ttest_1samp(ratios["no decay (beside read 50 times)"], 0).pvalue
     sn.assert_says(
         REPORT,
         f"post-norm {flat.mean():.2f} at 4 blocks {deep.mean():.2f} at 12 difference "
@@ -83,6 +93,7 @@ def test_every_quoted_number_comes_out_again():
         f"no effect of decay {sn.found_in(*found['no decay']).split()[-2]} %",
         f"1e-4 {sn.found_in(*found['decay of 0.0001 in the gradient']).split()[-2]} %",
         f"base 3 % seven {100 * max(base) / entropy:.1f} %",
+        f"changes for three SGD ({ends[0]}) 12 blocks ({ends[1]}) no decay ({ends[2]} p = {p:.3f})",
         f"Of {len(found)} comparisons {words.count('shown')} show {len(narrow)} none beyond "
         f"{min(narrow)} to {max(narrow)} % {words.count('cannot be told')} cannot")
     sn.assert_says(sn.CONCEPTS, f"loss {leak} entropy")

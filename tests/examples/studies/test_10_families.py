@@ -184,6 +184,7 @@ def test_every_quoted_number_comes_out_again():
                            strict=True):
         assert again == pytest.approx(once, abs=3e-4)
     known = [of_family(f, *later, "share") for f in ("gpt", longer, "bert", "t5")]
+    six = 100 * np.concatenate(known[:2])
     untrained = 100 * np.concatenate([of_family(family, *at, "untrained")
                                       for family in ("gpt", "bert", "t5") for at in (it, later)])
     assert [100 * seeds.min() > untrained.max() for seeds in known] == [True, True, False, False]
@@ -208,8 +209,9 @@ def test_every_quoted_number_comes_out_again():
         f"{percent(continuing, 'go on', 'allowed')} of the words GPT "
         f"{percent('gpt', 'go on', 'allowed')}",
         f"{mean('gpt', *it, 'tested'):.0f} stories six folds",
-        f"in {percent('gpt', *later, 'share')} of stories",
-        f"in {percent('gpt', *it, 'share')} which",
+        f"in {six.mean():.0f} % of stories (six {min(six):.0f} to {max(six):.0f}",
+        f"itself it is {percent('gpt', *it, 'share')} chance",
+        f"six runs read {six.mean():.0f} % {min(six):.0f} to {max(six):.0f}",
         f"ends {shares(longer, stories)[0]} in place of {percent('gpt', *stories)} probe "
         f"{shares(longer, (*later, 'share'))[0]} in place of {percent('gpt', *later, 'share')}",
         f"(chance {percent('gpt', *she, 'chance')} GPT {shares('gpt', (*she, 'share'))[0]} "
@@ -219,7 +221,12 @@ def test_every_quoted_number_comes_out_again():
         f"T5: {percent(continuing, *stories)} GPT: {percent(longer, *exact)} optimum 1.37 GPT "
         f"{above['left']:.2f}",
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
-    sn.assert_says("CLAIMS.md", f"T5 rewrites {percent('t5', *exact)} BERT "
+    sn.assert_says(sn.CONCEPTS, f"the {percent('gpt', *later, 'share')} are {six.mean():.0f} "
+                   f"({min(six):.0f} to {max(six):.0f})", f"GPT of the tales in {six.mean():.0f} %")
+    told = f"{six.mean():.0f} % (six runs {min(six):.0f} to {max(six):.0f}"
+    sn.assert_says("CLAIMS.md", f"reason is told, in {told}",
+                   f"in {told.replace('(', 'four words later (')}",
+                   f"T5 rewrites {percent('t5', *exact)} BERT "
                    f"{percent('bert', *exact)} GPT twice as many {percent(longer, *exact)}")
 
 
