@@ -339,7 +339,9 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"C^{exponents[0]} C^{exponents[1]} embeddings",
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
         f"{len(grid)} sizes E is {E} exact {n.E:.3f}",
-        f"1 % of the loss {log_excess} {given} {fitted} Seeds {seeds_apart}",
+        f"1 % of the loss {log_excess}", f"Seeds {seeds_apart}",
+        f"938 kB {n.cells[1e11, 48]['excess']:.3f} 14 readings {kB938['excess']:.3f} fresh "
+        f"{endless:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
         f"938 kB cost {gaps[0]:.3f} {more[0]} 9.4 MB {gaps[1]:.3f}",
         f"{sizes_of_the_largest[0]:,} to {sizes_of_the_largest[-1]:,} parameters {writes}",
         f"often {facts[2]} next 900 {facts[3]} rest")

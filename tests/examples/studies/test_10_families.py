@@ -219,6 +219,11 @@ def test_every_quoted_number_comes_out_again():
         f"T5: {percent(continuing, *stories)} GPT: {percent(longer, *exact)} optimum 1.37 GPT "
         f"{above['left']:.2f}",
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
+    sn.assert_says(
+        sn.CONCEPTS, f"other columns {percent('t5', *stories)}",
+        f"rewrites none four times {percent(longer, *exact)}",
+        f"probe {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "
+        f"{untrained.max():.0f} %")
     sn.assert_says("CLAIMS.md", f"T5 rewrites {percent('t5', *exact)} BERT "
                    f"{percent('bert', *exact)} GPT twice as many {percent(longer, *exact)}")
 

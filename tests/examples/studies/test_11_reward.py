@@ -172,6 +172,11 @@ def test_every_quoted_number_comes_out_again():
     long = {arm: (100 * mean(found, arm, "valid"), mean(found, arm, "effective"))
             for arm in ("rejection, long", "full 0.2, long", "mean, long")}
     sn.assert_says(
+        sn.CONCEPTS,
+        f"baseline not shown {of_groups('none', 'noise', 64):.2f} without "
+        f"{of_groups('mean', 'noise', 64):.2f} with {share(found, 'none').replace('and ', '')} "
+        f"{share(found, 'mean').replace('and ', '')}")
+    sn.assert_says(
         REPORT,
         f"from {100 * V0:.0f} to {100 * V:.0f} % right {eff0:.0f} to {eff:.0f} effective",
         f"1,000 drawn {distinct0:.0f} right {distinct:.0f} after",
