@@ -248,7 +248,7 @@ def heads(path, seed=5):
     label(axes, 15.8, -9.85, "then times W (C, C)", 8.5)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
               fontsize=8.5, va="top", color=plots.INK)
-    axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
+    drawing.suptitle("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
     assert np.allclose(attended.swapaxes(0, 1).reshape(T, C), y_TC)

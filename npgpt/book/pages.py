@@ -15,6 +15,7 @@ from npgpt.folders import new_folder
 ROOT = Path(__file__).parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
 VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
+CAPTIONED = re.compile(r'<p>(<img [^>]*alt="([^"]*)"[^>]*>)</p>')
 MODEL = "microscope.html"
 OUT = " with --out"
 TEMPLATE = """<!DOCTYPE html>
@@ -89,6 +90,7 @@ class Book:
         text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
         body = self.markdown.render(self._live(text), {}).replace("<th></th>", "<td></td>")
         body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
+        body = CAPTIONED.sub(r"<figure>\1<figcaption>\2</figcaption></figure>", body)
         body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
         body += "".join(
             f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
@@ -229,7 +231,7 @@ def turn(names, at):
 
 def guesses(body):
     """Return HTML in which what follows a paragraph that begins "Guess first." has to be opened."""
-    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table)\b.*?</\3>)"
+    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table|figure)\b.*?</\3>)"
     return re.sub(
         block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)
 
