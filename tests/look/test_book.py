@@ -104,8 +104,8 @@ def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
 
 def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
     page = book["why-these-choices.html"]
-    assert re.search(r"<details class=\"guess\"><summary><strong>Guess first.*?</summary>\s*<figure>"
-                     r"<img[^>]*12_rows.*?</figcaption></figure></details>", page, re.S)
+    assert re.search(r"<details class=\"guess\"><summary><strong>Guess first.*?</summary>\s*"
+                     r"<figure><img[^>]*12_rows.*?</figcaption></figure></details>", page, re.S)
     pictures = re.findall(r'<img [^>]*alt="([^"]*)"', page)
     assert pictures and re.findall("<figcaption>(.*?)</figcaption>", page) == pictures
     assert guesses("<p>Guess</p><p>x</p>") == "<p>Guess</p><p>x</p>"

@@ -92,4 +92,6 @@ def test_every_quoted_number_comes_out_again():
         for beside in ("", " (beside 3 bad batches)"))
     assert len(ends) == 3 and ends.count(None) == 1
     sn.assert_says(
-        sn.CONCEPTS, f"loss {leak} entropy", f"SGD one of three NaN clipping {once} three {bad}")
+        sn.CONCEPTS, f"loss {leak} entropy", f"SGD one of three NaN clipping {once} three {bad}",
+        "50 readings decay of 1 {:.0f} %".format(
+            -100 * np.expm1(found["decay of 1 (beside read 50 times)"][0])))

@@ -81,6 +81,12 @@ def test_the_lesson_quotes_what_the_package_loses_without_an_mlp():
         sn.CONCEPTS, f"{min(without):.2f} to {max(without):.2f} nats instead of {whole:.2f}")
 
 
+def test_the_lesson_quotes_how_much_the_heads_read_the_dog():
+    read = json.loads(sn.report("claims.json"))["04"]["most read"]
+    sn.assert_says(sn.CONCEPTS, "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
+    assert 0.3 < read["street"][0] < 0.4  # "a third"
+
+
 def test_every_claim_has_a_script_a_number_and_a_verdict():
     assert len({row[0] for row in ROWS}) == len(ROWS)
     definitions = sum(row[3] == "definition" for row in ROWS)
