@@ -1,6 +1,7 @@
 """Each example in its quick mode shows its claims, and leaves a picture."""
 
 import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from heads import losses_without_each_head, patched, without_head
+from small_model import train_small_gpt
 
 from npgpt import GPT, GPTConfig
 
@@ -67,6 +69,13 @@ def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_entropy(resul
     losses = results("01_language_model")[0]["losses"]
     assert losses["unigram"] > losses["bigram"] > losses["trigram"] > losses["entropy"]
     assert losses["GPT"] > losses["entropy"]
+
+
+def test_training_shows_what_the_model_writes_from_before_its_first_step(capsys):
+    train_small_gpt(quick=True)
+    lines = re.findall(r"^after +(\d+) .* (\S+)$", capsys.readouterr().out, re.M)
+    assert [int(step) for step, _ in lines] == [0, 10, 20, 30, 40, 50]
+    assert lines[0][1] != lines[-1][1]
 
 
 def test_02_merges_shorten_text_and_every_text_comes_back(results):
