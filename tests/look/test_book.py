@@ -2,6 +2,7 @@
 views show what Python computes, without a request."""
 
 import colorsys
+import json
 import os
 import re
 import shutil
@@ -100,6 +101,12 @@ def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
     lines = (ROOT / "npgpt/gpt.py").read_text(encoding="utf-8").splitlines()
     assert lines[int(address[2]) - 1].startswith("class Block")
     assert f'name="L-{address[2]}"' in book[address[1]]
+
+
+def test_the_search_knows_the_words_of_the_glossary_and_leads_to_their_sections(book):
+    rows = json.loads(book["search-index.js"].removeprefix("const INDEX = ").rstrip(";\n"))
+    (place,) = [row[0] for row in rows if row[1].startswith("overfitting")]
+    assert place == "training-process.html#the-optimizer"
 
 
 def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
