@@ -143,18 +143,17 @@ def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
 
 
 FIELDS_WORDS = """
-    backpropagation, gradient descent, self-attention, overfitting, positional encoding,
-    fine-tuning, hallucination, context window, hyperparameter, initialization, RLHF,
-    reverse-mode, reasoning, generative pre-trained transformer, regularization, early stopping,
-    quantization, inference, instruction tuning, excess, encoder, decoder, logits, softmax,
-    momentum, SGD, linear probe, language model, token, character, Byte Pair Encoding, subword,
-    vocabulary, embedding, positional embedding, attention, query, key, value, attention score,
-    attention weights, multi-head attention, head, causal attention, masked attention,
-    autoregressive, transformer block, layer normalization, residual connection, feed-forward
-    network, MLP, pre-norm, next token prediction, cross-entropy, training loop, epoch, batch,
-    backward pass, AdamW, learning rate, batch size, gradient clipping, sampling, greedy,
-    temperature, top-k, top-p, nucleus, encoder-only, encoder-decoder, decoder-only, tied
-    embeddings, activation function, GELU, ReLU, weight decay, scaling law, parameter, compute"""
+backpropagation, gradient descent, self-attention, overfitting, positional encoding, fine-tuning,
+hallucination, context window, hyperparameter, initialization, RLHF, reverse-mode, reasoning,
+generative pre-trained transformer, regularization, early stopping, quantization, inference,
+instruction tuning, excess, encoder, decoder, logits, softmax, momentum, SGD, linear probe,
+language model, token, character, Byte Pair Encoding, subword, vocabulary, embedding, positional
+embedding, attention, query, key, value, attention score, attention weights, multi-head attention,
+head, causal attention, masked attention, autoregressive, transformer block, layer normalization,
+residual connection, feed-forward network, MLP, pre-norm, next token prediction, cross-entropy,
+training loop, epoch, batch, backward pass, AdamW, learning rate, batch size, gradient clipping,
+sampling, greedy, temperature, top-k, top-p, nucleus, encoder-only, encoder-decoder, decoder-only,
+tied embeddings, activation function, GELU, ReLU, weight decay, scaling law, parameter, compute"""
 
 
 def plain(text):

@@ -61,7 +61,8 @@ def test_back_off_asks_the_shorter_context_as_its_kinds_of_followers_weigh(text,
         k = len({*followers})
         return (followers.count(token) + k * shorter) / (len(followers) + k) if k else shorter
 
-    for i in range(n - 1, len(other)):
-        assert sum(asked(other[i - n + 1 : i], x) for x in range(V)) == pytest.approx(1)
-    surprise = [-math.log(asked(other[i - n + 1 : i], other[i])) for i in range(n - 1, len(other))]
-    assert back_off_loss(ids, other, V, n) == pytest.approx(np.mean(surprise))
+    P_NV = np.array([[asked(other[i - n + 1 : i], x) for x in range(V)]
+                     for i in range(n - 1, len(other))])
+    surprise = -np.log(P_NV[np.arange(len(P_NV)), other[n - 1 :]])
+    assert P_NV.sum(axis=1) == pytest.approx(1)
+    assert back_off_loss(ids, other, V, n) == pytest.approx(surprise.mean())
