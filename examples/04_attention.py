@@ -101,6 +101,8 @@ def in_a_model(trained, figures):
         word: positions_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words
     }
     its = [found[-1] for found in positions_of("it", SENTENCE_WITH_IT, trained.tokenizer)]
+    read = {word: maps_LHTT[:, :, its][..., at].sum(axis=-1).max(axis=(0, 1)).tolist()
+            for word, at in positions.items()}
     for which, it in zip(("first", "last"), its, strict=True):
         print(f'{which + " it reads":17}{"".join(f"{word:>8}" for word in words)}   most of all')
         for layer, head in np.ndindex(maps_LHTT.shape[:2]):
@@ -117,7 +119,7 @@ def in_a_model(trained, figures):
           f"{', '.join(finders) or 'none'}")
     picture(draw_maps, figures / "04_attention.png", maps_LHTT, tokens, its)
     picture(draw_rows, figures / "04_it.png", maps_LHTT, tokens, its, positions["tired"])
-    return {"maps": maps_LHTT}
+    return {"maps": maps_LHTT, "most read": read}
 
 
 def draw_maps(path, weights_LHTT, tokens, marked):

@@ -1,8 +1,8 @@
 """The curves among the diagrams of CONCEPTS.md, which `diagrams.py` draws.
 
-Why scores are divided by the root of D; blocks with and without residual connections; what layer
-norm takes out of a gradient; activations and their slopes; where a GPT-2 has its parameters; the
-best size of a model for a budget.
+Why scores are divided by the root of D; blocks with and without residual connections; optimizers
+in a valley; what layer norm takes out of a gradient; activations and their slopes; where a GPT-2
+has its parameters; the best size of a model for a budget.
 
 Try:
 - D = 1024 as the last of `sizes` in `scores`: undivided, one weight is nearly 1.
@@ -86,6 +86,47 @@ def through_blocks(wiring, n_layer):
     d_top = rng.normal(size=x.shape).astype(np.float32)
     x.backward(d_top)
     return [size(dx.grad) / size(d_top) for dx in inputs], spreads
+
+
+def down_the_valley(steps=60):
+    """Return CONCEPTS.md's valley of two weights, and method -> its path down (steps + 1, 2)."""
+    curvature, bottom = np.array([1.0, 50.0]), np.array([4.0, 1.0])
+    methods = {
+        "gradient descent": (0.035, lambda w, g, m, adam: g),
+        "momentum": (0.1, lambda w, g, m, adam: m),
+        "Adam": (0.2, lambda w, g, m, adam: adam),
+        "AdamW": (0.2, lambda w, g, m, adam: adam + 0.1 * w),
+    }
+    paths = {}
+    for name, (rate, direction) in methods.items():
+        w, m, v = np.zeros((3, 2))
+        paths[name] = [w]
+        for t in range(1, steps + 1):
+            g = curvature * (w - bottom)
+            m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+            adam = m / (1 - 0.9**t) / np.sqrt(v / (1 - 0.99**t))
+            w = w - rate * direction(w, g, m, adam)
+            paths[name].append(w)
+    return curvature, bottom, {name: np.array(path) for name, path in paths.items()}
+
+
+def downhill(path):
+    """Draw the paths of four optimizers down a valley that is 50 times as steep across."""
+    curvature, bottom, paths = down_the_valley()
+    drawing, axes = plots.figure(8.4, 4.2, 2, 2, sharex=True, sharey=True)
+    x, y = np.meshgrid(np.linspace(-0.4, 5.2, 120), np.linspace(-0.1, 2.2, 90))
+    height = curvature @ ((np.stack([x, y]) - bottom[:, None, None]) ** 2).reshape(2, -1) / 2
+    for panel, (name, way), colour in zip(axes.flat, paths.items(), plots.COLOURS, strict=False):
+        panel.contour(x, y, height.reshape(x.shape), (0.1, 1, 4, 10, 20, 40), colors=plots.GREY,
+                      linewidths=0.7)
+        panel.plot(*way.T, ".-", color=colour, linewidth=1, markersize=4)
+        panel.plot(*bottom, "+", color=plots.INK, markersize=11)
+        panel.set_title(name, fontsize=10)
+    drawing.supxlabel("$w_1$, along the valley", fontsize=9)
+    drawing.supylabel("$w_2$, across it", fontsize=9)
+    drawing.suptitle("60 steps: gradient descent creeps, decay keeps AdamW from the bottom (+)",
+                     fontsize=11)
+    return plots.save(drawing, path)
 
 
 def layer_norm(path):
@@ -185,4 +226,4 @@ def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
     return plots.save(drawing, path)
 
 
-CURVES = scores, depth, layer_norm, activations, parameters, budgets
+CURVES = scores, depth, downhill, layer_norm, activations, parameters, budgets

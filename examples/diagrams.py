@@ -2,8 +2,8 @@
 
     python examples/diagrams.py            all of them, into examples/figures/
 
-Here are those of boxes and numbers: merges, the two embeddings, masks, a GPT and its block, heads,
-the steps to a model that answers. `curves.py` has the curves.
+Here are those of boxes and numbers: merges, the two embeddings, masks, a GPT and its block,
+attention in four steps, heads, the steps to a model that answers. `curves.py` has the curves.
 
 Try:
 - Another word of `MERGED`: how many tokens is it, and when were its merges learned?
@@ -214,6 +214,39 @@ def block(path):
     return plots.save(drawing, path)
 
 
+def attention_steps():
+    """Return the words of CONCEPTS.md's example and their weights (T, T) at each of its steps."""
+    words = "dog", "street", "tired", "it"
+    x_TC = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.2, 0.2, 0, 1]])
+    q_TD = x_TC @ [[0.5, 0], [0, 0.5], [1, 0], [3, 0]]
+    score_TT = q_TD @ (x_TC @ [[2, 0], [0, 2], [0.2, 0], [0, 0]]).T / np.sqrt(2)
+    scores = {
+        "1. an average": np.zeros((4, 4)), "2. by the vectors themselves": x_TC @ x_TC.T,
+        "3. by queries and keys": score_TT,
+        "4. without what comes later": np.where(np.tri(4), score_TT, -np.inf),
+    }
+    return words, {step: autograd.softmax(z_TT).data for step, z_TT in scores.items()}
+
+
+def four_steps(path):
+    """Draw who reads how much from whom, at each step of the example."""
+    words, steps = attention_steps()
+    drawing, axes = plots.figure(9.4, 2.9, 1, 4)
+    for panel, (step, weight_TT) in zip(axes, steps.items(), strict=True):
+        panel.imshow(weight_TT, cmap="Blues", vmin=0, vmax=1)
+        for (t, s), weight in np.ndenumerate(weight_TT):
+            panel.text(s, t, f"{weight:.2f}", ha="center", va="center", fontsize=8,
+                       color="white" if weight > 0.5 else plots.INK)
+        panel.set_title(step, fontsize=9)
+        panel.set_xticks(range(4), words, fontsize=8)
+        panel.set_yticks(range(4), words, fontsize=8)
+        panel.tick_params(length=0)
+    axes[0].set_ylabel("reads: its query", color=QUERY, fontsize=9)
+    drawing.supxlabel("is read: its key", color=KEY, fontsize=9)
+    drawing.suptitle("Only queries and keys let “it” find the dog", fontsize=12)
+    return plots.save(drawing, path)
+
+
 def heads(path, seed=5):
     """Return (T, C) cut into H heads of D channels each; each attends by itself; joined again."""
     T, C, H = 3, 4, 2
@@ -248,7 +281,7 @@ def heads(path, seed=5):
     label(axes, 15.8, -9.85, "then times W (C, C)", 8.5)
     axes.text(5.4, -7.4, "A row is a position: it reads itself\nand what is above it, never below.",
               fontsize=8.5, va="top", color=plots.INK)
-    axes.set_title("Each head attends by itself, with its own channels", fontsize=12)
+    drawing.suptitle("Each head attends by itself, with its own channels", fontsize=12)
     shapes = (x.reshape(1, T, H, D).swapaxes(1, 2) for x in (q_TC, k_TC, v_TC))
     attended = autograd.scaled_dot_product_attention(*shapes).data[0]
     assert np.allclose(attended.swapaxes(0, 1).reshape(T, C), y_TC)
@@ -283,7 +316,7 @@ def to_chat(path):
     return plots.save(drawing, path)
 
 
-DIAGRAMS = (merges, look_up, masks, block, heads, *CURVES, to_chat)
+DIAGRAMS = (merges, look_up, masks, block, four_steps, heads, *CURVES, to_chat)
 
 
 def main(quick=False, figures=FIGURES):

@@ -47,7 +47,15 @@ def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text)
     model = GPT(config, seed=seed)
     print(f"training a GPT with {model.num_parameters():,} parameters on {len(train_ids):,} tokens "
           f"of tales, {training.max_iters} steps")
-    return Trained(train(model, train_ids, training, watch), tokenizer, train_ids, val_ids)
+
+    def watched(step, model):
+        watch(step, model)
+        if step % (training.max_iters // 5) == 0:
+            with model.evaluating():
+                ids_T = model.generate(tokenizer.encode("\n\n"), 20, seed=1)
+            tqdm.write(f"after {step:3} steps it writes {tokenizer.decode(ids_T).strip()!r}")
+
+    return Trained(train(model, train_ids, training, watched), tokenizer, train_ids, val_ids)
 
 
 def train(model, ids_N, training, watch=lambda step, model: None):

@@ -62,6 +62,25 @@ class NgramModel:
         return (gram + a) / (before + a * V)
 
 
+def back_off_loss(train_ids, ids_N, vocab_size, n):
+    """Return the loss of a model that falls back on shorter contexts, in nats per token.
+
+    P(token | before) = (count(before, token) + k P') / (count(before) + k), with k the number of
+    different tokens that followed `before`, and P' the same after one token less; after none it is
+    1 / V. Source: Witten and Bell, The Zero-Frequency Problem, 1991, method C.
+    """
+    P = np.full(len(ids_N), 1 / vocab_size)
+    for length in range(1, n + 1):
+        model = NgramModel(train_ids, vocab_size, length)
+        codes = model._codes(np.asarray(ids_N, np.int64))
+        gram = _lookup(model.grams, model.gram_counts, codes)
+        before, k = (_lookup(model.befores, counts, codes // vocab_size) for counts in (
+            model.before_counts, np.unique(model.grams // vocab_size, return_counts=True)[1]))
+        P = P[1 if length > 1 else 0 :]  # one more token before it is asked for
+        P = np.where(before > 0, (gram + k * P) / np.maximum(before + k, 1), P)
+    return float(-np.log(P).mean())
+
+
 def landmarks(train_ids, val_ids, vocab_size):
     """Return [name, nats per token] of the unigram, bigram and trigram model of a text."""
     return [

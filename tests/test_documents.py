@@ -137,9 +137,42 @@ def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
     for section in sections:
         heading = section.splitlines()[0]
         if heading not in ("Map of the code", "The Claims, One by One", "Further Reading",
-                           "Appendix"):
+                           "Appendix", "Glossary"):
             assert re.search(r"!\[[^]]+\]\([^)]+\)", section), f"{heading} has no picture"
             assert "**Try this.**" in section and commands(section), f"{heading}: nothing to try"
+
+
+FIELDS_WORDS = """
+backpropagation, gradient descent, self-attention, overfitting, positional encoding, fine-tuning,
+hallucination, context window, hyperparameter, initialization, RLHF, reverse-mode, reasoning,
+generative pre-trained transformer, regularization, early stopping, quantization, inference,
+instruction tuning, excess, encoder, decoder, logits, softmax, momentum, SGD, linear probe,
+language model, token, character, Byte Pair Encoding, subword, vocabulary, embedding, positional
+embedding, attention, query, key, value, attention score, attention weights, multi-head attention,
+head, causal attention, masked attention, autoregressive, transformer block, layer normalization,
+residual connection, feed-forward network, MLP, pre-norm, next token prediction, cross-entropy,
+training loop, epoch, batch, backward pass, AdamW, learning rate, batch size, gradient clipping,
+sampling, greedy, temperature, top-k, top-p, nucleus, encoder-only, encoder-decoder, decoder-only,
+tied embeddings, activation function, GELU, ReLU, weight decay, scaling law, parameter, compute"""
+
+
+def plain(text):
+    """Return a text in small letters, without marks, links' targets and line breaks."""
+    return " ".join(re.sub(r"\]\([^)]*\)|[*`\[]", "", text).lower().split())
+
+
+def test_every_word_of_the_field_is_in_the_glossary_and_stands_where_it_says():
+    titles_and_texts = re.split(r"^##+ (.*)\n", read(CONCEPTS), flags=re.M)[1:]
+    sections = {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")): plain(f"{title} {text}")
+                for title, text in zip(titles_and_texts[::2], titles_and_texts[1::2], strict=True)}
+    rows = re.findall(r"^\| (.+?) \|(.*?)\| .+? \| (.+) \|$", titles_and_texts[-1], re.M)[2:]
+    listed = [word for words, own, _ in rows for word in f"{words}, {own.strip()}".split(", ")]
+    there = {plain(word) for word in listed}
+    assert [word for word in map(plain, FIELDS_WORDS.split(",")) if word not in there] == []
+    for words, own, where in rows:
+        for word in plain(f"{words}, {own.strip()}").strip(",").split(", "):
+            for anchor in re.findall(r"\]\(#(.*?)\)", where):
+                assert re.search(rf"(?<!\w){re.escape(word)}", sections[anchor]), (word, anchor)
 
 
 @pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md")),

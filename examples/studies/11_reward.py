@@ -115,18 +115,23 @@ def draw_sharpening(path, found):
     drawing, (left, right) = plots.figure(9.5, 4.0, 1, 2)
     found = found[found.lr == RATE]
     start, ends = found[found.step == 0], found[found["last"]]
-    for arm, colour in zip(("mean", "reward 0.1", "full 0.2, long", "rejection, long"),
-                           plots.COLOURS, strict=False):
+    names = {"mean": "REINFORCE", "reward 0.1": "KL penalty 0.1 in the reward",
+             "full 0.2, long": "KL penalty 0.2 in the loss, longer",
+             "rejection, long": "rejection sampling, longer"}
+    for (arm, name), colour in zip(names.items(), plots.COLOURS, strict=False):
         mean = found[found.arm == arm].groupby("step")[["valid", "effective"]].mean()
-        left.plot(100 * mean.valid, mean.effective, "o-", color=colour, label=arm, markersize=3)
+        left.plot(100 * mean.valid, mean.effective, "o-", color=colour, label=name, markersize=3)
     V0, level = 100 * start.valid.mean(), start.effective.mean()
     left.plot([V0, 100], [level] * 2, **plots.LANDMARK)
     left.annotate("best of n, the filter: nothing lost", (V0, level), (4, 4), **plots.NOTE)
     left.set(xlabel="right stories, %", ylabel="effective right stories", yscale="log")
     plain_ticks(left.yaxis, (30, 50, 100, 200, 300))
-    for name, own in ("start", start), *((arm, ends[ends.arm == arm]) for arm in
-                                         ("mean", "rejection")):
-        right.plot(KS, np.mean(own["pass"].tolist(), axis=0), "o-", markersize=3, label=name)
+    for name, own, colour in (("start", start, plots.GREY),
+                              ("REINFORCE", ends[ends.arm == "mean"], plots.COLOURS[0]),
+                              ("rejection sampling", ends[ends.arm == "rejection"],
+                               plots.COLOURS[3])):
+        right.plot(KS, np.mean(own["pass"].tolist(), axis=0), "o-", markersize=3, label=name,
+                   color=colour)
     right.set(xlabel="k", xscale="log", ylabel="pass@k of a story's beginning", ylim=(0, 1.02))
     plain_ticks(right.xaxis, KS)
     for axes in left, right:
@@ -137,11 +142,12 @@ def draw_sharpening(path, found):
 def draw_tales(path, rows):
     """Draw the share of right tales against their entropy, over the steps of each method."""
     drawing, axes = plots.figure(7.0, 4.0)
-    for row, colour in zip(rows, plots.COLOURS, strict=False):
+    names = "start", "REINFORCE", "KL penalty 0.1,\ntokens up to the first fault"
+    for row, name, colour in zip(rows, names, plots.COLOURS, strict=False):
         at, found = row["result"]["steps"], row["result"]
         axes.plot(100 * np.array(at["valid"]), at["entropy"], color=colour, alpha=0.5)
         axes.errorbar(100 * found["valid"], found["entropy"], 1.96 * found["entropy error"],
-                      fmt="o", color=colour, label=row["settings"]["method"])
+                      fmt="o", color=colour, label=name)
     for share in (0.85, 1):
         axes.axhline(share * rows[0]["result"]["grammar"], **plots.LANDMARK)
     axes.set(xlabel="right stories, %", ylabel="entropy of the right ones, nats per story")

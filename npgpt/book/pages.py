@@ -15,6 +15,9 @@ from npgpt.folders import new_folder
 ROOT = Path(__file__).parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
 VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
+CAPTIONED = re.compile(r'<p>(<img [^>]*alt="([^"]*)"[^>]*>)</p>')
+SUBHEADING = re.compile(r"^### (.+)$", re.M)
+GLOSSED = re.compile(r"^\| ([^|]+) \|([^|]*)\| ([^|]+) \| \[[^]]*\]\(#([\w-]+)\).*\|$", re.M)
 MODEL = "microscope.html"
 OUT = " with --out"
 TEMPLATE = """<!DOCTYPE html>
@@ -58,7 +61,7 @@ class Book:
                 "of the project, after pip install -e '.[book]' there"
             )
         self.markdown = _markdown(self)
-        self.documents, self.exercises, self.index = {}, {}, []
+        self.documents, self.exercises, self.index, self.anchors = {}, {}, [], {}
         self.files = {
             name: files("npgpt.book").joinpath("static", name).read_text(encoding="utf-8")
             for name in ("book.css", "book.js")
@@ -67,6 +70,11 @@ class Book:
         front, *sections = re.split(r"^## ", text, flags=re.M)
         titles = [section.split("\n", 1)[0] for section in sections]
         names = ["index.html", *(f"{slug(title)}.html" for title in titles)]
+        for name, section in zip(names[1:], sections, strict=True):
+            self.anchors |= {slug(title): f"{name}#{slug(title)}" for title in
+                             [section.split("\n", 1)[0], *SUBHEADING.findall(section)]}
+        for word, own, meaning, anchor in GLOSSED.findall(text):
+            self.index.append([self.anchors[anchor], word, f"{own} {meaning}".strip()])
         self._add("index.html", "Concepts", front + "\n" + "".join(
             f"{number}. [{title}]({slug(title)}.html)\n" for number, title in enumerate(titles, 1)
         ), turn(names, 0))
@@ -89,6 +97,7 @@ class Book:
         text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
         body = self.markdown.render(self._live(text), {}).replace("<th></th>", "<td></td>")
         body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
+        body = CAPTIONED.sub(r"<figure>\1<figcaption>\2</figcaption></figure>", body)
         body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
         body += "".join(
             f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
@@ -124,7 +133,7 @@ class Book:
     def address(self, link):
         """Return where a link of a document leads from the page that is being made."""
         if re.match(r"[a-z]+:|#", link):
-            return link
+            return self.anchors.get(link[1:], link)
         path, _, anchor = link.partition("#")
         target = Path(posixpath.normpath((self.base / path).as_posix()))
         if not target.is_file():
@@ -229,7 +238,7 @@ def turn(names, at):
 
 def guesses(body):
     """Return HTML in which what follows a paragraph that begins "Guess first." has to be opened."""
-    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table)\b.*?</\3>)"
+    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table|figure)\b.*?</\3>)"
     return re.sub(
         block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)
 

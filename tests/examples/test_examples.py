@@ -1,6 +1,7 @@
 """Each example in its quick mode shows its claims, and leaves a picture."""
 
 import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from heads import losses_without_each_head, patched, without_head
+from small_model import train_small_gpt
 
 from npgpt import GPT, GPTConfig
 
@@ -69,6 +71,13 @@ def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_entropy(resul
     assert losses["GPT"] > losses["entropy"]
 
 
+def test_training_shows_what_the_model_writes_from_before_its_first_step(capsys):
+    train_small_gpt(quick=True)
+    lines = re.findall(r"^after +(\d+) .* (\S+)$", capsys.readouterr().out, re.M)
+    assert [int(step) for step, _ in lines] == [0, 10, 20, 30, 40, 50]
+    assert lines[0][1] != lines[-1][1]
+
+
 def test_02_merges_shorten_text_and_every_text_comes_back(results):
     shown, _ = results("02_tokenization")
     assert shown["round_trip"] and "(U+" in shown["refused"]
@@ -101,6 +110,7 @@ def test_04_weights_are_shares_of_the_past_and_the_future_has_no_influence(resul
         assert weights.min() >= 0
         assert np.triu(weights, 1).max() == 0
     assert shown["moved_before"] == 0 < shown["moved_last"]
+    assert shown["most read"]["tired"][0] == 0 < shown["most read"]["dog"][0] <= 1
     assert shown["removed"]["grown"].shape == shown["maps"].shape[:2]
     assert all(curve[1].min() >= 0 and curve[1].max() <= 1 for curve in shown["induction"].values())
 

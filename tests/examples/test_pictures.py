@@ -1,5 +1,6 @@
 """What the pictures of CONCEPTS.md show is what the models do."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import story_by_budget
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_run import module_of
 
 from npgpt import GPT, Bert, BertConfig, GPTConfig, plots, tales
 from npgpt.families.t5 import T5, T5Config
@@ -77,6 +79,24 @@ def test_a_wrong_pronoun_is_a_fault():
     right = next(story for story in STORIES if story.startswith("One") and ", so he " in story)
     before, after = right.split(", so he ")
     assert story_by_budget.right_words(f"{before}, so she {after}") == len(before.split()) + 1
+
+
+def test_the_steps_of_attention_and_the_valley_are_those_of_the_text():
+    snippets = module_of(ROOT / "examples" / "snippets.py")
+    text = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
+    marks = "x_TC.mean(", "def softmax_by_hand", "W_q = ", "score_TT = q_TD", "def descend"
+    its = [s for s in snippets.snippets(text) if any(mark in s.code for mark in marks)]
+    names = "curvature", "bottom", "softmax_by_hand(scores_T)", "weights_T", "weight_TT", "w"
+    ends = ("import json\nimport numpy as np, autograd",
+            f"print(json.dumps([tokens, {', '.join(f'({name}).tolist()' for name in names)}]))")
+    begin, end = (snippets.Snippet(1, code, "", (0, 0)) for code in ends)
+    tokens, *found = json.loads(snippets.what_they_print([begin, *its[:4], *its[-1:], end], "")[-1])
+    curvature, bottom, paths = curves.down_the_valley()
+    words, steps = diagrams.attention_steps()
+    average, own, asked, masked = steps.values()
+    assert [*words] == tokens and (average == 1 / 4).all()
+    drawn = curvature, bottom, own[3], asked[3], masked, paths["AdamW"][-1]  # the text's last way
+    assert all(map(np.allclose, drawn, found))
 
 
 def test_gradients_and_spreads_by_depth_are_as_the_titles_say():

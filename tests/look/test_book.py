@@ -102,10 +102,16 @@ def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
     assert f'name="L-{address[2]}"' in book[address[1]]
 
 
+def test_the_search_knows_the_words_of_the_glossary_and_leads_to_their_sections(book):
+    assert '["training-process.html#the-optimizer", "overfitting, ' in book["search-index.js"]
+
+
 def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
     page = book["why-these-choices.html"]
-    assert re.search(r"<details class=\"guess\"><summary><strong>Guess first.*?</summary>\s*<p><img"
-                     r"[^>]*12_rows.*?</details>", page, re.S)
+    assert re.search(r"<details class=\"guess\"><summary><strong>Guess first.*?</summary>\s*"
+                     r"<figure><img[^>]*12_rows.*?</figcaption></figure></details>", page, re.S)
+    pictures = re.findall(r'<img [^>]*alt="([^"]*)"', page)
+    assert pictures and re.findall("<figcaption>(.*?)</figcaption>", page) == pictures
     assert guesses("<p>Guess</p><p>x</p>") == "<p>Guess</p><p>x</p>"
     shown = coloured("<p>A query, <code>key</code>, keys: <math><mi>q</mi></math></p>")
     assert shown == ('<p>A <span class="q">query</span>, <code>key</code>, <span class="k">keys'

@@ -96,4 +96,13 @@ def test_every_quoted_number_comes_out_again():
         f"changes for three SGD ({ends[0]}) 12 blocks ({ends[1]}) no decay ({ends[2]} p = {p:.3f})",
         f"Of {len(found)} comparisons {words.count('shown')} show {len(narrow)} none beyond "
         f"{min(narrow)} to {max(narrow)} % {words.count('cannot be told')} cannot")
-    sn.assert_says(sn.CONCEPTS, f"loss {leak} entropy")
+    ends = [r["excess"] for s, r in sn.rows("08_ablations.jsonl")
+            if s["optimizer"] == "SGD" and s["clip"] == 0]
+    once, bad = (" ".join(f"{100 * np.expm1(x):+.0f}{unit}" for x, unit in zip(
+        found[f"no clipping{beside}"], (" %", "", ""), strict=True))
+        for beside in ("", " (beside 3 bad batches)"))
+    assert len(ends) == 3 and ends.count(None) == 1
+    sn.assert_says(
+        sn.CONCEPTS, f"loss {leak} entropy", f"SGD one of three NaN clipping {once} three {bad}",
+        "50 readings decay of 1 {:.0f} %".format(
+            -100 * np.expm1(found["decay of 1 (beside read 50 times)"][0])))

@@ -355,6 +355,8 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"1 % of the loss {log_excess} {given} {fitted} Seeds {seeds_apart}",
         f"one run each seeds {cell_of_texts:.3f} 938 kB cost {gaps[0]:.3f} {more[0]} 9.4 MB "
         f"{gaps[1]:.3f}",
+        f"938 kB {n.cells[1e11, 48]['excess']:.3f} 14 readings {kB938['excess']:.3f} fresh "
+        f"{endless:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
         f"{sizes_of_the_largest[0]:,} to {sizes_of_the_largest[-1]:,} parameters {writes}",
         f"9.4 MB read once or twice {apart_MB9} nats lower",
         f"often {facts[2]} next 900 {facts[3]} rest")

@@ -221,8 +221,13 @@ def test_every_quoted_number_comes_out_again():
         f"T5: {percent(continuing, *stories)} GPT: {percent(longer, *exact)} optimum 1.37 GPT "
         f"{above['left']:.2f}",
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
-    sn.assert_says(sn.CONCEPTS, f"the {percent('gpt', *later, 'share')} are {six.mean():.0f} "
-                   f"({min(six):.0f} to {max(six):.0f})", f"GPT of the tales in {six.mean():.0f} %")
+    sn.assert_says(
+        sn.CONCEPTS, f"the {percent('gpt', *later, 'share')} are {six.mean():.0f} "
+        f"({min(six):.0f} to {max(six):.0f})", f"GPT of the tales in {six.mean():.0f} %",
+        f"other columns {percent('t5', *stories)}",
+        f"rewrites none four times {percent(longer, *exact)}",
+        f"probe {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "
+        f"{untrained.max():.0f} %")
     told = f"{six.mean():.0f} % (six runs {min(six):.0f} to {max(six):.0f}"
     sn.assert_says("CLAIMS.md", f"reason is told, in {told}",
                    f"in {told.replace('(', 'four words later (')}",

@@ -195,6 +195,12 @@ def test_every_quoted_number_comes_out_again():
 
     mild = [V for name, V in pulls.items() if " 10" not in name]
     sn.assert_says(
+        sn.CONCEPTS,
+        f"baseline not shown {of_groups('none', 'noise', 64):.2f} without "
+        f"{of_groups('mean', 'noise', 64):.2f} with {share(found, 'none').replace('and ', '')} "
+        f"{share(found, 'mean').replace('and ', '')}",
+        f"Rejection sampling pass@1 {kind[0]:.2f} pass@1024 {kind[-1]:.2f}")
+    sn.assert_says(
         REPORT,
         f"from {100 * V0:.0f} to {100 * V:.0f} % right {eff0:.0f} to {eff:.0f} effective",
         f"1,000 drawn {distinct0:.0f} right {distinct:.0f} after",

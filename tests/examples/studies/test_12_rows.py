@@ -185,7 +185,9 @@ def test_every_quoted_number_comes_out_again():
         f"tales {tales['post-norm']:.0f} % larger",
         f"take off {100 - 100 / least:.0f} to {100 - 100 / most:.0f} % excess on rows",
         f"ReLU adds {on['ReLU']:.0f} % untied",
-        f"SwiGLU** {on['SwiGLU']:.0f} % Llama's {-tales['Llama']:.0f} %",
+        f"LayerNorm.** {on['no norm']:.0f} % tales {tales['no norm']:+.0f} %",
+        f"SwiGLU** {on['SwiGLU']:.0f} % Llama's {-tales['Llama']:.0f} % rotary "
+        "{:.0f} % {:.0f} {:.0f}".format(*-100 * np.expm1(parts["tales"]["rotary"])[[0, 2, 1]]),
         f"beyond {-100 * np.expm1(parts['tales']['no positions'][1]):.0f} % in 800 steps is "
         f"{on['no positions']:.0f} % larger")
 

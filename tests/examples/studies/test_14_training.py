@@ -202,6 +202,11 @@ def test_every_other_number_comes_out_again():
     assert percent[640][1] < 0 < percent[640][2]  # "not shown"
     middle = {size: np.median(steps) for size, steps in batches.items()}
     assert [line for line in lines if line not in sn.report(REPORT)] == []
+    rows = "{:.0f} % {:.0f} {:.0f}".format(*100 * np.expm1(sn.of_sgd("rows", 1000)))
+    sn.assert_says(
+        sn.CONCEPTS, f"dropout of 0.3 {-percent[64][0]:.0f} % three times {percent[2000][0]:.0f} %",
+        f"SGD not shown AdamW {sn.found_in(*sn.of_sgd('tales', 800))[10:]} rows {rows}",
+        f"100 readings of 64 tales {claims[-1].split()[2]} nats others {claims[-1].split()[-1]}")
     sn.assert_says(
         REPORT,
         *claims,

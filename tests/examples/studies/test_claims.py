@@ -74,11 +74,14 @@ def test_the_numbers_of_the_families_stand_in_their_report():
             assert digits in shown or not (percent or "." in digits), (digits, row)
 
 
-def test_the_lesson_quotes_what_the_package_loses_without_an_mlp():
-    facts = json.loads(sn.report("claims.json"))["facts"]
-    whole, *without = facts["package, then without an MLP"]
+def test_the_lesson_quotes_what_an_mlp_is_worth_and_how_much_heads_read_the_dog():
+    found = json.loads(sn.report("claims.json"))
+    whole, *without = found["facts"]["package, then without an MLP"]
+    read = found["04"]["most read"]
     sn.assert_says(
-        sn.CONCEPTS, f"{min(without):.2f} to {max(without):.2f} nats instead of {whole:.2f}")
+        sn.CONCEPTS, f"{min(without):.2f} to {max(without):.2f} nats instead of {whole:.2f}",
+        "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
+    assert 0.3 < read["street"][0] < 0.4  # "a third"
 
 
 def test_every_claim_has_a_script_a_number_and_a_verdict():
