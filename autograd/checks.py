@@ -208,6 +208,17 @@ def keys(op, mask, k):
     return np.ascontiguousarray(mask, bool)
 
 
+def first(op, first, q):
+    """Return the first keys of queries as contiguous int64 (B, T); None stays None."""
+    if first is None:
+        return None
+    first, (B, _, T, _) = np.asarray(first), q.shape
+    if first.shape != (B, T) or first.dtype.kind not in "iu" or (first < 0).any():
+        raise ValueError(f"{op}: first of shape {first.shape}, {first.dtype}, for q {q.shape}; "
+                         f"give an int of 0 or more for each query, {(B, T)}")
+    return np.ascontiguousarray(first, np.int64)
+
+
 # ---- Numbers and indices
 
 

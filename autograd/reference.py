@@ -189,7 +189,7 @@ def attention(q_BHTD, k_BGSD, v_BGSD, mask, bf16=False):
     m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
     e_BHTS = np.exp(score_BHTS - m_BHT1)
     total_BHT1 = e_BHTS.sum(axis=3, keepdims=True)
-    nothing_BHT1 = (total_BHT1 == 0) & (mask.keys_BS is not None or mask.bias_BHTS is not None)
+    nothing_BHT1 = (total_BHT1 == 0) & any(part is not None for part in mask[1:])
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
     return _operand(e_BHTS, bf16) @ v_BHSD / total_BHT1, lse_BHT1[..., 0]
@@ -222,12 +222,14 @@ def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, b
 
 def _scores(q_BHTD, k_BHSD, mask):
     T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
-    causal, keys_BS, bias_BHTS = mask  # a field that is unknown here is an error
+    causal, keys_BS, bias_BHTS, first_BT = mask  # a field that is unknown here is an error
     score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
     if bias_BHTS is not None:
         score_BHTS += bias_BHTS
     if causal:
         score_BHTS[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf
+    if first_BT is not None:
+        score_BHTS = np.where(np.arange(S) < first_BT[:, None, :, None], -np.inf, score_BHTS)
     if keys_BS is not None:
         score_BHTS = np.where(keys_BS[:, None, None], score_BHTS, -np.inf)
     return score_BHTS

@@ -5,7 +5,7 @@ position the target is the token that follows, so one window trains T prediction
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -44,6 +44,11 @@ class Dataset:
     objective: Any  # `NextToken`, or one of `npgpt.families.objectives`
     write: Callable  # a function of `npgpt.families.writing`
     contents: str = ""  # the files of the text, for a person
+    template: Any = None  # of conversations, whose `Talks` are in place of ids
+
+    def shape(self, config):
+        """Return a model's config with the length of a batch's rows as its block_size."""
+        return replace(config, block_size=self.train_ids.width) if self.template else config
 
     @cached_property
     def bytes_per_token(self):

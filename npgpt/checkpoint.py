@@ -75,15 +75,19 @@ class Run:
     text: TextSource
 
 
-def create_run(run, tokenizer, model, optimizer, stack=None):
+def create_run(run, tokenizer, model, optimizer, stack=None, beside=()):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
     It appears complete, and is locked then until the `stack`, an ExitStack, ends. Raises RunError
     if there is anything at its path already, other than an empty folder.
+
+    beside   {name: content} of more files
     """
     refuse_taken(run.folder)
     with new_folder(run.folder, OUT) as building:
         tokenizer.save(building / "tokenizer.json")
+        for name, content in dict(beside).items():
+            files.atomic_write(building / name, content)
         _write_config(building, {
             "made_by": MADE_BY,
             "format": RUN_FORMAT,

@@ -18,7 +18,7 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
     "since": 7, "before": "gpt2", "default": "gpt2",
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
-RUN_FORMAT = 7  # of the config.json in run folders; format 1 has no number
+RUN_FORMAT = 8  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
@@ -42,7 +42,7 @@ class GPTConfig:
     n_head: int = setting("H, attention heads per block")
     n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
-    bias: bool = setting("biases in linear layers and layer norms", default=True)
+    bias: bool = setting("biases in linear layers and norms", default=True)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     init: str = setting(**INIT)
 
@@ -82,6 +82,9 @@ class TrainConfig:
         "tales, shakespeare, files, folders, patterns such as 'books/*.txt', a folder of npgpt "
         "prepare, or - for standard input",
         group="the text", default=("tales",),
+    )
+    conversations: tuple[str, ...] = setting(
+        "learn answers: JSONL files, or tales for questions", since=8, before=(), default=(),
     )
     train_fraction: float = setting("share of the text that is trained on", default=0.9)
     split: str = setting(

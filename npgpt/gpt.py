@@ -137,6 +137,7 @@ class CausalSelfAttention(Module):
     values at s <= t, weighted by how well the key at s matches the query at t.
 
     cache   in generation, a `KVCache`: the keys and values of the tokens before these
+    packed  in training on rows of several texts, `first`: see `scaled_dot_product_attention`
     """
 
     def __init__(self, rng, config, dtype):
@@ -146,11 +147,11 @@ class CausalSelfAttention(Module):
         self.c_attn = Linear(rng, C, 3 * C, bias=bias, dtype=dtype, std=std)  # q, k and v in one
         self.c_proj = Linear(rng, C, C, bias=bias, dtype=dtype, std=branch_std(config, C))
 
-    def __call__(self, x_BTC, cache=None):
+    def __call__(self, x_BTC, cache=None, **packed):
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
-        y_BHTD = self.attend(q, k, v)
+        y_BHTD = self.attend(q, k, v, **packed)
         return self.c_proj(y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape))  # b h t d -> b t (h d)
 
     def heads(self, x_BTC):
@@ -161,8 +162,8 @@ class CausalSelfAttention(Module):
         qkv_BHTD = self.c_attn(x_BTC).reshape(B, T, 3 * H, C // H).swapaxes(1, 2)
         return split(qkv_BHTD, H, axis=1)
 
-    def attend(self, q, k, v):
-        return scaled_dot_product_attention(q, k, v, causal=True)  # scores / sqrt(D)
+    def attend(self, q, k, v, **packed):
+        return scaled_dot_product_attention(q, k, v, causal=True, **packed)  # scores / sqrt(D)
 
 
 class MLP(Module):
@@ -201,8 +202,8 @@ class Block(Module):
         std = (init_std(config, C), branch_std(config, 4 * C))
         self.mlp = self.FeedForward(rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=std)
 
-    def __call__(self, x_BTC, drop, cache=None):
-        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache))
+    def __call__(self, x_BTC, drop, cache=None, **packed):
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache, **packed))
         return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
 
 
@@ -336,23 +337,29 @@ class GPT(Model):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
 
-    def hidden(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> Tensor:
+    def hidden(
+        self, idx_BT: ArrayLike, cache: KVCache | None = None, first_BT: MaybeIds = None
+    ) -> Tensor:
         """Return the output of the last norm at each position, (B, T, C).
 
-        cache   a `KVCache` of the tokens before these; it receives no gradients
+        cache      a `KVCache` of the tokens before these; it receives no gradients
+        first_BT   where the text of each token begins, if a row holds several: none reads another,
+                   and each counts its positions from 0
         """
         before = cache.length if cache else 0
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
         drop = self._dropout()
         positions_T = np.arange(before, before + idx_BT.shape[1])
-        x_BTC = drop(self._embedded(idx_BT, positions_T))
+        packed = {} if first_BT is None else {"first": first_BT}
+        positions = positions_T if first_BT is None else positions_T - first_BT
+        x_BTC = drop(self._embedded(idx_BT, positions))
         for block in self.h:
-            x_BTC = block(x_BTC, drop, cache)
+            x_BTC = block(x_BTC, drop, cache, **packed)
         return self.ln_f(x_BTC)
 
-    def _embedded(self, idx_BT, positions_T):
+    def _embedded(self, idx_BT, positions):
         """Return the input of the first block, before dropout, (B, T, C)."""
-        return self.wte(idx_BT) + self.wpe(positions_T)
+        return self.wte(idx_BT) + self.wpe(positions)
 
     def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
@@ -366,9 +373,14 @@ class GPT(Model):
         logits_BTV = self.head(self.hidden(idx_BT))
         return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
-    def loss(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> Tensor:
-        """Return the loss alone, for training: it needs less memory than all logits."""
-        return self.head_loss(self.hidden(idx_BT), targets_BT)
+    def loss(
+        self, idx_BT: ArrayLike, targets_BT: ArrayLike, first_BT: MaybeIds = None
+    ) -> Tensor:
+        """Return the loss alone, for training: it needs less memory than all logits.
+
+        first_BT   as for `hidden`
+        """
+        return self.head_loss(self.hidden(idx_BT, first_BT=first_BT), targets_BT)
 
     # ---- Generation
 

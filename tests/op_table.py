@@ -118,16 +118,19 @@ def rotary_embedding(x, positions, base=10000.0):
     return np.concatenate([z.real, z.imag], axis=-1)
 
 
-def numpy_attention(q, k, v, bias=None, causal=True, scale=None, mask=None):
+def numpy_attention(q, k, v, bias=None, causal=True, scale=None, mask=None, first=None):
     y = np.zeros_like(q)
     (B, H, T, D), (_, G, S, _) = q.shape, k.shape
     for b, h, t in np.ndindex(B, H, T):
         seen = np.arange(S) <= (t + S - T if causal else S)
         seen &= True if mask is None else mask[b].astype(bool)
+        before = seen & (np.arange(S) < (0 if first is None else first[b, t]))
+        seen &= ~before
         scores = k[b, h * G // H] @ q[b, h, t] * (1 / math.sqrt(D) if scale is None else scale)
         scores += 0 if bias is None else bias[b if len(bias) > 1 else 0, h, t]
         if seen.any():
             y[b, h, t] = softmax(scores[seen]) @ v[b, h * G // H, seen]
+        y[b, h, t] += 0 * v[b, h * G // H, before].sum(axis=0)  # NaN, if one is NaN
     return y
 
 
@@ -292,8 +295,10 @@ def of_attention(draw):
     S, G = T + more - 1, draw(st.sampled_from([g for g in (1, 2, 3, 4) if H % g == 0]))
     bias = draw(st.sampled_from([None, (1, H, T, S), (B, H, T, S)]))
     mask = np.random.default_rng(0).integers(0, 2, (B, S)) if draw(st.booleans()) else None
+    first = np.random.default_rng(1).integers(0, S + 2, (B, T)) if draw(st.booleans()) else None
     settings = {"causal": draw(st.booleans()), "scale": draw(st.sampled_from([None, 0.7]))}
-    return [(B, H, T, D), (B, G, S, D), (B, G, S, D), bias], (), settings | {"mask": mask}
+    settings |= {"mask": mask, "first": first}
+    return [(B, H, T, D), (B, G, S, D), (B, G, S, D), bias], (), settings
 
 
 def of_cross_entropy(draw):

@@ -1,7 +1,7 @@
 """What the queries of attention read, for the loops over blocks of `autograd.kernels.attention`.
 
     keys_read     the keys that a block of queries reads, as bounds of loops
-    restrict      a_st  += bias_ts sqrt(D), and -inf for a masked key
+    restrict      a_st  += bias_ts sqrt(D), and -inf for a masked key and before the first one
     add_to_bias   dbias_ts += dz_st sqrt(D)
 
 The loops hand on one `Visible`. A new field of the mask is a field here, which `visible` fills,
@@ -22,28 +22,32 @@ class Visible(NamedTuple):
 
     ahead        query t reads keys up to t + ahead
     dbias_BHTS   the gradient of the bias, in backward
+    first_BT     the first key that a query reads
     """
 
     ahead: int
     keys_BS: np.ndarray
     bias_BHTS: np.ndarray
     dbias_BHTS: np.ndarray
+    first_BT: np.ndarray
 
 
 def visible(mask, q_BHTD, k_BGSD, dbias_BHTS=None):
     """Return the Visible of a mask for these queries and keys."""
     T, S = q_BHTD.shape[2], k_BGSD.shape[2]
-    causal, keys_BS, bias_BHTS = mask  # a field that is unknown here is an error
+    causal, keys_BS, bias_BHTS, first_BT = mask  # a field that is unknown here is an error
     keys_BS = np.empty((0, 0), bool) if keys_BS is None else keys_BS
+    first_BT = np.empty((0, 0), np.int64) if first_BT is None else first_BT
     no_bias = np.empty((0, 0, 0, 0), q_BHTD.dtype)
     biases = (no_bias if x is None else x for x in (bias_BHTS, dbias_BHTS))
-    return Visible(S - T if causal else S, keys_BS, *biases)
+    return Visible(S - T if causal else S, keys_BS, *biases, first_BT)
 
 
 @helper
 def only_causal(visible):
     """Return whether every query reads a key, and scores are products of q and k alone."""
-    return visible.keys_BS.size == 0 and visible.bias_BHTS.size == 0
+    masks = visible.keys_BS.size + visible.first_BT.size
+    return masks == 0 and visible.bias_BHTS.size == 0
 
 
 @helper
@@ -63,6 +67,9 @@ def restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale):
         bias_S = _scores_of(bias_BHTS, b, h, t0 + t, s0)[:keys]
         for i in range(keys):
             a_SQ[i * BLOCK + t] += bias_S[i] * unit
+    for t in range(min(n, visible.first_BT.shape[1])):  # none, if all read from 0 on
+        for i in range(min(keys, visible.first_BT[b, t0 + t] - s0)):
+            a_SQ[i * BLOCK + t] = -np.inf
     for i in range(min(keys, keys_BS.shape[1])):  # last: a masked key's bias may be NaN
         if not keys_BS[b, s0 + i]:
             for t in range(BLOCK):

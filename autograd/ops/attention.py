@@ -21,11 +21,13 @@ class Mask(NamedTuple):
     causal       query t reads keys up to t + S - T; else all of them
     keys_BS      False for padding, which no query reads; None: there is none
     bias_BHTS    (B or 1, H, T, S), added to the scores; None: nothing is
+    first_BT     the first key that a query reads; None: 0
     """
 
     causal: bool
     keys_BS: np.ndarray | None = None
     bias_BHTS: np.ndarray | None = None
+    first_BT: np.ndarray | None = None
 
 
 def _attention_flops(inputs, outputs, settings):
@@ -36,7 +38,8 @@ def _attention_flops(inputs, outputs, settings):
 
 
 @op(flops=_attention_flops)
-def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=None, mask=None):
+def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=None, mask=None,
+                                 first=None):
     """y_t = sum_s a_ts v_s,  a_t = softmax over s of (q_t . k_s / sqrt(D)): a weighted look-up.
 
     causal  lets position t read s <= t only. With S > T (keys of earlier text) the queries are the
@@ -45,6 +48,8 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     bias    is added to the scores; one bias for all sequences gets the sum of their gradients
     scale   replaces 1 / sqrt(D)
     mask    (B, S): 1 or True for a key, 0 or False for padding that no query reads
+    first   (B, T): the first key that a query reads, where a row holds several texts; those before
+            have a weight of 0, which does not hide NaN
 
     With G < H heads of keys and values, each of them serves H / G neighbouring heads of queries,
     and sums their gradients. A query that reads no key has y = 0 and no gradient; a bias of -inf
@@ -65,7 +70,8 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     # The backend divides by sqrt(D); a different scale is reached by longer or shorter queries.
     factor = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
     q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
-    mask = Mask(causal, checks.keys(name, mask, k), None if bias is None else contiguous(bias))
+    mask = Mask(causal, checks.keys(name, mask, k), None if bias is None else contiguous(bias),
+                checks.first(name, first, q))
     bf16 = in_bf16(q)
     y, lse = backend.attention(q, k, v, mask, bf16)
     return y, (q, k, v, y, lse, mask, bf16, factor)

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from npgpt.cli import note, print_json
 from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
+from npgpt.families.conversations import template_for
 from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
 from npgpt.fast.storage import use_storage
 from npgpt.io.corpora import decode_whole
@@ -44,7 +45,7 @@ def run(args):
     folder = local_folder(args.model, (*HUB_FILES, *TEMPLATE_FILES))
     loaded = load_model(folder)
     check_continues(loaded.training.arch, ["npgpt chat"])
-    template = None if args.no_template else template_of(folder)
+    template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
     args.stop = [template.end] if template and template.end else None
     sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})
     model = use_storage(loaded.model, args.weights)
@@ -109,7 +110,7 @@ class Chat:
     def _ids(self, messages):
         if self.template is None:
             return self.writer.tokenizer.encode("".join(m["content"] for m in messages))
-        return self.writer.tokenizer.encode(self.template.prompt(messages))
+        return self.writer.tokenizer.encode(self.template.prompt(messages), allowed_special="all")
 
 
 def _talk(chat):

@@ -12,9 +12,11 @@ from functools import partial
 from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
-from npgpt.families.models import load_model
+from npgpt.families.conversations import answered, open_conversations, shares
+from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
+from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 
@@ -25,6 +27,9 @@ def add_arguments(parser):
         "a model's name as npgpt generate takes it, with its default")
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help="default: the text it was trained on")
+    add("--conversations", nargs="+", action="extend", metavar="tales|FILE",
+        help="the loss on their answers, as npgpt train --conversations has them; of tales the "
+        "share of right answers too")
     add("--split", choices=("val", "train", "all"), default="val",
         help="part of the text, cut as in training; default val")
     add("--stride", type=int, metavar="N",
@@ -39,17 +44,18 @@ def run(args):
     args.run = model_or_default(args.run)
     loaded = load_model(args.run)
     model, tokenizer, training = loaded.model, loaded.tokenizer, loaded.training
-    if loaded.run is None and not args.corpus:
+    if loaded.run is None and not (args.corpus or args.conversations):
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else formats(model))
     if args.weights is not None and not formats(model):
         raise ValueError(f"--weights is for a gpt or llama, not for {training.arch}; leave it out")
     precision = training.matmul_precision
-    objective = family(training.arch).Objective(tokenizer)
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
-        source, ids_N = _ids(args, loaded, stack)
+        dataset = _dataset(args, loaded, stack)
+        source, objective = dataset.source, dataset.objective
+        ids_N = dataset.train_ids if args.split == "train" else dataset.val_ids
         name = f"{source.name} ({args.split})"
         evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,
                             what=name, stride=stride)
@@ -58,6 +64,7 @@ def run(args):
             kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
             for kind in kinds
         }
+        right = answered(model, dataset, ids_N) if dataset.template else {}
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
@@ -76,6 +83,7 @@ def run(args):
         "floor": floor and floor.nats,
         "floor_share": floor and floor.share,
     } | ({"loss_by_weights": by_weights} if by_weights else {})
+    result |= {"right": right} if right else {}
     if args.json:
         print_json(result)
     if not math.isfinite(loss):
@@ -91,16 +99,25 @@ def run(args):
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
     if floor:
         print(f"  {beside_floor(loss, floor)}")
+    for line in shares(right):
+        print(f"  {line}")
     for kind, rounded in by_weights.items():
         print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
 
 
-def _ids(args, loaded, stack):
-    """Return the (TextSource, token ids) of the text and split in `args`."""
+def _dataset(args, loaded, stack):
+    """Return the `Dataset` of the text in `args`."""
     tokenizer, training, whole = loaded.tokenizer, loaded.training, args.split == "all"
-    kind = family(training.arch)
+    kind, talks = family(training.arch), args.conversations or training.conversations
+    if args.corpus and args.conversations:
+        raise ValueError("--corpus is a text, --conversations are answers: give one of them")
+    if talks and not args.corpus:
+        expected = None if args.conversations else loaded.run.text
+        folder = local_folder(args.run, (*HUB_FILES, *TEMPLATE_FILES))
+        return open_conversations(
+            training, talks, loaded.model.config.block_size, tokenizer, template_of(folder),
+            expected=expected, whole=whole,
+        )
     if args.corpus:
-        dataset = open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
-    else:
-        dataset = open_run(loaded.run, kind, stack, tokenizer, whole=whole)
-    return dataset.source, dataset.train_ids if args.split == "train" else dataset.val_ids
+        return open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
+    return open_run(loaded.run, kind, stack, tokenizer, whole=whole)

@@ -55,4 +55,4 @@ def read_settings(path):
         instead = wanted(value, types[name])
         if instead:
             raise ValueError(f"{path}: {name} = {value!r}; give {instead}")
-    return found | ({"corpus": tuple(found["corpus"])} if "corpus" in found else {})
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}

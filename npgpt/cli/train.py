@@ -19,10 +19,13 @@ from npgpt.batches import check_length
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
-from npgpt.families.models import load_model
+from npgpt.families.conversations import TAUGHT, open_conversations
+from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
+from npgpt.families.writing import continue_text
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
+from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
@@ -89,8 +92,9 @@ def add_arguments(parser):
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
-        elif field.name == "corpus":
-            add(flag, nargs="+", action="extend", metavar="NAME|PATH", **options)
+        elif field.type == tuple[str, ...]:
+            metavar = "NAME|PATH" if field.name == "corpus" else "FILE"
+            add(flag, nargs="+", action="extend", metavar=metavar, **options)
         elif field.name in CHOICES:
             add(flag, choices=CHOICES[field.name], **options)
         else:
@@ -135,12 +139,14 @@ def run(args):
         if dataset.objective.columns and not args.resume:
             dataset.objective.check()
         if not args.resume:
-            checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack)
+            beside = dataset.template.files() if run.training.conversations else ()
+            checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
         elif args.max_iters:
             checkpoint.set_max_iters(run)
             print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
                   f"{learning_rate(optimizer.steps, run.training):.1e} next")
-        watch = Watch(run, optimizer, ranks, args.profile)
+        shape = replace(run, model=dataset.shape(run.model))
+        watch = Watch(shape, optimizer, ranks, args.profile)
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
@@ -160,7 +166,11 @@ def _started(args, ranks, stack):
     if isinstance(training, RewardConfig) and not initial:
         raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
                          "is rewarded; give --init-from a run of the tales")
-    kind, bpe_size = _tokens(args, preset, training.corpus)
+    talks = training.conversations
+    if talks and family(training.arch).write is not continue_text:
+        raise ValueError("--conversations: only models that continue text learn them; use --arch "
+                         "gpt or llama")
+    kind, bpe_size = _tokens(args, preset, () if talks else training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
     if ranks.size > 1 and (args.check or "-" in training.corpus):
         raise ValueError(
@@ -173,21 +183,27 @@ def _started(args, ranks, stack):
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
     vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
-    check_memory(kind_of_model.Config(vocab_size=vocab_size, **settings), training, ranks.size)
-    dataset = open_dataset(
-        kind_of_model, training, stack, training.corpus, tokenizer, kind=kind, bpe_size=bpe_size,
-        grow=initial is not None,
-    )
+    grow, config = initial is not None, kind_of_model.Config(vocab_size=vocab_size, **settings)
+    if talks:
+        template = template_of(args.init_folder) if initial else None
+        dataset = open_conversations(training, talks, config.block_size, tokenizer, template,
+                                     kind=kind, bpe_size=bpe_size, grow=grow)
+        check_memory(dataset.shape(config), training, ranks.size)
+    else:
+        check_memory(config, training, ranks.size)
+        dataset = open_dataset(kind_of_model, training, stack, training.corpus, tokenizer,
+                               kind=kind, bpe_size=bpe_size, grow=grow)
+        check_length(dataset.train_ids, config.block_size, "training")
+        check_length(dataset.val_ids, config.block_size, "validation")
     dataset.objective.check_stride(training.eval_stride or None)
-    config = kind_of_model.Config(vocab_size=dataset.tokenizer.vocab_size, **settings)
-    check_length(dataset.train_ids, config.block_size, "training")
-    check_length(dataset.val_ids, config.block_size, "validation")
+    config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new:
         model = grown(initial.model, config, training.seed)
         if ranks.is_main:
             shown = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
-            tqdm.write(f"note    {len(new):,} characters that {args.init_from} does not know are "
+            what = "tokens" if talks else "characters"
+            tqdm.write(f"note    {len(new):,} {what} that {args.init_from} does not know are "
                        f"new tokens: {shown}")
     elif initial:
         model = initial.model
@@ -212,7 +228,7 @@ def _flag(name):
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
     others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
-    names = {*all_settings(), *others} - {"corpus", "max_iters"}
+    names = {*all_settings(), *others} - {"corpus", "conversations", "max_iters"}
     changed = sorted(name for name in names if getattr(args, name) is not None)
     changed += ["check"] if args.check else []
     if changed:
@@ -230,7 +246,13 @@ def _continued(args, ranks, stack):
         if args.max_iters <= optimizer.steps:
             raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
         run = replace(run, training=replace(run.training, max_iters=args.max_iters))
-    dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
+    if run.training.conversations:
+        dataset = open_conversations(
+            run.training, args.conversations or run.training.conversations, run.model.block_size,
+            tokenizer, template_of(folder), expected=run.text,
+        )
+    else:
+        dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
     return run, dataset, model, optimizer
 
 
@@ -255,7 +277,8 @@ def _initial(args):
 
     Raises ValueError, which says what to leave out, for settings that ask for a different model.
     """
-    initial = load_model(args.init_from)
+    args.init_folder = local_folder(args.init_from, (*HUB_FILES, *TEMPLATE_FILES))
+    initial = load_model(args.init_folder)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = _given(args)
     wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
@@ -290,9 +313,14 @@ def _settings(args, initial=None):
         given = shape | given
     if given.get("reward"):
         given = DEFAULTS | given
+    talks = tuple(given.get("conversations", ()))
+    if talks:
+        given = {"eval_stride": 0} | (TAUGHT if initial and not initial.run else {}) | given
     like = given.get("corpus", TrainConfig.corpus)
-    if initial and like != TrainConfig.corpus:
+    if initial and (talks or like != TrainConfig.corpus):
         like = ("shakespeare",)  # at a lower rate
+    elif talks:
+        like = ("conversations of", *talks)
     preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
     return preset, *from_preset(preset, RewardConfig, **given)
 
@@ -301,7 +329,7 @@ def _given(args):
     """Return the settings of the file and the flags by name, "preset" among them."""
     flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
     flags = {name: value for name, value in flags.items() if value is not None}
-    flags |= {"corpus": tuple(flags["corpus"])} if "corpus" in flags else {}
+    flags = {name: tuple(v) if isinstance(v, list) else v for name, v in flags.items()}
     return (read_settings(args.config) if args.config else {}) | flags
 
 
@@ -311,9 +339,11 @@ def _default_folder(training, resume=False):
     It is named after the first corpus; a pattern after its folder. A new run gets the first name
     that is free, --resume the name before that.
     """
-    first = "stdin" if training.corpus[0] == "-" else training.corpus[0]
+    first = (training.conversations or training.corpus)[0]
+    first = "stdin" if first == "-" else first
     plain = [part for part in Path(first).parts if not glob.has_magic(part)]
     name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
+    name += "-talk" * bool(training.conversations)
     if training.arch != TrainConfig.arch:
         name += f"-{training.arch}"
     folders = [Path("runs", name)]

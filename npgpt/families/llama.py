@@ -79,7 +79,7 @@ class Llama(GPT):
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
 
-    def _embedded(self, idx_BT, positions_T):
+    def _embedded(self, idx_BT, positions):
         return self.wte(idx_BT)
 
 
@@ -96,14 +96,16 @@ class LlamaBlock(Module):
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype,
                                     std=(std, branch_std(config, config.inner)))
 
-    def __call__(self, x_BTC, drop, cache=None):
+    def __call__(self, x_BTC, drop, cache=None, **packed):
         before = cache.length if cache else 0
         positions_T = np.arange(before, before + x_BTC.shape[1])
 
         def rotate(x_BHTD):
             return rotary_embedding(x_BHTD, positions_T, self.rope_base)
 
-        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), rotate=rotate, cache=cache, causal=True))
+        # The positions of packed texts need not begin at 0: only distances between them matter.
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), rotate=rotate, cache=cache, causal=True,
+                                       **packed))
         return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
 
 

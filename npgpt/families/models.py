@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from npgpt.checkpoint import Run, check_vocabulary, load_run, read_run
 from npgpt.config import TrainConfig
@@ -88,6 +89,8 @@ def model_type_of(folder):
 
 def template_of(folder):
     """Return the `ChatTemplate` of a model's folder or file; None if it has none."""
+    folder = Path(folder)
+    folder = folder.parent if folder.suffix == ".safetensors" else folder  # of a run
     if gguf.is_gguf(folder):
         return gguf.template(folder)
     settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)

@@ -53,7 +53,7 @@ class Denoising:
         """Raise ValueError for an evaluation stride, since passages do not overlap."""
         if stride is not None:
             raise ValueError(
-                "a stride is for models that continue a text: leave it out, or give 0"
+                "a stride is for learning each token of a text: leave it out, or give 0"
             )
 
     def prompt(self, text):

@@ -27,7 +27,8 @@ def preset_for(corpus, arch=TrainConfig.arch):
     """
     if arch != TrainConfig.arch:
         return next(iter(family(arch).presets))
-    return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu"}.get(tuple(corpus), "text")
+    return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu",
+            ("conversations of", "tales"): "answers"}.get(tuple(corpus), "text")
 
 
 def arch_of_preset(name):

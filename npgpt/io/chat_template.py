@@ -13,6 +13,7 @@ import sys
 LIMIT = 5  # seconds
 MEMORY = 1 << 29  # bytes of address space, where the system can limit it
 LONGEST = 1 << 22  # characters of a template, and of what it makes
+AT_ONCE = 500  # texts of one process
 MARK = "\ue000"  # stands for an answer
 
 
@@ -28,7 +29,7 @@ class ChatTemplate:
     def __init__(self, template, tokens, source):
         self.template, self.tokens, self.source = template, tokens, source
         talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
-        self.end = self._rendered(talk, False).rpartition(MARK)[2].strip()
+        self.end = self.rendered([(talk, False)])[0].rpartition(MARK)[2].strip()
         self.end = self.end or tokens.get("eos_token", "")
 
     def prompt(self, messages):
@@ -38,31 +39,49 @@ class ChatTemplate:
 
         Raises ValueError for a template that fails, takes too long or makes too much.
         """
-        return self._rendered(messages, True)
+        return self.rendered([(messages, True)])[0]
 
-    def _rendered(self, messages, add_generation_prompt):
-        asked = {"template": self.template, "values": self.tokens | {
-            "messages": messages, "add_generation_prompt": add_generation_prompt}}
+    def rendered(self, asked, names=()):
+        """Return the text of each pair (messages, whether an answer is to follow).
+
+        names   what to call each in an error
+        """
+        texts = []
+        for first in range(0, len(asked), AT_ONCE):
+            for text, error in self._rendered(asked[first : first + AT_ONCE]):
+                if error:
+                    where = "".join(f"{name}: " for name in names[len(texts) :][:1])
+                    raise ValueError(
+                        f"{where}the chat template of {self.source} cannot be used: {error}; take "
+                        "--no-template, which continues what you type as it stands"
+                    )
+                texts.append(text)
+        return texts
+
+    def files(self):
+        """Return {name: content} of the files from which it can be read again."""
+        return {"chat_template.jinja": self.template,
+                "tokenizer_config.json": json.dumps(self.tokens, indent=2) + "\n"}
+
+    def _rendered(self, asked):
+        asked = {"template": self.template, "several": [
+            self.tokens | {"messages": messages, "add_generation_prompt": answers}
+            for messages, answers in asked]}
         # -I: nothing of the current folder is imported; what this process can import is.
         command = [sys.executable, "-I", __file__, *map(os.path.abspath, filter(None, sys.path))]
         try:
             done = subprocess.run(command, check=False, input=json.dumps(asked), timeout=LIMIT,
                                   capture_output=True, encoding="utf-8")
-            text, error = json.loads(done.stdout)
+            return json.loads(done.stdout)
         except subprocess.TimeoutExpired:
             error = f"it takes more than {LIMIT} s"
         except ValueError:
             error = "it takes too much memory or ends Python"
-        if error:
-            raise ValueError(
-                f"the chat template of {self.source} cannot be used: {error}; take --no-template, "
-                "which continues what you type as it stands"
-            )
-        return text
+        return [[None, error]]
 
 
 def main(folders):
-    """Read a template and its values from standard input; print a list [text, error]."""
+    """Read a template and several sets of values from standard input; print [text, error] each."""
     sys.path += folders
     asked = json.load(sys.stdin)
     try:
@@ -71,15 +90,19 @@ def main(folders):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     except (ImportError, ValueError, OSError):
         pass
+    texts = []
     try:
-        print(json.dumps([_render(**asked), None]))
+        for text in _render(**asked):
+            texts.append([text, None])
     except ModuleNotFoundError:
-        print(json.dumps([None, "it needs the extra chat: pip install jinja2"]))
+        texts.append([None, "it needs the extra chat: pip install jinja2"])
     except BaseException as error:
-        print(json.dumps([None, f"{type(error).__name__}: {error}"[:300]]))
+        texts.append([None, f"{type(error).__name__}: {error}"[:300]])
+    print(json.dumps(texts))
 
 
-def _render(template, values):
+def _render(template, several):
+    """Yield the text of each set of values."""
     from jinja2.exceptions import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -92,12 +115,14 @@ def _render(template, values):
     environment.globals["raise_exception"] = fail
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(
         value, ensure_ascii=False, indent=indent)
-    text = ""
-    for piece in environment.from_string(template).generate(values):
-        text += piece
-        if len(text) > LONGEST:
-            raise ValueError(f"it makes more than {LONGEST:,} characters")
-    return text
+    compiled = environment.from_string(template)
+    for values in several:
+        text = ""
+        for piece in compiled.generate(values):
+            text += piece
+            if len(text) > LONGEST:
+                raise ValueError(f"it makes more than {LONGEST:,} characters")
+        yield text
 
 
 if __name__ == "__main__":

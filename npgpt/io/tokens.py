@@ -84,7 +84,7 @@ def open_dataset(
         if tokenizer is None:
             train_text = (chunk for split, chunk in chunks() if split == 0)
             special = family.Objective.special_tokens
-            tokenizer = _new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
+            tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
         elif grow and isinstance(tokenizer, CharTokenizer):
             tokenizer = tokenizer.with_characters(stats.alphabet)
         # Where a token is several characters, a loss cannot be compared with nats per character.
@@ -107,7 +107,7 @@ def open_dataset(
     return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write, contents)
 
 
-def _new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
+def new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
     """Return a tokenizer of one of KINDS; words and byte pairs are learned from chunks of text."""
     if kind == "char":
         return CharTokenizer(alphabet, special_tokens)

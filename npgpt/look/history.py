@@ -19,7 +19,7 @@ SAMPLES = 60_000  # characters
 
 def is_tales(run):
     """Return whether a run was trained on the embedded text, whose grammar is known."""
-    return run is not None and run.training.corpus == ("tales",)
+    return run is not None and run.training.corpus == ("tales",) and not run.training.conversations
 
 
 def optimizer_settings(run):

@@ -87,6 +87,8 @@ def checked(config):
                 raise ValueError(
                     f"RewardConfig: {name}={value} needs {needed}; give that, or leave {name} out"
                 )
+    if config.reward and config.conversations:
+        raise ValueError("--reward judges stories, and --conversations teaches answers: give one")
     if config.reward:
         return config
     return TrainConfig(**{known.name: getattr(config, known.name) for known in fields(TrainConfig)})

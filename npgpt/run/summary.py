@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from npgpt import plots, tales
 from npgpt.checkpoint import BEST
+from npgpt.families.conversations import answered, shares
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted
 from npgpt.gpt import GPT
@@ -37,15 +38,16 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         lines.append(("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
                       "no model's loss is lower on average"))
     parts = [f"{part} {count:,}" for part, count in parameters_by_part(config).items()]
-    tokens = tokens_per_step(config, training)
-    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    shape = dataset.shape(config)
+    tokens = tokens_per_step(shape, training)
+    memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
     sizes = [f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items()]
     lines += [
         ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
          f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
          f"block {config.block_size}"),
         ("", *_with_commas(parts)),
-        ("step", f"{tokens:,} tokens, {3 * flops_per_token(config) * tokens / 1e9:,.2f} GFLOP;",
+        ("step", f"{tokens:,} tokens, {3 * flops_per_token(shape) * tokens / 1e9:,.2f} GFLOP;",
          f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
     ]
     if trains and dataset.objective.columns:
@@ -108,6 +110,8 @@ def print_results(run, dataset, model, draw):
         count, right = tales.stories_written(model, dataset.tokenizer)
         share = f"of {count} stories told by the model, {right} parse under the grammar"
         print(f"{share} ({right / count:.0%})" if count else "no story was finished by the model")
+    found = answered(model, dataset, ids) if run.training.conversations else {}
+    print(*shares(found), sep="\n", end="\n" * bool(found))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": len(ids) - 1}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
@@ -115,7 +119,9 @@ def print_results(run, dataset, model, draw):
         print(f"picture {draw(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:
         print("no picture, as matplotlib is missing; metrics.csv has its numbers")
-    print(f"more text: npgpt generate {quoted(run.folder)}")
+    what = ("talk to it: npgpt chat" if run.training.conversations
+            else "more text: npgpt generate")
+    print(f"{what} {quoted(run.folder)}")
     if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
         print(f"a page to look inside: npgpt look {quoted(run.folder)}")
 

@@ -139,6 +139,9 @@ ERRORS = [
     *[(lambda mask=mask: attention(*[t(1, 2, 3, 4)] * 3, mask=mask), ValueError,
        r"attention: mask .*\(1, 2, 3, 4\).*3")
       for mask in ([1, 1, 1], [[1, 1]], [[1, 1, 2]], [[0.5, 1, 1]])],
+    *[(lambda first=first: attention(*[t(1, 2, 3, 4)] * 3, first=first), ValueError,
+       r"attention: first .*\(1, 2, 3, 4\).*3")
+      for first in ([0, 0, 0], [[0, 0]], [[0, 0, -1]], [[0, 0, 0.5]])],
     (lambda: attention(*[t(2, 2, 3, 4)] * 3, t(2, 3, 3)), ValueError,
      r"attention: bias \(2, 3, 3\) .*\(2, 2, 3, 3\)"),
     (lambda: ag.cross_entropy(t(2, 3), targets(0)), ValueError,

@@ -66,7 +66,8 @@ ARGUMENTS = {
 
 
 def some_keys(a, i, Z, M):
-    return Mask(True, i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3))
+    keys_BS, bias_BHTS = i(4, Z * (M + 3)).reshape(Z, M + 3) > 0, a(1, 4, M, M + 3)
+    return Mask(True, keys_BS, bias_BHTS, i(2, Z * M).reshape(Z, M))
 
 
 def after_attention(dy, q, k, v, mask):

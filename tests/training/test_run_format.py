@@ -78,7 +78,7 @@ CONFIG = """{
 }
 """
 ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
-KEEP = '\n    "keep": 0'
+KEEP, TALKS = '\n    "keep": 0', '\n    "conversations": []'
 REWARD = """
     "reward": "%s",
     "reward_loss": "policy",
@@ -103,6 +103,9 @@ FORMATS = {
     7: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}').replace(
         '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
     ) % '\n  "format": 7,',
+    8: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{TALKS}').replace(
+        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
+    ) % '\n  "format": 8,',
 }
 REWARDED = {
     number: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % "grammar"}')
@@ -225,6 +228,7 @@ BAD = ["null", "Infinity", "-Infinity", "NaN", "1e999", "-1", str(2**63), "[]", 
 FITS = {
     ("text", "characters"): {"null"}, ("text", "entropy_rate"): {"null", "0.5"},
     ("text", "name"): {'"1"'}, ("text", "sha256"): {'"1"'}, ("training", "corpus"): {"[]"},
+    ("training", "conversations"): {"[]"},
     ("model", "bias"): {"true"},
     ("model", "tie_weights"): {"true"},
     **{("training", name): {"0.5"} for name in (

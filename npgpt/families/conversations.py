@@ -1,0 +1,391 @@
+"""Conversations: read from JSONL or made of tales, as rows of tokens of which answers alone count.
+
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+
+A line is a conversation: perhaps a message of "system", then "user" and "assistant" in turn. It
+becomes a text by the chat template of a published model, or by three special tokens of ours. Every
+answer of the assistant, with the token that ends it, is a target; all else is read only. A row of a
+batch holds several conversations if they fit; none reads another (`first` of
+`autograd.scaled_dot_product_attention`), and none is cut.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from itertools import chain, count
+
+import numpy as np
+
+from npgpt.batches import NOT_COUNTED, Batch, Dataset, Floor, NextToken, TextSource
+from npgpt.checkpoint import RunError
+from npgpt.families.objectives import Denoising
+from npgpt.files import open_file
+from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.tokens import new_tokenizer
+from npgpt.tales.questions import KINDS, questions
+from npgpt.text import shown
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
+
+USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
+EXAMPLE = ('{"messages": [{"role": "user", "content": "Hi"}, '
+           '{"role": "assistant", "content": "Hello."}]}')
+LONGEST_LINE = 1 << 22  # bytes
+# Settings of training in place of a preset's, if the model is a published one.
+TAUGHT = {"batch_size": 4, "max_iters": 30, "lr": 2e-5, "min_lr": 2e-6, "warmup_iters": 3,
+          "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40}
+OF_TALES = 20_000  # conversations; those of `eval` are the last
+
+
+class OwnTemplate(ChatTemplate):
+    """The form of conversations in models trained here; their tokens tell it."""
+
+    def __init__(self):
+        self.end = END
+
+    def rendered(self, asked, names=()):
+        around = {"system": ("", ""), "user": (USER, ""), "assistant": (ASSISTANT, END)}
+        return ["".join(m["content"].join(around[m["role"]]) for m in messages)
+                + ASSISTANT * answers for messages, answers in asked]
+
+    def files(self):
+        return {}
+
+
+def template_for(tokenizer, given=None):
+    """Return the template `given`, or ours if the tokenizer has its tokens, else None."""
+    return given or (OwnTemplate() if {*OWN} <= tokenizer.special_ids.keys() else None)
+
+
+def with_own_tokens(tokenizer):
+    """Return the tokenizer with the special tokens of ours. Raises ValueError if it takes none."""
+    if isinstance(tokenizer, BPETokenizer):
+        ids = {token: tokenizer.vocab_size + i for i, token in enumerate(OWN)}
+        return BPETokenizer(tokenizer.merges, tokenizer.special_ids | ids,
+                            pattern=tokenizer.pattern, ids=tokenizer.ids)
+    if isinstance(tokenizer, CharTokenizer) and not tokenizer.added:
+        special = [*tokenizer.special_ids, *OWN]
+        return type(tokenizer)(**tokenizer.arguments() | {"special_tokens": special})
+    raise ValueError("the model has no chat template, and its tokenizer takes no tokens for one: "
+                     "give --init-from a model with byte pairs, or one trained here on one text")
+
+
+# ---- From files
+
+
+def read_conversations(path):
+    """Yield (where it stands, its messages, None) of each conversation in a JSONL file.
+
+    Raises ValueError, which names the line, for the first that is none.
+    """
+    with open_file(path, "rb") as file:
+        for number in count(1):
+            line, where = file.readline(LONGEST_LINE + 1), f"{path}, line {number}"
+            if not line:
+                break
+            if len(line) > LONGEST_LINE:
+                raise ValueError(f"{where} has more than {LONGEST_LINE:,} bytes; give a line for "
+                                 "each conversation")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                found = json.loads(text) if text else None
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{where} is not JSON in UTF-8: {shown(error)}; give a line for "
+                                 f"each conversation, as {EXAMPLE}") from error
+            if text:
+                messages = found.get("messages") if isinstance(found, dict) else None
+                if wrong := _wrong(messages):
+                    raise ValueError(f"{where}: {wrong}; give a line as {EXAMPLE}")
+                yield where, [{k: m[k] for k in ("role", "content")} for m in messages], None
+
+
+def _wrong(messages):
+    """Return what is wrong with the messages of a conversation, or None."""
+    if not isinstance(messages, list) or not messages:
+        return 'it has no list "messages" with messages in it'
+    for i, message in enumerate(messages, 1):
+        for name in ("role", "content"):
+            value = message.get(name) if isinstance(message, dict) else None
+            if not isinstance(value, str) or not value.strip():
+                return f"message {i} has no text as its {name}"
+        lone = next((c for c in message["content"] if "\ud800" <= c <= "\udfff"), None)
+        if lone:
+            return f"message {i} has half a character, {shown(lone)}"
+    roles = [message["role"] for message in messages]
+    turns = roles[roles[0] == "system" :]
+    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
+        return f"its roles are {shown(', '.join(roles), 60)}, and not user and assistant in turn"
+    return None
+
+
+# ---- As tokens
+
+
+class Talk:
+    """A conversation as token ids.    counted_N: True for the tokens of answers
+
+    question   the `npgpt.tales.questions.Question` that it asks, or None
+    """
+
+    def __init__(self, ids_N, counted_N, question=None):
+        self.ids_N, self.counted_N, self.question = ids_N, counted_N, question
+        self.n_targets = int(counted_N.sum())
+
+    def __len__(self):
+        return len(self.ids_N) - 1  # inputs, and their targets
+
+    @property
+    def prompt_T(self):
+        return self.ids_N[: int(np.argmax(self.counted_N))]
+
+
+def encoded(conversations, tokenizer, template):
+    """Yield a `Talk` for each (where, messages, question or None).
+
+    A prompt and its answer are encoded apart, as `npgpt chat` reads the one and writes the other.
+    """
+    asked, names = [], []
+    for where, messages, _ in conversations:
+        for i, message in enumerate(messages):
+            inside = [token for token in tokenizer.special_ids if token in message["content"]]
+            if inside:
+                raise ValueError(f"{where}: message {i + 1} has {inside[0]!r}, a special token of "
+                                 "the model; leave it out")
+            if message["role"] == "assistant":
+                asked += [(messages[:i], True), (messages[: i + 1], False)]
+                names += [where] * 2
+    texts = iter(template.rendered(asked, names))
+    for where, messages, question in conversations:
+        done, parts = "", []
+        for _ in range(sum(message["role"] == "assistant" for message in messages)):
+            prompt, whole = next(texts), next(texts)
+            if not (prompt.startswith(done) and whole.startswith(prompt)):
+                raise ValueError(f"{where}: the chat template writes earlier messages differently "
+                                 "when later ones follow; give a line for each answer")
+            answer, end, rest = whole[len(prompt) :].partition(template.end or "\0")
+            parts += [(prompt[len(done) :], False), (answer + end, True)]
+            done = whole[: len(whole) - len(rest)]
+        try:
+            ids = [tokenizer.encode(text, allowed_special="all") for text, _ in parts]
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        counted = [np.full(len(part), counts) for part, (_, counts) in zip(ids, parts, strict=True)]
+        yield Talk(np.concatenate(ids), np.concatenate(counted), question)
+
+
+def packed(lengths, width):
+    """Return rows of indices whose lengths add up to `width` at most.
+
+    The longest come first, each into the fullest row that has room for it.
+    """
+    rows, with_room = [], [[] for _ in range(width + 1)]  # by the room that is left
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        room = next((n for n in range(lengths[i], width + 1) if with_room[n]), None)
+        if room is None:
+            rows.append(row := [])
+            room = width
+        else:
+            row = with_room[room].pop()
+        row.append(i)
+        with_room[room - lengths[i]].append(row)
+    return rows
+
+
+class Talks:
+    """Conversations, each a `Talk`, for rows of `width` tokens; its length is in tokens."""
+
+    def __init__(self, talks, width):
+        self.talks, self.width = list(talks), width
+        self.n_targets = sum(talk.n_targets for talk in self.talks)
+
+    def __len__(self):
+        return sum(map(len, self.talks))
+
+    @cached_property
+    def rows(self):
+        """Lists of the talks that share a row."""
+        return [[self.talks[i] for i in row] for row in packed([*map(len, self.talks)], self.width)]
+
+
+def batch_of(rows, width):
+    """Return the `Batch` of rows, lists of talks."""
+    shape = len(rows), width
+    x_BT, first_BT = np.zeros(shape, np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
+    y_BT = np.full(shape, NOT_COUNTED)
+    for b, row in enumerate(rows):
+        begin = 0
+        for talk in row:
+            own = slice(begin, begin + len(talk))
+            x_BT[b, own], first_BT[b, own] = talk.ids_N[:-1], begin
+            y_BT[b, own] = np.where(talk.counted_N[1:], talk.ids_N[1:], NOT_COUNTED)
+            begin = own.stop
+    return Batch((x_BT,), y_BT, {"first_BT": first_BT})
+
+
+class Answers(NextToken):
+    """The objective of conversations, `Talks` in place of ids: predict the tokens of answers."""
+
+    every_token, target, check_stride = False, "token of an answer", Denoising.check_stride
+
+    def __init__(self, tokenizer, target_share):
+        super().__init__(tokenizer)
+        self.target_share = target_share
+
+    def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
+        """Return the `Batch` of a step, or some rows of it; an epoch has each row once."""
+        epochs, places = np.divmod(step * batch_size + np.arange(batch_size), len(ids_N.rows))
+        order = {e: np.random.default_rng((seed, e)).permutation(len(ids_N.rows))
+                 for e in range(epochs[0], epochs[-1] + 1)}
+        drawn = [ids_N.rows[order[e][i]] for e, i in zip(epochs, places, strict=True)]
+        step_targets = sum(talk.n_targets for row in drawn for talk in row)
+        return batch_of(drawn[rows], ids_N.width)._replace(step_targets=step_targets)
+
+    def example(self, ids_N, block_size, seed):
+        """Return a question as token ids."""
+        return ids_N.talks[np.random.default_rng(seed).integers(len(ids_N.talks))].prompt_T
+
+    def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
+        """Yield the batches of an evaluation on all conversations, or on some drawn by `seed`."""
+        self.check_stride(stride)
+        rows = _some(ids_N, max_tokens, seed).rows
+        for first in range(0, len(rows), batch_size):
+            yield batch_of(rows[first : first + batch_size], ids_N.width)
+
+    def floor(self, ids_N, block_size, entropy_rate, *, max_tokens=None, seed=0):
+        """Return the `Floor` on the draws of `evaluation`; None where the answers are unknown."""
+        talks = _some(ids_N, max_tokens, seed)
+        if not all(talk.question for talk in talks.talks):
+            return None
+        nats = sum(talk.question.nats for talk in talks.talks)
+        return Floor("best possible loss on these answers", nats / talks.n_targets, 1.0)
+
+
+def _some(talks, max_tokens, seed):
+    """Return Talks with about so many tokens, drawn by `seed`; all if max_tokens is None."""
+    if max_tokens is None:
+        return talks
+    order = np.random.default_rng(seed).permutation(len(talks.talks))
+    read = np.cumsum([len(talks.talks[i]) for i in order])
+    drawn = sorted(order[: 1 + np.searchsorted(read, max_tokens)])
+    return Talks([talks.talks[i] for i in drawn], talks.width)
+
+
+# ---- A run's conversations
+
+
+def open_conversations(
+    training, names, block_size, tokenizer=None, template=None, *, expected=None, kind="char",
+    bpe_size=None, grow=False, whole=False,
+):
+    """Return the `Dataset` of conversations in files, or of "tales".
+
+    tokenizer, template   of the model; None: they are made, with special tokens of ours
+    grow                  whether the tokenizer may get new tokens
+    expected, kind, bpe_size, whole   as for `npgpt.io.tokens.open_dataset`
+
+    Raises ValueError, which names the line, for what is no conversation, is longer than block_size
+    or has characters that the tokenizer lacks; RunError if they are not those of a run.
+    """
+    if training.split != "tail":
+        raise ValueError("conversations are whole documents: leave --split out")
+    found = [line for name in names for line in _read(name)]
+    if len(found) < 2:
+        raise ValueError(f"{', '.join(names)} has {len(found)} conversations, one a line; give 2 "
+                         "or more, as the last tenth is for validation")
+    contents = [message["content"] for _, messages, _ in found for message in messages]
+    digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
+    source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)
+    if expected and digest != expected.sha256:
+        raise RunError(f"the run was trained on {shown(expected.name)}, and these are others: give "
+                       "the same with --conversations, or start a new run without --resume")
+    tokenizer, template = _form(tokenizer, template, contents, kind, bpe_size, grow)
+    talks = list(encoded(found, tokenizer, template))
+    for (where, *_), talk in zip(found, talks, strict=True):
+        if len(talk) > block_size:
+            raise ValueError(f"{where} takes {len(talk) + 1:,} tokens, and the model reads "
+                             f"{block_size:,}: shorten it, or leave it out")
+    cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
+    width = max(map(len, talks))
+    train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)
+    share = sum(talk.n_targets for talk in talks) / sum(map(len, talks))
+    return Dataset(source, tokenizer, train, val, Answers(tokenizer, share), _answering(template),
+                   template=template)
+
+
+def _read(name):
+    if name != "tales":
+        yield from read_conversations(name)
+        return
+    for number, asked in enumerate(questions(OF_TALES), 1):
+        messages = [{"role": "user", "content": asked.prompt},
+                    {"role": "assistant", "content": asked.answer}]
+        yield f"conversation {number} of the tales", messages, asked
+
+
+def _form(tokenizer, template, contents, kind, bpe_size, grow):
+    """Return (tokenizer, template) for these messages."""
+    characters = "".join(sorted(set().union(*contents)))
+    if tokenizer is None:
+        text = (content + "\n" for content in contents)
+        tokenizer = new_tokenizer(kind, text, characters, bpe_size, OWN)
+    elif template_for(tokenizer, template) is None:
+        if not grow:
+            raise ValueError("the model was taught no conversations: it has no chat template")
+        tokenizer = with_own_tokens(tokenizer)
+    if grow and isinstance(tokenizer, CharTokenizer):
+        tokenizer = tokenizer.with_characters(characters)
+    return tokenizer, template_for(tokenizer, template)
+
+
+def end_of(tokenizer, template):
+    """Return the id of the token that ends an answer, in a list; [] if there is none."""
+    return tokenizer.encode(template.end, allowed_special="all")[-1:].tolist()
+
+
+def _answering(template):
+    """Return a writer, as of `npgpt.families.writing`, that shows the question and ends."""
+
+    def write(model, tokenizer, idx_T, max_new_tokens, **settings):
+        stop = end_of(tokenizer, template)
+        return chain(np.asarray(idx_T).tolist(),
+                     model.stream(idx_T, max_new_tokens, stop=stop, **settings))
+
+    return write
+
+
+# ---- The share of right answers
+
+ASKED = 400  # questions
+
+
+def answered(model, data, talks, most=ASKED):
+    """Return {kind: [right, asked]} of the greedy answers to the first of some `Talks`.
+
+    It is empty where right answers are not known.
+    """
+    found, end = {}, end_of(data.tokenizer, data.template)
+    talks = [talk for talk in talks.talks[:most] if talk.question]
+    talks.sort(key=len)  # those of a batch take about as many tokens
+    for first in range(0, len(talks), 50):
+        some = talks[first : first + 50]
+        longest = 8 + max(talk.n_targets for talk in some)
+        rows = model.generate([talk.prompt_T for talk in some], longest, temperature=0, stop=end)
+        for talk, row in zip(some, rows, strict=True):
+            ids = row[len(talk.prompt_T) :].tolist()
+            ids = ids[: ids.index(end[0])] if end and end[0] in ids else ids
+            count = found.setdefault(talk.question.kind, [0, 0])
+            count[0] += talk.question.right(data.tokenizer.decode(ids))
+            count[1] += 1
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def shares(found):
+    """Return lines: the share of right answers, of all and by kind, with Wilson's 95 % interval."""
+    total = [sum(counts) for counts in zip(*found.values(), strict=True)]
+    lines, zz = [], 1.96**2
+    for kind, (right, asked) in {"answers right": total, **found}.items() if found else ():
+        share = right / asked
+        half = (zz * share * (1 - share) / asked + (zz / 2 / asked) ** 2) ** 0.5
+        low, high = ((share + zz / 2 / asked + d) / (1 + zz / asked) for d in (-half, half))
+        lines.append(f"{kind:<14}{right:5} of {asked:<4}{share:8.1%}   "
+                     f"(95 % interval {low:.1%} to {high:.1%})")
+    return lines
