@@ -1,6 +1,7 @@
 """A run folder: all that a training run leaves, and all that continuing it needs.
 
-    config.json                settings with the seed, the text's name and hash, versions, machine
+    config.json                settings with the seed, the text's name and hash, versions, machine;
+                               `changes` of settings by --resume: after which step, old and new
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
     best.safetensors           the weights at the evaluation with the lowest loss so far
@@ -102,13 +103,17 @@ def create_run(run, tokenizer, model, optimizer, stack=None):
         _lock(run.folder, stack)
 
 
-def set_max_iters(run):
-    """Write the run's max_iters to its config.json and leave everything else there.
+def change_settings(run, step, changed):
+    """Write a run's new settings of training, those in `changed` (name -> old value), to its
+    config.json, with a record of them, and leave everything else there.
 
-    Call it before any step beyond the old end: no checkpoint may be ahead of config.json.
+    Call it before any further step: no checkpoint may be ahead of config.json.
     """
     settings = files.read_json(run.folder / "config.json")
-    settings["training"]["max_iters"] = run.training.max_iters
+    new = {name: getattr(run.training, name) for name in changed}
+    settings["training"] |= new
+    record = {"after_step": step} | {name: [old, new[name]] for name, old in changed.items()}
+    settings["changes"] = [*settings.get("changes", ()), record]
     _write_config(run.folder, settings)
 
 

@@ -18,6 +18,18 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
     "since": 7, "before": "gpt2", "default": "gpt2",
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
+OF_OTHERS = {  # our names, and what other programs call the same
+    "corpus": "data dataset dataset_path train_file text input f file",
+    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations iters",
+    "lr": "learning_rate max_lr",
+    "block_size": "seq_len context context_length ctx_size max_length n_ctx",
+    "n_layer": "layers num_layers num_hidden_layers", "n_embd": "d_model dim hidden_size",
+    "n_head": "heads num_heads num_attention_heads", "vocab_size": "num_tokens",
+    "eval_interval": "eval_iters eval_steps save_steps", "out": "o output output_dir out_dir save",
+    "prompt": "p text input start question", "max_new_tokens": "max_tokens n_predict length num",
+    "seed": "random_seed", "init_from": "model finetune checkpoint", "resume": "continue",
+}
+OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 7  # of the config.json in run folders; format 1 has no number
 
 
@@ -26,7 +38,7 @@ def setting(help, since=1, before=None, group=None, **default):
 
     since    the first RUN_FORMAT that has the field
     before   its value in older runs
-    group    the heading in `npgpt train --help` from this field on
+    group    the heading in `npgpt train --help-all` from this field on
     """
     metadata = {"help": help, "since": since, "before": before, "group": group}
     return field(metadata=metadata, **default)
@@ -207,8 +219,17 @@ def check_handled(config, handled, reader, names):
 def nearest(name, names):
     """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
 
+    A name that other programs use leads to ours of the same meaning.
+
     >>> nearest("n_layers", ["n_layer", "n_head"])
     ': did you mean n_layer?'
+    >>> nearest("--epochs", ["--eps", "--max-iters"])
+    ': did you mean --max-iters?'
     """
-    near = difflib.get_close_matches(name, names, n=1)
+    plain = {known.lstrip("-").replace("-", "_"): known for known in names}
+    word = name.lstrip("-").replace("-", "_")
+    if word in OF_THE_GPU:
+        return ": everything runs on the CPU; leave it out"
+    meant = next((ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()), None)
+    near = [plain[meant]] if meant in plain else difflib.get_close_matches(name, names, n=1)
     return f": did you mean {near[0]}?" if near else ""

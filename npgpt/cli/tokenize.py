@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from npgpt.checkpoint import runs_near
-from npgpt.cli import print_json
+from npgpt.cli import model_or_default, print_json
 from npgpt.families.models import tokenizer_in
 from npgpt.io.gguf import is_gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
@@ -15,6 +15,9 @@ from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 # Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
+EXAMPLES = """\
+  npgpt tokenize runs/tales "The hen"
+  npgpt tokenize gpt2 "The hen" --tree                 how its tokens were merged"""
 
 
 def add_arguments(parser):
@@ -30,7 +33,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    tokenizer = _tokenizer(args.tokenizer)
+    tokenizer = _tokenizer(str(model_or_default(args.tokenizer)))
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

@@ -16,6 +16,7 @@ from autograd import backend, compiling, using_matmul_precision
 from autograd.precision import PRECISIONS
 from npgpt import checkpoint, reward
 from npgpt.batches import check_length
+from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
@@ -36,14 +37,18 @@ CHOICES = {
     "split": SPLITS, "init": INITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
     **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
 }
+# What --resume may change, and what only a new run is asked.
+MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
+OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
 EXAMPLES = """\
-examples:
   npgpt train                                            endless tales, in a few minutes
-  npgpt train --corpus my.txt --tokenizer bpe            your own text
+  npgpt train my.txt                                     your own text
+  npgpt train --resume                                   go on after Ctrl-C; or --max-iters 9000
   npgpt train --n-layer 1 --out runs/flat                another setting, to compare
-
-a file for --config, with any of the settings above:
+"""
+FILE = """\
+a file for --config, with any of these settings:
   preset = "tales"
   [model]
   n_layer = 2
@@ -51,11 +56,31 @@ a file for --config, with any of the settings above:
   corpus = ["my.txt"]
   lr = 2e-3"""
 
+# The arguments that --help shows; --help-all has the others, too.
+FIRST = {
+    "help", "help_all", "preset", "config", "init_from", "out", "resume", "check", "seed", "corpus",
+    "tokenizer", "bpe_size", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout",
+    "max_iters", "batch_size", "lr", "min_lr", "weight_decay", "eval_interval",
+    "sample_tokens", "keep", "reward",
+}
+
+
+class HelpAll(argparse.Action):
+    """The flag --help-all: --help, with what it hides."""
+
+    def __call__(self, parser, *_):
+        for action in parser._actions:
+            action.help = getattr(action, "hidden", action.help)
+        parser.print_help()
+        parser.exit()
+
 
 def add_arguments(parser):
-    parser.usage, parser.epilog = "npgpt train [FLAG ...]", EXAMPLES
+    parser.usage, parser.epilog = "npgpt train [FLAG ...] [TEXT ...]", FILE
     groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
     add = groups["the run"]
+    parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS,
+                        help="show every setting: of other kinds of models, evaluation, rewards")
     add("--preset", choices=PRESETS,
         help="settings to start from; default: that of the corpus and the --arch. The defaults "
         "below are of a plain npgpt train; npgpt info --preset NAME --json has others")
@@ -64,7 +89,9 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true", help="continue the run in --out, to --max-iters if given")
+    add("--resume", action="store_true",
+        help="continue the run in --out, or else the latest in runs/; it may change "
+        + ", ".join(map(_flag, MAY_CHANGE)))
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
         "memorised?")
@@ -101,6 +128,9 @@ def add_arguments(parser):
         "those of the preset, which are words for bert and t5 and characters else")
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")
+    for action in parser._actions:
+        if action.dest not in FIRST:
+            action.hidden, action.help = action.help, argparse.SUPPRESS
 
 
 def run(args):
@@ -136,10 +166,12 @@ def run(args):
             dataset.objective.check()
         if not args.resume:
             checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack)
-        elif args.max_iters:
-            checkpoint.set_max_iters(run)
-            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
-                  f"{learning_rate(optimizer.steps, run.training):.1e} next")
+        elif changed := _changed(checkpoint.read_run(run.folder).training, run.training):
+            checkpoint.change_settings(run, optimizer.steps, changed)
+            new = ", ".join(f"{_flag(name)} {getattr(run.training, name)}" for name in changed)
+            rate = learning_rate(optimizer.steps, run.training)
+            print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
+                  f"        the learning rate is {rate:.1e} next")
         watch = Watch(run, optimizer, ranks, args.profile)
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
@@ -211,27 +243,42 @@ def _flag(name):
 
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
-    others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
-    names = {*all_settings(), *others} - {"corpus", "max_iters"}
-    changed = sorted(name for name in names if getattr(args, name) is not None)
-    changed += ["check"] if args.check else []
-    if changed:
+    if args.out or args.corpus:
+        folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
+    elif (folder := checkpoint.latest_run()) != checkpoint.SHIPPED:
+        if ranks.is_main:
+            note(f"no --out is given: this is {quoted(folder)}, the latest run")
+    else:
+        raise checkpoint.RunError("there is no run in runs/ to resume; name one with --out")
+    run = checkpoint.read_run(folder)
+    settings = asdict(run.model) | asdict(run.training)
+    given = {name: getattr(args, name) for name in all_settings()}
+    given = {name: value for name, value in given.items() if value is not None}
+    fixed = [name for name, value in given.items()
+             if name not in (*MAY_CHANGE, "corpus") and settings.get(name) != value]
+    fixed += [name for name in OF_THE_START if getattr(args, name) not in (None, False)]
+    if fixed:
         raise ValueError(
-            f"--resume takes its settings from the run: leave out {', '.join(map(_flag, changed))} "
-            "and name the run's folder with --out, or start a new run without --resume"
+            f"--resume: leave out {', '.join(map(_flag, fixed))}, which cannot change midway, or "
+            "start a new run: without --resume, or from these weights with --init-from "
+            f"{quoted(folder)}"
         )
-    folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks.is_main:
         checkpoint.lock_run(folder, stack)
     model, tokenizer, run = checkpoint.load_run(folder)
     optimizer = _optimizer(model, run.training)
     checkpoint.load_checkpoint(run, model, optimizer)
-    if args.max_iters is not None:
-        if args.max_iters <= optimizer.steps:
-            raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
-        run = replace(run, training=replace(run.training, max_iters=args.max_iters))
+    if args.max_iters is not None and args.max_iters <= optimizer.steps:
+        raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
+    training = replace(run.training, **{n: v for n, v in given.items() if n in MAY_CHANGE})
+    run = replace(run, training=training)
     dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
     return run, dataset, model, optimizer
+
+
+def _changed(before, now):
+    return {name: getattr(before, name) for name in MAY_CHANGE
+            if getattr(before, name) != getattr(now, name)}
 
 
 def _tokens(args, preset, corpus):
@@ -253,7 +300,7 @@ def _tokens(args, preset, corpus):
 def _initial(args):
     """Return the model that --init-from names.
 
-    Raises ValueError, which says what to leave out, for settings that ask for a different model.
+    Raises ValueError for settings that ask for a different model, and if no text is named.
     """
     initial = load_model(args.init_from)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
@@ -274,6 +321,12 @@ def _initial(args):
             f"--init-from takes the kind of model, its shape and its tokenizer from "
             f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
         )
+    if not given.get("corpus") and not given.get("reward"):
+        own = " ".join(map(quoted, initial.training.corpus)) if initial.run else "tales"
+        name = quoted(args.init_from)
+        goes_on = f"; --resume --out {name} goes on with that run itself" if initial.run else ""
+        raise ValueError(f"--init-from {name}: on which text? Write --corpus FILE, or --corpus "
+                         f"{own}{goes_on}")
     return initial
 
 
