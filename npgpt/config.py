@@ -119,7 +119,8 @@ class TrainConfig:
         "targets counted per validation window; 0 for all, in disjoint windows", default=0
     )
     eval_tokens: int = setting(
-        "validation tokens drawn for an evaluation, the same each time; 0 for all, as at the end",
+        "validation tokens drawn for an evaluation, the same each time; 0 for all. The last one "
+        "takes all, up to a million",
         default=20_000,
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)

@@ -3,6 +3,7 @@
 import argparse
 import glob
 import hashlib
+import math
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, check
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
+from npgpt.run.progress import steps_within
 from npgpt.run.summary import draw_loss, print_results, print_summary
 from npgpt.run.watch import Watch
 from npgpt.train import train
@@ -60,7 +62,7 @@ a file for --config, with any of these settings:
 FIRST = {
     "help", "help_all", "preset", "config", "init_from", "out", "resume", "check", "seed", "corpus",
     "tokenizer", "bpe_size", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "max_iters", "batch_size", "lr", "min_lr", "weight_decay", "eval_interval",
+    "max_iters", "minutes", "batch_size", "lr", "min_lr", "weight_decay", "eval_interval",
     "sample_tokens", "keep", "reward",
 }
 
@@ -122,6 +124,9 @@ def add_arguments(parser):
             add(flag, choices=CHOICES[field.name], **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
+    groups["training"]("--minutes", type=float, metavar="M",
+        help="train for about so long, instead of --max-iters: as many steps as the first few "
+        "suggest, without evaluations")
     add = groups["the text"]
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
@@ -137,8 +142,12 @@ def run(args):
     """Start or continue a run and train; return the exit status."""
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
+    if args.minutes is not None and not (0 < args.minutes < math.inf and args.max_iters is None):
+        raise ValueError(f"--minutes {args.minutes}: give more than 0, and leave --max-iters out")
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks())
+        if args.minutes is not None and ranks.size > 1:
+            raise ValueError("--minutes is for a single process: give --max-iters under mpirun")
         if not ranks.is_main:
             compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
@@ -153,6 +162,8 @@ def run(args):
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
         ranks.check_batch(run.training.batch_size)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
+        if args.minutes is not None and not args.check:
+            run = _within(args.minutes, run, dataset, model, optimizer.steps)
         if not ranks.is_main:
             with divergence_explained(run, dataset, model, optimizer, ranks):
                 run_worker(run, dataset, model, optimizer, ranks)
@@ -177,11 +188,25 @@ def run(args):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
             draw = reward.draw_reward if dataset.objective.columns else draw_loss
-            print_results(run, dataset, model, draw)
+            try:
+                print_results(run, dataset, model, draw)
+            except KeyboardInterrupt:
+                name = quoted(run.folder)
+                print(f"\n{name} is trained and saved; only this last evaluation is missing:\n"
+                      f"    npgpt train --resume --out {name}    makes up for it\n"
+                      f"    npgpt generate {name}    writes text")
+                raise
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
         return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
+
+
+def _within(minutes, run, dataset, model, done):
+    """Return the run with the last step that is reached in so many minutes from now."""
+    count = steps_within(minutes, dataset, model, run.training)
+    note(f"{minutes:g} minutes are {count:,} steps at the speed of the first")
+    return replace(run, training=replace(run.training, max_iters=done + count))
 
 
 def _started(args, ranks, stack):

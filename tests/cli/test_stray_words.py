@@ -53,6 +53,7 @@ LED = [
     ("train stray", ("stray", "--corpus")),
     ("eval runs/hens runs/hens", ("runs/hens",)),
     ("generate runs/hens runs/hens", ("runs/hens",)),
+    ("generate 'The hen' runs/hens runs/hens", ("runs/hens",)),
     ("train --data other.txt", ("--corpus",)),
     ("train --epochs=3", ("--epochs=3", "--max-iters")),
     ("train --learning_rate 1", ("--lr?",)),
@@ -66,7 +67,7 @@ LED = [
 @pytest.mark.parametrize(("line", "facts"), LED, ids=lambda case: str(case)[:30])
 def test_other_words_and_flags_lead_to_ours(place_of_work, capsys, line, facts):
     with pytest.raises(SystemExit) as end:
-        program._parsed(line.split())
+        program._parsed(shlex.split(line))
     err = capsys.readouterr().err
     assert end.value.code == 2 and all(fact in err for fact in facts), err
 
