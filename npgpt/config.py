@@ -19,15 +19,12 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 OF_OTHERS = {  # our names, and what other programs call the same
-    "corpus": "data dataset dataset_path train_file text input f file",
-    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations iters",
-    "lr": "learning_rate max_lr",
-    "block_size": "seq_len context context_length ctx_size max_length n_ctx",
-    "n_layer": "layers num_layers num_hidden_layers", "n_embd": "d_model dim hidden_size",
-    "n_head": "heads num_heads num_attention_heads", "vocab_size": "num_tokens",
-    "eval_interval": "eval_iters eval_steps save_steps", "out": "o output output_dir out_dir save",
-    "prompt": "p text input start question", "max_new_tokens": "max_tokens n_predict length num",
-    "seed": "random_seed", "init_from": "model finetune checkpoint", "resume": "continue",
+    "corpus": "data dataset train_file text input f", "lr": "learning_rate max_lr",
+    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
+    "block_size": "seq_len context_length ctx_size max_length n_ctx", "out": "o output output_dir",
+    "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
+    "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps",
+    "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
 }
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 7  # of the config.json in run folders; format 1 has no number

@@ -10,8 +10,6 @@ from npgpt.files import quoted
 from npgpt.folders import check_free
 from npgpt.look.page import make_page, open_subject, view_titles
 
-EXAMPLES = "  npgpt book runs/tales --out book"
-
 
 def add_arguments(parser):
     add = parser.add_argument

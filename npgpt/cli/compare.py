@@ -18,7 +18,6 @@ from npgpt.text import shown
 from npgpt.tokenizers import load_tokenizer
 
 OUT = " with --out"
-EXAMPLES = "  npgpt compare runs/tales runs/flat"
 
 
 def add_arguments(parser):

@@ -18,10 +18,6 @@ from npgpt.io.tokens import open_dataset, open_run
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 
-EXAMPLES = """\
-  npgpt eval runs/tales
-  npgpt eval runs/tales my.txt --split all             a text that it has not seen"""
-
 
 def add_arguments(parser):
     add = parser.add_argument

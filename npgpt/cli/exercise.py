@@ -11,10 +11,6 @@ from npgpt.exercises import EASY, HARD, NAMES, SECTIONS, function_of, load, trac
 from npgpt.exercises.sheet import BLANK, file_of, sheet, solution
 from npgpt.files import quoted, read_text
 
-EXAMPLES = """\
-  npgpt exercise                                       the list of them
-  npgpt exercise 5"""
-
 
 def add_arguments(parser):
     add = parser.add_argument

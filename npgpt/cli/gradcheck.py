@@ -19,9 +19,6 @@ SOURCES = {
     "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
     "numpy": "the kernels' reference implementation, autograd/reference.py",
 }
-EXAMPLES = """\
-  npgpt gradcheck --op softmax
-  npgpt gradcheck --model --arch llama                 all weights of a whole model"""
 
 
 def add_arguments(parser):

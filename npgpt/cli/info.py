@@ -14,9 +14,6 @@ from npgpt.io.transformers_folder import local_folder
 from npgpt.run.estimate import tokens_per_step
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
-EXAMPLES = """\
-  npgpt info runs/tales
-  npgpt info --preset gpt2                             before any training"""
 
 
 def add_arguments(parser):

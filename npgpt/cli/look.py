@@ -9,8 +9,6 @@ from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
 from npgpt.look.page import LIVE, check_target, make_page, open_subject
 
-EXAMPLES = '  npgpt look runs/tales --prompt "The hen"'
-
 
 def add_arguments(parser):
     add = parser.add_argument

@@ -11,10 +11,6 @@ from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
 from npgpt.tokenizers import CharTokenizer, load_tokenizer
 
-EXAMPLES = """\
-  npgpt prepare tokens --corpus 'books/*.txt'
-  npgpt train --corpus tokens"""
-
 
 def add_arguments(parser):
     add = parser.add_argument

@@ -15,9 +15,6 @@ from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 # Backgrounds for black text, out of the 256 colours of a terminal.
 COLOURS = (153, 223, 157, 218, 229)
-EXAMPLES = """\
-  npgpt tokenize runs/tales "The hen"
-  npgpt tokenize gpt2 "The hen" --tree                 how its tokens were merged"""
 
 
 def add_arguments(parser):

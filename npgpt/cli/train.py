@@ -43,12 +43,6 @@ CHOICES = {
 MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
 OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
-EXAMPLES = """\
-  npgpt train                                            endless tales, in a few minutes
-  npgpt train my.txt                                     your own text
-  npgpt train --resume                                   go on after Ctrl-C; or --max-iters 9000
-  npgpt train --n-layer 1 --out runs/flat                another setting, to compare
-"""
 FILE = """\
 a file for --config, with any of these settings:
   preset = "tales"
@@ -58,12 +52,10 @@ a file for --config, with any of these settings:
   corpus = ["my.txt"]
   lr = 2e-3"""
 
-# The arguments that --help shows; --help-all has the others, too.
+# The settings that --help shows, besides what is no setting; --help-all has the others, too.
 FIRST = {
-    "help", "help_all", "preset", "config", "init_from", "out", "resume", "check", "seed", "corpus",
-    "tokenizer", "bpe_size", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout",
-    "max_iters", "minutes", "batch_size", "lr", "min_lr", "weight_decay", "eval_interval",
-    "sample_tokens", "keep", "reward",
+    "seed", "corpus", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout", "max_iters",
+    "batch_size", "lr", "min_lr", "weight_decay", "eval_interval", "sample_tokens", "keep",
 }
 
 
@@ -133,8 +125,9 @@ def add_arguments(parser):
         "those of the preset, which are words for bert and t5 and characters else")
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")
+    later = all_settings().keys() - FIRST
     for action in parser._actions:
-        if action.dest not in FIRST:
+        if action.dest in later:
             action.hidden, action.help = action.help, argparse.SUPPRESS
 
 
@@ -142,12 +135,13 @@ def run(args):
     """Start or continue a run and train; return the exit status."""
     if args.profile < 0 or (args.profile and args.check):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
-    if args.minutes is not None and not (0 < args.minutes < math.inf and args.max_iters is None):
-        raise ValueError(f"--minutes {args.minutes}: give more than 0, and leave --max-iters out")
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks())
-        if args.minutes is not None and ranks.size > 1:
-            raise ValueError("--minutes is for a single process: give --max-iters under mpirun")
+        if args.minutes is not None and (
+            not 0 < args.minutes < math.inf or args.max_iters is not None or ranks.size > 1
+        ):
+            raise ValueError(f"--minutes {args.minutes}: give more than 0, and leave --max-iters "
+                             "out; several processes need --max-iters instead")
         if not ranks.is_main:
             compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
@@ -163,7 +157,8 @@ def run(args):
         ranks.check_batch(run.training.batch_size)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if args.minutes is not None and not args.check:
-            run = _within(args.minutes, run, dataset, model, optimizer.steps)
+            end = optimizer.steps + steps_within(args.minutes, dataset, model, run.training)
+            run = replace(run, training=replace(run.training, max_iters=end))
         if not ranks.is_main:
             with divergence_explained(run, dataset, model, optimizer, ranks):
                 run_worker(run, dataset, model, optimizer, ranks)
@@ -177,9 +172,8 @@ def run(args):
             dataset.objective.check()
         if not args.resume:
             checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack)
-        elif changed := _changed(checkpoint.read_run(run.folder).training, run.training):
-            checkpoint.change_settings(run, optimizer.steps, changed)
-            new = ", ".join(f"{_flag(name)} {getattr(run.training, name)}" for name in changed)
+        elif changed := checkpoint.change_settings(run, optimizer.steps):
+            new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
             rate = learning_rate(optimizer.steps, run.training)
             print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
                   f"        the learning rate is {rate:.1e} next")
@@ -191,22 +185,13 @@ def run(args):
             try:
                 print_results(run, dataset, model, draw)
             except KeyboardInterrupt:
-                name = quoted(run.folder)
-                print(f"\n{name} is trained and saved; only this last evaluation is missing:\n"
-                      f"    npgpt train --resume --out {name}    makes up for it\n"
-                      f"    npgpt generate {name}    writes text")
+                print("\nthe run is saved; only this evaluation is missing: npgpt generate writes "
+                      f"text;\n    npgpt train --resume --out {quoted(run.folder)} makes up for it")
                 raise
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
         return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
-
-
-def _within(minutes, run, dataset, model, done):
-    """Return the run with the last step that is reached in so many minutes from now."""
-    count = steps_within(minutes, dataset, model, run.training)
-    note(f"{minutes:g} minutes are {count:,} steps at the speed of the first")
-    return replace(run, training=replace(run.training, max_iters=done + count))
 
 
 def _started(args, ranks, stack):
@@ -277,16 +262,14 @@ def _continued(args, ranks, stack):
         raise checkpoint.RunError("there is no run in runs/ to resume; name one with --out")
     run = checkpoint.read_run(folder)
     settings = asdict(run.model) | asdict(run.training)
-    given = {name: getattr(args, name) for name in all_settings()}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {n: getattr(args, n) for n in all_settings() if getattr(args, n) is not None}
     fixed = [name for name, value in given.items()
              if name not in (*MAY_CHANGE, "corpus") and settings.get(name) != value]
     fixed += [name for name in OF_THE_START if getattr(args, name) not in (None, False)]
     if fixed:
         raise ValueError(
             f"--resume: leave out {', '.join(map(_flag, fixed))}, which cannot change midway, or "
-            "start a new run: without --resume, or from these weights with --init-from "
-            f"{quoted(folder)}"
+            f"start a new run, perhaps from these weights with --init-from {quoted(folder)}"
         )
     if ranks.is_main:
         checkpoint.lock_run(folder, stack)
@@ -295,15 +278,10 @@ def _continued(args, ranks, stack):
     checkpoint.load_checkpoint(run, model, optimizer)
     if args.max_iters is not None and args.max_iters <= optimizer.steps:
         raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
-    training = replace(run.training, **{n: v for n, v in given.items() if n in MAY_CHANGE})
-    run = replace(run, training=training)
+    changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
+    run = replace(run, training=replace(run.training, **changes))
     dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
     return run, dataset, model, optimizer
-
-
-def _changed(before, now):
-    return {name: getattr(before, name) for name in MAY_CHANGE
-            if getattr(before, name) != getattr(now, name)}
 
 
 def _tokens(args, preset, corpus):
@@ -347,11 +325,9 @@ def _initial(args):
             f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
         )
     if not given.get("corpus") and not given.get("reward"):
-        own = " ".join(map(quoted, initial.training.corpus)) if initial.run else "tales"
-        name = quoted(args.init_from)
+        own, name = " ".join(map(quoted, initial.training.corpus)), quoted(args.init_from)
         goes_on = f"; --resume --out {name} goes on with that run itself" if initial.run else ""
-        raise ValueError(f"--init-from {name}: on which text? Write --corpus FILE, or --corpus "
-                         f"{own}{goes_on}")
+        raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
     return initial
 
 

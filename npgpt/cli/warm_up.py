@@ -15,7 +15,6 @@ TINY = {
     "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
     "n_decoder_layer": 0, "head_size": 0, "dropout": 0.1,
 }
-EXAMPLES = "  npgpt warm-up"
 
 
 def add_arguments(parser):
