@@ -285,3 +285,14 @@ def targets(op, logits_shape, targets, ignore_index):
     if some is not targets:
         targets_N[~kept.reshape(-1)] = -1
     return targets_N, count
+
+
+def shares(op, shape, targets):
+    """Return targets as an array of this shape, of numbers in [0, 1]."""
+    targets = np.asarray(targets)
+    if targets.shape != shape or not targets.size:
+        raise ValueError(f"{op}: logits {shape} and targets {targets.shape}; give one target for "
+                         f"each logit, at least one: targets.reshape({shape})")
+    if not np.all((targets >= 0) & (targets <= 1)):
+        raise ValueError(f"{op}: a target is outside [0, 1]; use 0 for no and 1 for yes")
+    return targets

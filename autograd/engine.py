@@ -135,6 +135,10 @@ class Tensor:
             raise TypeError("Tensors are not compared; compare x.data == 3, or objects with `is`")
         return True
 
+    def __lt__(self, other: object) -> NoReturn:
+        raise TypeError("Tensors are not compared; compare x.data < 3, as a mask of autograd.where")
+
+    __le__ = __gt__ = __ge__ = __lt__
     __hash__ = object.__hash__
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
@@ -151,7 +155,10 @@ class Tensor:
     def __array_ufunc__(self, ufunc, method, *inputs, **settings):
         if ufunc in OPERATORS and method == "__call__" and not settings:
             return OPS[OPERATORS[ufunc]](*inputs)
-        name = ufunc.__name__
+        return self.__array_function__(ufunc)
+
+    def __array_function__(self, function, *_):
+        name = function.__name__
         ours = f"autograd.{name}(x), or " if name in OPS else ""
         raise TypeError(f"numpy.{name} of a Tensor; write {ours}numpy.{name}(x.data), which has no "
                         "gradient")

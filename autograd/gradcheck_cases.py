@@ -153,6 +153,9 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "sum": over_axes(reductions.sum),
     "mean": over_axes(reductions.mean),
     "max": over_axes(reductions.max, apart),
+    "min": over_axes(reductions.min, apart),
+    "std": over_axes(reductions.std, axes=(None, 0, (-1, 0)))
+    + over_axes(reductions.std, axes=(1, (0, 2)), correction=1),
     "logsumexp": over_axes(reductions.logsumexp),
     "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
     + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
@@ -230,6 +233,9 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
         loss.cross_entropy, normal(2, 3, 5),
         {"targets": TARGETS}, {"targets": abs(TARGETS), "ignore_index": 4},
     ) + with_settings(loss.cross_entropy, normal(4), {"targets": 2}),
+    "binary_cross_entropy": with_settings(
+        loss.binary_cross_entropy, normal(2, 3), {"targets": MASK}, {"targets": MASK * 0.75},
+    ) + with_settings(loss.binary_cross_entropy, normal(), {"targets": 1}),
     "linear_cross_entropy": [
         Case("ignore_index=-1", loss.linear_cross_entropy, normal(2, 3, 4), normal(5, 4),
              targets=TARGETS),

@@ -27,6 +27,7 @@ from npgpt.checkpoint import version_of as _version_of
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.bert import Bert, BertConfig
 from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.families.models import load, save
 from npgpt.families.t5 import T5, T5Config
 from npgpt.gpt import GPT
 from npgpt.optim import AdamW
@@ -36,5 +37,6 @@ __version__ = _version_of("npgpt")
 
 __all__ = [
     "BertConfig", "GPTConfig", "LlamaConfig", "T5Config", "TrainConfig", "GPT", "T5", "Bert",
-    "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load_run", "load_tokenizer", "__version__",
+    "Llama", "BPETokenizer", "CharTokenizer", "AdamW", "load", "load_run", "load_tokenizer", "save",
+    "__version__",
 ]

@@ -1,6 +1,7 @@
 """A run folder: all that a training run leaves, and all that continuing it needs.
 
-    config.json                settings with the seed, the text's name and hash, versions, machine
+    config.json                settings with the seed, the text's name and hash, versions, machine;
+                               `changes` of settings by --resume: after which step, old and new
     tokenizer.json             text to ids and back
     model.safetensors          the weights, by name; rewritten at every checkpoint
     best.safetensors           the weights at the evaluation with the lowest loss so far
@@ -37,7 +38,6 @@ from npgpt.batches import TextSource
 from npgpt.config import RUN_FORMAT, TrainConfig, nearest
 from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
-from npgpt.gpt import Model
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
@@ -106,14 +106,20 @@ def create_run(run, tokenizer, model, optimizer, stack=None, beside=()):
         _lock(run.folder, stack)
 
 
-def set_max_iters(run):
-    """Write the run's max_iters to its config.json and leave everything else there.
+def change_settings(run, step):
+    """Write to config.json which settings of training `run` changes after a step, and leave
+    everything else there; return {name: [old, new]}.
 
-    Call it before any step beyond the old end: no checkpoint may be ahead of config.json.
+    Call it before any further step: no checkpoint may be ahead of config.json.
     """
-    settings = files.read_json(run.folder / "config.json")
-    settings["training"]["max_iters"] = run.training.max_iters
-    _write_config(run.folder, settings)
+    settings, before = files.read_json(run.folder / "config.json"), read_run(run.folder).training
+    pairs = {name: [getattr(before, name), new] for name, new in asdict(run.training).items()}
+    changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if changes:
+        settings["training"] |= {name: new for name, (_, new) in changes.items()}
+        record = {"after_step": step} | changes
+        _write_config(run.folder, settings | {"changes": [*settings.get("changes", ()), record]})
+    return changes
 
 
 def _write_config(folder, settings):
@@ -182,7 +188,7 @@ def read_run(folder):
         why = "has no config.json" if folder.exists() else "is not there"
         raise RunError(
             f"{folder} {why}: it is no run folder, folder of the transformers library or GGUF file "
-            "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
+            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt); "
             + runs_near(folder)
         )
     settings = files.read_json(path)
@@ -190,7 +196,7 @@ def read_run(folder):
     if made_by != MADE_BY:
         raise RunError(
             f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
-            "folder of this program, such as runs/tales"
+            "folder of this program, such as runs/tales (npgpt.load reads other models, too)"
         )
     if type(run_format) is not int or not 1 <= run_format <= RUN_FORMAT:
         raise RunError(
@@ -237,7 +243,7 @@ def latest_run():
 
 
 @refusing()
-def load_run(folder: str | Path | None = None) -> tuple[Model, Any, Run]:
+def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors or
     RUN/kept-STEP.safetensors with those.
 

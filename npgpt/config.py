@@ -18,6 +18,15 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
     "since": 7, "before": "gpt2", "default": "gpt2",
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
+OF_OTHERS = {  # our names, and what other programs call the same
+    "corpus": "data dataset train_file text input f", "lr": "learning_rate max_lr",
+    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
+    "block_size": "seq_len context_length ctx_size max_length n_ctx", "out": "o output output_dir",
+    "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
+    "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps",
+    "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
+}
+OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 8  # of the config.json in run folders; format 1 has no number
 
 
@@ -26,7 +35,7 @@ def setting(help, since=1, before=None, group=None, **default):
 
     since    the first RUN_FORMAT that has the field
     before   its value in older runs
-    group    the heading in `npgpt train --help` from this field on
+    group    the heading in `npgpt train --help-all` from this field on
     """
     metadata = {"help": help, "since": since, "before": before, "group": group}
     return field(metadata=metadata, **default)
@@ -110,7 +119,8 @@ class TrainConfig:
         "targets counted per validation window; 0 for all, in disjoint windows", default=0
     )
     eval_tokens: int = setting(
-        "validation tokens drawn for an evaluation, the same each time; 0 for all, as at the end",
+        "validation tokens drawn for an evaluation, the same each time; 0 for all. The last one "
+        "takes all, up to a million",
         default=20_000,
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
@@ -210,8 +220,17 @@ def check_handled(config, handled, reader, names):
 def nearest(name, names):
     """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
 
+    A name that other programs use leads to ours of the same meaning.
+
     >>> nearest("n_layers", ["n_layer", "n_head"])
     ': did you mean n_layer?'
+    >>> nearest("--epochs", ["--eps", "--max-iters"])
+    ': did you mean --max-iters?'
     """
-    near = difflib.get_close_matches(name, names, n=1)
+    plain = {known.lstrip("-").replace("-", "_"): known for known in names}
+    word = name.lstrip("-").replace("-", "_")
+    if word in OF_THE_GPU:
+        return ": everything runs on the CPU; leave it out"
+    meant = next((ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()), None)
+    near = [plain[meant]] if meant in plain else difflib.get_close_matches(name, names, n=1)
     return f": did you mean {near[0]}?" if near else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -361,6 +361,10 @@ class GPT(Model):
         """Return the input of the first block, before dropout, (B, T, C)."""
         return self.wte(idx_BT) + self.wpe(positions)
 
+    @overload
+    def __call__(self, idx_BT: ArrayLike, targets_BT: None = None) -> tuple[Tensor, None]: ...
+    @overload
+    def __call__(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> tuple[Tensor, Tensor]: ...
     def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
 

@@ -11,8 +11,8 @@
 With a reward, `npgpt.reward.draws.Rewarded.measured` adds four columns of the stories of that step,
 before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit.
 
-result.json has the loss on all `tokens` of the validation text after the last `step`, and the best
-possible loss, `floor`, both in nats per target; null where unknown.
+result.json has the loss after the last `step`, on as many `tokens` of the validation text, all or
+a million drawn, and the best possible loss, `floor`, both in nats per target; null where unknown.
 """
 
 import csv

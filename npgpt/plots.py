@@ -71,7 +71,7 @@ def loss_picture(path, rows, *, title, levels, whole):
 
     levels   pairs (name, nats per token) for horizontal lines: the loss of a bigram model, the
              entropy of the text
-    whole    the final loss on the whole validation text, a dot; the curve is of drawn parts
+    whole    the final loss on the validation text, a dot; the curve is of drawn parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     steps, losses = _column(rows, "loss")
@@ -81,7 +81,7 @@ def loss_picture(path, rows, *, title, levels, whole):
     steps, losses = _column(rows, "val_loss")
     axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
     if rows:
-        label = "validation, the whole text"
+        label = "validation at the end"
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
         _landmark(axes, name, level)
@@ -160,8 +160,8 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
 def comparison_picture(path, runs, *, floors, ylabel):
     """Draw the losses of several runs against the step: validation, and training in faint lines.
 
-    runs     name -> (rows from `read_metrics`, factor of the losses, loss on the whole validation
-             text in nats, or None)
+    runs     name -> (rows from `read_metrics`, factor of the losses, final loss on the
+             validation text in nats, or None)
     floors   name -> the least possible loss of that run, in the picture's unit
     """
     drawing, axes = figure(7.0, 4.5)
@@ -177,7 +177,7 @@ def comparison_picture(path, runs, *, floors, ylabel):
     for level in sorted(set(floors.values())):
         _landmark(axes, "floor", level)
     axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
-    axes.set_title("validation (diamond: the whole text); faint: training", fontsize=10)
+    axes.set_title("validation (diamond: at the end); faint: training", fontsize=10)
     legend = axes.legend(frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -139,6 +139,11 @@ def cross_entropy(logits, targets, ignore_index=-1):
     return -np.mean(np.log(softmax(logits))[kept][np.arange(kept.sum()), targets[kept]])
 
 
+def binary_cross_entropy(logits, targets):
+    p = 1 / (1 + np.exp(-logits))
+    return -np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+
+
 def dropout(x, p, seed):
     return reference.dropout(np.ascontiguousarray(x).ravel(), p, seed % 2**63).reshape(x.shape)
 
@@ -301,6 +306,12 @@ def of_attention(draw):
     return [(B, H, T, D), (B, G, S, D), (B, G, S, D), bias], (), settings
 
 
+def of_binary_cross_entropy(draw):
+    x = a_shape(draw)
+    rng = np.random.default_rng(draw(st.integers(0, 9)))
+    return [x], (), {"targets": rng.choice([0, 1, 0.25], size=x)}
+
+
 def of_cross_entropy(draw):
     logits = (*a_shape(draw, most=2), draw(st.integers(1, 4)))
     targets = np.random.default_rng(0).integers(logits[-1], size=logits[:-1])
@@ -382,6 +393,7 @@ def of_two(numpy, **more):
 ag = autograd
 TABLE = {
     "neg": of_one(np.negative), "exp": of_one(np.exp), "tanh": of_one(np.tanh),
+    "sin": of_one(np.sin, most=1e3), "cos": of_one(np.cos, most=1e3),
     "abs": of_one(np.abs, exact=False, apart=True), "log": of_one(np.log, positive=True),
     "sqrt": of_one(np.sqrt, positive=True), "relu": of_one(lambda x: np.maximum(x, 0), apart=True),
     "sigmoid": of_one(lambda x: 1 / (1 + np.exp(-x))),
@@ -404,6 +416,11 @@ TABLE = {
     "sum": Entry(np.sum, reduction, matrix, lambda x: x.sum(1), lambda x: ag.sum(x, 1)),
     "mean": Entry(np.mean, reduction, matrix, lambda x: x.mean(1), lambda x: ag.mean(x, 1)),
     "max": Entry(np.max, reduction, matrix, lambda x: x.amax(1), lambda x: ag.max(x, 1),
+                 apart=True),
+    "min": Entry(np.min, reduction, matrix, lambda x: x.amin(1), lambda x: ag.min(x, 1),
+                 apart=True),
+    "std": Entry(lambda x, correction=0, **along: np.std(x, ddof=correction, **along), reduction,
+                 matrix, lambda x: x.std(1, correction=0), lambda x: ag.std(x, 1), scale=largest,
                  apart=True),
     "logsumexp": Entry(logsumexp, reduction, matrix,
                        lambda x: x.logsumexp(1), lambda x: ag.logsumexp(x, 1)),
@@ -438,6 +455,10 @@ TABLE = {
         scale=largest, most=1e3),
     "cross_entropy": Entry(cross_entropy, of_cross_entropy, matrix, torch_loss,
                            lambda x: ag.cross_entropy(x, ROW_TARGETS)),
+    "binary_cross_entropy": Entry(
+        binary_cross_entropy, of_binary_cross_entropy, row,
+        lambda x: F.binary_cross_entropy_with_logits(x, torch.full_like(x, 0.25)),
+        lambda x: ag.binary_cross_entropy(x, np.full(x.shape, 0.25)), exact=False),
     "linear_cross_entropy": Entry(
         lambda x, table, targets, ignore_index: cross_entropy(x @ table.T, targets, ignore_index),
         of_linear_cross_entropy, lambda n: [(2, 3), (n, 3)],

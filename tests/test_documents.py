@@ -106,7 +106,9 @@ def test_the_notebook_is_what_the_document_gives_and_can_be_opened():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
-def test_the_commands_that_a_document_prints_are_commands(path, capsys):
+def test_the_commands_that_a_document_prints_are_commands(path, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.txt").touch()
     for command in commands(read(path)):
         program, *words = shlex.split(command)
         if program == ".venv/bin/npgpt":

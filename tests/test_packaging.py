@@ -58,3 +58,19 @@ def test_the_wheel_has_the_page_the_trained_model_and_the_mark_of_types(built):
     assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {
         "autograd", "npgpt"
     }
+
+
+def test_an_editable_install_is_a_path_with_the_two_packages_alone(tmp_path):
+    """Type checkers and editors read paths, and run no import hook."""
+    copy, site = tmp_path / "copy", tmp_path / "site"
+    for name in tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, copy / name)
+    build = f"from setuptools import build_meta as b; b.build_editable({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    (path,) = (line for file in site.glob("*.pth") for line in file.read_text().splitlines())
+    found = {entry.name for entry in Path(path).iterdir() if entry.suffix != ".egg-info"}
+    assert found == {"autograd", "npgpt"}
+    assert (Path(path) / "npgpt" / "__init__.py").samefile(copy / "npgpt" / "__init__.py")

@@ -35,7 +35,7 @@ MODEL = pytest.mark.parametrize(
 PROGRAM = """
 import numpy as np
 from autograd import Tensor, gradcheck, layer_norm, no_grad, softmax
-from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig, load_run
+from npgpt import GPT, AdamW, BPETokenizer, CharTokenizer, GPTConfig, load, save
 
 tokenizer = CharTokenizer.train("to be or not to be")
 ids: np.ndarray = tokenizer.encode("to be")
@@ -43,7 +43,6 @@ config = GPTConfig(tokenizer.vocab_size, block_size=8, n_layer=1, n_head=2, n_em
 model = GPT(config, seed=0)
 optimizer = AdamW(model.parameters(), lr=1e-3)
 logits, loss = model(ids[None, :-1], ids[None, 1:])
-assert loss is not None
 loss.backward()
 norm: float = optimizer.step()
 weights: dict[str, Tensor] = model.parameters()
@@ -54,7 +53,8 @@ probabilities: Tensor = 2.0 * softmax(logits, axis=-1) @ Tensor(np.eye(8))
 with no_grad():
     worst: float = gradcheck(layer_norm, [np.ones((2, 3)), np.ones(3)]).worst.error
 bpe: BPETokenizer = BPETokenizer.train("hug hug", 257)
-loaded, its_tokenizer, run = load_run("runs/tales")
+loaded, its_tokenizer, run = load("runs/tales")
+save(loaded, its_tokenizer, "folder")
 GPT.from_pretrained("folder", weights="int8").save_pretrained("other")
 """
 MISTAKES = {
@@ -81,6 +81,20 @@ def test_a_run_is_loaded_by_a_public_name(finished):
     assert tokenizer.decode(ids).startswith("The")
     with pytest.raises(RunError, match="run folder"):
         npgpt.load_run(finished.parent)
+
+
+def test_a_model_is_saved_with_its_tokenizer_and_loaded_as_by_the_commands(finished, tmp_path):
+    model, tokenizer, run = npgpt.load(finished)
+    assert run == npgpt.load_run(finished)[2]
+    npgpt.save(model, tokenizer, tmp_path / "saved")
+    again, same, no_run = npgpt.load(tmp_path / "saved")
+    ids = tokenizer.encode("The hen")
+    assert no_run is None and same.tokens == tokenizer.tokens
+    np.testing.assert_array_equal(again(ids[None])[0].data, model(ids[None])[0].data)
+    with pytest.raises(ValueError, match="saved"):
+        npgpt.save(model, tokenizer, tmp_path / "saved")
+    auto = pytest.importorskip("transformers", reason="the extra 'peers'").AutoTokenizer
+    assert auto.from_pretrained(tmp_path / "saved")("The hen")["input_ids"] == ids.tolist()
 
 
 @MODEL
@@ -173,7 +187,7 @@ def public_functions():
             is_public = not name.startswith("_") or name in ("__init__", "__call__")
             if is_public and inspect.isroutine(function) and hasattr(function, "__code__"):
                 yield pytest.param(function, id=f"{cls.__name__}.{name}")
-    loaders = npgpt.load_run, npgpt.load_tokenizer
+    loaders = npgpt.load, npgpt.load_run, npgpt.load_tokenizer, npgpt.save
     for function in (*loaders, autograd.gradcheck, autograd.op, autograd.vjp):
         yield pytest.param(function, id=function.__name__)
 

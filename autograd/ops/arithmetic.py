@@ -164,6 +164,28 @@ def tanh_vjp(dz, z):
     return dz * (1 - z * z)
 
 
+@op(flops=10)
+def sin(x, /):
+    """z = sin x.    dx = dz cos x"""
+    return np.sin(x), x
+
+
+@vjp(sin)
+def sin_vjp(dz, x):
+    return dz * np.cos(x)
+
+
+@op(flops=10)
+def cos(x, /):
+    """z = cos x.    dx = -dz sin x"""
+    return np.cos(x), x
+
+
+@vjp(cos)
+def cos_vjp(dz, x):
+    return -dz * np.sin(x)
+
+
 @op
 def abs(x, /):
     """z = |x|.    dx = dz sign(x), and 0 at x = 0"""

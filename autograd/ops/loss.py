@@ -1,4 +1,5 @@
-"""The loss: cross-entropy of logits, and of an output layer whose logits are made in chunks.
+"""The loss: cross-entropy of logits, and of an output layer whose logits are made in chunks; for
+yes or no, binary cross-entropy.
 
 The logits of N positions over a vocabulary of V tokens are the largest array of a GPT: 512
 positions of GPT-2 have 26 million. But a row of logits is needed only for one loss and one row of
@@ -106,3 +107,27 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
 @vjp(linear_cross_entropy, flops=0)
 def linear_cross_entropy_vjp(dloss, saved):
     return tuple(d if d is None or dloss == 1 else d * dloss for d in saved)
+
+
+@op(flops=FLOPS_PER_LOGIT[0])
+def binary_cross_entropy(logits, /, targets):
+    """loss = mean of -(y ln p + (1 - y) ln(1 - p)) with p = sigmoid(logits), in nats.
+
+    dlogits = dloss (p - y) / n
+
+    It is computed as (1 - y) l + max(-l, 0) + ln(1 + e^-|l|), in which nothing overflows.
+
+    logits (...), targets y (...) of the same shape, in [0, 1]
+    """
+    targets = checks.shares("binary_cross_entropy", logits.shape, targets)
+    small = np.exp(-np.abs(logits))
+    losses = (1 - targets.astype(logits.dtype)) * logits + np.maximum(-logits, 0) + np.log1p(small)
+    loss = losses.mean(dtype=wide(losses))
+    return logits.dtype.type(loss), (logits, small, targets)
+
+
+@vjp(binary_cross_entropy)
+def binary_cross_entropy_vjp(dloss, saved):
+    logits, small, targets = saved
+    p = np.where(logits < 0, small, 1) / (1 + small)
+    return ((p - targets) * (dloss / logits.size)).astype(logits.dtype)

@@ -1,4 +1,4 @@
-"""Many elements to one: sum, mean, max, logsumexp, var.
+"""Many elements to one: sum, mean, max, min, logsumexp, var, std.
 
 `axis` is an int, a tuple or list of ints, or None for all axes; `keepdims=True` keeps a reduced
 axis with length 1. In backward the one gradient of a sum goes to every element that was summed.
@@ -79,6 +79,20 @@ def max_vjp(dz, saved):
 
 
 @op
+def min(x, /, axis=None, keepdims=False):
+    """z = min_i x_i.    The smallest element gets dz; equal elements share it equally."""
+    axes = checks.axes("min", axis, x.shape)
+    checks.not_empty("min", x.shape, axes)
+    z = x.min(axis=axes, keepdims=True)
+    return _drop(z, axes, keepdims), (x, z, axes)
+
+
+@vjp(min)
+def min_vjp(dz, saved):
+    return max_vjp(dz, saved)  # which asks for elements equal to z
+
+
+@op
 def logsumexp(x, /, axis=None, keepdims=False):
     """z = ln sum_i e^(x_i).    dx_i = dz e^(x_i - z), that is dz softmax(x)_i
 
@@ -121,6 +135,24 @@ def var_vjp(dz, saved):
     deviation, count, axes = saved
     dz = dz.reshape(kept_shape(deviation.shape, axes))
     return dz * deviation * dz.dtype.type(2 / count)
+
+
+@op
+def std(x, /, axis=None, keepdims=False, correction=0):
+    """z = var(x)^(1/2).    dx_i = dz (x_i - mean) / ((n - correction) z), and 0 where z = 0"""
+    axes = checks.axes("std", axis, x.shape)
+    count = checks.count("std", x.shape, axes, correction)
+    wide_x = x.astype(wide(x), copy=False)  # squares of float32 would overflow from 1e19 on
+    deviation = wide_x - wide_x.mean(axis=axes, keepdims=True)
+    z = np.sqrt((deviation * deviation).sum(axis=axes, keepdims=True) / count)
+    return _drop(z.astype(x.dtype, copy=False), axes, keepdims), (deviation, z, count, axes)
+
+
+@vjp(std)
+def std_vjp(dz, saved):
+    deviation, z, count, axes = saved
+    scale = dz.reshape(z.shape) / (np.where(z == 0, 1, z) * count)  # z = 0: so are the deviations
+    return (deviation * scale).astype(dz.dtype, copy=False)
 
 
 def _drop(z, axes, keepdims):

@@ -12,7 +12,7 @@ from npgpt.exercises import NAMES, load
 from npgpt.files import atomic_write
 from npgpt.folders import new_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
 VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
 CAPTIONED = re.compile(r'<p>(<img [^>]*alt="([^"]*)"[^>]*>)</p>')

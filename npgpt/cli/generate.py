@@ -20,18 +20,12 @@ from npgpt.text import TextStream, starting_prompt
 from npgpt.tokenizers import LibraryTokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
-EXAMPLES = """\
-examples:
-  npgpt generate runs/tales --prompt "The hen" --temperature 0.8
-  npgpt generate runs/tales --n 3 --seed 1 --json
-  npgpt generate smollm2 --prompt "A hen is" --weights bf16 --stats"""
 # Only models that continue a text can do this.
 PROMPT = 1 << 24  # most bytes of a file
 CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
 
 
 def add_arguments(parser):
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
         help="a run folder, such as runs/tales; a folder of the transformers library with a GPT-2, "

@@ -50,7 +50,7 @@ def read_settings(path):
         if name not in types:
             raise ValueError(
                 f"{path}: {name!r} is unknown{nearest(name, [*types, *TABLES])}; npgpt train "
-                "--help lists the settings (--tokenizer and --vocab-size are flags alone)"
+                "--help-all lists the settings (--tokenizer and --vocab-size are flags alone)"
             )
         instead = wanted(value, types[name])
         if instead:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from npgpt.checkpoint import runs_near
-from npgpt.cli import print_json
+from npgpt.cli import model_or_default, print_json
 from npgpt.families.models import tokenizer_in
 from npgpt.io.gguf import is_gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
@@ -30,7 +30,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    tokenizer = _tokenizer(args.tokenizer)
+    tokenizer = _tokenizer(str(model_or_default(args.tokenizer)))
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))

@@ -3,6 +3,7 @@
 import argparse
 import glob
 import hashlib
+import math
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from autograd import backend, compiling, using_matmul_precision
 from autograd.precision import PRECISIONS
 from npgpt import checkpoint, reward
 from npgpt.batches import check_length
+from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
@@ -31,6 +33,7 @@ from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, check
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
+from npgpt.run.progress import steps_within
 from npgpt.run.summary import draw_loss, print_results, print_summary
 from npgpt.run.watch import Watch
 from npgpt.train import train
@@ -39,14 +42,12 @@ CHOICES = {
     "split": SPLITS, "init": INITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
     **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
 }
+# What --resume may change, and what only a new run is asked.
+MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
+OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
-EXAMPLES = """\
-examples:
-  npgpt train                                            endless tales, in a few minutes
-  npgpt train --corpus my.txt --tokenizer bpe            your own text
-  npgpt train --n-layer 1 --out runs/flat                another setting, to compare
-
-a file for --config, with any of the settings above:
+FILE = """\
+a file for --config, with any of these settings:
   preset = "tales"
   [model]
   n_layer = 2
@@ -54,11 +55,29 @@ a file for --config, with any of the settings above:
   corpus = ["my.txt"]
   lr = 2e-3"""
 
+# The settings that --help shows, besides what is no setting; --help-all has the others, too.
+FIRST = {
+    "seed", "corpus", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout", "max_iters",
+    "batch_size", "lr", "min_lr", "weight_decay", "eval_interval", "sample_tokens", "keep",
+}
+
+
+class HelpAll(argparse.Action):
+    """The flag --help-all: --help, with what it hides."""
+
+    def __call__(self, parser, *_):
+        for action in parser._actions:
+            action.help = getattr(action, "hidden", action.help)
+        parser.print_help()
+        parser.exit()
+
 
 def add_arguments(parser):
-    parser.usage, parser.epilog = "npgpt train [FLAG ...]", EXAMPLES
+    parser.usage, parser.epilog = "npgpt train [FLAG ...] [TEXT ...]", FILE
     groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
     add = groups["the run"]
+    parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS,
+                        help="show every setting: of other kinds of models, evaluation, rewards")
     add("--preset", choices=PRESETS,
         help="settings to start from; default: that of the corpus and the --arch. The defaults "
         "below are of a plain npgpt train; npgpt info --preset NAME --json has others")
@@ -67,7 +86,9 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true", help="continue the run in --out, to --max-iters if given")
+    add("--resume", action="store_true",
+        help="continue the run in --out, or else the latest in runs/; it may change "
+        + ", ".join(map(_flag, MAY_CHANGE)))
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
         "memorised?")
@@ -99,12 +120,19 @@ def add_arguments(parser):
             add(flag, choices=CHOICES[field.name], **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
+    groups["training"]("--minutes", type=float, metavar="M",
+        help="train for about so long, instead of --max-iters: as many steps as the first few "
+        "suggest, without evaluations")
     add = groups["the text"]
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
         "those of the preset, which are words for bert and t5 and characters else")
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")
+    later = all_settings().keys() - FIRST
+    for action in parser._actions:
+        if action.dest in later:
+            action.hidden, action.help = action.help, argparse.SUPPRESS
 
 
 def run(args):
@@ -113,6 +141,11 @@ def run(args):
         raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks())
+        if args.minutes is not None and (
+            not 0 < args.minutes < math.inf or args.max_iters is not None or ranks.size > 1
+        ):
+            raise ValueError(f"--minutes {args.minutes}: give more than 0, and leave --max-iters "
+                             "out; several processes need --max-iters instead")
         if not ranks.is_main:
             compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
@@ -127,6 +160,9 @@ def run(args):
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
         ranks.check_batch(run.training.batch_size)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
+        if args.minutes is not None and not args.check:
+            end = optimizer.steps + steps_within(args.minutes, dataset, model, run.training)
+            run = replace(run, training=replace(run.training, max_iters=end))
         if not ranks.is_main:
             with divergence_explained(run, dataset, model, optimizer, ranks):
                 run_worker(run, dataset, model, optimizer, ranks)
@@ -141,17 +177,23 @@ def run(args):
         if not args.resume:
             beside = dataset.template.files() if run.training.conversations else ()
             checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
-        elif args.max_iters:
-            checkpoint.set_max_iters(run)
-            print(f"note    it now ends at step {args.max_iters:,}, and the learning rate follows: "
-                  f"{learning_rate(optimizer.steps, run.training):.1e} next")
+        elif changed := checkpoint.change_settings(run, optimizer.steps):
+            new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
+            rate = learning_rate(optimizer.steps, run.training)
+            print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
+                  f"        the learning rate is {rate:.1e} next")
         shape = replace(run, model=dataset.shape(run.model))
         watch = Watch(shape, optimizer, ranks, args.profile)
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
             draw = reward.draw_reward if dataset.objective.columns else draw_loss
-            print_results(run, dataset, model, draw)
+            try:
+                print_results(run, dataset, model, draw)
+            except KeyboardInterrupt:
+                print("\nthe run is saved; only this evaluation is missing: npgpt generate writes "
+                      f"text;\n    npgpt train --resume --out {quoted(run.folder)} makes up for it")
+                raise
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
@@ -227,25 +269,34 @@ def _flag(name):
 
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
-    others = ("preset", "config", "tokenizer", "bpe_size", "init_from")
-    names = {*all_settings(), *others} - {"corpus", "conversations", "max_iters"}
-    changed = sorted(name for name in names if getattr(args, name) is not None)
-    changed += ["check"] if args.check else []
-    if changed:
+    if args.out or args.corpus or args.conversations:
+        folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
+    elif (folder := checkpoint.latest_run()) != checkpoint.SHIPPED:
+        if ranks.is_main:
+            note(f"no --out is given: this is {quoted(folder)}, the latest run")
+    else:
+        raise checkpoint.RunError("there is no run in runs/ to resume; name one with --out")
+    run = checkpoint.read_run(folder)
+    settings = asdict(run.model) | asdict(run.training)
+    given = {n: getattr(args, n) for n in all_settings() if getattr(args, n) is not None}
+    fixed = [name for name, value in given.items()
+             if name not in (*MAY_CHANGE, "corpus", "conversations")
+             and settings.get(name) != value]
+    fixed += [name for name in OF_THE_START if getattr(args, name) not in (None, False)]
+    if fixed:
         raise ValueError(
-            f"--resume takes its settings from the run: leave out {', '.join(map(_flag, changed))} "
-            "and name the run's folder with --out, or start a new run without --resume"
+            f"--resume: leave out {', '.join(map(_flag, fixed))}, which cannot change midway, or "
+            f"start a new run, perhaps from these weights with --init-from {quoted(folder)}"
         )
-    folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
     if ranks.is_main:
         checkpoint.lock_run(folder, stack)
     model, tokenizer, run = checkpoint.load_run(folder)
     optimizer = _optimizer(model, run.training)
     checkpoint.load_checkpoint(run, model, optimizer)
-    if args.max_iters is not None:
-        if args.max_iters <= optimizer.steps:
-            raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
-        run = replace(run, training=replace(run.training, max_iters=args.max_iters))
+    if args.max_iters is not None and args.max_iters <= optimizer.steps:
+        raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
+    changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
+    run = replace(run, training=replace(run.training, **changes))
     if run.training.conversations:
         dataset = open_conversations(
             run.training, args.conversations or run.training.conversations, run.model.block_size,
@@ -275,7 +326,7 @@ def _tokens(args, preset, corpus):
 def _initial(args):
     """Return the model that --init-from names.
 
-    Raises ValueError, which says what to leave out, for settings that ask for a different model.
+    Raises ValueError for settings that ask for a different model, and if no text is named.
     """
     args.init_folder = local_folder(args.init_from, (*HUB_FILES, *TEMPLATE_FILES))
     initial = load_model(args.init_folder)
@@ -297,6 +348,10 @@ def _initial(args):
             f"--init-from takes the kind of model, its shape and its tokenizer from "
             f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
         )
+    if not any(map(given.get, ("corpus", "conversations", "reward"))):
+        own, name = " ".join(map(quoted, initial.training.corpus)), quoted(args.init_from)
+        goes_on = f"; --resume --out {name} goes on with that run itself" if initial.run else ""
+        raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
     return initial
 
 

@@ -3,18 +3,20 @@
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from npgpt.checkpoint import Run, check_vocabulary, load_run, read_run
+from npgpt.checkpoint import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family, grown, without_initial_weights
 from npgpt.fast.storage import use_storage
 from npgpt.files import member, read_json, read_text
+from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model
 from npgpt.io import gguf
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import shown
-from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
+from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer, save_pretrained
 
 PADDING = 0.05  # share of a vocabulary, at most, that models are padded by, to a round number
 TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
@@ -29,6 +31,27 @@ class Loaded:
     tokenizer: Tokenizer
     run: Run | None  # that trained it; None if it comes from the transformers library
     training: TrainConfig = field(default_factory=TrainConfig)  # the defaults without a run
+
+
+def load(model: str | Path | None = None) -> tuple[Any, Any, Run | None]:
+    """Return (model, tokenizer, the `Run` that trained it or None) of a MODEL of `npgpt generate`.
+
+    model   default: `latest_run()`; errors as of `load_model`
+    """
+    loaded = load_model(latest_run() if model is None else model)
+    return loaded.model, loaded.tokenizer, loaded.run
+
+
+def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
+    """Write a new folder that `load` and transformers' AutoModel and AutoTokenizer read.
+
+    Raises ValueError if there is anything at its path already, other than an empty folder, and for
+    settings that the transformers library does not have.
+    """
+    check_free(folder)
+    with new_folder(folder) as building:
+        model.save_pretrained(building)
+        save_pretrained(tokenizer, building)
 
 
 def load_model(name):

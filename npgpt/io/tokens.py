@@ -99,7 +99,7 @@ def open_dataset(
             now += " or more"
         raise RunError(
             f"the run was trained on {was}, and {now} is another text: give the same with "
-            "--corpus, or start a new run without --resume"
+            "--corpus, or start a new run from its weights: --init-from RUN --corpus FILE"
         )
     if text:
         ids = ids_of_text(chunks(), tokenizer, stack)

@@ -35,6 +35,7 @@ from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 from npgpt.tokenizers import CharTokenizer, WordTokenizer
 
+CONCEPTS = Path(__file__).resolve().parents[2] / "CONCEPTS.md"  # in a clone
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 WINDOW = 512  # most tokens that a page shows
@@ -202,7 +203,7 @@ def _bet(tokenizer):
     return {"story": story, "bigrams": base64_of(table_VV, "f4")}
 
 
-def _concepts(path=Path(__file__).parents[2] / "CONCEPTS.md"):
+def _concepts(path=CONCEPTS):
     """Return {section: its first paragraphs as plain text}; {} where the file is not installed."""
     if not path.exists():
         return {}

@@ -3,19 +3,24 @@
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
 
+import statistics
 import sys
 import time
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 
 from tqdm import tqdm
 
 from npgpt.families.size import flops_per_token
+from npgpt.optim import make_optimizer
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.train import evaluate
+from npgpt.train import evaluate, training_steps
 
 MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines of training
 COUNT_SECONDS = 10  # of an evaluation
+MOST_STEPS = 10**9  # of a run that is given minutes
 
 
 @contextmanager
@@ -36,12 +41,13 @@ def counting(total, what):
         yield count
 
 
-def evaluate_all(model, ids_N, objective, training, what, stride):
-    """Return what `npgpt.train.evaluate` does, on every token, with progress."""
-    with counting(round(objective.target_share * (len(ids_N) - 1)), what) as count:
+def evaluate_all(model, ids_N, objective, training, what, stride, max_tokens=None):
+    """Return what `npgpt.train.evaluate` does, on every token or so many, with progress."""
+    total = min(len(ids_N) - 1, max_tokens or len(ids_N))
+    with counting(round(objective.target_share * total), what) as count:
         return evaluate(
             model, ids_N, stride=stride or None, progress=count, objective=objective,
-            seed=training.seed,
+            seed=training.seed, max_tokens=max_tokens,
         )
 
 
@@ -109,3 +115,20 @@ class Progress:
     def _rate(self):
         tokens, flops = self.tokens / self.recent, self.flops / self.recent
         return f"{tokens / 1e3:.1f}k tokens/s, {flops / 1e9:.3g} GFLOP/s"
+
+
+def steps_within(minutes, dataset, model, training):
+    """Return how many steps of training, 1 or more, take so many minutes, by the first few.
+
+    A copy of the model takes these: the run begins as if nothing had been measured.
+    """
+    copy, seconds = deepcopy(model), []  # of all but the first, which is slower
+    steps = training_steps(
+        copy, make_optimizer(copy, training), dataset.train_ids,
+        replace(training, max_iters=MOST_STEPS), objective=dataset.objective,
+    )
+    for step in steps:
+        seconds += [step.seconds] if step.step > 1 else []
+        if sum(seconds) > (min(5, 6 * minutes) if len(seconds) > 4 else 30 * minutes):
+            break
+    return min(MOST_STEPS, max(1, round(60 * minutes / statistics.median(seconds))))

@@ -19,6 +19,8 @@ from npgpt.run.progress import evaluate_all
 from npgpt.text import shown
 from npgpt.tokenizers import WordTokenizer
 
+LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may have many times more
+
 
 def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
@@ -83,15 +85,21 @@ def print_results(run, dataset, model, draw):
     """Print the loss on the whole validation text and, for tales, the share of stories that parse;
     write result.json and a picture by a function such as `draw_loss`."""
     ids, objective = dataset.val_ids, dataset.objective
-    loss, tokens = evaluate_all(model, ids, objective, run.training, "the whole validation text",
-                                run.training.eval_stride)
+    total = min(len(ids) - 1, LAST_TOKENS)
+    part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
+    loss, tokens = evaluate_all(model, ids, objective, run.training, f"{part} validation text",
+                                run.training.eval_stride, LAST_TOKENS)
     bits, per_byte = "", None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
         bits = f" {per_byte:.4f} bits per byte,"
-    print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over all "
-          f"{tokens:,} tokens")
-    floor = _floor(run, dataset)
+    name = quoted(run.folder)
+    drawn, rest = "all ", ""
+    if total < len(ids) - 1:
+        drawn, rest = "", f" drawn from {len(ids) - 1:,}\n(npgpt eval {name} takes all of them)"
+    print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over {drawn}"
+          f"{tokens:,} tokens{rest}")
+    floor = _floor(run, dataset, LAST_TOKENS)
     rows = read_metrics(run.folder / "metrics.csv")
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
@@ -113,7 +121,7 @@ def print_results(run, dataset, model, draw):
     found = answered(model, dataset, ids) if run.training.conversations else {}
     print(*shares(found), sep="\n", end="\n" * bool(found))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
-              "floor": floor and floor.nats, "tokens": len(ids) - 1}
+              "floor": floor and floor.nats, "tokens": total}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, floor)}")
@@ -121,9 +129,9 @@ def print_results(run, dataset, model, draw):
         print("no picture, as matplotlib is missing; metrics.csv has its numbers")
     what = ("talk to it: npgpt chat" if run.training.conversations
             else "more text: npgpt generate")
-    print(f"{what} {quoted(run.folder)}")
+    print(f"{what} {name}")
     if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
-        print(f"a page to look inside: npgpt look {quoted(run.folder)}")
+        print(f"a page to look inside: npgpt look {name}")
 
 
 def _floor(run, dataset, max_tokens=None):

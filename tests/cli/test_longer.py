@@ -1,12 +1,14 @@
-"""A run that is made longer: `npgpt train --resume --max-iters N`."""
+"""A run whose settings change midway: `npgpt train --resume --max-iters N`, `--lr X`."""
 
 import json
+import os
 import shutil
 
 import pytest
-from tiny_run import files, settings_of
+from tiny_run import TINY, files, settings_of
 
 from npgpt.checkpoint import read_run
+from npgpt.config import TrainConfig
 from npgpt.metrics import read_metrics
 from npgpt.optim import learning_rate
 
@@ -14,7 +16,7 @@ from npgpt.optim import learning_rate
 def without_times(folder):
     """The files of a run, its metrics without the seconds."""
     rows = [row | {"seconds": 0} for row in read_metrics(folder / "metrics.csv")]
-    parsed = {"metrics.csv": rows, "config.json": settings_of(folder)}
+    parsed = {"metrics.csv": rows, "config.json": settings_of(folder) | {"changes": None}}
     return files(folder) | parsed | {"loss.png": None}
 
 
@@ -39,7 +41,8 @@ def test_it_may_end_earlier_than_was_planned(done, tmp_path, finished):
 @pytest.mark.parametrize(
     ("flags", "fact"),
     [(["--max-iters", steps], "6") for steps in (-3, 0, 1, 5, 6)]
-    + [(["--max-iters", 12, "--lr", 0.1], "--lr")],
+    + [(["--max-iters", 12, "--beta1", 0.1], "--beta1"), (["--lr", 1e-9], "min_lr"),
+       (["--config", "x.toml"], "--config"), (["--n-embd", 16, "--lr", 0.1], "--n-embd")],
 )
 def test_no_more_steps_than_were_done_and_other_settings_are_refused(
     refused, finished, flags, fact
@@ -58,4 +61,59 @@ def test_the_rest_of_config_json_stays_as_it_was_written(done, tmp_path, finishe
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     done("train", "--resume", "--max-iters", 7, "--out", folder)
     config["training"]["max_iters"] = 7
-    assert settings_of(folder) == config
+    changes = [{"after_step": 6, "max_iters": [6, 7]}]
+    assert settings_of(folder) == config | {"changes": changes}
+
+
+CHANGES = {"lr": 1e-2, "min_lr": 1e-3, "keep": 2, "eval_interval": 1, "sample_tokens": 3}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changes_midway_is_recorded_and_continues_to_the_same_bytes(
+    cli, done, here, corpus, at_each_step, monkeypatch, name
+):
+    """The steps before are the same bytes; killed after them, the run ends with the same bytes."""
+
+    def stop_at(end):
+        def stop(step, _):
+            if step == end:
+                raise KeyboardInterrupt
+        at_each_step(stop)
+
+    def rows():
+        return [row | {"seconds": 0} for row in read_metrics("runs/hens/metrics.csv")]
+
+    stop_at(5)  # the last checkpoint is of step 3
+    assert cli("train", "--corpus", corpus, *TINY)[0] == 130
+    before, old = rows(), settings_of("runs/hens")["training"]
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    shutil.copytree("runs/hens", "before")
+    change = ("train", "--resume", f"--{name.replace('_', '-')}", CHANGES[name])
+    done(*change)
+    assert rows()[: len(before)] == before and len(before) == 3
+    assert settings_of("runs/hens")["training"] == old | {name: CHANGES[name]}
+    assert settings_of("runs/hens")["changes"] == [
+        {"after_step": 3, name: [old[name], CHANGES[name]]}
+    ]
+    planned = TrainConfig(**old | {"corpus": ()})
+    assert (rows()[4]["lr"] != learning_rate(4, planned)) == (name in ("lr", "min_lr"))
+    whole = without_times(here / "runs" / "hens")
+    shutil.rmtree("runs/hens")
+    shutil.copytree("before", "runs/hens")
+    stop_at(5)
+    assert cli(*change)[0] == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    done("train", "--resume")
+    assert without_times(here / "runs" / "hens") == whole
+
+
+def test_without_a_folder_the_latest_run_goes_on(done, refused, here, finished):
+    assert "--out" in refused("train", "--resume") and files(here) == {}
+    for age, name in enumerate(("late", "early")):
+        shutil.copytree(finished, here / "runs" / name)
+        os.utime(here / "runs" / name / "train_state.safetensors", (0, 9 - age))
+    done("train", "--resume", "--max-iters", 7, *TINY[:8], "--arch", "gpt")  # the run's own
+    assert len(read_metrics("runs/late/metrics.csv")) == 7
+    assert len(read_metrics("runs/early/metrics.csv")) == 6

@@ -1,0 +1,88 @@
+"""The evaluation at the end of a run takes a part of a long text; `--minutes` sets the end."""
+
+import json
+import re
+
+import pytest
+from tiny_run import TINY, files, settings_of
+
+from npgpt import checkpoint
+from npgpt.run import progress, summary
+from npgpt.train import Step
+
+
+@pytest.fixture
+def capped(monkeypatch):
+    monkeypatch.setattr(summary, "LAST_TOKENS", 48)
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("arch", ["gpt", "bert"])
+def test_the_last_evaluation_takes_a_named_part_of_a_long_text(done, here, corpus, capped, arch):
+    flags = ("--arch", arch, *TINY, "--eval-tokens", 0, "--eval-stride", 0)
+    out = " ".join(done("train", "--corpus", corpus, "--out", "run", *flags).split())
+    whole = json.loads(done("eval", "run", "--json"))
+    part = result_of(here / "run")
+    assert part["tokens"] == 48 and part["loss"] != pytest.approx(whole["loss"], abs=1e-12)
+    drawn = re.search(r"over (\d+) tokens drawn from (\d+) ", out)
+    assert arch == "bert" or abs(int(drawn[1]) - 48) <= 16
+    assert drawn and "npgpt eval run" in out and "over all" not in out
+
+
+def test_the_last_evaluation_of_a_short_text_takes_all_of_it(done, here, corpus):
+    out = done("train", "--corpus", corpus, "--out", "run", *TINY)
+    whole = json.loads(done("eval", "run", "--json"))
+    assert result_of(here / "run")["loss"] == whole["loss"]
+    assert result_of(here / "run")["tokens"] == whole["tokens"] and "over all" in out
+
+
+def test_ctrl_c_in_the_last_evaluation_loses_nothing_and_says_so(
+    cli, done, here, corpus, monkeypatch
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(summary, "evaluate_all", interrupt)
+        status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
+    assert status == 130 and "npgpt train --resume --out run" in out and "generate run" in out
+    weights = files(here / "run")["model.safetensors"]
+    assert "result.json" not in files(here / "run")
+    done("train", "--resume", "--out", "run")
+    assert files(here / "run")["model.safetensors"] == weights
+    assert result_of(here / "run")["step"] == 6
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.5, 6), (0.1, 30), (10.0, 1)])
+def test_minutes_are_steps_at_the_speed_of_the_first(
+    done, here, corpus, monkeypatch, seconds, steps
+):
+    real = progress.training_steps
+
+    def paced(*arguments, **options):
+        for step in real(*arguments, **options):
+            time = 9 if step.step == 1 else seconds  # the first one is slower
+            yield Step(step.step, step.loss, step.lr, step.grad_norm, seconds=time)
+
+    tiny = [*TINY[:10], *TINY[12:]]
+    monkeypatch.setattr(progress, "training_steps", paced)
+    done("train", "--corpus", corpus, "--out", "run", *tiny, "--minutes", 0.05)
+    assert settings_of("run")["training"]["max_iters"] == steps
+    done("train", "--corpus", corpus, "--out", "same", *tiny, "--max-iters", steps)
+    one, two = files(here / "run"), files(here / "same")
+    assert one["train_state.safetensors"] == two["train_state.safetensors"]
+    done("train", "--resume", "--out", "run", "--minutes", 0.05)
+    assert checkpoint.read_run("run").training.max_iters == 2 * steps
+    assert settings_of("run")["changes"][0]["after_step"] == steps
+
+
+@pytest.mark.parametrize(
+    "flags", [["--minutes", 0], ["--minutes", "nan"], ["--minutes", 1, "--max-iters", 3]]
+)
+def test_minutes_that_are_none_or_steps_too_are_refused(refused, here, corpus, flags):
+    tiny = [*TINY[:10], *TINY[12:]]
+    assert "--minutes" in refused("train", "--corpus", corpus, "--out", "run", *tiny, *flags)
+    assert files(here) == {}

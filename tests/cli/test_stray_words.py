@@ -1,0 +1,109 @@
+"""Words without a flag, and the flags of other programs: taken, or led to the flag of ours."""
+
+import shlex
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import TEXT, TINY
+
+from npgpt import cli as program
+from npgpt.checkpoint import read_run
+from npgpt.cli.stray_words import TAKES, place
+from npgpt.cli.train import OF_THE_START
+from npgpt.config import OF_OTHERS
+
+
+@pytest.fixture
+def place_of_work(here, finished):
+    """A folder with a run, two texts and a file of settings."""
+    shutil.copytree(finished, here / "runs" / "hens")
+    (here / "other.txt").write_text(TEXT * 2, encoding="utf-8")
+    (here / "more.txt").write_text(TEXT, encoding="utf-8")
+    (here / "my.toml").write_text("n_layer = 2", encoding="utf-8")
+
+
+TAKEN = [
+    ("train other.txt", {"corpus": ["other.txt"]}),
+    ("train other.txt --n-layer 2 more.txt", {"corpus": ["other.txt", "more.txt"], "n_layer": 2}),
+    ("train '*.txt' my.toml", {"corpus": ["*.txt"], "config": "my.toml"}),
+    ("train shakespeare", {"corpus": ["shakespeare"]}),
+    ("train --resume runs/hens", {"out": "runs/hens", "corpus": None}),
+    ("generate 'The hen'", {"model": None, "prompt": "The hen"}),
+    ("generate runs/hens hen --n 2", {"model": "runs/hens", "prompt": "hen", "n": 2}),
+    ("generate gpt2", {"model": "gpt2", "prompt": None}),
+    ("chat 'The hen'", {"model": None, "prompt": "The hen"}),
+    ("look 'The hen'", {"run": None, "prompt": "The hen"}),
+    ("tokenize 'The hen'", {"tokenizer": None, "text": "The hen"}),
+    ("eval other.txt", {"run": None, "corpus": ["other.txt"]}),
+    ("eval runs/hens other.txt tales", {"run": "runs/hens", "corpus": ["other.txt", "tales"]}),
+]
+
+
+@pytest.mark.parametrize(("line", "wanted"), TAKEN, ids=lambda case: str(case)[:30])
+def test_a_word_that_can_mean_one_thing_only_is_taken(place_of_work, line, wanted):
+    args = program._parsed(shlex.split(line))
+    assert {name: getattr(args, name) for name in wanted} == wanted
+
+
+LED = [
+    ("train runs/hens", ("--resume --out runs/hens", "--init-from runs/hens")),
+    ("train stray", ("stray", "--corpus")),
+    ("eval runs/hens runs/hens", ("runs/hens",)),
+    ("generate runs/hens runs/hens", ("runs/hens",)),
+    ("train --data other.txt", ("--corpus",)),
+    ("train --epochs=3", ("--epochs=3", "--max-iters")),
+    ("train --learning_rate 1", ("--lr?",)),
+    ("train --device cpu", ("CPU",)),
+    ("generate -p hen", ("--prompt?",)),
+    ("chat --prompt-file x", ("--prompt?",)),
+    ("generate --max-tokens 9", ("--max-new-tokens?",)),
+]
+
+
+@pytest.mark.parametrize(("line", "facts"), LED, ids=lambda case: str(case)[:30])
+def test_other_words_and_flags_lead_to_ours(place_of_work, capsys, line, facts):
+    with pytest.raises(SystemExit) as end:
+        program._parsed(shlex.split(line))
+    err = capsys.readouterr().err
+    assert end.value.code == 2 and all(fact in err for fact in facts), err
+
+
+def test_a_word_in_the_place_of_a_model_may_be_a_text(refused, here):
+    assert "--prompt" in refused("generate", "hen")
+
+
+def test_what_others_call_them_leads_to_settings_of_ours():
+    flags = {a.dest for command in ("train", "generate")
+             for a in program._parser(command)[1][command]._actions}
+    assert OF_OTHERS.keys() <= flags and set(OF_THE_START) <= flags
+    assert not {word for words in OF_OTHERS.values() for word in words.split()} & flags
+
+
+@given(word=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=99),
+       command=st.sampled_from(list(TAKES)))
+def test_any_word_is_taken_or_left(word, command):
+    args = program._parser(command)[1][command].parse_args(["x"] if command == "tokenize" else [])
+    before = dict(vars(args))
+    left = place(command, args, [word])
+    assert (left and left[0].startswith(word)) or vars(args) != before
+
+
+def test_a_settings_file_with_anothers_name_is_led_too(refused, here):
+    (here / "my.toml").write_text("learning_rate = 0.1", encoding="utf-8")
+    assert "lr?" in refused("train", "my.toml")
+
+
+@pytest.mark.parametrize("flags", [[], ["--out", "tuned"], ["--lr", 1e-4]])
+def test_fine_tuning_asks_for_its_text(refused, done, here, place_of_work, flags):
+    err = refused("train", "--init-from", "runs/hens", *flags)
+    assert "--corpus" in err and read_run("runs/hens").training.corpus[0] in err
+    assert "--resume --out runs/hens" in err
+    tiny = ("--max-iters", 1, "--sample-tokens", 0)
+    done("train", "other.txt", "--init-from", "runs/hens", *flags, *tiny)
+
+
+def test_a_text_without_a_flag_is_trained_on(done, place_of_work):
+    done("train", "other.txt", *TINY)
+    assert read_run("runs/other").training.corpus == ("other.txt",)
