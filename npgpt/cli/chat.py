@@ -5,10 +5,9 @@ from contextlib import suppress
 
 from npgpt.cli import note, print_json
 from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
-from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
+from npgpt.families.models import load_model, model_files, template_of
 from npgpt.fast.storage import use_storage
 from npgpt.io.corpora import decode_whole
-from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.sampling import Sampling
 
 EXAMPLES = """\
@@ -41,7 +40,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    folder = local_folder(args.model, (*HUB_FILES, *TEMPLATE_FILES))
+    folder = model_files(args.model)
     loaded = load_model(folder)
     check_continues(loaded.training.arch, ["npgpt chat"])
     template = None if args.no_template else template_of(folder)

@@ -17,7 +17,7 @@ from npgpt.families import bert, gpt_family, llama, t5
 from npgpt.fast.storage import use_storage
 from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
-from npgpt.io import gguf
+from npgpt.io import gguf, gguf_writer
 from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
@@ -38,10 +38,19 @@ def family_of(config):
 
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
+    save_folder(folder, *_filed(model))
+
+
+def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
+    """Write a model as a GGUF file; see `npgpt.io.gguf_writer.save`."""
+    gguf_writer.save(path, *_filed(model), tokenizer, template, kind)
+
+
+def _filed(model):
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
     check_handled(model.config, kind.filed, "the transformers library's file", where)
-    save_folder(folder, kind.files, asdict(model.config), arrays_of(model))
+    return kind.files, asdict(model.config), arrays_of(model)
 
 
 def load_pretrained(cls, folder, weights=None):

@@ -11,7 +11,7 @@ from npgpt.files import member, read_json, read_text
 from npgpt.gpt import Model
 from npgpt.io import gguf
 from npgpt.io.chat_template import ChatTemplate
-from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
+from npgpt.io.transformers_folder import HUB_FILES, TOKENIZER_FILES, local_folder
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 
@@ -84,6 +84,11 @@ def model_type_of(folder):
         return None
     found = config.get("model_type")
     return found if isinstance(found, str) and "made_by" not in config else None
+
+
+def model_files(name):
+    """Return the path of a model, as `local_folder`, with the files of its template."""
+    return local_folder(name, (*HUB_FILES, *TEMPLATE_FILES))
 
 
 def template_of(folder):

@@ -10,6 +10,7 @@ taken for what it claims to hold.
 """
 
 import functools
+import json
 import math
 import struct
 from pathlib import Path
@@ -20,7 +21,8 @@ from npgpt.files import open_file
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import check_config, renamed
 from npgpt.text import shown
-from npgpt.tokenizers import BPETokenizer, huggingface_format
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, huggingface_format
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 # types of settings; of numbers with their codes in `struct`
 NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
@@ -30,15 +32,13 @@ KINDS = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 8: ("Q8_0", 32,
          2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20)}
 MOST = 1 << 22  # texts in an array
 
-# What `Files` calls settings and parts of a model, and in config.json.
+# The name of a setting in `Files`, or else in config.json -> here
 SETTINGS = {
     "block_size": "context_length", "n_layer": "block_count", "n_embd": "embedding_length",
     "n_head": "attention.head_count", "n_kv_head": "attention.head_count_kv",
     "n_inner": "feed_forward_length", "norm_eps": "attention.layer_norm_rms_epsilon",
-}
-IN_CONFIG = {
     "rope_theta": "rope.freq_base", "head_dim": "attention.key_length",
-    "n_inner": "feed_forward_length", "layer_norm_epsilon": "attention.layer_norm_epsilon",
+    "layer_norm_epsilon": "attention.layer_norm_epsilon",
 }
 NAMES = {
     "token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "output": "lm_head",
@@ -52,7 +52,18 @@ OF = {  # names that differ between the architectures
     "llama": {"attn_output": "attn.o", "ffn_up": "mlp.up"},
 }
 SPLITS = {"gpt-2": "gpt2", "smollm": "smollm"}  # llama.cpp's names
+NO_MERGES = ["ÿ ÿ"]  # llama.cpp wants one; no text has these bytes
 UNUSED, SPECIAL = 5, (3, 4)  # types of tokens
+
+
+def settings_of(files):
+    """Return {name of a setting in config.json: its name here, after the architecture's}."""
+    return {files.settings.get(ours, (ours,))[0]: theirs for ours, theirs in SETTINGS.items()}
+
+
+def names_of(arch):
+    """Return {name of a part here: ours}, with {} for the index of a block."""
+    return NAMES | {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in OF[arch].items()}
 
 
 def is_gguf(path):
@@ -152,9 +163,7 @@ def load(path, files, classes):
     """
     settings, tensors = read_header(path)
     arch = str(settings.get("general.architecture"))
-    given = {files.settings[ours][0]: name for ours, name in SETTINGS.items()
-             if ours in files.settings} | IN_CONFIG
-    found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in given.items()}
+    found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in settings_of(files).items()}
     config = {"model_type": arch, "vocab_size": tensors.get("token_embd.weight", [[0]])[0][0]} | {
         name: float(f"{value:.7g}") if isinstance(value, float) else value
         for name, value in found.items() if value is not None
@@ -165,7 +174,6 @@ def load(path, files, classes):
     data = np.memmap(path, np.uint8, "r")
     arrays = {name: unpack(data[first : first + size], kind, shape)
               for name, (shape, kind, first, size) in tensors.items()}
-    names = NAMES | {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in OF[arch].items()}
     if np.array_equal(arrays.get("output.weight"), arrays["token_embd.weight"]):
         del arrays["output.weight"]  # a GPT-2 repeats it
     fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
@@ -174,16 +182,17 @@ def load(path, files, classes):
         heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2:][0])
         if heads and not len(weight_OI) % (2 * fields[heads]):
             arrays[name] = halves(weight_OI, fields[heads])
-    weights = dict(renamed(arrays, names, ("token_embd", "position_embd")))
+    weights = dict(renamed(arrays, names_of(arch), ("token_embd", "position_embd")))
     return fields, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
-def halves(weight_OI, heads):
+def halves(weight_OI, heads, back=False):
     """Return the rows of queries or keys in the order of the transformers library and of `Llama`.
 
-    There channel i is rotated with channel i + D/2 of its head; in these files with the one after.
+    There channel i is rotated with channel i + D/2 of its head; in these files with the one after,
+    the order that `back` returns to.
     """
-    pairs = weight_OI.reshape(heads, -1, 2, *weight_OI.shape[1:])
+    pairs = weight_OI.reshape(heads, *((2, -1) if back else (-1, 2)), *weight_OI.shape[1:])
     return pairs.swapaxes(1, 2).reshape(weight_OI.shape)
 
 
@@ -209,7 +218,10 @@ def unpack(data, kind, shape):
 
 
 def tokenizer(path):
-    """Return the BPETokenizer in a file. Raises ValueError for other kinds and a damaged one."""
+    """Return the BPETokenizer or CharTokenizer in a file.
+
+    Raises ValueError for other kinds and a damaged one.
+    """
     found = {name: read_header(path)[0].get(f"tokenizer.ggml.{name}")
              for name in ("model", "pre", "tokens", "token_type", "merges")}
     kind, split, tokens, types, merges = found.values()
@@ -222,6 +234,11 @@ def tokenizer(path):
         types = dict(zip(tokens, types.tolist(), strict=True))
         vocab = {token: i for i, token in enumerate(tokens) if types[token] != UNUSED}
         added = [{"content": t, "id": i} for t, i in vocab.items() if types[t] in SPECIAL]
+        characters = _characters(tokens, {token["content"]: token["id"] for token in added})
+        if characters:
+            fields = json.loads(characters)
+            return CharTokenizer(**huggingface_format.from_json(fields, path))
+        merges = [] if merges == NO_MERGES else merges
         fields = {
             "model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": added,
             "pre_tokenizer": huggingface_format.pre_tokenizer(SPLITS[split]),
@@ -229,6 +246,18 @@ def tokenizer(path):
         return BPETokenizer(**huggingface_format.from_json(fields, path))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has a damaged tokenizer ({error}); download it again") from error
+
+
+def _characters(tokens, special_ids):
+    """Return the file of a CharTokenizer; None if a token is more or less than a character."""
+    byte_of = {spelled: byte for byte, spelled in byte_to_unicode().items()}
+    try:
+        texts = [t if t in special_ids else bytes(map(byte_of.get, t)).decode() for t in tokens]
+    except (UnicodeDecodeError, TypeError):
+        return None
+    if any(len(text) != 1 and text not in special_ids for text in texts):
+        return None
+    return huggingface_format.characters_to_json("char", texts, special_ids)
 
 
 def template(path):

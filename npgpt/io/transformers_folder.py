@@ -67,14 +67,19 @@ def save_folder(folder, files, settings, weights):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    config, arrays = described(files, settings, weights)
+    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
+    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def described(files, settings, weights):
+    """Return (config.json as a dict, arrays by the library's names); `weights` gets biases of 0."""
     more, arrays = files.write(settings, weights)
     # None, or the library would assume the ids of a published vocabulary
     config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     config |= {"model_type": files.model_type, "architectures": [files.class_name]}
     config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
-    config = {name: values[0] for name, values in files.only(config).items()} | config
-    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
-    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    return {name: values[0] for name, values in files.only(config).items()} | config, arrays
 
 
 # Files to download of a model: no pickles.

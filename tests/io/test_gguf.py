@@ -5,17 +5,23 @@ import re
 import struct
 import sys
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from npgpt import GPT, GPTConfig, Llama, LlamaConfig
+from npgpt import GPT, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
+from npgpt.checkpoint import SHIPPED
+from npgpt.families import save_gguf
 from npgpt.families.models import load_model
+from npgpt.fast.storage import restored, stored
 from npgpt.io import gguf, transformers_folder
+from npgpt.io.gguf_writer import KINDS
+from npgpt.tokenizers import WordTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TOKENS = ["<|end|>", *byte_to_unicode().values(), "th", "the"]
@@ -109,6 +115,98 @@ def test_weights_are_those_of_the_package_gguf(kind, seed):
     ours = gguf.unpack(data.reshape(-1).view(np.uint8), kind.value, (3, 64))
     assert ours.dtype == np.float32
     np.testing.assert_array_equal(ours, theirs.dequantize(data, kind))
+
+
+@st.composite
+def models(draw):
+    """Draw (a model of order one, its tokenizer, a text, the kind of a file's matrices)."""
+    alphabet = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9))
+    special = draw(st.sampled_from([(), ("<|endoftext|>", "<mask>")]))
+    split = draw(st.sampled_from(["gpt2", "smollm", None]))
+    tokenizer = CharTokenizer("".join(sorted(set(alphabet))), special) if split is None else (
+        BPETokenizer.train(alphabet * 3, 258 + draw(st.integers(0, 9)), special, pattern=split))
+    text = draw(st.lists(st.sampled_from([*alphabet, *special]), min_size=1))
+    kind, head = draw(st.sampled_from(KINDS)), 2 * draw(st.integers(1, 3))
+    n_head, n_kv_head = draw(st.sampled_from([(1, 1), (2, 1), (4, 2), (3, 0)]))
+    head, inner = (32, 64) if kind == "Q8_0" else (head, draw(st.integers(1, 9)))
+    sizes = {"vocab_size": tokenizer.vocab_size, "block_size": 8, "n_head": n_head,
+             "n_layer": draw(st.integers(1, 2)), "n_embd": head * n_head,
+             "tie_weights": draw(st.booleans())}
+    llama = {"n_kv_head": n_kv_head, "n_inner": inner, "rope_base": 50.0, "norm_eps": 1e-4}
+    model = Llama(LlamaConfig(**sizes, **llama)) if draw(st.booleans()) else GPT(
+        GPTConfig(**sizes, bias=draw(st.booleans())))
+    for at, weight in enumerate(model.parameters().values()):
+        weight.data[...] = np.random.default_rng(at).normal(0, 1, weight.shape)
+    return model, tokenizer, "".join(text), kind
+
+
+@settings(max_examples=40)
+@given(models(), st.none() | st.just("{{ messages[0].content }}"))
+def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
+    pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    (model, tokenizer, text, kind), path = made, tmp_path_factory.getbasetemp() / "written.gguf"
+    template = template and SimpleNamespace(template=template, tokens={"eos_token": "<mask>"})
+    save_gguf(model, path, tokenizer, template, kind)
+    loaded, expected = load_model(path), dict(model.parameters())
+    assert type(loaded.tokenizer) is type(tokenizer)
+    ids, known = (t.encode(text, allowed_special="all") for t in (loaded.tokenizer, tokenizer))
+    assert ids.tolist() == known.tolist()
+    assert loaded.tokenizer.special_ids == tokenizer.special_ids
+    known = asdict(model.config) | {"dropout": 0.0, "init": loaded.model.config.init}
+    known |= {"bias": True} if isinstance(model, GPT) and "bias" in known else {}
+    known |= {"n_kv_head": model.config.kv_heads} if "n_kv_head" in known else {}
+    assert asdict(loaded.model.config) | {"dropout": 0.0} == known
+    for name, weight in loaded.model.parameters().items():
+        given = expected[name].data if name in expected else np.zeros(weight.shape)
+        if weight.ndim == 1 or name == "wpe.weight" or kind == "F32":
+            np.testing.assert_array_equal(weight.data, given, err_msg=name)
+        elif kind == "BF16":
+            np.testing.assert_array_equal(weight.data, restored(*stored(given, "bf16")))
+        else:
+            by_block = given if name == "wte.weight" else given.T
+            error = np.abs((weight.data if name == "wte.weight" else weight.data.T) - by_block)
+            largest = np.abs(by_block.reshape(len(by_block), -1, 32)).max(axis=2).repeat(32, axis=1)
+            assert (error <= largest / 254 * 1.13 + 1e-7).all(), name
+    end = gguf.read_header(path)[0].get("tokenizer.ggml.eos_token_id")
+    assert end == tokenizer.special_ids.get("<mask>" if template else "<|endoftext|>")
+    found = gguf.template(path) if template and find_spec("jinja2") else template
+    assert found is None or found.template == template.template
+
+
+def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here, monkeypatch):
+    pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    done("export", SHIPPED, "new/t.gguf", "--outtype", "bf16")
+    greedy = ("--temperature", 0, "--max-new-tokens", 9, "--prompt", "The hen")
+    assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED, *greedy)
+    assert "t.gguf" in refused("export", SHIPPED, "new/t.gguf")  # is there
+    assert "out.gguf" in refused("export", SHIPPED, "out", "--outtype", "f32")
+    config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
+    words, marks = WordTokenizer("abc", ["ab"]), CharTokenizer("abcd")
+    llama = BPETokenizer([], pattern="llama3")
+    for tokenizer, Model, kind, fact in (
+        (words, GPT, "F32", "WordTokenizer.*folder"), (llama, GPT, "F32", "llama3.*folder"),
+        (CharTokenizer("<a", ["<"]), GPT, "F32", "special"), (marks, Bert, "F32", "bert.*folder"),
+        (marks, GPT, "Q8_0", "8 .*BF16"),
+    ):
+        model = Model(Model.Config(vocab_size=tokenizer.vocab_size, **config))
+        with pytest.raises(ValueError, match=fact):
+            save_gguf(model, here / "x.gguf", tokenizer, None, kind)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    assert "pip install gguf" in refused("export", SHIPPED, "x.gguf")
+    assert [path.name for path in here.iterdir()] == ["new"] and len([*here.rglob("*")]) == 2
+
+
+@pytest.mark.slow
+def test_llama_cpp_continues_a_text_as_we_do(done, here):
+    peer = pytest.importorskip("xllamacpp", reason="the peer: pip install '.[peers]'")
+    done("export", SHIPPED, "t.gguf")
+    asked, settings = "One day", peer.CommonParams()
+    settings.model.path, settings.n_ctx, settings.n_parallel, settings.warmup = "t.gguf", 256, 1, 0
+    settings.cache_type_k = settings.cache_type_v = peer.ggml_type.GGML_TYPE_F32
+    found = peer.Server(settings).handle_completions(
+        {"prompt": asked, "max_tokens": 180, "temperature": 0, "ignore_eos": True})
+    ours = done("generate", SHIPPED, "--prompt", asked, "--temperature", 0, "--max-new-tokens", 180)
+    assert ours.removesuffix("\n") == asked + found["choices"][0]["text"]
 
 
 @pytest.mark.parametrize(("change", "message"), [
