@@ -8,7 +8,6 @@ import logging
 import tempfile
 from pathlib import Path
 
-import gguf
 import llama_cpp as lib
 import numpy as np
 from numpy.ctypeslib import as_array
@@ -16,15 +15,9 @@ from numpy.ctypeslib import as_array
 from benchmarks import shapes
 from benchmarks.runners import threads
 from npgpt import GPT, GPTConfig
-from npgpt.fast.storage import is_matrix
+from npgpt.families import save_gguf
 
 logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # it takes warnings for errors
-# ours: llama.cpp's, the GPT-2 of `gguf.constants.TENSOR_NAMES`
-NAMES = {
-    "wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "ln_1": "attn_norm",
-    "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
-    "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
-}
 
 
 def generation(config, batch, prompt, new, dtype="F32"):
@@ -60,7 +53,7 @@ class Model:
     def __init__(self, config, dtype, batch, longest):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.gguf"
-            write_gguf(path, config, dtype)
+            save_gguf(GPT(GPTConfig(**config)), path, kind=dtype)
             settings = lib.llama_model_default_params()
             settings.use_mmap = False  # the file is gone by the time it would be read
             self.model = lib.llama_model_load_from_file(str(path).encode(), settings)
@@ -101,32 +94,3 @@ class Model:
         lib.llama_batch_free(self.batch)
         lib.llama_free(self.context)
         lib.llama_model_free(self.model)
-
-
-def write_gguf(path, config, dtype):
-    """Write the new GPT of these settings; `dtype` is the type of its matrices."""
-    kind = gguf.GGMLQuantizationType[dtype]
-    config = GPTConfig(**config)
-    writer = gguf.GGUFWriter(path, "gpt2")
-    writer.add_context_length(config.block_size)
-    writer.add_embedding_length(config.n_embd)
-    writer.add_feed_forward_length(4 * config.n_embd)
-    writer.add_block_count(config.n_layer)
-    writer.add_head_count(config.n_head)
-    writer.add_layer_norm_eps(1e-5)
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_tokenizer_model("no_vocab")
-    for name, weight in GPT(config).parameters().items():
-        array, where, (module, part) = weight.data, "", name.rsplit(".", 1)
-        if module.startswith("h."):
-            _, layer, module = module.split(".", 2)
-            where = f"blk.{layer}."
-        if is_matrix(GPT, name):
-            array = np.ascontiguousarray(array if module == "wte" else array.T)  # (O, I)
-            array = gguf.quantize(array, kind)
-        raw = kind if is_matrix(GPT, name) else None
-        writer.add_tensor(f"{where}{NAMES[module]}.{part}", array, raw_dtype=raw)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

@@ -17,11 +17,11 @@ from itertools import permutations
 
 import numpy as np
 from example import FIGURES, expect, picture, run
-from heads import streams
 from small_model import train_small_gpt
 
 from autograd import Tensor, embedding, matmul
 from npgpt import plots, tales
+from npgpt.activations import activations
 
 GROUPS = {  # name -> a list of the grammar
     "lords": "lord", "ladies": "lady", "animals": "animal", "places": "place", "things": "thing",
@@ -151,7 +151,7 @@ def in_two_contexts(trained):
         print("' good' is not one token here")
         return {}
     vectors = [  # of each sentence: " good" in the table, and after each block
-        [weight_VC[good[0]], *(x.data[0, -1] for x in streams(trained.model, row[None])[1:])]
+        [weight_VC[good[0]], *activations(trained.model, row[None]).stream_PBTC[2::2, 0, -1]]
         for rows in ids for row in rows
     ]
     found, n = {"same": [], "other": []}, len(GOOD[0])

@@ -17,18 +17,12 @@ Try:
 
 import numpy as np
 from example import FIGURES, expect, picture, run
-from heads import (
-    attention,
-    induction,
-    losses_without_each_head,
-    maps_of_every_head,
-    patched,
-    said_twice,
-)
+from heads import attention, induction, losses_without_each_head, patched, said_twice
 from small_model import train, train_small_gpt
 
 from autograd import scaled_dot_product_attention
 from npgpt import GPT, GPTConfig, TrainConfig, plots
+from npgpt.activations import activations
 from npgpt.sampling import Sampling
 from npgpt.tales import SENTENCE_WITH_IT
 from npgpt.tokenizers.pretokenize import split
@@ -95,7 +89,7 @@ def in_a_model(trained, figures):
         """)
     ids_T = trained.tokenizer.encode(SENTENCE_WITH_IT)
     tokens = [trained.tokenizer.decode([i]) for i in ids_T]
-    maps_LHTT = maps_of_every_head(trained.model, ids_T[None])[:, 0]
+    maps_LHTT = activations(trained.model, ids_T[None]).weights_LBHTT[:, 0]
     words = (REFERENT_OF_IT, "street", "tired")
     positions = {
         word: positions_of(word, SENTENCE_WITH_IT, trained.tokenizer)[0] for word in words
@@ -195,7 +189,7 @@ def what_decides(trained):
         ids_T = trained.tokenizer.encode(beginning)
         probs_V = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         positions = positions_of(word, beginning, trained.tokenizer)[0]
-        maps = maps_of_every_head(trained.model, ids_T[None])[:, 0]
+        maps = activations(trained.model, ids_T[None]).weights_LBHTT[:, 0]
         weight = maps[:, :, -1, positions].sum(axis=-1).max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "

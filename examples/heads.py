@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from autograd import cross_entropy, no_grad, softmax
+from npgpt.activations import activations
 from npgpt.train import evaluate
 
 
@@ -39,16 +40,6 @@ def streams(model, ids_BT, patch=None):
         if layer < len(model.h):
             x_BTC = model.h[layer](x_BTC, drop=lambda branch: branch)
     return found
-
-
-@no_grad()
-def maps_of_every_head(model, ids_BT):
-    """Return the attention weights inside a model that reads texts: (n_layer, B, H, T, T)."""
-    maps = []
-    for block, x_BTC in zip(model.h, streams(model, ids_BT), strict=False):
-        q_BHTD, k_BHTD, _ = block.attn.heads(block.ln_1(x_BTC))
-        maps.append(attention(q_BHTD.data, k_BHTD.data)[1])
-    return np.stack(maps)
 
 
 @contextmanager
@@ -89,7 +80,7 @@ def induction(model, length=24, rows=16, seed=0):
     first. Reading all positions alike would give about 1 / (1.5 length).
     """
     ids_BT = said_twice(model.config.vocab_size, [length] * rows, seed).reshape(rows, -1)
-    maps = maps_of_every_head(model, ids_BT)
+    maps = activations(model, ids_BT).weights_LBHTT
     second = np.arange(length, 2 * length - 1)
     scores = maps[..., second, second - length + 1].mean(axis=(1, 3))
     logits_BTV, _ = model(ids_BT[:, :-1])

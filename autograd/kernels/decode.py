@@ -31,17 +31,17 @@ from numba import prange
 from autograd.kernels.addresses import array_at
 from autograd.kernels.compiler import helper, kernel, serial_kernel, shared_helper
 from autograd.kernels.register_tile import tile_height
-from autograd.kernels.stored_tile import multiply_streamed
-from autograd.kernels.tiles import BYTES, ROWS, VECTORS
+from autograd.kernels.stored_tile import multiply_grouped, multiply_streamed
+from autograd.kernels.tiles import BYTES, GROUP, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
 
 TWO_SQRT_2_OVER_PI = np.float32(2 * math.sqrt(2 / math.pi))
-CUBIC, ONE, ZERO, TWO_112 = np.float32([0.044715, 1, 0, 2.0**112])
+CUBIC, ONE, ZERO = np.float32([0.044715, 1, 0])
 # y = x W + b; y += x W + b; y = gelu(x W + b); y = silu(x W + b) * (x W' + b')
 REPLACE, ADD, GELU, GATED = range(4)
 SMALL = 300_000  # bytes of the largest matrix up to which one thread is as fast as several
 WIDTH = VECTORS * BYTES // 4  # outputs of a panel
-GROUP = 32  # inputs that share a scale and an offset, as in the files of llama.cpp
+HALVES = np.empty(0, np.uint16)
 QKV, OUT, FC, PROJ = range(4)  # the products of a block, in their order
 
 
@@ -161,14 +161,15 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     bias = array_at(product[2], 0, panels * WIDTH, x_BI)
     sums = np.empty(ROWS * WIDTH, np.float32)
     grouped = like.itemsize == 1 and product[3] != 0
-    total_BG = _totals(x_BI) if grouped else np.empty((0, 0), np.float32)
+    halves = array_at(product[3], 0, I // GROUP * panels * 2 * WIDTH, HALVES)
     for panel in range(panels * thread // threads, panels * (thread + 1) // threads):
         first, start = panel * WIDTH, panel * outputs
         end, b = min(start + outputs, O), 0
         while b < B:
             height = tile_height(B - b)
             if grouped:
-                _multiply_groups(x, b * I, I, w, first * I, product[3], total_BG[b:], sums, height)
+                multiply_grouped(x, b * I, I, w, first * I, halves, first * I // GROUP * 2,
+                                 sums, 0, I // GROUP, height)
             else:
                 multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
                                   sums, 0, WIDTH, I, height, WIDTH, False)
@@ -176,40 +177,6 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
                 y = y_BO[b + i, start:end]
                 _finish(sums[i * WIDTH :], scale[first:], bias[first:], y, task)
             b += height
-
-
-@helper
-def _totals(x_BI):
-    """Return the sum of each group of inputs, by which its offset is multiplied."""
-    B, I = x_BI.shape  # noqa: E741
-    total_BG = np.zeros((B, I // GROUP), np.float32)
-    for b in range(B):
-        for g in range(I // GROUP):
-            for i in range(g * GROUP, g * GROUP + GROUP):
-                total_BG[b, g] += x_BI[b, i]
-    return total_BG
-
-
-@helper
-def _multiply_groups(x, x_start, I, w, w_start, scales, total_BG, sums, height):  # noqa: E741
-    """Write the products of `height` rows with a panel whose groups have scales and offsets."""
-    part, bits = np.empty(ROWS * WIDTH, np.float32), np.empty(2 * WIDTH, np.uint32)
-    factors = bits.view(np.float32)
-    sums[: height * WIDTH] = ZERO
-    for g in range(I // GROUP):
-        start = (w_start // GROUP + g * WIDTH) * 2
-        halves = array_at(scales, start, 2 * WIDTH, bits[:0].view(np.uint16))
-        multiply_streamed(x, x_start + g * GROUP, I, 1, w, w_start + g * GROUP * WIDTH, WIDTH,
-                          part, 0, WIDTH, part, 0, WIDTH, GROUP, height, WIDTH, False)
-        for o in range(2 * WIDTH):  # float16 has its exponent 13 bits lower, and 112 less of it
-            half = np.uint32(halves[o])
-            bits[o] = (half & 0x8000) << 16 | (half & 0x7FFF) << 13
-        for o in range(2 * WIDTH):
-            factors[o] *= TWO_112
-        for i in range(height):
-            total = total_BG[i, g]
-            for o in range(WIDTH):
-                sums[i * WIDTH + o] += factors[o] * part[i * WIDTH + o] + factors[WIDTH + o] * total
 
 
 @helper

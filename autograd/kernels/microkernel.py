@@ -128,7 +128,7 @@ def _tile_function(module, vector, argument_types, read, multiply_add):
             block = builder.append_basic_block(f"tile_{h}x{v + 1}")
             switch.add_case(index(v * (ROWS + 1) + h), block)
             builder.position_at_end(block)
-            sums = _sum_over_k(builder, h, v + 1, vector, *a_and_b, depth, read, multiply_add)
+            sums = sum_over_k(builder, h, v + 1, vector, *a_and_b, depth, read, multiply_add)
             _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask)
             builder.ret_void()
     builder.position_at_end(no_such_tile)
@@ -136,10 +136,15 @@ def _tile_function(module, vector, argument_types, read, multiply_add):
     return function
 
 
-def _sum_over_k(
-    builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth, read, multiply_add
+def sum_over_k(
+    builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth, read, multiply_add,
+    start=None,
 ):
-    """Build the loop; return the sums of the tile, a list of vectors for each row."""
+    """Build the loop; return the sums of the tile, a list of vectors for each row.
+
+    start   such a list, to which is added
+    """
+    start = start or [[vector(None)] * vectors] * height
     index = depth.type
     before = builder.block
     loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
@@ -161,8 +166,8 @@ def _sum_over_k(
     next_k = builder.add(k, index(1))
     next_a, next_b = builder.gep(a_k, [a_col]), builder.gep(b_k, [b_row])
     variables = [(k, index(0), next_k), (a_k, a, next_a), (b_k, b, next_b)]
-    for old_row, new_row in zip(sums, new_sums, strict=True):
-        variables += [(old, vector(None), new) for old, new in zip(old_row, new_row, strict=True)]
+    for rows in zip(sums, start, new_sums, strict=True):
+        variables += zip(*rows, strict=True)
     for variable, at_first, then in variables:
         variable.add_incoming(at_first, before)
         variable.add_incoming(then, loop)

@@ -1,7 +1,8 @@
 """The micro-kernel as plain loops, for processors whose vectors `tiles` does not know.
 
-The functions have the names and arguments of `autograd.kernels.microkernel`; `multiply_tile` also
-takes the operands of `autograd.kernels.stored_tile` and `autograd.kernels.bf16.pair_tile`.
+The functions have the names and arguments of `autograd.kernels.microkernel` and of
+`autograd.kernels.stored_tile`, whose operands, and those of `autograd.kernels.bf16.pair_tile`,
+`multiply_tile` takes.
 """
 
 import numpy as np
@@ -9,9 +10,9 @@ from numba import types
 from numba.extending import overload
 
 from autograd.kernels.compiler import FASTMATH, helper
-from autograd.kernels.tiles import BYTES, VECTORS
+from autograd.kernels.tiles import BYTES, GROUP, VECTORS
 
-WIDTH = VECTORS * BYTES // 4
+WIDTH, TWO_112 = VECTORS * BYTES // 4, np.float32(2.0**112)
 
 
 @helper
@@ -27,6 +28,24 @@ def multiply_tile(
             for j in range(columns):
                 term = _product(a_ik, b_k[j])
                 c_i[j] = s_i[j] + term if k > 0 or add else term
+
+
+@helper
+def multiply_grouped(a, a0, a_row, b, b0, s, s0, c, c0, groups, height):
+    c[c0 : c0 + height * WIDTH] = 0
+    for k in range(groups * GROUP):
+        first = s0 + k // GROUP * 2 * WIDTH
+        for j in range(WIDTH):
+            weight = np.float32(b[b0 + k * WIDTH + j]) * _half(s[first + j])
+            weight += _half(s[first + WIDTH + j])
+            for i in range(height):
+                c[c0 + i * WIDTH + j] += a[a0 + i * a_row + k] * weight
+
+
+@helper
+def _half(bits):
+    """Return the float32 of the bits of a float16, whose exponent has 112 less."""
+    return _number((bits & 0x8000) << 16 | (bits & 0x7FFF) << 13) * TWO_112
 
 
 def _product(a, b):

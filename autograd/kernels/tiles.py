@@ -60,6 +60,7 @@ if TILE not in TILES:
 if TILE == "amx" and not _amx_permitted():
     raise ValueError("AUTOGRAD_TILE='amx': this system gives no registers of AMX; leave it unset")
 ROWS, VECTORS, BYTES = TILES[TILE]
+GROUP = 32  # inputs of a weight that share a scale and an offset, as in the files of llama.cpp
 LINE = 64  # bytes of a line of memory, as caches hold it
 MULTIPLIES_BFLOAT16 = TILE in ("amx", "avx512bf16")
 # Sums of these make any number of rows, so that no tile computes rows that c does not have.

@@ -3,13 +3,13 @@
 import sys
 from contextlib import suppress
 
+import numpy as np
+
 from npgpt.cli import note, print_json
 from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
 from npgpt.families.conversations import template_for
-from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
-from npgpt.fast.storage import use_storage
+from npgpt.families.models import load_model, model_files, template_of
 from npgpt.io.corpora import decode_whole
-from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.sampling import Sampling
 
 HELP = """\
@@ -32,19 +32,18 @@ def add_arguments(parser):
     add_sampling(parser, 0.7)
     add("--seed", type=int, metavar="S", help="give the same answers each time")
     add("--json", action="store_true", help="one JSON object: messages, text, tokens")
-    parser.set_defaults(n=None, logprobs=None, stats=True)
 
 
 def run(args):
     args.model = args.model or "smollm2"
-    folder = local_folder(args.model, (*HUB_FILES, *TEMPLATE_FILES))
-    loaded = load_model(folder)
+    folder = model_files(args.model)
+    loaded = load_model(folder, args.weights)
     check_continues(loaded.training.arch, ["npgpt chat"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
-    args.stop = [template.end] if template and template.end else None
+    stop = [template.end] if template and template.end else ()
     sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})
-    model = use_storage(loaded.model, args.weights)
-    chat = Chat(Writer(args, model, loaded.tokenizer, sampling), template, args.system)
+    writer = Writer(loaded.model, loaded.tokenizer, sampling, args.max_new_tokens, args.seed, stop)
+    chat = Chat(writer, template, args.system)
     if template is None:
         note(f"{args.model} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
@@ -91,7 +90,7 @@ class Chat:
     def _within_window(self, messages):
         """Return token ids; the oldest messages leave the list if there would be no room."""
         T, gone = self.writer.model.config.block_size, 0
-        room = T - min(self.writer.args.max_new_tokens, T // 2)
+        room = T - min(self.writer.max_new_tokens, T // 2)
         while len(ids := self._ids(messages)) > room:
             if len(messages) == self.fixed + 1:
                 raise ValueError(f"this takes {len(ids):,} tokens, and {room:,} can be read beside "
@@ -103,9 +102,14 @@ class Chat:
         return ids
 
     def _ids(self, messages):
+        encode = self.writer.tokenizer.encode
+        templated = getattr(self.writer.tokenizer, "templated", encode)
         if self.template is None:
-            return self.writer.tokenizer.encode("".join(m["content"] for m in messages))
-        return self.writer.tokenizer.encode(self.template.prompt(messages), allowed_special="all")
+            return templated("".join(m["content"] for m in messages))
+        text = self.template.prompt(messages)
+        # the token that begins a text, of some models
+        ids, first = encode(text, allowed_special="all"), templated("")
+        return ids if np.array_equal(ids[: len(first)], first) else templated(text)
 
 
 def _talk(chat):

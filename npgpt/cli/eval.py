@@ -13,10 +13,9 @@ from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
 from npgpt.families.conversations import answered, open_conversations, shares
-from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
+from npgpt.families.models import load_model, model_files, template_of
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
-from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 
@@ -113,7 +112,7 @@ def _dataset(args, loaded, stack):
         raise ValueError("--corpus is a text, --conversations are answers: give one of them")
     if talks and not args.corpus:
         expected = None if args.conversations else loaded.run.text
-        folder = local_folder(args.run, (*HUB_FILES, *TEMPLATE_FILES))
+        folder = model_files(args.run)
         return open_conversations(
             training, talks, loaded.model.config.block_size, tokenizer, template_of(folder),
             expected=expected, whole=whole,

@@ -1,23 +1,39 @@
-"""`npgpt export RUN DIR`: a trained model in the layout of the transformers library."""
+"""`npgpt export RUN DIR`: a trained model in the layout of the transformers library, or as GGUF."""
 
 from pathlib import Path
 
-from npgpt.families import family_of
-from npgpt.families.models import load_model, save
+from npgpt.families import family_of, save_gguf
+from npgpt.families.models import load_model, model_files, save, template_of
 from npgpt.folders import check_free
+from npgpt.io.gguf_writer import KINDS, end_of
 
 
 def add_arguments(parser):
     parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "
                         "another MODEL of npgpt generate")
-    parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an empty folder")
+    parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an empty folder "
+                        "for the transformers library, or a new FILE.gguf for llama.cpp")
+    parser.add_argument("--outtype", choices=[kind.lower() for kind in KINDS],
+                        help="of the matrices in FILE.gguf; default f32")
 
 
 def run(args):
     folder = Path(args.folder)
     check_free(folder)
-    loaded = load_model(args.run)
+    as_gguf = folder.suffix == ".gguf"
+    if args.outtype and not as_gguf:
+        raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
+    source = model_files(args.run)
+    loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer
+    if as_gguf:
+        template = template_of(source)
+        save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
+        print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"
+               + ("" if template else "; no chat template"))
+        if end_of(tokenizer, template) is None:  # it would take token 11 to be one
+            print("  no token ends a text: run llama.cpp with --ignore-eos")
+        return
     save(model, tokenizer, folder)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
     cls = family_of(model.config).files.class_name

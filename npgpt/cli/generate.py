@@ -10,7 +10,7 @@ from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import load_model
 from npgpt.families.writing import continue_text, fill_masks
-from npgpt.fast.storage import STORAGE_FORMATS, use_storage
+from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
@@ -68,9 +68,8 @@ def add_sampling(parser, temperature):
 
 
 def run(args):
-    loaded = load_model(model_or_default(args.model))
-    arch, tokenizer = loaded.training.arch, loaded.tokenizer
-    model = use_storage(loaded.model, args.weights)
+    loaded = load_model(model_or_default(args.model), args.weights)
+    model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     continues = family(arch).write is continue_text
     _check_flags(args, arch)
     objective = family(arch).Objective(tokenizer)
@@ -84,7 +83,8 @@ def run(args):
         return _restore(args, model, arch, tokenizer, objective, prompt, sampling)
     if args.repetition_penalty is not None:
         sampling["repetition_penalty"] = args.repetition_penalty
-    writer = Writer(args, model, tokenizer, Sampling(**sampling))
+    writer = Writer(model, tokenizer, Sampling(**sampling), args.max_new_tokens, args.seed,
+                    args.stop or (), args.n or 1, args.logprobs)
     if args.json:
         samples = writer.write(objective.prompt(prompt), show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
@@ -94,16 +94,21 @@ def run(args):
     shown, prompt_T = prompt.lstrip("\n"), objective.prompt(prompt)
     writer.write(prompt_T, show, shown)
     print()
-    return writer.print_stats()
+    return writer.print_stats() if args.stats else None
 
 
 class Writer:
-    """One model with one set of flags; it continues prompts, and measures how fast."""
+    """One model with one set of settings; it continues prompts, and measures how fast.
 
-    def __init__(self, args, model, tokenizer, sampling):
-        self.args, self.model, self.tokenizer, self.sampling = args, model, tokenizer, sampling
-        self.n, self.decoder = 1 if args.n is None else args.n, model.decoder()
-        self.times = []
+    stop      texts that end a continuation; n: how many there are of a prompt
+    logprobs  how many of the likeliest tokens are returned beside each, None for none
+    """
+
+    def __init__(self, model, tokenizer, sampling, max_new_tokens, seed, stop=(), n=1,
+                 logprobs=None):
+        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
+        self.max_new_tokens, self.seed, self.stop = max_new_tokens, seed, stop
+        self.n, self.logprobs, self.decoder, self.times = n, logprobs, model.decoder(), []
 
     def write(self, prompt_T, show, prompt=""):
         """Return the continuations of a prompt, as dicts, and show them.
@@ -112,20 +117,19 @@ class Writer:
                  token on, as a kernel may have to be compiled before it; of several with each, when
                  all are complete
         """
-        args, lead = self.args, prompt
-        texts = [TextStream(self.tokenizer, args.stop or ()) for _ in range(self.n)]
+        lead, texts = prompt, [TextStream(self.tokenizer, self.stop) for _ in range(self.n)]
         samples = [{"text": "", "tokens": 0, "ids": []} for _ in texts]
         self.times = [time.perf_counter()]
         for step in decoding_steps(
-            self.decoder, [np.asarray(prompt_T)] * self.n, args.max_new_tokens, self.sampling,
-            block_size=self.model.config.block_size, seed=args.seed,
+            self.decoder, [np.asarray(prompt_T)] * self.n, self.max_new_tokens, self.sampling,
+            block_size=self.model.config.block_size, seed=self.seed,
         ):
             for b in np.flatnonzero(~step.finished_B):
                 token, sample = int(step.next_B[b]), samples[b]
                 text = texts[b].add(token)
                 sample["text"] += text
                 sample["ids"].append(token)
-                if args.logprobs is not None:
+                if self.logprobs is not None:
                     found = self._logprobs(step.logits_BV[b], token)
                     sample.setdefault("logprobs", []).append(found)
                 if self.n == 1:
@@ -141,7 +145,7 @@ class Writer:
         return samples
 
     def _logprobs(self, logits_V, token):
-        own, likeliest = log_probabilities(logits_V, token, self.args.logprobs)
+        own, likeliest = log_probabilities(logits_V, token, self.logprobs)
         text = [token.decode("utf-8", "replace") for token in self.tokenizer.tokens]
         top = [{"token": text[v], "logprob": p} for v, p in likeliest]
         return {"token": text[token], "logprob": own, "top": top}
@@ -163,9 +167,7 @@ class Writer:
         }
 
     def print_stats(self):
-        """Print the stats on standard error, if --stats asks for them."""
-        if not self.args.stats:
-            return
+        """Print the stats on standard error."""
         found = self.stats()
         rate, first = found["tokens_per_second"], found["seconds_to_first_token"]
         if rate is None:

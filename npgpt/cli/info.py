@@ -6,8 +6,8 @@ from dataclasses import asdict
 from npgpt.checkpoint import read_run
 from npgpt.cli import model_or_default, print_json
 from npgpt.config import TrainConfig
-from npgpt.families import family
-from npgpt.families.models import arch_of, model_type_of
+from npgpt.families import family, reader
+from npgpt.families.models import arch_of
 from npgpt.families.presets import PRESETS, from_preset
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.io.transformers_folder import local_folder
@@ -41,7 +41,7 @@ def run(args):
         config = family(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
-    elif model_type_of(folder := local_folder(model_or_default(args.run))) is None:
+    elif reader(folder := local_folder(model_or_default(args.run))).model_type(folder) is None:
         run = read_run(folder)
         config, training = run.model, run.training
     else:

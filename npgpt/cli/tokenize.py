@@ -7,7 +7,7 @@ from pathlib import Path
 
 from npgpt.checkpoint import runs_near
 from npgpt.cli import model_or_default, print_json
-from npgpt.families.models import tokenizer_in
+from npgpt.families import reader
 from npgpt.io.gguf import is_gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
@@ -89,7 +89,7 @@ def _tokenizer(name):
         return BPETokenizer.gpt2()
     path = local_folder(name, TOKENIZER_FILES)
     if path.is_dir() or is_gguf(path):
-        return tokenizer_in(path)
+        return reader(path).tokenizer(path)
     if not path.exists():
         raise FileNotFoundError(
             f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "

@@ -22,12 +22,11 @@ from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.conversations import TAUGHT, open_conversations
-from npgpt.families.models import TEMPLATE_FILES, load_model, template_of
+from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.families.writing import continue_text
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
-from npgpt.io.transformers_folder import HUB_FILES, local_folder
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
@@ -328,7 +327,7 @@ def _initial(args):
 
     Raises ValueError for settings that ask for a different model, and if no text is named.
     """
-    args.init_folder = local_folder(args.init_from, (*HUB_FILES, *TEMPLATE_FILES))
+    args.init_folder = model_files(args.init_from)
     initial = load_model(args.init_folder)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = _given(args)

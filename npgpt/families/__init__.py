@@ -14,11 +14,11 @@ import numpy as np
 from npgpt.checkpoint import arrays_of, weights_not_finite
 from npgpt.config import check_handled
 from npgpt.families import bert, gpt_family, llama, t5
-from npgpt.fast.storage import use_storage
+from npgpt.fast.storage import StoredWeight, use_storage
 from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
-from npgpt.io import gguf
-from npgpt.io.transformers_folder import load_folder, local_folder, save_folder
+from npgpt.io import gguf, gguf_writer, transformers_folder
+from npgpt.io.transformers_folder import local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
 
@@ -38,10 +38,24 @@ def family_of(config):
 
 def save_pretrained(model, folder):
     """Write a model's config.json and model.safetensors, as the transformers library reads them."""
+    save_folder(folder, *_filed(model))
+
+
+def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
+    """Write a model as a GGUF file; see `npgpt.io.gguf_writer.save`."""
+    gguf_writer.save(path, *_filed(model), tokenizer, template, kind)
+
+
+def _filed(model):
     kind = family_of(model.config)
     where = f"FILES of npgpt/families/{kind.arch}.py"
     check_handled(model.config, kind.filed, "the transformers library's file", where)
-    save_folder(folder, kind.files, asdict(model.config), arrays_of(model))
+    return kind.files, asdict(model.config), arrays_of(model)
+
+
+def reader(path):
+    """Return the module whose `model_type`, `load`, `tokenizer` and `template` read a model."""
+    return gguf if gguf.is_gguf(path) else transformers_folder
 
 
 def load_pretrained(cls, folder, weights=None):
@@ -51,8 +65,7 @@ def load_pretrained(cls, folder, weights=None):
     folder = local_folder(folder)
     files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
     classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
-    read = gguf.load if gguf.is_gguf(folder) else load_folder
-    settings, arrays = read(folder, files, classes)
+    settings, arrays = reader(folder).load(folder, files, classes, exact=weights == "q8")
     try:
         config = cls.Config(**settings)
     except ValueError as error:
@@ -61,8 +74,13 @@ def load_pretrained(cls, folder, weights=None):
     with without_initial_weights():
         model = cls(config)
     check_fits(arrays, arrays_of(model), folder)
+    modules = dict(model.named_modules())
     for name, weight in model.parameters().items():
-        weight.data = arrays[name]
+        if isinstance(arrays[name], np.ndarray):
+            weight.data = arrays[name]
+        else:
+            path, _, attribute = name.rpartition(".")
+            setattr(modules[path], attribute, StoredWeight(arrays[name]))
     broken = weights_not_finite(model)
     if broken:
         raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")

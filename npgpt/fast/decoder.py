@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.config import check_handled
-from npgpt.fast.storage import DTYPES, GROUP, fill_panels
+from npgpt.fast.storage import DTYPES, GROUP, StoredWeight, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
@@ -43,7 +43,10 @@ class Decoder:
         where = "HANDLED of npgpt/fast/decoder.py"
         check_handled(model.config, HANDLED[type(model).__name__], "the compiled decoder", where)
         self.model, self.config = model, model.config
-        self.parameters = {name: weight.data for name, weight in model.parameters().items()}
+        self.parameters = {
+            name: weight.held if isinstance(weight, StoredWeight) else weight.data
+            for name, weight in model.parameters().items()
+        }
         self.turns_TD = _turns(self.config)
         self.inner = len(self.parameters["h.0.mlp.c_proj.weight"])
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
@@ -73,7 +76,12 @@ class Decoder:
         self.bytes_per_token = count * stored.itemsize + (kind == "q8") * count // GROUP * 4
 
         def fill(panels_PIW, weights):
-            return fill_panels(panels_PIW, _joined(weights), kind)
+            if isinstance(weights[0], np.ndarray):
+                return fill_panels(panels_PIW, _joined(weights), kind)
+            codes, scales = zip(*(weight.stored() for weight in weights), strict=True)
+            scales = _joined([x.reshape(len(x), -1) for x in scales])
+            scales = scales.reshape(len(scales), -1, 2)
+            return fill_panels(panels_PIW, _joined(codes), kind, scales)
 
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             scales = pool.map(fill, panels, weights)
@@ -183,7 +191,7 @@ def _joined(weights_OI):
     if not _gated(weights_OI):
         return np.concatenate(weights_OI)
     half, I = decode.WIDTH // 2, weights_OI[0].shape[1]  # noqa: E741
-    both = np.zeros((2, _panels(weights_OI) * half, I), np.float32)
+    both = np.zeros((2, _panels(weights_OI) * half, I), weights_OI[0].dtype)
     both[:, : len(weights_OI[0])] = weights_OI
     return both.reshape(2, -1, half, I).swapaxes(0, 1).reshape(-1, I)
 

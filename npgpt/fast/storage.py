@@ -1,7 +1,8 @@
 """Quantised weights for generation: float32, bfloat16, or codes of 8 bits.
 
 The codes of int8 have a scale for each output. Those of q8 have one for each output and GROUP
-inputs, and an offset, which the weights of some files need.
+inputs, and an offset, and so hold the weights of a quantised GGUF file exactly: a `StoredWeight`
+takes no memory of its own.
 
 A token reads every weight once, so fewer bytes make generation faster. Rounding changes the model a
 little. To make the change measurable, `use_storage` rounds the model's own float32 weights, so that
@@ -11,6 +12,8 @@ positions are not.
 """
 
 import numpy as np
+
+from autograd import Tensor
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8, "q8": np.int8}
 GROUP = 32  # as in `autograd.kernels.decode`, which the NumPy backend does not load
@@ -39,12 +42,34 @@ def use_storage(model, kind):
             raise ValueError(f"weights={kind!r} has a scale for each {GROUP} inputs, and this "
                              f"{name} has layers with a number of inputs in between; use int8")
         for name, weight in model.parameters().items():
-            if is_matrix(model, name):
+            if is_matrix(model, name) and not isinstance(weight, StoredWeight):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
     model.storage = kind if kind != PLAIN and decodes(type(model)) else None
     return model
+
+
+class StoredWeight(Tensor):
+    """A weight that stays in its file as codes of q8: float32 each time that it is read.
+
+    held   its matrix, a `npgpt.io.gguf.Packed`
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self, held):
+        self.held, self.requires_grad, self.grad = held, False, None
+        self.node, self.output_index = None, 0
+
+    shape, size = property(lambda x: x.held.shape), property(lambda x: x.held.size)
+    dtype, ndim = property(lambda x: x.held.dtype), property(lambda x: x.held.ndim)
+
+    @property
+    def data(self):
+        array = np.ascontiguousarray(self.held)
+        array.flags.writeable = False  # what is written there would be lost
+        return array
 
 
 def decodes(Model):
@@ -97,8 +122,10 @@ def _codes(weight_RI, dtype):
     return codes.clip(-127, 127).astype(np.int8), scale_R
 
 
-def fill_panels(panels_PIW, weight_OI, kind):
+def fill_panels(panels_PIW, weight_OI, kind, given=None):
     """Store a weight as (panels, I, width) for `autograd.kernels.decode`.
+
+    given   scales and offsets, (O, I / GROUP, 2), if the weight is codes already
 
     The last panel is padded with zeros. Return scales for each output (P * width,), and None or
     scales and offsets of groups, (panels, I / GROUP, 2, width) in float16.
@@ -108,7 +135,9 @@ def fill_panels(panels_PIW, weight_OI, kind):
     groups_PG2W = np.zeros((P, I // GROUP, 2, width), np.float16) if kind == "q8" else None
     for p in range(P):
         part_OI = weight_OI[p * width : (p + 1) * width]
-        array, scales = stored(part_OI, kind)
+        array, scales = part_OI, None if given is None else given[p * width : (p + 1) * width]
+        if given is None:
+            array, scales = stored(part_OI, kind)
         panels_PIW[p, :, : len(array)], panels_PIW[p, :, len(array) :] = array.T, 0
         if groups_PG2W is None:
             scale_O[p * width : p * width + len(array)] = scales

@@ -50,10 +50,12 @@ class ChatTemplate:
         for first in range(0, len(asked), AT_ONCE):
             for text, error in self._rendered(asked[first : first + AT_ONCE]):
                 if error:
+                    from npgpt.text import shown  # the template's process imports nothing of ours
+
                     where = "".join(f"{name}: " for name in names[len(texts) :][:1])
                     raise ValueError(
-                        f"{where}the chat template of {self.source} cannot be used: {error}; take "
-                        "--no-template, which continues what you type as it stands"
+                        f"{where}the chat template of {self.source} cannot be used: "
+                        f"{shown(error)}; take --no-template, which continues what you type as it stands"
                     )
                 texts.append(text)
         return texts

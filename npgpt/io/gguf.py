@@ -10,17 +10,20 @@ taken for what it claims to hold.
 """
 
 import functools
+import json
 import math
 import struct
 from pathlib import Path
 
 import numpy as np
 
+from npgpt.fast.storage import restored
 from npgpt.files import open_file
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import check_config, renamed
 from npgpt.text import shown
-from npgpt.tokenizers import BPETokenizer, huggingface_format
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, huggingface_format
+from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 # types of settings; of numbers with their codes in `struct`
 NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
@@ -30,15 +33,13 @@ KINDS = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 8: ("Q8_0", 32,
          2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20)}
 MOST = 1 << 22  # texts in an array
 
-# What `Files` calls settings and parts of a model, and in config.json.
+# The name of a setting in `Files`, or else in config.json -> here
 SETTINGS = {
     "block_size": "context_length", "n_layer": "block_count", "n_embd": "embedding_length",
     "n_head": "attention.head_count", "n_kv_head": "attention.head_count_kv",
     "n_inner": "feed_forward_length", "norm_eps": "attention.layer_norm_rms_epsilon",
-}
-IN_CONFIG = {
     "rope_theta": "rope.freq_base", "head_dim": "attention.key_length",
-    "n_inner": "feed_forward_length", "layer_norm_epsilon": "attention.layer_norm_epsilon",
+    "layer_norm_epsilon": "attention.layer_norm_epsilon",
 }
 NAMES = {
     "token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "output": "lm_head",
@@ -52,7 +53,18 @@ OF = {  # names that differ between the architectures
     "llama": {"attn_output": "attn.o", "ffn_up": "mlp.up"},
 }
 SPLITS = {"gpt-2": "gpt2", "smollm": "smollm"}  # llama.cpp's names
+NO_MERGES = ["ÿ ÿ"]  # llama.cpp wants one; no text has these bytes
 UNUSED, SPECIAL = 5, (3, 4)  # types of tokens
+
+
+def settings_of(files):
+    """Return {name of a setting in config.json: its name here, after the architecture's}."""
+    return {files.settings.get(ours, (ours,))[0]: theirs for ours, theirs in SETTINGS.items()}
+
+
+def names_of(arch):
+    """Return {name of a part here: ours}, with {} for the index of a block."""
+    return NAMES | {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in OF[arch].items()}
 
 
 def is_gguf(path):
@@ -145,16 +157,16 @@ class _Header:
         return shape, kind, self.number(10), math.prod(shape) // weights * length
 
 
-def load(path, files, classes):
-    """Return (fields of a model's config class, float32 arrays by our names), as `load_folder`.
+def load(path, files, classes, exact=False):
+    """Return (fields of a model's config class, float32 arrays by our names).
+
+    exact   matrices are `Packed`, if the file has codes of all
 
     Raises ValueError for a different architecture and for a damaged file.
     """
     settings, tensors = read_header(path)
     arch = str(settings.get("general.architecture"))
-    given = {files.settings[ours][0]: name for ours, name in SETTINGS.items()
-             if ours in files.settings} | IN_CONFIG
-    found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in given.items()}
+    found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in settings_of(files).items()}
     config = {"model_type": arch, "vocab_size": tensors.get("token_embd.weight", [[0]])[0][0]} | {
         name: float(f"{value:.7g}") if isinstance(value, float) else value
         for name, value in found.items() if value is not None
@@ -163,9 +175,11 @@ def load(path, files, classes):
         config["rope_scaling"] = {"type": settings[f"{arch}.rope.scaling.type"]}
     check_config(config, path, files, classes)
     data = np.memmap(path, np.uint8, "r")
-    arrays = {name: unpack(data[first : first + size], kind, shape)
-              for name, (shape, kind, first, size) in tensors.items()}
-    names = NAMES | {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in OF[arch].items()}
+    arrays = {
+        name: (Packed if KINDS[kind][1] > 1 and len(shape) == 2 else unpack)(
+            data[first : first + size], kind, shape)
+        for name, (shape, kind, first, size) in tensors.items()
+    }
     if np.array_equal(arrays.get("output.weight"), arrays["token_embd.weight"]):
         del arrays["output.weight"]  # a GPT-2 repeats it
     fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
@@ -173,43 +187,101 @@ def load(path, files, classes):
     for name, weight_OI in arrays.items():
         heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2:][0])
         if heads and not len(weight_OI) % (2 * fields[heads]):
-            arrays[name] = halves(weight_OI, fields[heads])
-    weights = dict(renamed(arrays, names, ("token_embd", "position_embd")))
+            held = isinstance(weight_OI, Packed)
+            arrays[name] = (Packed(weight_OI.data, weight_OI.kind, weight_OI.shape, fields[heads])
+                            if held else halves(weight_OI, fields[heads]))
+    weights = dict(renamed(arrays, names_of(arch), ("token_embd", "position_embd")))
+    if exact and all(isinstance(w, Packed) for name, w in weights.items()
+                     if w.ndim == 2 and name != "wpe.weight"):
+        return fields, weights
     return fields, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
-def halves(weight_OI, heads):
+def halves(weight_OI, heads, back=False):
     """Return the rows of queries or keys in the order of the transformers library and of `Llama`.
 
-    There channel i is rotated with channel i + D/2 of its head; in these files with the one after.
+    There channel i is rotated with channel i + D/2 of its head; in these files with the one after,
+    the order that `back` returns to.
     """
-    pairs = weight_OI.reshape(heads, -1, 2, *weight_OI.shape[1:])
+    pairs = weight_OI.reshape(heads, *((2, -1) if back else (-1, 2)), *weight_OI.shape[1:])
     return pairs.swapaxes(1, 2).reshape(weight_OI.shape)
 
 
 def unpack(data, kind, shape):
-    """Return the float32 array of a tensor's bytes.
+    """Return the float32 array of a tensor's bytes."""
+    name, _, _ = KINDS[kind]
+    if name in ("F32", "F16"):
+        return data.view("<f4" if name == "F32" else "<f2").astype(np.float32).reshape(shape)
+    if name == "BF16":
+        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    return restored(*codes(data, kind, (-1, shape[-1]))).reshape(shape)
 
-    A block of 32 weights has a scale in float16, Q4_1 also an offset, and a code for each weight:
-    Q8_0 in a byte, Q4_0 and Q4_1 in half a byte, the first 16 in the lower halves.
+
+def codes(data, kind, shape):
+    """Return (codes (O, I) in int8, scales and offsets (O, I / 32, 2) in float16) of a matrix.
+
+    A block of 32 weights has a scale, in Q4_1 also an offset, and a code for each weight: Q8_0 in a
+    byte, Q4_0 and Q4_1 in half a byte, the first 16 in the lower halves.
     """
     kind, _, length = KINDS[kind]
-    if kind in ("F32", "F16"):
-        return data.view("<f4" if kind == "F32" else "<f2").astype(np.float32).reshape(shape)
-    if kind == "BF16":
-        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    blocks = data.reshape(-1, length)
-    scale, *offset = blocks[:, : 4 if kind == "Q4_1" else 2].copy().view("<f2").astype("f4").T
-    if kind == "Q8_0":
-        return (scale[:, None] * blocks[:, 2:].view(np.int8)).reshape(shape)
-    codes = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], axis=1).astype(np.float32)
-    if kind == "Q4_0":
-        return (scale[:, None] * (codes - 8)).reshape(shape)
-    return (scale[:, None] * codes + offset[0][:, None]).reshape(shape)
+    blocks, scales = data.reshape(-1, length), 2 if kind == "Q4_1" else 1
+    factors = np.zeros((len(blocks), 2), np.float16)
+    factors[:, :scales] = blocks[:, : 2 * scales].copy().view("<f2")
+    found = blocks[:, 2:].view(np.int8)
+    if kind != "Q8_0":
+        found = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], axis=1).view(np.int8)
+        found -= 8 * (kind == "Q4_0")
+    found = found.reshape(shape)
+    return found, factors.reshape(len(found), -1, 2)
+
+
+class Packed:
+    """A matrix that stays in its file, in blocks of codes; an array of it is float32.
+
+    data, kind, shape_OI   as for `codes`
+    heads                  whose rows change their order (`halves`), or 0
+    turned                 whether it is the transpose, (I, O)
+    """
+
+    dtype, ndim = np.dtype(np.float32), 2
+
+    def __init__(self, data, kind, shape_OI, heads=0, turned=False):
+        self.data, self.kind, self.shape_OI = data, kind, tuple(shape_OI)
+        self.heads, self.turned = heads, turned
+        self.shape, self.size = self.shape_OI[:: -1 if turned else 1], math.prod(shape_OI)
+
+    @property
+    def T(self):
+        return Packed(self.data, self.kind, self.shape_OI, self.heads, not self.turned)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        """Return rows as an array, of a matrix as it is in the file."""
+        data = self.data.reshape(len(self), -1)[rows]
+        return unpack(data, self.kind, (len(data), self.shape[1]))
+
+    def stored(self):
+        """Return what `codes` does, in our order of rows."""
+        found = codes(self.data, self.kind, self.shape_OI)
+        return tuple(halves(x, self.heads) for x in found) if self.heads else found
+
+    def __array__(self, dtype=None, copy=None):
+        weight_OI = restored(*self.stored())
+        return weight_OI.T if self.turned else weight_OI
+
+
+def model_type(path):
+    """Return the architecture that a file names."""
+    return str(read_header(path)[0].get("general.architecture"))
 
 
 def tokenizer(path):
-    """Return the BPETokenizer in a file. Raises ValueError for other kinds and a damaged one."""
+    """Return the BPETokenizer or CharTokenizer in a file.
+
+    Raises ValueError for other kinds and a damaged one.
+    """
     found = {name: read_header(path)[0].get(f"tokenizer.ggml.{name}")
              for name in ("model", "pre", "tokens", "token_type", "merges")}
     kind, split, tokens, types, merges = found.values()
@@ -222,6 +294,11 @@ def tokenizer(path):
         types = dict(zip(tokens, types.tolist(), strict=True))
         vocab = {token: i for i, token in enumerate(tokens) if types[token] != UNUSED}
         added = [{"content": t, "id": i} for t, i in vocab.items() if types[t] in SPECIAL]
+        characters = _characters(tokens, {token["content"]: token["id"] for token in added})
+        if characters:
+            fields = json.loads(characters)
+            return CharTokenizer(**huggingface_format.from_json(fields, path))
+        merges = [] if merges == NO_MERGES else merges
         fields = {
             "model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": added,
             "pre_tokenizer": huggingface_format.pre_tokenizer(SPLITS[split]),
@@ -229,6 +306,18 @@ def tokenizer(path):
         return BPETokenizer(**huggingface_format.from_json(fields, path))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has a damaged tokenizer ({error}); download it again") from error
+
+
+def _characters(tokens, special_ids):
+    """Return the file of a CharTokenizer; None if a token is more or less than a character."""
+    byte_of = {spelled: byte for byte, spelled in byte_to_unicode().items()}
+    try:
+        texts = [t if t in special_ids else bytes(map(byte_of.get, t)).decode() for t in tokens]
+    except (UnicodeDecodeError, TypeError):
+        return None
+    if any(len(text) != 1 and text not in special_ids for text in texts):
+        return None
+    return huggingface_format.characters_to_json("char", texts, special_ids)
 
 
 def template(path):

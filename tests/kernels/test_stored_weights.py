@@ -14,8 +14,8 @@ pytestmark = pytest.mark.kernels
 if backend.name == "numba":
     from tile_process import skip_without_instructions
 
-    from autograd.kernels.stored_tile import multiply_streamed
-    from autograd.kernels.tiles import BYTES, HEIGHTS, TILES, VECTORS
+    from autograd.kernels.stored_tile import multiply_grouped, multiply_streamed
+    from autograd.kernels.tiles import BYTES, GROUP, HEIGHTS, TILES, VECTORS
 
     WIDTH = VECTORS * BYTES // 4
 else:
@@ -31,6 +31,10 @@ def main():
             x, 0, depth, 1, w, 0, WIDTH, y, 0, WIDTH, y, 0, WIDTH, depth, height, WIDTH, False
         )
 
+    @numba.njit
+    def grouped(x, w, halves, y, groups, height):
+        multiply_grouped(x, 0, groups * GROUP, w, 0, halves, 0, y, 0, groups, height)
+
     rng = np.random.default_rng(0)
     for height in HEIGHTS:
         for depth in (1, 37):
@@ -45,6 +49,17 @@ def main():
                 expected = x_HI.astype(np.float64) @ meant
                 error = np.abs(y.reshape(height, WIDTH) - expected).max()
                 assert error < 1e-5 * np.abs(expected).max(), (stored.dtype, height, depth)
+        for groups in (1, 3):
+            x_HI = rng.standard_normal((height, groups * GROUP), np.float32)
+            w_GIO = rng.integers(-127, 128, (groups, GROUP, WIDTH)).astype(np.int8)
+            scale, offset = halves = rng.standard_normal((2, groups, 1, WIDTH)).astype(np.float16)
+            scale[0], offset[0] = 2.0**-24, -60000  # the smallest, and nearly the largest
+            y = np.full(height * WIDTH, np.nan, np.float32)
+            bits = halves.swapaxes(0, 1).copy().view(np.uint16)
+            grouped(x_HI.ravel(), w_GIO.ravel(), bits.ravel(), y, groups, height)
+            w_IO = (w_GIO * scale.astype(np.float64) + offset).reshape(-1, WIDTH)
+            error = np.abs(y.reshape(height, WIDTH) - x_HI.astype(np.float64) @ w_IO).max()
+            assert error < 1e-6 * (np.abs(x_HI) @ np.abs(w_IO)).max(), (height, groups)
 
 
 @pytest.mark.parametrize("tile", TILES)

@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as hnp
 from look_page import forward, softmax, stored
 
 from autograd import Observer, no_grad, observing
+from npgpt.activations import Watch
 from npgpt.look.packing import pack
-from npgpt.look.record import LARGEST, LIKELIEST, Recorder, record_gradient, record_pass
+from npgpt.look.record import LARGEST, LIKELIEST, record_gradient, record_pass
 
 
 @pytest.fixture
@@ -113,12 +114,11 @@ def test_the_graph_has_every_op_with_its_sources_and_what_it_saved(model):
 
 
 def test_the_recorded_stream_is_what_the_parts_of_the_model_give(model):
-    with no_grad(), observing(Recorder(model)) as recorder:
+    with no_grad(), observing(Watch()) as watch:
         model.hidden(IDS[None])
     stream, qkv, _ = forward(model, IDS)
-    for i, x in enumerate(stream):
-        assert np.array_equal(recorder.arrays[f"x.{i}"][0], x)
-    for found, expected in zip(recorder.arrays["h.1.attn"], qkv[1], strict=True):
+    assert np.array_equal(np.stack(watch.stream)[:, 0], stream)
+    for found, expected in zip(watch.qkv[1], qkv[1], strict=True):
         assert np.array_equal(found[0], expected)
 
 
