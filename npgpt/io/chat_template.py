@@ -55,7 +55,8 @@ class ChatTemplate:
                     where = "".join(f"{name}: " for name in names[len(texts) :][:1])
                     raise ValueError(
                         f"{where}the chat template of {self.source} cannot be used: "
-                        f"{shown(error)}; take --no-template, which continues what you type as it stands"
+                        f"{shown(error)}; take --no-template, which continues what you type as it "
+                        "stands"
                     )
                 texts.append(text)
         return texts
