@@ -186,7 +186,7 @@ def run(args):
                 print_results(run, dataset, model, draw)
             except KeyboardInterrupt:
                 name = quoted(run.folder)
-                print(f"\nthe run is saved (npgpt generate {name}); only this evaluation is missing:\n"
+                print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
                       f"    npgpt train --resume --out {name} makes up for it")
                 raise
             return 0
