@@ -190,8 +190,9 @@ def run(args):
             try:
                 print_results(run, dataset, model, draw)
             except KeyboardInterrupt:
-                print("\nthe run is saved; only this evaluation is missing: npgpt generate writes "
-                      f"text;\n    npgpt train --resume --out {quoted(run.folder)} makes up for it")
+                name = quoted(run.folder)
+                print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
+                      f"    npgpt train --resume --out {name} makes up for it")
                 raise
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
