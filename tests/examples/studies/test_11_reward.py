@@ -5,13 +5,12 @@ import re
 
 import numpy as np
 import pytest
-import reward_trials as trials
 import study_numbers as sn
 from hypothesis import given
 from reward_language import conditioned, kl, language, lost_entropy, texts
 from small_grammars import derivations, grammars
 
-study = importlib.import_module("11_reward")
+study, trials = map(importlib.import_module, ("11_reward", "reward_trials"))
 REPORT = "11_reward.md"
 RATES = 1e-3, 3e-3, 1e-2
 

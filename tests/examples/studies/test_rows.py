@@ -1,15 +1,15 @@
 """Stored rows follow the schema; trainings again have seeds of their own, and flips are named."""
 
+import importlib
 import json
 
-import again
 import numpy as np
-import pandas as pd
 import pytest
 import study_numbers as sn
 from laboratory import key
 from scipy import stats
 
+again, pd = map(importlib.import_module, ("again", "pandas"))
 SCHEMA = json.loads(sn.report("rows.schema.json"))
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int,
          "number": (int, float), "null": type(None)}
