@@ -59,7 +59,7 @@ def from_preset(name, Training=TrainConfig, **changes):
         raise ValueError(
             f"setting {setting!r} is unknown"
             f"{of_others or nearest(setting, model_fields | training_fields)}; "
-            "npgpt train --help lists them all"
+            "npgpt train --help-all lists them all"
         )
     if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
         chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
