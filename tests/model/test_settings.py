@@ -165,7 +165,7 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_p
             source = TextSource("letters", 7, "", None)
             run = Run(tmp_path / "run", model.config, TrainConfig(arch=arch), source)
             create_run(run, CharTokenizer("abcdefg"), model, AdamW(model.parameters()))
-            export.run(SimpleNamespace(run=run.folder, folder=there))
+            export.run(SimpleNamespace(run=run.folder, folder=there, outtype=None))
         else:
             model.save_pretrained(there)
     except ValueError as refused:
