@@ -19,7 +19,7 @@ def place(command, args, words):
     """Set in `args` what the words can only mean, with a note; return the others, with advice."""
     slot, left = TAKES.get(command, ("", ""))[0], []
     first = getattr(args, slot, None)
-    if first and _meant(command, args, first):
+    if first and (command != "eval" or os.path.isfile(first)) and _meant(command, args, first):
         setattr(args, slot, None)
         words = [first, *words]
     for word in words:

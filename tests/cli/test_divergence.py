@@ -53,7 +53,7 @@ def test_weights_that_are_not_finite_are_not_saved(refused, here, corpus, at_eac
 def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
     status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
     assert (status, err) == (0, "")
-    assert "2.9957" in out and out.count("right") == 3  # ln 20
+    assert "3.4957" in out and out.count("right") == 3  # ln 20 + 1/2
     assert files(here) == {}
 
 

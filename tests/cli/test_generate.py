@@ -78,7 +78,7 @@ def test_log_probabilities_of_tokens_and_of_the_likeliest(as_json, finished):
 
 def test_a_repetition_penalty_changes_what_is_written(as_json, finished):
     plain = as_json(finished, *SHORT, "--temperature", 0)["text"]
-    other = as_json(finished, *SHORT, "--temperature", 0, "--repetition-penalty", 1.5)["text"]
+    other = as_json(finished, *SHORT, "--temperature", 0, "--repetition-penalty", 9)["text"]
     assert len(set(other)) > len(set(plain))
 
 

@@ -217,7 +217,7 @@ def test_a_query_that_reads_nothing_gives_0_and_has_no_gradient(dtype, causal):
 @pytest.mark.parametrize("module", [kernels, reference])
 def test_a_mask_with_a_field_that_a_backend_does_not_know_is_an_error(module):
     """A backend that ignored it would give wrong weights without a word."""
-    wider = namedtuple("WiderMask", [*Mask._fields, "window"])(True, None, None, 3)
+    wider = namedtuple("WiderMask", [*Mask._fields, "window"])(*[None] * len(Mask._fields), 3)
     q = np.ones((1, 1, 4, 2), np.float32)
     with pytest.raises(ValueError, match="too many values"):
         module.attention(q, q, q, wider)
