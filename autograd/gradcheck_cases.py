@@ -123,7 +123,7 @@ HEADS = {
     "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
     "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
     "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
-    "two texts in a row": ({"first": [[0, 0, 2], [0, 1, 1]]}, (2, 2, 3, 2), (2, 1, 3, 2)),
+    "two texts in a row": ({"first": [[0, 0, 1, 1], [0, 0, 0, 2]]}, (2, 2, 4, 2), (2, 1, 4, 2)),
     "queries that see nothing": ({"mask": LATE}, (2, 2, 3, 2), (2, 1, 3, 2)),
     # with a bias, whose shape is the last one
     "a bias for all sequences": ({}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
