@@ -43,7 +43,8 @@ def _meant(command, args, word):
     if name in ("prompt", "text"):
         free = getattr(args, name) in (None, "-") and not getattr(args, "prompt_file", None)
         more = getattr(args, slot) not in (None, word)
-        return name if free and not os.path.lexists(word) and (more or " " in word) else None
+        words = (more or " " in word) and not word.startswith("hf:")
+        return name if free and words and not os.path.lexists(word) else None
     if command == "train" and args.resume and not args.out and Path(word, RUN_STATE).exists():
         return "out"
     if command == "train" and not args.config and word.endswith(".toml"):

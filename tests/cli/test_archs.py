@@ -122,7 +122,7 @@ def test_info_check_and_profile(done, runs, arch, tmp_path):
         (["--arch", "bert", "--no-bias"], ("'bias'", "arch=gpt", "bert")),
         (["--arch", "gpt", "--n-kv-head", 2], ("'n_kv_head'", "arch=llama")),
         (["--arch", "t5", "--eval-stride", 8], ("stride",)),
-        (["--resume", "--arch", "bert"], ("--arch",)),
+        (["--resume", "--arch", "bert"], ("runs/", "--out")),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(
