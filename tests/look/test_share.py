@@ -70,13 +70,18 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy")
-    settled(browser)
-    press(browser, "Save picture")
-    end, found = time.monotonic() + 10, []
-    while not any("</svg>" in path.read_text(encoding="utf-8") for path in found):
-        assert time.monotonic() < end, "no picture was saved"
-        time.sleep(0.05)
-        found = list(tmp_path.glob("*.svg"))  # empty at first
+    shown, end = None, time.monotonic() + 30
+    while shown != browser.run("return document.getElementById('view').innerHTML"):
+        assert time.monotonic() < end, "the view changed each time while it was saved"
+        settled(browser)
+        shown, found = browser.run("return document.getElementById('view').innerHTML"), []
+        for path in tmp_path.glob("*.svg"):
+            path.unlink()
+        press(browser, "Save picture")
+        while not any("</svg>" in path.read_text(encoding="utf-8") for path in found):
+            assert time.monotonic() < end, "no picture was saved"
+            time.sleep(0.05)
+            found = list(tmp_path.glob("*.svg"))  # empty at first
     assert [path.name for path in found] == [f"tales-{view}.svg"]
     root = ElementTree.parse(found[0]).getroot()
     words = "".join("".join(root.itertext()).split())
