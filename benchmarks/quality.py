@@ -70,7 +70,7 @@ def shakespeare(folder, corpus):
         lines.append(f"| `--seed {seed}` | {loss:.4f} over {tokens:,} tokens | "
                      f"{rows[-1]['seconds']:.0f} s |")
     draw_shakespeare(PICTURE, curves)
-    return [*lines, "", f"![validation loss by step](benchmarks/{PICTURE.name})", ""]
+    return [*lines, "", f"![validation loss by step]({PICTURE.name})", ""]
 
 
 def draw_shakespeare(path, curves):
