@@ -21,7 +21,7 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
 
     def goes(step, view):
         browser.run(f"history.go({step})")
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while browser.run("return npgpt.state.view") != view and time.monotonic() < end:
             time.sleep(0.02)
         time.sleep(0.5)  # an address that follows late would take the way forward away
@@ -70,7 +70,7 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy")
-    shown, end = None, time.monotonic() + 30
+    shown, end = None, time.monotonic() + 120
     while shown != browser.run("return document.getElementById('view').innerHTML"):
         assert time.monotonic() < end, "the view changed each time while it was saved"
         settled(browser)
