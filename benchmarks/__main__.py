@@ -1,8 +1,9 @@
 """Measure, print each table when it is ready, and write RESULTS.md.
 
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
+    python -m benchmarks real_model TEXT     on a text of yours: prints, and writes no file
 
-Without a PART all of them run, for some 45 minutes. Every library has a process of its
+Without a PART all of them run, for some 50 minutes. Every library has a process of its
 own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
 step in README.md here. --quick checks that everything runs: its numbers mean little, and it writes
 no file unless --out names one.
@@ -25,6 +26,7 @@ PARTS = {
     "engines": "a training step number by number, by hand, by the engine, by its kernels",
     "bfloat16": "products of operands rounded to bfloat16, and training steps with them",
     "generation": "tokens a second, beside the limit of memory and other libraries",
+    "real_model": "a published model, beside PyTorch's numbers and llama.cpp's speed",
     "tokenizer": "encoding, decoding, training, and texts without words",
     "memory": "peak memory of a training step, measured and predicted",
     "prepare": "time and peak memory of npgpt prepare on large texts",
@@ -40,7 +42,7 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
             stream.reconfigure(encoding="utf-8", errors="replace")
     args = _arguments(argv)
-    out = args.out or (None if args.quick else RESULTS)
+    out = args.out or (None if args.quick or args.text else RESULTS)
     found = {}
     for part in args.parts or PARTS:
         found[part] = _run(part, args)
@@ -75,11 +77,20 @@ def _arguments(argv):
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
+    args.text = _text(args.parts)
+    if args.text and not args.text.is_file():
+        parser.error(f"{args.text} is no part and no file; the parts are {', '.join(PARTS)}")
     if unknown := [part for part in args.parts if part not in PARTS]:
         parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     if args.threads < 1:
         parser.error(f"--threads {args.threads}: give 1 or more")
     return args
+
+
+def _text(parts):
+    """Take the word after real_model out of the list, if it is no part; return its path."""
+    after = parts.index("real_model") + 1 if "real_model" in parts else len(parts)
+    return Path(parts.pop(after)) if parts[after:] and parts[after] not in PARTS else None
 
 
 def _run(part, args):
@@ -88,7 +99,9 @@ def _run(part, args):
         machine = f"{runner.call('benchmarks.machine:measured_on')}; {measured_of(part)}"
     _say(args, f"## {part}\n\n{machine}\n")
     tables = []
-    for table in importlib.import_module(f"benchmarks.{part}").tables(args.threads, args.quick):
+    more = {"text": args.text} if part == "real_model" and args.text else {}
+    module = importlib.import_module(f"benchmarks.{part}")
+    for table in module.tables(args.threads, args.quick, **more):
         tables.append(table)
         _say(args, table.markdown())
     return machine, tables

@@ -19,6 +19,10 @@ CALLS = {
     "engines": (*STEP, "examples/scalar_engine.py", "examples/whole_gpt.py"),
     "bfloat16": STEP,
     "generation": ("autograd/kernels", "npgpt/fast", "npgpt/generate.py", "npgpt/sampling.py"),
+    "real_model": (
+        *STEP, "npgpt/fast/decoder.py", "npgpt/fast/storage.py", "npgpt/generate.py",
+        "npgpt/families/llama.py", "npgpt/io/gguf.py",
+    ),
     "tokenizer": WORDS,
     "memory": STEP,
     "prepare": WORDS,

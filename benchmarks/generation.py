@@ -50,8 +50,8 @@ def tables(threads, quick=False):
             times = contest.times("generation", batch=1, new=most, **settings)
             singles[model] = settings, most
             for kind, (size, others) in KINDS.items():
-                speeds.append(_speed(f"`{model}`, {kind}", most, size, times[kind], times[READING]))
-                found[kind] += _compared(f"`{model}`, {kind}", times, kind, others, contest.absent)
+                speeds.append(speed(f"`{model}`, {kind}", most, size, times[kind], times[READING]))
+                found[kind] += beside(f"`{model}`, {kind}", times, kind, others, contest.absent)
         yield Table(
             f"A text of a prompt of {PROMPT} tokens and {NEW} new ones, batch 1",
             ["", "tokens/s", "the limit of memory", "share (min – max)"], speeds,
@@ -70,7 +70,8 @@ def tables(threads, quick=False):
         yield comparison_table("Reading a prompt, to the logits of the next token", found)
 
 
-def _compared(what, times, kind, others, absent):
+def beside(what, times, kind, others, absent):
+    """Return the Comparisons of a kind with others; absent: name -> why it is not measured."""
     ours = times[kind]
     return [compared(what, name, ours, times[name]) for name in others if name in times] + [
         Comparison(what, name, statistics.median(ours), note=absent[name])
@@ -78,8 +79,11 @@ def _compared(what, times, kind, others, absent):
     ]
 
 
-def _speed(what, new, size, seconds, reading):
-    """size   bytes of a weight; `reading` is the time of reading them in float32"""
+def speed(what, new, size, seconds, reading):
+    """Return a row: tokens/s, the limit of memory, and the share of it.
+
+    size, reading   bytes of a weight; the times of reading all of them in float32
+    """
     limits = [4 / (size * s) for s in reading]
     shares = [new / s / limit for s, limit in zip(seconds, limits, strict=True)]
     return [

@@ -104,8 +104,13 @@ class Contest(contextlib.ExitStack):
             if baselines is None or name in baselines
         ]
 
-    def times(self, task, *, baselines=None, **settings):
+    def times(self, task, **settings):
         """Let the runners do a task in turn: name -> seconds a call, by round; us first."""
+        timed = self.timed(task, **settings)
+        return {name: [seconds for seconds, _ in pairs] for name, pairs in timed.items()}
+
+    def timed(self, task, *, baselines=None, **settings):
+        """Return (seconds, CPU seconds) a call in the place of the seconds of `times`."""
         effort = self.effort
         runners = {
             name: runner for name, runner in self.runners.items()
@@ -121,7 +126,7 @@ class Contest(contextlib.ExitStack):
         for _ in range(rounds):
             for name, runner in runners.items():
                 time.sleep(PAUSE)
-                times[name].append(runner.time(counts[name], WAKE if effort.block else 0.0))
+                times[name].append(runner.timed(counts[name], WAKE if effort.block else 0.0))
         return times
 
 

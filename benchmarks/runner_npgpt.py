@@ -3,13 +3,16 @@
 from functools import partial
 
 import numpy as np
+from safetensors.numpy import save_file
 
 import autograd
 from autograd import Tensor, backend
 from benchmarks import ladder, shapes
-from npgpt import GPT, AdamW, GPTConfig
+from npgpt import GPT, AdamW, GPTConfig, Llama
+from npgpt.families import llama
 from npgpt.fast.storage import use_storage
 from npgpt.generate import KVCache, generate
+from npgpt.io.transformers_folder import their_weights
 from npgpt.sampling import Sampling
 
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
@@ -76,14 +79,53 @@ def training_step(batch, config, bf16=False):
 def generation(config, batch, prompt, new, weights="fp32", reading=False):
     """Return `reading`: of all that, only reading as many bytes as the weights have."""
     model = use_storage(GPT(GPTConfig(**config)), weights)
+    return _generation(model, shapes.prompts(batch, prompt, config), new, reading)
+
+
+def _generation(model, idx_BT, new, reading):
     decoder = model.decoder()
     if reading:
         bytes_read = [np.ones(decoder.bytes_per_token // 4, np.float32)]
         return lambda: backend.sum_of_squares(bytes_read)
-    idx_BT, block_size = shapes.prompts(batch, prompt, config), config["block_size"]
-    return lambda: generate(decoder, idx_BT, new, Sampling(0), block_size=block_size).tolist()
+
+    def run():
+        decoder.read = []  # else it would know the prompt from the call before
+        block_size = model.config.block_size
+        return generate(decoder, idx_BT, new, Sampling(0), block_size=block_size).tolist()
+
+    return run
 
 
 def prefill(config, prompt):
     model, idx_BT = GPT(GPTConfig(**config)), shapes.prompts(1, prompt, config)
     return lambda: model.next_logits(idx_BT, KVCache(prompt))
+
+
+# ---- A published Llama, of a GGUF file
+
+
+def answer(path, prompt, new, weights="fp32", bf16=False, reading=False):
+    autograd.set_matmul_precision("bfloat16" if bf16 else "float32")
+    return _generation(Llama.from_pretrained(path, weights), np.array([prompt]), new, reading)
+
+
+def learned(path, idx, windows, folder):
+    """Return mean losses: of a text, before and after a step of AdamW on it, and of `windows`.
+
+    idx, windows   token ids of a text; those of several
+
+    The folder gets logits.safetensors, gradients.safetensors and updates.safetensors.
+    """
+    model = Llama.from_pretrained(path)
+    with model.evaluating():
+        nats = [model.loss([ids[:-1]], [ids[1:]]).item() for ids in windows]
+    logits, loss = model([idx[:-1]], [idx[1:]])
+    loss.backward()
+    before = {name: weight.data.copy() for name, weight in model.parameters().items()}
+    arrays = {"gradients": {name: weight.grad for name, weight in model.parameters().items()}}
+    AdamW(model.parameters()).step()
+    arrays["updates"] = {name: model.parameters()[name].data - w for name, w in before.items()}
+    for name, found in arrays.items():
+        save_file(their_weights(found, llama.FILES, llama.PREFIX), f"{folder}/{name}.safetensors")
+    save_file({"logits": logits.data[0]}, f"{folder}/logits.safetensors")
+    return {"before": loss.item(), "after": model.loss([idx[:-1]], [idx[1:]]).item(), "nats": nats}

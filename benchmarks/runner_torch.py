@@ -109,14 +109,14 @@ def adamw(config):
     model = GPT(GPTConfig(**config))
     for p in model.parameters():
         p.grad = torch.from_numpy(shapes.random(*p.shape))
-    return _update(list(model.parameters()))
+    return clipped_update(list(model.parameters()))
 
 
 def training_step(batch, config, *, compiled=False, bf16=False):
     config = GPTConfig(**config)
     model = GPT(config).load(OurGPT(config).parameters())
     loss_of = torch.compile(model, dynamic=False) if compiled else model
-    update = _update(list(model.parameters()))
+    update = clipped_update(list(model.parameters()))
     idx_BT, targets_BT = map(torch.from_numpy, shapes.tokens(batch, config))
 
     def step():
@@ -131,7 +131,8 @@ def training_step(batch, config, *, compiled=False, bf16=False):
     return step
 
 
-def _update(parameters):
+def clipped_update(parameters):
+    """Return the function that takes a step of AdamW, as ours."""
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": DECAY},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},

@@ -36,18 +36,21 @@ TORCH, COMPILED, BF16, JAX = "PyTorch", "torch.compile", "PyTorch, bf16 autocast
 TORCH_TUNED, BF16_TUNED, JAX_TUNED = (f"{name}, tuned" for name in (TORCH, BF16, JAX))
 OURS_BF16, OURS_INT8, READING = f"{OURS}, bf16", f"{OURS}, int8", "reading memory"
 TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
-OURS_BF16_PRODUCTS = f"{OURS}, bf16 products"
+OURS_BF16_PRODUCTS, OURS_Q8 = f"{OURS}, bf16 products", f"{OURS}, q8"
 BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
 SCALARS, PAGE, OURS_NUMPY = "scalar_engine.py", "whole_gpt.py", "AUTOGRAD_BACKEND=numpy"
 LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8 = "llama.cpp", "llama.cpp, BF16", "llama.cpp, Q8_0"
-COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_BF16_PRODUCTS, READING)
+THE_FILE = "llama.cpp, the file"
+REAL_F32, REAL_BF16, REAL_Q8 = (f"{THE_FILE} as {kind}" for kind in ("F32", "BF16", "Q8_0"))
+COMPILING = (OURS, OURS_BF16, OURS_INT8, OURS_Q8, OURS_BF16_PRODUCTS, READING)
 TUNED = (TORCH_TUNED, BF16_TUNED, BF16_OPERANDS, JAX_TUNED)
 # name: (package, module that has its tasks, settings that it adds to a task)
 RUNNERS = {
     OURS: ("numba", "runner_npgpt", {}),
     OURS_BF16: ("numba", "runner_npgpt", {"weights": "bf16"}),
     OURS_INT8: ("numba", "runner_npgpt", {"weights": "int8"}),
+    OURS_Q8: ("numba", "runner_npgpt", {"weights": "q8"}),
     OURS_BF16_PRODUCTS: ("numba", "runner_npgpt", {"bf16": True}),
     READING: ("numba", "runner_npgpt", {"reading": True}),
     TRANSFORMERS: ("transformers", "runner_transformers", {}),
@@ -57,6 +60,10 @@ RUNNERS = {
     LLAMACPP: ("llama_cpp", "runner_llamacpp", {}),
     LLAMACPP_BF16: ("llama_cpp", "runner_llamacpp", {"dtype": "BF16"}),
     LLAMACPP_Q8: ("llama_cpp", "runner_llamacpp", {"dtype": "Q8_0"}),
+    THE_FILE: ("xllamacpp", "runner_xllamacpp", {}),
+    REAL_F32: ("xllamacpp", "runner_xllamacpp", {"kind": "F32"}),
+    REAL_BF16: ("xllamacpp", "runner_xllamacpp", {"kind": "BF16"}),
+    REAL_Q8: ("xllamacpp", "runner_xllamacpp", {"kind": "Q8_0"}),
     NUMPY: ("numpy", "runner_numpy", {}),
     SCALARS: ("numpy", "runner_examples", {"scalars": True}),
     PAGE: ("numpy", "runner_examples", {}),
@@ -83,8 +90,9 @@ def missing(name):
     package = RUNNERS[name][0]
     if package == "llama_cpp" and not all(map(importlib.util.find_spec, (package, "gguf"))):
         return "not measured: pip install llama-cpp-python gguf (builds it: needs gcc and cmake)"
-    if importlib.util.find_spec(package) is None:
-        return f"not measured: pip install {package} (or '.[peers]')"
+    needed = (package, "gguf") if "kind" in RUNNERS[name][2] else (package,)
+    if absent := [one for one in needed if importlib.util.find_spec(one) is None]:
+        return f"not measured: pip install {' '.join(absent)} (or '.[peers]')"
     if name == COMPILED and not any(map(shutil.which, COMPILERS)):
         return f"not measured: needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH"
     return tuning.missing(package) if name in TUNED else ""
@@ -119,10 +127,14 @@ class Runner:
 
     def prepare(self, task, settings):
         """Make the function that `time` will time; return the seconds of its second call."""
-        return self._ask(task=task, settings=settings | self.extra)
+        return self._ask(task=task, settings=settings | self.extra)[0]
 
     def time(self, count, wake=0.0):
         """Return seconds a call, of `count` calls, after `wake` seconds of untimed calls."""
+        return self.timed(count, wake)[0]
+
+    def timed(self, count, wake=0.0):
+        """Return (seconds, CPU seconds of all threads) a call, as `time` does."""
         return self._ask(count=count, wake=wake)
 
     def call(self, name, **arguments):
@@ -167,18 +179,18 @@ def threads():
 
 
 def _time(function, count, wake=0.0):
-    """Return seconds a call. Python's garbage collector is off while the clock runs."""
+    """Return (seconds, CPU seconds) a call. Python's garbage collector is off meanwhile."""
     gc.collect()
     gc.disable()
     end = time.perf_counter() + wake
     while time.perf_counter() < end:
         function()
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     for _ in range(count):
         function()
-    seconds = (time.perf_counter() - start) / count
+    end = time.perf_counter(), time.process_time()
     gc.enable()
-    return seconds
+    return [(b - a) / count for a, b in zip(start, end, strict=True)]
 
 
 if __name__ == "__main__":

@@ -29,5 +29,5 @@ def test_they_write_the_same(theirs):
 
 
 def test_a_share_is_of_the_limit_for_that_many_bytes():
-    row = generation._speed("x", 10, 2, seconds=[1.0, 2.0], reading=[0.1, 0.1])
+    row = generation.speed("x", 10, 2, seconds=[1.0, 2.0], reading=[0.1, 0.1])
     assert row == ["x", "6.7", "20.0", "38% (25% – 50%)"]
