@@ -237,7 +237,10 @@ def turn(names, at):
 
 
 def guesses(body):
-    """Return HTML in which what follows a paragraph that begins "Guess first." has to be opened."""
+    """Return HTML in which answers, and what follows "Guess first.", have to be opened."""
+    body = body.replace("<p>&lt;/details&gt;</p>", "</details>").replace(
+        "<p>&lt;details&gt;&lt;summary&gt;Answers&lt;/summary&gt;</p>",
+        '<details class="guess"><summary>Answers</summary>')
     block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table|figure)\b.*?</\3>)"
     return re.sub(
         block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)

@@ -113,6 +113,9 @@ def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
     pictures = re.findall(r'<img [^>]*alt="([^"]*)"', page)
     assert pictures and re.findall("<figcaption>(.*?)</figcaption>", page) == pictures
     assert guesses("<p>Guess</p><p>x</p>") == "<p>Guess</p><p>x</p>"
+    asked = book["reward.html"]
+    assert '<details class="guess"><summary>Answers</summary>\n<ol>' in asked
+    assert asked.count("</details>") == asked.count("<details") >= 1
     shown = coloured("<p>A query, <code>key</code>, keys: <math><mi>q</mi></math></p>")
     assert shown == ('<p>A <span class="q">query</span>, <code>key</code>, <span class="k">keys'
                      '</span>: <math><mi class="q">q</mi></math></p>')
