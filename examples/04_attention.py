@@ -349,11 +349,11 @@ def draw_induction(path, formed):
     scores.legend(fontsize=7.5)
     scores.set_title("A head forms, with each seed", fontsize=10)
     losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
-    losses.set_title("And what is said again is known, at any distance", fontsize=10)
+    losses.set_title("And the loss of what is said again falls", fontsize=10)
     T = len(formed["weights"])
     weights.imshow(np.where(np.tri(T), formed["weights"], np.nan), cmap="Blues", vmin=0, vmax=1)
     weights.set(xlabel="position read", ylabel="position reading")
-    weights.set_title(f"Said again, it reads behind the first time: {ELSEWHERE - 1} back",
+    weights.set_title(f"Said again, from {ELSEWHERE} on, it reads {ELSEWHERE - 1} back",
                       fontsize=10)
     names = [*map(str, range(ROW)), "again"]
     _draw_carriers(carried, formed["carried"], names)
