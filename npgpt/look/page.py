@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
+from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
 from npgpt.families import family
@@ -45,6 +46,7 @@ SCRIPTS = (  # each after its imports
     "views/residual", "views/patch", "views/knockout", "views/embeddings", "views/backward",
     "views/teach", "views/training", "views/bet", "chips", "tour", "kept", "share", "look",
 )
+ABOUT = "A GPT runs in this page: teach it, see what each head reads, check every gradient."
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
@@ -77,11 +79,12 @@ def check_target(path):
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")
 
 
-def make_page(subject, prompt=None, kind="fp16"):
+def make_page(subject, prompt=None, kind="fp16", address=None, picture=""):
     """Return (HTML, record): the page of a `npgpt.families.models.Loaded`, and its data by name.
 
-    prompt   the text that it opens with; default: `default_prompt`
-    kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
+    prompt    the text that it opens with; default: `default_prompt`
+    kind      storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
+    address   URL at which it will be found, for its links and with `picture` for `npgpt.card`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
@@ -97,7 +100,7 @@ def make_page(subject, prompt=None, kind="fp16"):
                 print(what, file=sys.stderr, flush=True)
 
         record = _record(subject, prompt, kind, data, progress)
-    return assemble(record), record
+    return assemble(record, address, picture), record
 
 
 def _record(subject, prompt, kind, data, progress):
@@ -245,8 +248,8 @@ def view_titles():
     return {head[2]: head[1] for head in found if head}
 
 
-def assemble(record):
-    """Return the HTML of a record."""
+def assemble(record, address=None, picture=""):
+    """Return the HTML of a record, with URLs as in `make_page`."""
     folder = files("npgpt.look") / "page"
 
     def read(name):
@@ -254,8 +257,10 @@ def assemble(record):
 
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
+    title = f"{record.get('name', 'a GPT')} under the microscope of npgpt"
+    values["head"] = head(title, ABOUT, address, picture)
     values["policy"] = "; ".join((
-        "default-src 'none'", f"script-src '{_hash(script)}'",
+        "default-src 'none'", "img-src data:", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], read("index.html"))

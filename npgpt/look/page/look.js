@@ -42,7 +42,6 @@ const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) 
   document.getElementById(id),
 );
 
-document.title = `${record.name} under the microscope`;
 document.getElementById("name").textContent = record.name;
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
@@ -64,7 +63,9 @@ note.after(known, kept);
 const [ideas, updateIdeas] = chips();
 prompt.before(ideas);
 const [begin, guide] = tour();
-main.before(guide);
+let first; // the view of a frame in the book
+const back = button("", () => set({ view: first.id }));
+main.before(guide, back);
 document
   .getElementById("theme")
   .before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
@@ -105,6 +106,9 @@ function holds() {
 
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
+  first ??= view;
+  back.textContent = `Back to ${first.title}`;
+  back.hidden = !state.only || view === first;
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
   const taught = pass.weights > 0 ? ". Its weights are taught, not the run's own" : "";

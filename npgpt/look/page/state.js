@@ -208,7 +208,8 @@ export function readAddress() {
     Object.assign(DEFAULTS, { layer, head });
     opens = leastCertain(pass.T, (t) => likeliest(2 * L, t, 1)[0][1]);
   }
-  const given = new URLSearchParams(location.hash.slice(1)),
+  const { opens: saved } = document.documentElement.dataset; // by `shareButtons`
+  const given = new URLSearchParams(location.hash.slice(1) || saved),
     changes = { ...DEFAULTS };
   for (const [name, value] of given) {
     if (!(name in DEFAULTS)) continue;
