@@ -257,7 +257,7 @@ def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, mon
     ("np.triu_indices", "attention-mechanism.html#4-causal-attention"),  # in a snippet
     ("softmax_by_hand", "attention-mechanism.html#2-weights-from-the-vectors-themselves"),
     ("q k √D", "attention-mechanism.html#3-query-key-value"),  # in formulas
-    ("induction heads", "looking-inside.html#what-a-head-is-for"),
+    ("induction heads", "looking-inside.html#an-induction-head"),
     ("a", None), ("$^+", None), ("", None), ("qxqx", None),
 ])
 def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder, words, first):
