@@ -16,7 +16,7 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
     for view in ("tokens", "residual"):
         browser.find(f"#tab-{view}").click()
     browser.run(PASTE, "The hen")  # and nothing but a view is an entry
-    browser.find("#tab-training").click()
+    browser.find("#tab-backward").click()
     assert browser.run("return history.length") == entries + 3
 
     def goes(step, view):
@@ -31,7 +31,7 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
     assert goes(-1, "residual") == "The hen"
     goes(-1, "tokens")
     goes(-1, "attention")
-    goes(3, "training")
+    goes(3, "backward")
     assert browser.run("return history.length") == entries + 3
 
 
