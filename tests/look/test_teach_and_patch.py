@@ -344,7 +344,7 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
 
 
 def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
-    browser.open(pages["tales"][0], f"view=patch&text={quote(TIRED)}", 1280)
+    browser.open(pages["tales"][0], f"view=patch&point=7&text={quote(TIRED)}", 1280)
     computed(browser)
     words = "section:not([hidden]) [aria-live]"
     assert "token 24, “␣”, after block 3 attention" in shown(browser, words)
