@@ -224,7 +224,7 @@ def test_a_text_that_cannot_be_read_is_explained_and_loses_nothing(browser, page
     """Nothing is drawn for it; the known characters are listed, and a button keeps only these."""
     browser.open(pages["tales"][0], "view=tokens")
     browser.run(PASTE, "One dawn")
-    before, known = browser.run("return npgpt.pass.ids"), browser.find("#note + p")
+    before, known = browser.run("return npgpt.pass.ids"), browser.find("#prompt + p")
     assert not known.is_displayed()
     for text, says in (
         ("", "text"),
