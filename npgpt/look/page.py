@@ -42,9 +42,9 @@ SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
-    "draw", "heads", "task", "check", "views/overview", "views/tokens", "views/attention",
-    "views/residual", "views/patch", "views/knockout", "views/embeddings", "views/backward",
-    "views/teach", "views/training", "views/bet", "chips", "tour", "kept", "share", "look",
+    "colours", "elements", "charts", "heads", "task", "check", "training", "views/overview",
+    "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
+    "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )
 ABOUT = "A GPT runs in this page: teach it, see what each head reads, check every gradient."
 OUT = " with --out"
@@ -140,7 +140,6 @@ def _record(subject, prompt, kind, data, progress):
         "ids": ids.tolist(),
         "gradient": gradient,
         "pass": passed,
-        "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "kept": _kept(run) if live and run else [],
         "optimizer": history.optimizer_settings(run),
@@ -185,16 +184,6 @@ def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
     models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
     return [[step, pack(arrays_of(model), "int8")[0]] for step, model in models.items()]
-
-
-def _plane(table_VC):
-    """Return the directions (2, C) of the first two principal components of token embeddings."""
-    centred_VC = table_VC - table_VC.mean(axis=0)
-    _, size_K, axes_KC = np.linalg.svd(centred_VC, full_matrices=False)
-    axes_2C = np.zeros((2, table_VC.shape[1]))
-    axes_2C[: size_K.size] = axes_KC[:2]
-    shares = (size_K**2 / max((size_K**2).sum(), 1e-300))[:2]
-    return {"axes": base64_of(axes_2C, "f4"), "shares": shares.tolist()}
 
 
 def _bet(tokenizer):

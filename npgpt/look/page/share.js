@@ -1,6 +1,6 @@
 // What a reader passes on: a link to the view, and a picture of it as an SVG file.
 
-import { button, el, svg } from "./draw.js";
+import { button, el, svg } from "./elements.js";
 import { record, state, writeNow } from "./state.js";
 
 const FONT = ["font-family", "font-size", "font-weight"];

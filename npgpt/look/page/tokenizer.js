@@ -46,7 +46,7 @@ export class Tokenizer {
       if (id !== undefined) return id;
       const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
       throw new UnknownCharacter(
-        `${visible(character)} (U+${code}), at position ${position}, is not among the ` +
+        `${visible(character)} (U+${code}), as character ${position + 1}, is not among the ` +
           `${this.known.size} characters that this model was trained on.`,
       );
     });
@@ -115,4 +115,9 @@ export function visible(text) {
     .replace(/[\p{C}\p{Z}]/gu, (c) => {
       return `\\u{${c.codePointAt(0).toString(16)}}`;
     });
+}
+
+// A label as a screen reader should say it.
+export function spoken(label) {
+  return label.replaceAll("␣", " space ").replaceAll("⏎", " line end ");
 }
