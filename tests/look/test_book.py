@@ -306,6 +306,7 @@ def test_a_frame_that_was_led_to_another_view_has_a_way_back(browser, pages):
     back.click()
     assert browser.run("return npgpt.state.view") == "overview" and not back.is_displayed()
     browser.open(pages["untied"][0], "view=attention")
+    browser.run("npgpt.set({ view: 'overview' })")
     assert "Back to" not in browser.find("body").text
 
 
