@@ -252,17 +252,14 @@ def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, mon
 
 @pytest.mark.parametrize("words, first", [
     ("logit lens", "looking-inside.html#the-logit-lens"),
-    ("Multi-head", "attention-mechanism.html#multi-head-attention"),
     ("overfitting", "training-process.html#the-optimizer"),
     ("np.triu_indices", "attention-mechanism.html#4-causal-attention"),  # in a snippet
-    ("softmax_by_hand", "attention-mechanism.html#2-weights-from-the-vectors-themselves"),
     ("q k √D", "attention-mechanism.html#3-query-key-value"),  # in formulas
     ("induction heads", "looking-inside.html#an-induction-head"),
     ("a", None), ("$^+", None), ("", None), ("qxqx", None),
 ])
 def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder, words, first):
-    browser.open(folder / "training-process.html")
-    enter(browser, "#search", words)
+    enter(browser.open(folder / "training-process.html"), "#search", words)
     found = browser.run("return [...document.querySelectorAll('#found li')].map((item) =>"
                         "[item.firstChild.getAttribute('href'), item.innerText.toLowerCase(),"
                         "[...item.querySelectorAll('mark')].map((mark) => mark.innerText)])")
@@ -286,9 +283,8 @@ def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(bro
             assert menu.size["height"] <= 900
         browser.find("#contents a[href='#the-logit-lens']").click()
         assert (menu.get_attribute("open") is not None) == (width == 1280)
-        top = browser.run("return document.getElementById('the-logit-lens')"
-                          ".getBoundingClientRect().top")
-        assert 30 < top < 200
+        place = "return document.getElementById('the-logit-lens').getBoundingClientRect().top"
+        assert 30 < browser.run(place) < 200
         picture, shown = browser.run(
             "const box = document.querySelector('figure'), image = box.firstChild;"
             "return [[image.clientWidth, image.naturalWidth], [box.clientWidth, box.tabIndex]]")
@@ -299,21 +295,21 @@ def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(bro
         until(browser, lambda frame=frame: frame.get_attribute("style"))
         browser.driver.switch_to.frame(frame)
         until(browser, lambda: browser.run(
-            "return document.documentElement.scrollHeight <= innerHeight"))
-        until(browser, lambda: browser.run("return innerHeight - document.body.scrollHeight < 20"))
+            "const { documentElement: all, body } = document;"
+            "return all.scrollHeight === innerHeight && innerHeight - body.scrollHeight < 20"))
         browser.driver.switch_to.default_content()
 
 
 def test_a_frame_that_was_led_to_another_view_has_a_way_back(browser, pages):
     browser.open(pages["untied"][0], "view=overview&only=1")
-    back = next(b for b in browser.driver.find_elements("css selector", "button")
-                if "Overview" in b.get_attribute("textContent") and b.get_attribute("role") is None)
+    back = browser.find("main > button")
     assert not back.is_displayed()
     browser.run("npgpt.set({ view: 'attention' })")
     assert back.is_displayed()
     back.click()
     assert browser.run("return npgpt.state.view") == "overview" and not back.is_displayed()
     browser.open(pages["untied"][0], "view=attention")
+    browser.run("npgpt.set({ view: 'overview' })")
     assert "Back to" not in browser.find("body").text
 
 

@@ -1,12 +1,9 @@
 // Search over search-index.js: sections, ranked by the words in them, rare words first (BM25).
 
-const found = document.getElementById("found");
-const field = document.getElementById("search");
+const [found, field] = ["found", "search"].map((id) => document.getElementById(id));
 const { up } = document.body.dataset;
 const LONG = 100; // tokens: a shorter section is no better than one of so many
-const CHAPTER = /^[\w-]+\.html$/; // comes before reports and code
 let sections; // of INDEX, with how often each word is in them
-
 const tokens = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+|[^\s\p{L}\p{N}\p{P}]/gu) ?? [];
 
 const read = ([page, title, parts]) =>
@@ -15,7 +12,7 @@ const read = ([page, title, parts]) =>
     const all = tokens(`${heading} ${heading} ${heading} ${title} ${text}`);
     for (const word of all) words.set(word, (words.get(word) ?? 0) + 1);
     const norm = Math.max(all.length, LONG) / LONG;
-    const weight = CHAPTER.test(page) ? 1 : 0.5;
+    const weight = /^[\w-]+\.html$/.test(page) ? 1 : 0.5; // reports and code come after chapters
     return { href: `${up}${page}#${anchor}`, title, heading, text, words, norm, weight };
   });
 
@@ -40,15 +37,16 @@ function ranked(words) {
 }
 
 function entry({ href, title, heading, text }, words) {
-  const made = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
-  const any = words.map((word) => word.replace(/[+|^$]/, "\\$&")).join("|");
+  const made = (tag, more) => Object.assign(document.createElement(tag), more);
+  const ends = (word) => (word.length > 1 ? "" : "(?![\\p{L}\\p{N}])");
+  const any = words.map((word) => word.replace(/[+|^$]/, "\\$&") + ends(word)).join("|");
   const seek = new RegExp(`(?<![\\p{L}\\p{N}])(${any})`, "giu");
   const at = Math.max(0, text.search(seek) - 60);
   const shown = `${at ? "... " : ""}${text.slice(at, at + 180)}`.split(seek);
-  const link = made("a", heading === title ? title : `${title}: ${heading}`);
-  const item = made("li", "");
-  item.append(link, " ", ...shown.map((part, i) => (i % 2 ? made("mark", part) : part)));
-  link.href = href;
+  const marked = (part, i) => (i % 2 ? made("mark", { textContent: part }) : part);
+  const name = heading === title ? title : `${title}: ${heading}`;
+  const item = made("li");
+  item.append(made("a", { href, textContent: name }), " ", ...shown.map(marked));
   return item;
 }
 
