@@ -23,6 +23,7 @@ from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
 from npgpt.families import family
+from npgpt.families.conversations import USER
 from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
@@ -110,7 +111,7 @@ def _record(subject, prompt, kind, data, progress):
     check_handled(config, SHOWN, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
-    ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
+    ids, window = tokenizer.encode(prompt, allowed_special="all"), min(WINDOW, config.block_size)
     ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
         raise ValueError("--prompt: give a text of two tokens or more, so that there is a loss")
@@ -152,13 +153,15 @@ def _record(subject, prompt, kind, data, progress):
 
 def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
+    tokenizer = subject.tokenizer
     if history.is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     text = history.validation_prompt(data) if data else None
-    if text and len(subject.tokenizer.encode(text)) > 1:
+    if text and len(tokenizer.encode(text)) > 1:
         return text
-    start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
-    text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
+    begin = USER if USER in tokenizer.special_ids else starting_prompt(tokenizer)
+    start = tokenizer.encode(begin, allowed_special="all")
+    text = tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
     # A character that was cut in the middle cannot be typed.
     return text.lstrip("\n").replace("\ufffd", "") or text
 
@@ -170,14 +173,15 @@ def _tokenizer(tokenizer, live, ids, passed):
         shown = set(ids.tolist()) | {v for row in passed["lens"] for t in row for v, _ in t}
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
-        return {"kind": "char", "tokens": names}
+        return {"kind": "char", "tokens": names, "special": tokenizer.special_ids}
     learned = {name: getattr(tokenizer, name, "") for name in ("pattern", "merges")}
     if learned["pattern"] not in ("gpt2", "cl100k", None) or tokenizer.absent:
         raise ValueError(
             "the page cannot encode a text as this model's tokenizer does; name a model that has "
             "characters, or byte pairs that are split as GPT-2's, such as runs/tales"
         )
-    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | learned
+    learned |= {"ids": list(tokenizer.ids), "special": tokenizer.special_ids}
+    return {"kind": "bpe", "tokens": names} | learned
 
 
 def _kept(run):

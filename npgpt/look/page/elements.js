@@ -84,7 +84,7 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
             title,
             "data-t": t,
             "aria-selected": chosen,
-            class: off ? "off" : null,
+            class: off ? "off" : tokenizer.special.has(text) ? "role" : null,
             ...(/[␣⏎]/.test(text) ? { "aria-label": spoken(text) } : {}),
           },
           text,
