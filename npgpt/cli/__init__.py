@@ -99,9 +99,9 @@ def main(argv=None):
             return status
         except ReaderLeftError:
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("interrupted", file=sys.stderr)
-            return 130
+            return stop.args[0] if stop.args else 130
         except REFUSALS as error:
             if args.traceback:
                 raise
