@@ -132,7 +132,7 @@ class Question:
         and has to be true of no wrong part.
         """
         if self.kind == "story":
-            return self.grammar.log_probability(answer.strip() + "\n\n") is not None
+            return self.grammar.log_probability(answer + "\n\n") is not None
         if _said(answer) in map(_said, self.answers):
             return True
         fits = [any(_describes(_said(answer), _said(part)) for part in parts)
@@ -159,15 +159,15 @@ def deciding(index: int, words: tuple[str, ...], grammar=GRAMMAR, stories=STORIE
     Choices are independent of each other, but for the lists that earlier ones name. So the stories
     have the probabilities that they have in `grammar`, given these choices.
     """
-    template, decided = stories[index], {}
+    template, chosen = stories[index], {}
     for field, word in zip(fields or ABOUT[index][3], words, strict=True):
         source = field.strip("{}").partition(":")[2]
         option = next(o for o in grammar.lists[source] if o.traits[""] == word)
         template = template.replace(field, field.replace(f":{source}", f":its {source}"), 1)
-        decided[f"its {source}"] = [(word, option.traits)]
-    lists = {name: [(o.traits[""], o.traits, o.probability) for o in options]
-             for name, options in grammar.lists.items()}
-    return Grammar(lists | decided | {"story": [template + END]})
+        chosen[f"its {source}"] = [(word, option.traits)]
+    decided = Grammar(chosen | {"story": [template + END]})
+    decided.lists = grammar.lists | decided.lists
+    return decided
 
 
 def question(story: str, draw) -> Question:
