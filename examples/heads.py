@@ -72,6 +72,21 @@ def said_twice(vocab_size, lengths, seed):
     return np.concatenate([np.tile(rng.integers(0, vocab_size, n), 2) for n in lengths])
 
 
+def rows_of_rules(rows, vocab_size=16, length=65, seed=0, chance=0.1):
+    """Return rows (rows, length) in which each token has one successor, another one in each row.
+
+    chance   with which a token is drawn at random instead, so that no row goes round in a circle
+    """
+    rng = np.random.default_rng(seed)
+    after = np.argsort(rng.random((rows, vocab_size)), axis=1)
+    ids_NT = rng.integers(0, vocab_size, (rows, length))  # what is drawn at random
+    follows = rng.random((rows, length)) >= chance
+    for t in range(1, length):
+        ids_NT[:, t] = np.where(
+            follows[:, t], after[np.arange(rows), ids_NT[:, t - 1]], ids_NT[:, t])
+    return ids_NT
+
+
 @no_grad()
 def induction(model, length=24, rows=16, seed=0):
     """On random tokens said twice: (scores (n_layer, H), loss the first time, the second time).

@@ -84,10 +84,9 @@ def sample_batch(ids_N, block_size, batch_size, *, seed, step, rows=slice(None))
 def check_length(ids_N, block_size, name):
     """Raise ValueError unless a window of block_size tokens and its targets fit."""
     if len(ids_N) <= block_size:
-        raise ValueError(
-            f"the {name} text has {len(ids_N)} tokens, but one window takes block_size + 1 = "
-            f"{block_size + 1}: give more text, or a smaller --block-size"
-        )
+        most = f", or --block-size {len(ids_N) - 1} at most" if len(ids_N) > 1 else ""
+        raise ValueError(f"the {name} text has {len(ids_N)} tokens, but one window takes "
+                         f"block_size + 1 = {block_size + 1}: give more text{most}")
 
 
 def _windows(ids_N, starts_B, T):

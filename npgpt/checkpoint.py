@@ -41,7 +41,7 @@ from npgpt.folders import check_free, new_folder, working_in
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
-BEST = "best.safetensors"
+BEST, LAST = "best.safetensors", "model.safetensors"
 FILES = (
     "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "reward.png", "result.json", BEST,
@@ -174,14 +174,15 @@ def version_of(package: str) -> str:
 
 @refusing()
 def read_run(folder):
-    """Return the `Run` in `folder`, which may also be RUN/best.safetensors or a kept one.
+    """Return the `Run` in `folder`, which may also be one of its files of weights.
 
     Raises RunError if it is not a complete run of npgpt.
     """
     from npgpt.families import family
 
     folder = Path(folder)
-    if (folder.name == BEST or KEPT.fullmatch(folder.name)) and not folder.is_dir():
+    weights = folder.name in (BEST, LAST) or KEPT.fullmatch(folder.name)
+    if weights and not folder.is_dir():
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
@@ -244,8 +245,8 @@ def latest_run():
 
 @refusing()
 def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
-    """Return (model, tokenizer, Run) of RUN with its latest weights, or of RUN/best.safetensors or
-    RUN/kept-STEP.safetensors with those.
+    """Return (model, tokenizer, Run) of RUN or RUN/model.safetensors with its latest weights, or of
+    RUN/best.safetensors or RUN/kept-STEP.safetensors with those.
 
     folder   default: `latest_run()`
 

@@ -236,5 +236,5 @@ def nearest(name, names):
     if word in OF_THE_GPU:
         return ": everything runs on the CPU; leave it out"
     meant = next((ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()), None)
-    near = [plain[meant]] if meant in plain else difflib.get_close_matches(name, names, n=1)
+    near = [plain[meant]] if meant in plain else difflib.get_close_matches(name, names, 1, 0.65)
     return f": did you mean {near[0]}?" if near else ""

@@ -27,6 +27,15 @@ def shown(name, most=200):
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def counted(count, noun):
+    """Return a number of things in words.
+
+    >>> counted(1, "layer"), counted(1200, "step")
+    ('1 layer', '1,200 steps')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def printable(text):
     """Return a text for a terminal, with the characters that act on it escaped as in JSON.
 

@@ -72,7 +72,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
 
     run     a `npgpt.checkpoint.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
-            `Step`, `evaluated` each evaluation's text and loss
+            `Step`, `evaluated` each evaluation's text, and all rows of the metrics
     ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
@@ -105,7 +105,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
                 val_loss, bits, text = evaluation(model, dataset, config, step)
                 metrics.add(step, val_loss, bits, seconds)
                 save(folder, metrics, text, model, optimizer)
-                watch.evaluated(text, val_loss)
+                watch.evaluated(text, metrics.rows)
             else:
                 metrics.add(step, None, None, seconds)
             if last:

@@ -10,21 +10,20 @@ from urllib.parse import quote
 
 import numpy as np
 
-from autograd import no_grad
+from autograd import Tensor, no_grad
 from npgpt import tales
 from npgpt.gpt import GPT
 from npgpt.look.packing import pack
 from npgpt.look.page import assemble, make_page
 
 VIEWS = (
-    "overview", "tokens", "attention", "residual", "patch", "knockout", "embeddings", "backward",
-    "teach", "training",
+    "overview", "teach", "patch", "knockout", "tokens", "attention", "residual", "backward",
 )
 BOX = "document.getElementById('prompt')"
 # Sets the text at once, as pasting does.
 # Keys, as selenium names them.
-BACKSPACE, TAB, ENTER, LEFT, UP, RIGHT, DOWN = (
-    chr(0xE000 + key) for key in (3, 4, 7, 0x12, 0x13, 0x14, 0x15)
+BACKSPACE, TAB, ENTER, END, HOME, LEFT, UP, RIGHT, DOWN = (
+    chr(0xE000 + key) for key in (3, 4, 7, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15)
 )
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 
@@ -88,6 +87,27 @@ def expected(model, ids_T):
     with no_grad():
         lens = [softmax(model.head(model.ln_f(type(model.wte.weight)(x))).data) for x in stream]
         return model(ids_T[None])[0].data[0], weights, np.array(lens)
+
+
+def far_reads(weights_LHTT, readers):
+    """Return (weight, layer, head, t, s) of the largest weight 8 tokens back or more."""
+    L, H, T, _ = weights_LHTT.shape
+    t, s = np.indices((T, T))
+    far = (t - s >= 8) & (s > 0) & np.isin(t, readers)
+    at = np.unravel_index(np.where(far, weights_LHTT, 0).argmax(), (L, H, T, T))
+    return (weights_LHTT[at], *at) if far.any() else (0, 0, 0, 0, 0)
+
+
+def continued(model, x, k):
+    """Return the logits of a stream (T, C) after k branches."""
+    with no_grad():
+        x = Tensor(x[None])
+        for i, block in enumerate(model.h):
+            if k <= 2 * i:
+                x = x + block.attn(block.ln_1(x))
+            if k <= 2 * i + 1:
+                x = x + block.mlp(block.ln_2(x))
+        return model.head(model.ln_f(x)).data[0]
 
 
 def until(browser, condition, seconds=30):
@@ -184,6 +204,10 @@ def open_written(browser, path, address, width):
     key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
     browser.open(path, address, width)
     browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
+
+
+def canvas_texts(browser, css):
+    return browser.run("return document.querySelector(arguments[0]).written", css)
 
 
 def table(browser, label):

@@ -134,7 +134,7 @@ def test_the_cheap_commands_of_the_lesson_run(tmp_path, monkeypatch, capsys):
     assert ran > 10
 
 
-def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
+def test_every_section_of_the_lesson_has_a_picture_something_to_try_and_three_questions():
     _, *sections = re.split(r"^## ", read(CONCEPTS), flags=re.M)
     for section in sections:
         heading = section.splitlines()[0]
@@ -142,6 +142,9 @@ def test_every_section_of_the_lesson_has_a_picture_and_something_to_try():
                            "Appendix", "Glossary"):
             assert re.search(r"!\[[^]]+\]\([^)]+\)", section), f"{heading} has no picture"
             assert "**Try this.**" in section and commands(section), f"{heading}: nothing to try"
+            asked, _, answers = section.partition("**Check yourself.**")[2].partition("<details>")
+            for text in (asked, answers):
+                assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"], heading
 
 
 FIELDS_WORDS = """

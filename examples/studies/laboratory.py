@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from npgpt.checkpoint import versions
+
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"
 
@@ -30,8 +33,9 @@ def run(trials, measure, path, workers=None):
 
     trials    list of settings
     measure   settings -> result; a function of a module that a new process can import
-    path      a .jsonl file, with {"settings": ..., "result": ..., "seconds": ...} for each trial
-              that has ended, in the order in which they did; what is not in `trials` stays
+    path      a .jsonl file, with {"settings": ..., "result": ..., "seconds": ..., "made": ...} for
+              each trial that has ended, in the order in which they did; what is not in `trials`
+              stays
     workers   processes; None: one for each core; 0: none, all in this process
 
     A result is made of JSON values, and no number is NaN or infinite. Ctrl-C leaves what is done.
@@ -43,7 +47,7 @@ def run(trials, measure, path, workers=None):
     workers = min(len(waiting), (os.cpu_count() or 1) if workers is None else workers)
     here = ((settings, *_timed(measure, settings), None) for settings in waiting.values())
     finished = _in_processes(waiting, measure, workers) if workers else here
-    failures = []
+    failures, code = [], {"commit": _commit(), "versions": versions()}
     flops = {name: trial.get("flops", 1.0) for name, trial in waiting.items()}
     with tqdm(total=sum(flops.values()), desc=path.stem, unit_scale=True,
               mininterval=0.1 if sys.stderr.isatty() else 60) as bar:
@@ -51,7 +55,8 @@ def run(trials, measure, path, workers=None):
             if failure:
                 failures.append(f"{settings}\n{failure}")
                 continue
-            row = {"settings": settings, "result": result, "seconds": round(seconds, 2)}
+            row = {"settings": settings, "result": result, "seconds": round(seconds, 2),
+                   "made": {"when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())} | code}
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row, allow_nan=False) + "\n")
                 file.flush()
@@ -114,6 +119,19 @@ def first_below(x, y, level):
         return np.nan
     i = below[0]
     return x[0] if i == 0 else np.interp(level, (y[i], y[i - 1]), (x[i], x[i - 1]))
+
+
+def _commit():
+    """Return the commit of the code; with "-changed", Python files differ from it."""
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=Path(__file__).parents[2], text=True,
+                              capture_output=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + "-changed" * bool(
+            git("diff", "--name-only", "HEAD", "--", "*.py"))
+    except (OSError, subprocess.CalledProcessError):  # no git, or no clone
+        return "unknown"
 
 
 def _timed(measure, settings):

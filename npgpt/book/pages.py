@@ -6,28 +6,38 @@ import posixpath
 import re
 from importlib.resources import files
 from pathlib import Path
+from xml.etree import ElementTree
 
 from npgpt.book.sources import Sources
+from npgpt.card import head
 from npgpt.exercises import NAMES, load
 from npgpt.files import atomic_write
 from npgpt.folders import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
-VIEW = re.compile(r"\*Page\*, views? (.*?)(?=\n\n)", re.S)  # names the views to put there
+TITLE = re.compile(r'<(?:h[123]|p) id="([^"]*)">(.*?)</(?:h[123]|strong)>')
+POINT = re.compile(r"<p>(?=<strong>(?!Try this|Guess first)([A-Z0-9][^<]*)</strong>)")
+VIEWS = re.compile(r"<p><em>Page</em>, views? .*?</p>", re.S)
 CAPTIONED = re.compile(r'<p>(<img [^>]*alt="([^"]*)"[^>]*>)</p>')
 SUBHEADING = re.compile(r"^### (.+)$", re.M)
 GLOSSED = re.compile(r"^\| ([^|]+) \|([^|]*)\| ([^|]+) \| \[[^]]*\]\(#([\w-]+)\).*\|$", re.M)
 MODEL = "microscope.html"
+CARD = "card.png"  # in benchmarks/, by benchmarks/recording.py
+FIRST = "A GPT to take apart"
 OUT = " with --out"
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">{mark}
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><link rel="stylesheet" href="{up}book.css">
-<script src="{up}search-index.js" defer></script><script src="{up}book.js" defer></script>
+{head}
+<link rel="stylesheet" href="{up}book.css">
+<script src="{up}search-index.js" defer></script><script src="{up}search.js" defer></script>
+<script src="{up}book.js" defer></script>
 </head><body data-up="{up}"><header><a href="{up}index.html">npgpt, the book</a>
 <label>Search <input type="search" id="search" autocomplete="off"></label></header>
-<ol id="found" hidden></ol><main class="{kind}">{body}</main>{turn}</body></html>
+<ol id="found" hidden></ol>
+<details id="contents"><summary>Contents</summary><nav aria-label="Contents">{contents}</nav>
+</details><main class="{kind}">{body}{turn}</main></body></html>
 """
 
 
@@ -47,13 +57,15 @@ def write_book(folder, book):
 class Book:
     """Pages that link to each other; `files` has them by their path in the book.
 
-    views   {title of a view: its id}, which the pages show in MODEL, the page of `npgpt look`
+    views     {title of a view: its id}, which the pages show in MODEL, the page of `npgpt look`
+    address   URL at which the folder will be published, with a / at its end
 
     Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
     """
 
-    def __init__(self, views, root=ROOT):
+    def __init__(self, views, root=ROOT, address=None):
         self.root, self.views, self.sources = Path(root), views, Sources(root)
+        self.published = address
         concepts = self.root / "CONCEPTS.md"
         if not concepts.is_file():
             raise ValueError(
@@ -61,31 +73,35 @@ class Book:
                 "of the project, after pip install -e '.[book]' there"
             )
         self.markdown = _markdown(self)
-        self.documents, self.exercises, self.index, self.anchors = {}, {}, [], {}
+        self.documents, self.index, self.anchors = {}, [], {}
+        static = files("npgpt.book") / "static"
         self.files = {
-            name: files("npgpt.book").joinpath("static", name).read_text(encoding="utf-8")
-            for name in ("book.css", "book.js")
-        }
+            name: static.joinpath(name).read_text(encoding="utf-8")
+            for name in ("book.css", "book.js", "search.js")
+        } | {CARD: (self.root / "benchmarks" / CARD).read_bytes()}
         text = re.sub(r"<!--.*?-->\n?", "", concepts.read_text(encoding="utf-8"))
         front, *sections = re.split(r"^## ", text, flags=re.M)
         titles = [section.split("\n", 1)[0] for section in sections]
-        names = ["index.html", *(f"{slug(title)}.html" for title in titles)]
-        for name, section in zip(names[1:], sections, strict=True):
+        self.chapters = {f"{slug(title)}.html": title for title in [*titles, "Exercises"]}
+        pages = [("index.html", FIRST), *self.chapters.items()]
+        for name, section in zip(self.chapters, sections, strict=False):
             self.anchors |= {slug(title): f"{name}#{slug(title)}" for title in
                              [section.split("\n", 1)[0], *SUBHEADING.findall(section)]}
         for word, own, meaning, anchor in GLOSSED.findall(text):
-            self.index.append([self.anchors[anchor], word, f"{own} {meaning}".strip()])
-        self._add("index.html", "Concepts", front + "\n" + "".join(
-            f"{number}. [{title}]({slug(title)}.html)\n" for number, title in enumerate(titles, 1)
-        ), turn(names, 0))
-        for number, (title, section) in enumerate(zip(titles, sections, strict=True), 1):
+            page, _, at = self.anchors[anchor].partition("#")
+            self.index.append([page, "Glossary", [[at, word, f"{own} {meaning}".strip()]]])
+        text = static.joinpath("first.md").read_text(encoding="utf-8") + "".join(
+            f"1. [{title}]({name})\n" for name, title in self.chapters.items())
+        text += front.replace("# Concepts", "\n## Before you start")
+        self._add("index.html", FIRST, text, turn(pages, 0))
+        for number, section in enumerate(sections, 1):
             text = "# " + section.replace("\n### ", "\n## ")
-            self._add(names[number], title, text, turn(names, number))
+            self._add(*pages[number], text, turn(pages, number))
         while left := self.documents.keys() - self.files.keys():
             for page in sorted(left):
                 path = self.documents[page]
                 self._add(page, path.name, path.read_text(encoding="utf-8"), base=path.parent)
-        self._exercises()
+        self._add(*pages[-1], exercises(), turn(pages, len(pages) - 1), base=self.root)
         for name, page in self.sources.linked.items():
             self._page(page, name, f"<h1>{name}</h1>" + self.sources.highlighted(name), "code")
         rows = json.dumps(self.index, ensure_ascii=True).replace("<", "\\u003c")
@@ -95,40 +111,46 @@ class Book:
         """Render Markdown whose links are relative to `base`, by default the root."""
         self.page, self.base = page, base or self.root
         text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
-        body = self.markdown.render(self._live(text), {}).replace("<th></th>", "<td></td>")
+        body = self.markdown.render(text, {}).replace("<th></th>", "<td></td>")
         body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
         body = CAPTIONED.sub(r"<figure>\1<figcaption>\2</figcaption></figure>", body)
-        body = re.sub(r"<p>\[\[live (\w+) ([^]]+)\]\]</p>", self._frame, body)
+        body = VIEWS.sub(self._framed, body)
         body += "".join(
             f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
             for n in sorted({int(n) for n in re.findall(r"npgpt exercise (\d+)", text)})
         ) if page != "index.html" and base is None else ""
+        if page in self.chapters:
+            body = POINT.sub(lambda found: f'<p id="{slug(found[1])}">', body)
         kind = "colours" if title in ("Attention Mechanism", "Looking Inside") else ""
         self._page(page, title, guesses(coloured(body) if kind else body), kind, turns)
 
-    def _live(self, text):
-        """Return Markdown with a marked paragraph for each view after a line that names views."""
-
-        def marked(found):
-            titles = re.findall(r"\*([^*]+)\*", found[1])
-            frames = [f"[[live {self.views[title]} {title}]]" for title in titles
-                      if title in self.views]
-            return "\n\n".join([found[0], *frames])
-
-        return VIEW.sub(marked, text + "\n\n")
-
-    def _frame(self, found):
-        view, title = found[1], html.escape(html.unescape(found[2]))
-        return (f'<iframe src="{MODEL}#view={view}&amp;only=1" title="{title}, live" '
-                'loading="lazy"></iframe>')
+    def _framed(self, found):
+        """Return a paragraph that names views, and each of them after it."""
+        return found[0] + "".join(
+            f'<iframe src="{MODEL}#view={self.views[title]}&amp;only=1" title="{title}, live" '
+            'loading="lazy"></iframe>'
+            for title in re.findall("<em>(.*?)</em>", found[0]) if title in self.views)
 
     def _page(self, page, title, body, kind="", turns=""):
-        up = "../" * page.count("/")
+        up, sections = "../" * page.count("/"), parts(body)
+        self.index.append([page, title, sections])
+        about = re.search("<p>(.*?)</p>", body, re.S)
+        tags = head(f"{title} - npgpt, the book", plain(about[1]) if about else title,
+                    self.published and self.published + page, up + CARD)
         self.files[page] = TEMPLATE.format(
-            mark=MARK, title=html.escape(title), up=up, kind=kind, body=body, turn=turns)
-        if kind != "code":
-            prose = re.sub(r"<math.*?</math>|<pre.*?</pre>|<[^>]+>", " ", body, flags=re.S)
-            self.index.append([page, title, html.unescape(" ".join(prose.split()))])
+            mark=MARK, head=tags, up=up, kind=kind, body=body, turn=turns,
+            contents=self._contents(page, sections[1:], up))
+
+    def _contents(self, page, sections, up):
+        """Return the HTML of the sections of a page within a list of the chapters."""
+        own = "".join(f'<li><a href="#{anchor}">{html.escape(title)}</a></li>'
+                      for anchor, title, _ in sections)
+        own = own and f"<ul>{own}</ul>"
+        chapters = "".join(
+            f'<li><a href="{up}{name}"' + (' aria-current="page"' if name == page else "") +
+            f">{html.escape(title)}</a>{own if name == page else ''}</li>"
+            for name, title in self.chapters.items())
+        return ("" if page in self.chapters else own) + f"<ol>{chapters}</ol>"
 
     def address(self, link):
         """Return where a link of a document leads from the page that is being made."""
@@ -151,15 +173,15 @@ class Book:
             self.files[address] = target.read_bytes()
         return address + ("#" + anchor if anchor else "")
 
-    def _exercises(self):
-        text = "# Exercises\n\n"
-        for number in range(1, len(NAMES) + 1):
-            exercise = load(number)
-            text += (f"## {number}. {exercise.__doc__.splitlines()[0].rstrip('.')}\n\n"
-                     f"{exercise.TASK.strip()}\n\n    npgpt exercise {number}\n\n")
-        self._add("exercises.html", "Exercises", text, base=self.root)
-        page = self.files["exercises.html"]
-        self.files["exercises.html"] = re.sub(r"<h2[^>]*>(\d+)\.", r'<h2 id="\1">\1.', page)
+
+def exercises():
+    """Return the tasks of all exercises in Markdown."""
+    text = "# Exercises\n\n"
+    for number in range(1, len(NAMES) + 1):
+        exercise = load(number)
+        text += (f"## {number}. {exercise.__doc__.splitlines()[0].rstrip('.')}\n\n"
+                 f"{exercise.TASK.strip()}\n\n    npgpt exercise {number}\n\n")
+    return text
 
 
 def _markdown(book):
@@ -199,7 +221,9 @@ def _markdown(book):
         return render
 
     def heading_open(tokens, at, options, env):
-        tokens[at].attrs["id"] = slug(tokens[at + 1].content)
+        title = tokens[at + 1].content
+        number = re.match(r"\d+(?=\.)", title) if book.page == "exercises.html" else None
+        tokens[at].attrs["id"] = number[0] if number else slug(title)
         return markdown.renderer.renderToken(tokens, at, options, env)
 
     markdown.renderer.rules |= {
@@ -229,15 +253,41 @@ def slug(title):
     return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
 
-def turn(names, at):
-    """Return links to the page before and the page after."""
-    before = f'<a rel="prev" href="{names[at - 1]}">Back</a>' if at else "<span></span>"
-    after = f'<a rel="next" href="{names[at + 1]}">Next</a>' if at + 1 < len(names) else ""
-    return f'<nav class="turn">{before}{after}</nav>'
+def turn(pages, at):
+    """Return links to the page before and the page after; `pages` has (address, title)."""
+    before, after = pages[max(0, at - 1) : at], pages[at + 1 : at + 2]
+    links = [f'<a rel="{way}" href="{name}">{word}: {html.escape(title)}</a>'
+             for way, word, found in (("prev", "Back", before), ("next", "Next", after))
+             for name, title in found]
+    return f'<nav class="turn" aria-label="Pages">{"".join(links)}</nav>'
+
+
+def parts(body):
+    """Return [[anchor, title, text], ...] of a page's headings and bold beginnings."""
+    found = iter(map(plain, TITLE.split(body)[1:]))
+    return [[anchor, title.rstrip("."), text] for anchor, title, text in zip(
+        found, found, found, strict=True)]
+
+
+def plain(body):
+    """Return HTML as text, with its formulas and its code."""
+    body = re.sub("<math.*?</math>", lambda found: html.escape(
+        linear(ElementTree.fromstring(found[0].replace("&nbsp;", " ")))), body, flags=re.S)
+    return html.unescape(" ".join(re.sub("<[^>]+>", "", body).split()))
+
+
+def linear(formula):
+    """Return an element of MathML as text on one line."""
+    tag = formula.tag.rpartition("}")[2]
+    inside = {"mfrac": "/", "msup": "^", "msub": "_"}.get(tag, "").join(map(linear, formula))
+    return ("√" if tag == "msqrt" else "") + (formula.text or "") + inside
 
 
 def guesses(body):
-    """Return HTML in which what follows a paragraph that begins "Guess first." has to be opened."""
+    """Return HTML in which answers, and what follows "Guess first.", have to be opened."""
+    body = body.replace("<p>&lt;/details&gt;</p>", "</details>").replace(
+        "<p>&lt;details&gt;&lt;summary&gt;Answers&lt;/summary&gt;</p>",
+        '<details class="guess"><summary>Answers</summary>')
     block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table|figure)\b.*?</\3>)"
     return re.sub(
         block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)

@@ -99,9 +99,9 @@ def main(argv=None):
             return status
         except ReaderLeftError:
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("interrupted", file=sys.stderr)
-            return 130
+            return stop.args[0] if stop.args else 130
         except REFUSALS as error:
             if args.traceback:
                 raise
@@ -196,20 +196,39 @@ def _parsed(argv):
     if args.command is None:
         if args.version:
             print(", ".join(f"{package} {version}" for package, version in versions().items()))
+        elif args.completion:
+            print(_completion(args.completion))
         else:
             parser.print_help()
-        parser.exit(0 if args.version else 2)
+        parser.exit(0 if args.version or args.completion else 2)
     return args
 
 
-def _parser(asked):
+def _completion(shell):
+    """Return a script of a shell that completes commands, flags and their values at a tab."""
+    parser, commands = _parser()
+    try:
+        import shtab
+    except ImportError:
+        parser.error("--completion needs shtab: pip install -e '.[completion]'")
+    for action in (action for command in commands.values() for action in command._actions):
+        action.help = getattr(action, "hidden", action.help)  # shtab leaves out what has none
+    script = shtab.complete(parser, shell)
+    # a word that is no choice is a file: shtab itself knows none where there is no positional
+    return script + "\ncomplete -o default -F _shtab_npgpt npgpt" * (shell == "bash")
+
+
+def _parser(asked=None):
     """Return the program's parser and the commands' parsers, by name.
 
-    Only the command `asked` gets its flags, because they import the modules that it needs.
+    Only the command `asked` gets its flags, because they import the modules that it needs; all
+    commands do if it is None.
     """
     epilog = f"examples:\n{EXAMPLES['']}"
     parser = Parser(prog="npgpt", description="A GPT to read, train and talk to.", epilog=epilog)
     parser.add_argument("-V", "--version", action="store_true", help="print versions and end")
+    parser.add_argument("--completion", choices=("bash", "zsh"),
+                        help="print a script for the shell, by which tab completes; with shtab")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         about = f"{purpose}\n\nexamples:\n{EXAMPLES[name]}"
@@ -217,6 +236,6 @@ def _parser(asked):
         command.add_argument(
             "--traceback", action="store_true", help="on an error, show where in the code it arose"
         )
-        if name == asked:
+        if asked in (None, name):
             _module(name).add_arguments(command)
     return parser, commands.choices

@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.book.pages import MARK, MODEL, OUT, Book, write_book
+from npgpt.book.pages import CARD, MARK, MODEL, OUT, Book, write_book
+from npgpt.card import check_address
 from npgpt.cli import model_or_default
 from npgpt.files import quoted
 from npgpt.folders import check_free
@@ -15,13 +16,17 @@ def add_arguments(parser):
     add = parser.add_argument
     add("run", nargs="?", metavar="MODEL", help="the GPT in the pages, as for npgpt look")
     add("--out", metavar="FOLDER", default="book", help="default: book")
+    add("--address", metavar="URL", help="where the folder will be published: for links and cards")
 
 
 def run(args):
     folder = Path(args.out)
     check_free(folder, OUT, MARK.encode())
-    book = Book(view_titles()).files  # first, as it needs a clone and the extra
-    html, record = make_page(open_subject(model_or_default(args.run)), kind="int8")
+    check_address(args.address)
+    address = args.address and args.address.rstrip("/") + "/"
+    book = Book(view_titles(), address=address).files  # first, as it needs a clone and the extra
+    html, record = make_page(open_subject(model_or_default(args.run)), kind="int8",
+                             address=address and address + MODEL, picture=CARD)
     if record["kind"] is None:
         print("note    the model is too large for a page: its views show one text", file=sys.stderr)
     size = write_book(folder, book | {MODEL: html})

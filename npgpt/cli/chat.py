@@ -8,7 +8,7 @@ import numpy as np
 from npgpt.cli import note, print_json
 from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
 from npgpt.families.conversations import template_for
-from npgpt.families.models import load_model, model_files, template_of
+from npgpt.families.models import best_of, load_model, model_files, template_of
 from npgpt.io.corpora import decode_whole
 from npgpt.sampling import Sampling
 
@@ -37,7 +37,7 @@ def add_arguments(parser):
 def run(args):
     args.model = args.model or "smollm2"
     folder = model_files(args.model)
-    loaded = load_model(folder, args.weights)
+    loaded = load_model(best_of(folder), args.weights)
     check_continues(loaded.training.arch, ["npgpt chat"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
     stop = [template.end] if template and template.end else ()

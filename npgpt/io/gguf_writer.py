@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.files import temporary_name
-from npgpt.io.gguf import NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
+from npgpt.io.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.io.transformers_folder import described, renamed
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.tokenizers.bpe_tokenizer import check_merges
@@ -51,8 +51,7 @@ def save(path, files, settings, weights, tokenizer=None, template=None, kind="F3
         getattr(writer, f"add_{add}")(f"tokenizer.{name}", value)
     ours = {ours: theirs for theirs, ours in names_of(files.model_type).items()}
     for name, array in renamed(weights, ours, ("wte", "wpe")):
-        heads = {"attn_q": "n_head", "attn_k": "n_kv_head"}.get(name.split(".")[-2])
-        if heads:
+        if heads := HEADS.get(name.split(".")[-2]):
             array = halves(array, settings[heads] or settings["n_head"], back=True)
         array, is_matrix = np.ascontiguousarray(array), array.ndim == 2 and "position" not in name
         if is_matrix and kind == "Q8_0" and array.shape[1] % 32:
@@ -94,13 +93,13 @@ def _vocabulary(tokenizer, template):
             f"{getattr(tokenizer, 'pattern', None)}; name a folder, and it is written as "
             "transformers'"
         )
-    special, types = {i: text for text, i in tokenizer.special_ids.items()}, []
+    special = {i: text for text, i in tokenizer.special_ids.items()}
     texts = [special.get(i) or _spelled(t) or f"<|unused{i}|>"
              for i, t in enumerate(tokenizer.tokens)]
     if len(set(texts)) < len(texts):
         raise ValueError("a special token is spelled as another token; GGUF cannot hold both")
-    for i, token in enumerate(tokenizer.tokens):
-        types.append(CONTROL if i in special else NORMAL if token else UNUSED)
+    types = [CONTROL if i in special else NORMAL if token else UNUSED
+             for i, token in enumerate(tokenizer.tokens)]
     if isinstance(tokenizer, BPETokenizer):
         of = check_merges(tokenizer.merges)
         pairs = [(of[left], of[right]) for left, right in tokenizer.merges]

@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
+from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
 from npgpt.families import family
+from npgpt.families.conversations import USER
 from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
@@ -41,10 +43,11 @@ SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
-    "draw", "heads", "task", "check", "views/overview", "views/tokens", "views/attention",
-    "views/residual", "views/patch", "views/knockout", "views/embeddings", "views/backward",
-    "views/teach", "views/training", "views/bet", "chips", "tour", "kept", "share", "look",
+    "colours", "elements", "charts", "heads", "task", "check", "training", "views/overview",
+    "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
+    "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )
+ABOUT = "A GPT runs in this page: teach it, see what each head reads, check every gradient."
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
@@ -77,11 +80,12 @@ def check_target(path):
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")
 
 
-def make_page(subject, prompt=None, kind="fp16"):
+def make_page(subject, prompt=None, kind="fp16", address=None, picture=""):
     """Return (HTML, record): the page of a `npgpt.families.models.Loaded`, and its data by name.
 
-    prompt   the text that it opens with; default: `default_prompt`
-    kind     storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
+    prompt    the text that it opens with; default: `default_prompt`
+    kind      storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
+    address   URL at which it will be found, for its links and with `picture` for `npgpt.card`
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
@@ -97,7 +101,7 @@ def make_page(subject, prompt=None, kind="fp16"):
                 print(what, file=sys.stderr, flush=True)
 
         record = _record(subject, prompt, kind, data, progress)
-    return assemble(record), record
+    return assemble(record, address, picture), record
 
 
 def _record(subject, prompt, kind, data, progress):
@@ -107,7 +111,7 @@ def _record(subject, prompt, kind, data, progress):
     check_handled(config, SHOWN, "the page of npgpt look", names)
     live = model.num_parameters() <= LIVE
     prompt = default_prompt(subject, data) if prompt is None else prompt
-    ids, window = tokenizer.encode(prompt), min(WINDOW, config.block_size)
+    ids, window = tokenizer.encode(prompt, allowed_special="all"), min(WINDOW, config.block_size)
     ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
         raise ValueError("--prompt: give a text of two tokens or more, so that there is a loss")
@@ -137,7 +141,6 @@ def _record(subject, prompt, kind, data, progress):
         "ids": ids.tolist(),
         "gradient": gradient,
         "pass": passed,
-        "plane": _plane(model.wte.weight.data) if live else None,
         "training": trained,
         "kept": _kept(run) if live and run else [],
         "optimizer": history.optimizer_settings(run),
@@ -150,13 +153,15 @@ def _record(subject, prompt, kind, data, progress):
 
 def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
+    tokenizer = subject.tokenizer
     if history.is_tales(subject.run):
         return tales.SENTENCE_WITH_IT + " "
     text = history.validation_prompt(data) if data else None
-    if text and len(subject.tokenizer.encode(text)) > 1:
+    if text and len(tokenizer.encode(text)) > 1:
         return text
-    start = subject.tokenizer.encode(starting_prompt(subject.tokenizer))
-    text = subject.tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
+    begin = USER if USER in tokenizer.special_ids else starting_prompt(tokenizer)
+    start = tokenizer.encode(begin, allowed_special="all")
+    text = tokenizer.decode(subject.model.generate(start, 40, temperature=0.8, seed=0))
     # A character that was cut in the middle cannot be typed.
     return text.lstrip("\n").replace("\ufffd", "") or text
 
@@ -168,30 +173,21 @@ def _tokenizer(tokenizer, live, ids, passed):
         shown = set(ids.tolist()) | {v for row in passed["lens"] for t in row for v, _ in t}
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
-        return {"kind": "char", "tokens": names}
+        return {"kind": "char", "tokens": names, "special": tokenizer.special_ids}
     learned = {name: getattr(tokenizer, name, "") for name in ("pattern", "merges")}
     if learned["pattern"] not in ("gpt2", "cl100k", None) or tokenizer.absent:
         raise ValueError(
             "the page cannot encode a text as this model's tokenizer does; name a model that has "
             "characters, or byte pairs that are split as GPT-2's, such as runs/tales"
         )
-    return {"kind": "bpe", "tokens": names, "ids": list(tokenizer.ids)} | learned
+    learned |= {"ids": list(tokenizer.ids), "special": tokenizer.special_ids}
+    return {"kind": "bpe", "tokens": names} | learned
 
 
 def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
     models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
     return [[step, pack(arrays_of(model), "int8")[0]] for step, model in models.items()]
-
-
-def _plane(table_VC):
-    """Return the directions (2, C) of the first two principal components of token embeddings."""
-    centred_VC = table_VC - table_VC.mean(axis=0)
-    _, size_K, axes_KC = np.linalg.svd(centred_VC, full_matrices=False)
-    axes_2C = np.zeros((2, table_VC.shape[1]))
-    axes_2C[: size_K.size] = axes_KC[:2]
-    shares = (size_K**2 / max((size_K**2).sum(), 1e-300))[:2]
-    return {"axes": base64_of(axes_2C, "f4"), "shares": shares.tolist()}
 
 
 def _bet(tokenizer):
@@ -245,8 +241,8 @@ def view_titles():
     return {head[2]: head[1] for head in found if head}
 
 
-def assemble(record):
-    """Return the HTML of a record."""
+def assemble(record, address=None, picture=""):
+    """Return the HTML of a record, with URLs as in `make_page`."""
     folder = files("npgpt.look") / "page"
 
     def read(name):
@@ -254,8 +250,10 @@ def assemble(record):
 
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
+    title = f"{record.get('name', 'a GPT')} under the microscope of npgpt"
+    values["head"] = head(title, ABOUT, address, picture)
     values["policy"] = "; ".join((
-        "default-src 'none'", f"script-src '{_hash(script)}'",
+        "default-src 'none'", "img-src data:", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",
     ))
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], read("index.html"))

@@ -5,6 +5,7 @@ On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 
 import statistics
 import sys
+import textwrap
 import time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -98,6 +99,15 @@ class Progress:
         self.said = time.perf_counter()
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
+
+    def write_sample(self, text):
+        """Print a text with indented lines; a terminal gets these cut between words."""
+        if columns := self.bar.format_dict["ncols"]:
+            text = "\n".join(
+                textwrap.fill(line, columns, subsequent_indent="    ", break_on_hyphens=False,
+                              replace_whitespace=False)
+                for line in text.split("\n"))
+        self.write(text)
 
     def _status(self, step):
         """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""

@@ -11,14 +11,7 @@ SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 
 @contextmanager
 def stop_request(ranks):
-    """Add each Ctrl-C, SIGTERM or SIGHUP to `ranks.interrupted`; a second one ends at once.
-
-    SIGHUP stays ignored if it was, as under nohup. Only the main thread of a program can receive
-    signals; in other threads this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Add each Ctrl-C, SIGTERM or SIGHUP to `ranks.interrupted`; a second one ends at once."""
 
     def note(number, frame):
         ranks.interrupted.append(number)
@@ -29,11 +22,36 @@ def stop_request(ranks):
             with suppress(OSError):  # not print: a signal may come while something is printed
                 os.write(2, b"\nstopping after this step, which is evaluated and saved\n")
 
+    with _handled(note) as before:
+        yield
+
+
+@contextmanager
+def like_ctrl_c():
+    """Raise KeyboardInterrupt, with the exit status, at SIGTERM and SIGHUP, too."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(128 + number)
+
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def _handled(handler):
+    """Yield the handlers of the signals that `handler` replaces in a block.
+
+    SIGHUP stays ignored if it was, as under nohup. Only the main thread of a program can receive
+    signals; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
     ignored = HANG_UP and signal.getsignal(HANG_UP) == signal.SIG_IGN
     numbers = [number for number in SIGNALS if not (ignored and number == HANG_UP)]
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield
+        yield before
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

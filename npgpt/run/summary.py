@@ -6,9 +6,9 @@ from dataclasses import asdict
 from importlib.util import find_spec
 
 from npgpt import plots, tales
-from npgpt.checkpoint import BEST
 from npgpt.families.answers import Answered, answered
 from npgpt.families.held import forgotten
+from npgpt.families.models import best_of
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.gpt import GPT
@@ -17,7 +17,8 @@ from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_met
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
-from npgpt.text import shown
+from npgpt.run.standing import in_words, standing, what_helps
+from npgpt.text import counted, shown
 from npgpt.tokenizers import WordTokenizer
 
 BEFORE = "before.json"  # how many answers were right when the run began
@@ -48,19 +49,22 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     sizes = [f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items()]
     lines += [
         ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
-         f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels,",
+         f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')},",
+         f"{counted(config.n_embd, 'channel')},",
          f"block {config.block_size}"),
         ("", *_with_commas(parts)),
         ("step", f"{tokens:,} tokens, {3 * flops_per_token(shape) * tokens / 1e9:,.2f} GFLOP;",
          f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
     ]
+    steps = counted(training.max_iters, "step")
+    verb = "reads" if training.max_iters == 1 else "read"
     if trains and dataset.objective.columns:
         count = training.batch_size * training.gradient_accumulation_steps
-        lines.append(("", f"{training.max_iters:,} steps learn from {count} drawn stories each"))
+        lines.append(("", f"{steps}; drawn stories for each: {count}"))
     elif trains:
         reads = training.max_iters * tokens / len(ids)
         once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" if reads < 1 else ""
-        lines.append(("", f"{training.max_iters:,} steps read the text {reads:,.2f} times{once}"))
+        lines.append(("", f"{steps} {verb} the text {reads:,.2f} times{once}"))
     if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
@@ -109,29 +113,33 @@ def print_results(run, dataset, model, draw):
     part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
     loss, tokens = evaluate_all(model, ids, objective, run.training, f"{part} validation text",
                                 run.training.eval_stride, LAST_TOKENS)
-    bits, per_byte = "", None
+    name, all_ = quoted(run.folder), total == len(ids) - 1
+    parts, per_byte = [f"validation loss {loss:.4f} nats per {objective.target},"], None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
-        bits = f" {per_byte:.4f} bits per byte,"
-    name = quoted(run.folder)
-    drawn, rest = "all ", ""
-    if total < len(ids) - 1:
-        drawn, rest = "", f" drawn from {len(ids) - 1:,}\n(npgpt eval {name} takes all of them)"
-    print(f"\nvalidation loss {loss:.4f} nats per {objective.target},{bits} over {drawn}"
-          f"{tokens:,} tokens{rest}")
+        parts.append(f"{per_byte:.4f} bits per byte,")
+    parts.append(f"over {'all ' * all_}{tokens:,} tokens")
+    if not all_:
+        parts += f"drawn from {len(ids) - 1:,}", f"(npgpt eval {name} takes all)"
+    print("\n" + _filled("result", *parts))
     floor = _floor(run, dataset, LAST_TOKENS)
     rows = read_metrics(run.folder / "metrics.csv")
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
         best = min(validated, key=lambda row: row["val_loss"])
         drawn = run.training.eval_tokens
-        part = f", each on {drawn:,} drawn tokens," if 0 < drawn < len(ids) - 1 else ""
-        print(f"the best of the evaluations on the way{part} was {best['val_loss']:.4f}, at step "
-              f"{best['step']}; {clock(rows[-1]['seconds'])} of training")
-        if best["step"] < rows[-1]["step"] and (run.folder / BEST).exists():
-            print(f"its weights are kept too: npgpt generate {quoted(run.folder / BEST)}")
+        parts = [f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations on the way"]
+        parts += [f"(each on {drawn:,} drawn tokens)"] * (0 < drawn < len(ids) - 1)
+        if best["step"] < rows[-1]["step"] and (found := best_of(run.folder)) != run.folder:
+            parts.append(f"in {quoted(found)}, which npgpt generate takes")
+        print(_filled("best", *parts))
+        print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
+    if found := standing(rows):
+        helps, command = what_helps(found[0], run, dataset.tokenizer)
+        print(f"{_filled('state', f'{in_words(found)};', f'what helps: {helps}:')}\n"
+              f"    npgpt train {command}")
     if floor:
         print(beside_floor(loss, floor))
     before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
@@ -178,5 +186,6 @@ def draw_loss(run, rows, dataset, loss, floor):
         levels = landmarks(train_ids, val_ids, run.model.vocab_size)
     if floor:
         levels.append((floor.name, floor.nats))
-    title = f"{shown(run.text.name)}: {run.model.n_layer} layers, {run.model.n_embd} channels"
+    title = (f"{shown(run.text.name)}: {counted(run.model.n_layer, 'layer')}, "
+             f"{counted(run.model.n_embd, 'channel')}")
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)

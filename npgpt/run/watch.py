@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from npgpt.run.profile import Profile
 from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
+from npgpt.run.standing import in_words, standing
 
 
 class Watch(ExitStack):
@@ -28,6 +29,8 @@ class Watch(ExitStack):
         if self.profile:
             self.profile.update(step)
 
-    def evaluated(self, text, val_loss):
-        self.progress.write(text)
-        self.progress.validated = f"validation {val_loss:.3f}"
+    def evaluated(self, text, rows):
+        self.progress.write_sample(text)
+        if found := standing(rows):
+            self.progress.write(in_words(found))
+        self.progress.validated = f"validation {rows[-1]['val_loss']:.3f}"

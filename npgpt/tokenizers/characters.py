@@ -114,8 +114,8 @@ class CharTokenizer:
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
                 f"{unknown[0]}: it is not among the {len(self._points_V)} characters this "
-                "tokenizer was trained on. Train on text that has it, remove it, or use byte "
-                "pairs (--tokenizer bpe), which encode any text"
+                "tokenizer was trained on. Leave it out; a model trained with --tokenizer bpe "
+                "reads any text"
             )
         return self._ids_V[found_N].astype(np.int32)
 

@@ -1,13 +1,19 @@
 """The best checkpoint of a run, kept beside its last: best.safetensors."""
 
 import json
+import re
+import shlex
 import shutil
+from dataclasses import asdict
 
 import pytest
-from tiny_run import TINY, files
+from tiny_run import TINY, files, settings_of
 
+from npgpt.checkpoint import read_run
+from npgpt.families.models import best_of
 from npgpt.files import read_arrays
 from npgpt.metrics import read_metrics
+from npgpt.reward.settings import RewardConfig
 
 BEST = "best.safetensors"
 # At this rate the text is unlearned soon.
@@ -49,14 +55,20 @@ def test_where_the_last_is_the_best_both_are_alike(finished):
 
 
 def test_a_run_says_at_its_end_which_was_best(done, tmp_path, wild, finished):
-    named = str(tmp_path / "run" / BEST)
+    named = f"{tmp_path / 'run' / BEST}, which npgpt generate takes"
     shutil.copytree(wild, tmp_path / "run")
-    assert named in done("train", "--resume", "--out", tmp_path / "run")
+    out = done("train", "--resume", "--out", tmp_path / "run")
+    assert named in out and "overfitting" in out
+    # What it says helps is a command that works, on the text and from the best weights.
+    advised = shlex.split(re.search(r"^    npgpt (train .*)", out, re.M)[1])
+    done(*advised, "--max-iters", 1, "--out", tmp_path / "next")
+    assert str(tmp_path / "run" / BEST) in advised
+    assert read_run(tmp_path / "next").model.dropout == 0.2
     (tmp_path / "run" / BEST).unlink()  # as in a run of an earlier version
-    assert named not in done("train", "--resume", "--out", tmp_path / "run")
+    assert BEST not in done("train", "--resume", "--out", tmp_path / "run")
     shutil.rmtree(tmp_path / "run")
     shutil.copytree(finished, tmp_path / "run")
-    assert named not in done("train", "--resume", "--out", tmp_path / "run")
+    assert BEST not in done("train", "--resume", "--out", tmp_path / "run")
 
 
 @pytest.mark.parametrize("command", ["generate", "eval", "export", "look"])
@@ -72,8 +84,20 @@ def test_every_command_takes_it_in_the_place_of_the_run(done, here, wild, comman
         exported = read_arrays(here / "out" / "model.safetensors")
         wte = read_arrays(wild / BEST)["wte.weight"]
         assert (exported["transformer.wte.weight"] == wte).all()
-    elif command != "look":
-        assert out == done(command, as_last, *arguments) != done(command, wild, *arguments)
+    elif command == "eval":
+        assert out == done(command, as_last) != done(command, wild)
+    elif command == "generate":  # which takes it anyway
+        last = done(command, wild / "model.safetensors", *arguments)
+        assert out == done(command, as_last, *arguments) == done(command, wild, *arguments) != last
+
+
+def test_what_writes_takes_the_best_weights_but_the_last_of_a_reward(wild, here):
+    assert best_of(wild) == wild / BEST and best_of(wild / BEST) == wild / BEST
+    assert best_of("hf:a/b") == "hf:a/b"
+    rewarded = shutil.copytree(wild, here / "run")
+    settings = asdict(RewardConfig(reward="grammar"))
+    settings_of(rewarded, **{name: settings[name] for name in settings if "reward" in name})
+    assert best_of(rewarded) == rewarded
 
 
 def test_training_starts_from_it(done, here, wild):

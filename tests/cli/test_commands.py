@@ -154,7 +154,8 @@ def test_info_of_a_run_and_of_a_preset(done, refused, finished):
 def test_a_damaged_run_is_refused_with_the_file(
     cli, finished, here, command, name, content
 ):
-    reads = {"info": ["config.json"], "look": [name]}.get(command, [name] * (name[:7] != "metrics"))
+    reads = {"info": ["config.json"], "look": [name], "generate": ["config.json", "tokenizer.json"]}
+    reads = reads.get(command, [name] * (name[:7] != "metrics"))
     path = shutil.copytree(finished, here / "run") / name
     if content is None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -14,7 +14,7 @@ from tiny_run import TINY, files
 from npgpt import plots
 from npgpt.checkpoint import load_run
 from npgpt.cli import main
-from npgpt.cli.compare import Result, differing, named, units
+from npgpt.cli.compare import Result, differing, in_table, named, units
 from npgpt.metrics import read_metrics
 
 pytestmark = pytest.mark.pictures
@@ -45,6 +45,10 @@ def test_a_setting_is_in_the_table_exactly_if_two_runs_have_it_differently(setti
         differs = any(value != column[0] for value in column[1:])
         assert found.pop(name, None) == (column if differs else None)
     assert not found
+
+
+def test_a_list_of_texts_is_shown_by_their_names():
+    assert in_table(("a b.txt", "tales")) == "a b.txt, tales" and in_table(0.5) == "0.5"
 
 
 def test_two_runs_side_by_side(done, finished, other, here):

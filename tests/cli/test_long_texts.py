@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 from tiny_run import TINY, files, settings_of
@@ -39,16 +40,18 @@ def test_the_last_evaluation_of_a_short_text_takes_all_of_it(done, here, corpus)
     assert result_of(here / "run")["tokens"] == whole["tokens"] and "over all" in out
 
 
-def test_ctrl_c_in_the_last_evaluation_loses_nothing_and_says_so(
-    cli, done, here, corpus, monkeypatch
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
+    cli, done, here, corpus, monkeypatch, sent
 ):
     def interrupt(*_, **__):
-        raise KeyboardInterrupt
+        signal.raise_signal(sent)
 
     with monkeypatch.context() as patched:
         patched.setattr(summary, "evaluate_all", interrupt)
         status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
-    assert status == 130 and "npgpt train --resume --out run" in out and "generate run" in out
+    assert status == 128 + sent
+    assert "npgpt train --resume --out run" in out and "generate run" in out
     weights = files(here / "run")["model.safetensors"]
     assert "result.json" not in files(here / "run")
     done("train", "--resume", "--out", "run")

@@ -13,7 +13,7 @@ LOADED = ("config.json", "tokenizer.json", "model.safetensors")
 TOKENS = ("train.bin", "val.bin", "tokenizer.json")
 # command -> files that it reads, its arguments
 READERS = {
-    "generate": (LOADED, "{run}"),
+    "generate": ((*LOADED[:2], "best.safetensors"), "{run}"),
     "eval": (LOADED, "{run}"),
     "info": (LOADED[:1], "{run}"),
     "tokenize": (LOADED[1:2], "{run} hen"),

@@ -138,7 +138,7 @@ def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name):
     ("arguments", "facts"),
     [
         (["--resume"], ("--out",)),
-        (["--corpus", "short.txt"], ("14",)),
+        (["--corpus", "short.txt"], ("--block-size 1 ",)),
         (["--corpus", "empty.txt"], ("empty.txt is empty",)),
         (["--corpus", "binary.dat"], ("binary.dat", "0xff", "offset 3")),
         (["--corpus", "shrot.txt"], ("shrot.txt", "short.txt")),

@@ -3,6 +3,9 @@ line: one line, and the help that goes on from there."""
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 from tiny_run import ROOT, TEXT, TINY, files, npgpt
@@ -82,6 +85,28 @@ def test_every_command_names_the_flag_that_it_does_not_know(asked, command):
     needed = ["--corpus", "x"] if command == "prepare" else []
     status, out, err = asked(command, *needed, "--traceback", 1, "--josn", 2, 3, "--zzz=1")
     assert (status, out) == (2, "") and "--josn" in err and "--zzz=1" in err
+
+
+TABS = {
+    "npgpt tr": "train", "npgpt train my": "my.txt", "npgpt train --eval-to": "--eval-tokens",
+    "npgpt generate runs/ta": "runs/tales/", "bin/npgpt gradcheck --arch ll": "llama",
+}
+
+
+def test_a_tab_in_bash_completes_and_starts_no_program(asked, here, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "shtab", None)
+        assert "[completion]" in asked("--completion", "bash")[2]
+    pytest.importorskip("shtab")
+    bash = shutil.which("bash") or pytest.skip("there is no bash")
+    (here / "my.txt").touch()
+    (here / "runs" / "tales").mkdir(parents=True)
+    (here / "npgpt.bash").write_text(asked("--completion", "bash")[1], encoding="utf-8")
+    typed = "source npgpt.bash\n" + "".join(f"{line}\t\1echo = \n" for line in TABS)
+    said = subprocess.run([bash, "--norc", "--noprofile", "-i"], input=typed, text=True, check=True,
+                          capture_output=True, env={"TERM": "dumb", "PATH": "/nowhere"}).stdout
+    completed = re.findall(r"^= .* (\S+)$", said, re.M)
+    assert completed == list(TABS.values()), said
 
 
 def test_colour_has_both_spellings(asked, finished):

@@ -1,6 +1,7 @@
 """Each example in its quick mode shows its claims, and leaves a picture."""
 
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heads import losses_without_each_head, patched, without_head
+from heads import losses_without_each_head, patched, rows_of_rules, without_head
 from small_model import train_small_gpt
 
 from npgpt import GPT, GPTConfig
@@ -113,6 +114,17 @@ def test_04_weights_are_shares_of_the_past_and_the_future_has_no_influence(resul
     assert shown["most read"]["tired"][0] == 0 < shown["most read"]["dog"][0] <= 1
     assert shown["removed"]["grown"].shape == shown["maps"].shape[:2]
     assert all(curve[1].min() >= 0 and curve[1].max() <= 1 for curve in shown["induction"].values())
+
+
+def test_04_each_letter_has_one_successor_in_a_row_and_others_in_others():
+    V, rows_NT = 16, rows_of_rules(200, chance=0.0)
+    assert rows_NT.shape == (200, 65) and {*rows_NT.ravel()} == {*range(V)}
+    after = [dict(itertools.pairwise(row)) for row in rows_NT.tolist()]
+    assert all(of[a] == b for row, of in zip(rows_NT.tolist(), after, strict=True)
+               for a, b in itertools.pairwise(row))
+    assert all(len({of[a] for of in after if a in of}) > V / 2 for a in range(V))
+    drawn = rows_of_rules(200, chance=1.0)
+    assert abs((np.diff(drawn) == 0).mean() - 1 / V) < 0.01
 
 
 def test_04_an_exchanged_vector_carries_what_comes_after_it():

@@ -65,8 +65,7 @@ def file_of(arch, packed=None, **changes):
     fields = {f"{arch}.{name}": found for name, found in sizes.items()}
     fields |= {f"tokenizer.ggml.{name}": found for name, found in TOKENIZER.items()}
     fields |= {"general.architecture": arch, "tokenizer.ggml.pre": split} | changes
-    block = {f"blk.{{}}.{theirs}": f"h.{{}}.{ours}" for theirs, ours in gguf.OF[arch].items()}
-    names = {ours: theirs for theirs, ours in (gguf.NAMES | block).items()}
+    names = {ours: theirs for theirs, ours in gguf.names_of(arch).items()}
     arrays = dict(transformers_folder.renamed(
         {name: weight.data for name, weight in model.parameters().items()}, names, ("wte", "wpe")
     ))

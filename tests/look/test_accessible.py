@@ -101,7 +101,9 @@ def test_the_tab_key_reaches_every_control_and_leaves_again(browser, pages, view
 
 def test_the_arrow_keys_choose_a_view(browser, pages):
     browser.open(pages["tales"][0], f"view={VIEWS[0]}")
-    for view in (*VIEWS[1:], "bet", VIEWS[0]):
+    entries = browser.run("return history.length")
+    for view in (*VIEWS[1:4], "bet", *VIEWS[4:], VIEWS[0]):
         browser.find("#views [aria-selected=true]").send_keys(RIGHT)
         assert browser.run("return document.activeElement.id") == f"tab-{view}"
         assert browser.run("return npgpt.state.view") == view
+    assert browser.run("return history.length") == entries  # or Back would lead through all

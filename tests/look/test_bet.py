@@ -1,22 +1,19 @@
-"""The game: its losses are those of Python's bets, and the reader's text comes back."""
+"""The game: its losses are Python's, its verdict is true, and the reader's text stays."""
 
 import numpy as np
-from look_page import ENTER, PASTE, expected, press, shown, softmax, stored, table
+from look_page import ENTER, enter, expected, shown, softmax, stored, table
 
 from npgpt import tales
 from npgpt.ngram import NgramModel
 
 
-def test_a_bet_costs_what_python_says_and_the_text_comes_back(browser, pages, subjects):
+def test_a_bet_costs_what_python_says_and_the_text_stays(browser, pages, subjects):
     path, record = pages["tales"]
-    browser.open(path, "view=bet")
-    browser.run(PASTE, "A hen")
+    browser.open(path, "view=bet&text=A+hen")
     field = browser.find("input[aria-label='the next character']")
-    assert not field.is_displayed()
-    press(browser, "Begin")
     story, tokenizer = record["bet"]["story"], subjects["tales"].tokenizer
-    first = browser.run("return npgpt.state.text.length")
-    assert first >= 30 and browser.run("return npgpt.state.text") == story[:first]
+    first = len(shown(browser, ".tokens")) - 1
+    assert first >= 30 and shown(browser, ".tokens") == f"{story[:first]}…"
     for guess in (story[first], "q"):  # one right, one wrong
         field.send_keys(guess, ENTER)
     assert story[first + 1] != "q"
@@ -24,13 +21,31 @@ def test_a_bet_costs_what_python_says_and_the_text_comes_back(browser, pages, su
     model = softmax(expected(stored(subjects["tales"]), ids)[0])
     bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), tokenizer.vocab_size, 2)
     V, rows = tokenizer.vocab_size, table(browser, "losses in nats")[1:]
-    for i, yours in enumerate((0.7, 0.3 / (V - 1))):
-        t = first + i
+    for i, yours in enumerate((None, None, None, 0.7, 0.3 / (V - 1))):  # three are shown before
+        t = first - 3 + i
         p = (yours, bigrams.probabilities([ids[t - 1]])[ids[t]], model[t - 1, ids[t]])
-        assert [float(cell) for cell in rows[i][1:4]] == [round(float(-np.log(x)), 2) for x in p]
+        assert rows[i][1:4] == ["" if x is None else f"{-np.log(x):.2f}" for x in p]
     assert rows[-1][0] == "mean"
-    means = np.mean([[float(x) for x in row[1:4]] for row in rows[:2]], axis=0)
+    means = np.mean([[float(x) for x in row[1:4]] for row in rows[3:5]], axis=0)
     assert np.allclose([float(x) for x in rows[-1][1:4]], means, atol=0.011)
     assert "that cost you" in shown(browser)
-    press(browser, "Back to my text")
     assert browser.run("return npgpt.state.text") == "A hen"
+
+
+def test_twelve_bets_end_with_a_true_verdict(browser, pages):
+    """All right and sure; then all wrong."""
+    path, record = pages["tales"]
+    for sure, right in ((0.99, True), (0.6, False)):
+        browser.open(path, "view=bet")
+        enter(browser, "section:not([hidden]) input[type=range]", sure)
+        first = len(shown(browser, ".tokens")) - 1
+        for character in record["bet"]["story"][first : first + 12]:
+            browser.run("document.querySelector('[aria-label=\"the next character\"]').value ="
+                        "arguments[0]", character if right else "&")
+            browser.find("section:not([hidden]) .begin").click()
+        you, bigram, own, exact = (float(x) for x in table(browser, "losses in nats")[-1][1:])
+        words = shown(browser, "section:not([hidden]) [role=status]")
+        assert f"Your mean is {you:.2f} nats" in words and f"grammar loses {exact:.2f}" in words
+        assert ("the bigram model" in words) == (you < bigram)
+        assert ("the model" in words.replace("bigram model", "")) == (you < own)
+        assert ("all three" in words) == (you >= bigram and you >= own)

@@ -14,23 +14,32 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from look_page import losses, stored
+from look_page import enter, losses, stored, until
 from tiny_run import files
 
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
 from npgpt import cli, plots
-from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, write_book
+from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_book
 from npgpt.cli import book as command
 from npgpt.look.page import view_titles
 
 ROOT = Path(__file__).parents[2]
+ADDRESS = "https://example.org/npgpt/"
 
 
 @pytest.fixture(scope="module")
 def book(pages):
-    return Book(view_titles()).files | {MODEL: pages["tales"][0].read_text(encoding="utf-8")}
+    page = pages["tales"][0].read_text(encoding="utf-8")
+    return Book(view_titles(), address=ADDRESS).files | {MODEL: page}
+
+
+@pytest.fixture(scope="module")
+def folder(book, tmp_path_factory):
+    path = tmp_path_factory.mktemp("book")
+    write_book(path, book)
+    return path
 
 
 class Links(HTMLParser):
@@ -71,10 +80,44 @@ def test_every_section_has_a_page_and_every_view_that_it_names(book):
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
         title, named = section.split("\n", 1)[0], re.search(r"^\*Page\*, ", section, re.M)
         name = next(name for name, page in book.items() if name.endswith(".html")
-                    and f"<title>{title}</title>" in page)
+                    and f"<title>{title} - npgpt" in page)
         assert bool(named) == ("<iframe" in book[name]), title
+        alone = r"<em>Page</em>, views? ((?!</p>).)*</p><iframe|</iframe><iframe"
+        assert len(re.findall(alone, book[name], re.S)) == book[name].count("<iframe"), title
+        assert "<iframe" not in book[name].partition("<strong>Try this")[2].partition("<h2")[0]
     bets = re.findall(r'microscope.html#view=(\w+)', book["what-is-a-language-model.html"])
     assert bets == ["bet", "tokens"]
+
+
+def test_each_page_has_the_chapters_its_own_sections_a_card_and_the_way_on(book):
+    first = book["index.html"].partition("<main")[0]
+    chapters = re.findall(r'<a href="([\w-]+\.html)">', first)[1:]
+    assert len(chapters) > 15 and chapters[-1] == "exercises.html"
+    names = ["index.html", *chapters]
+    for name in (name for name in book if name.endswith(".html") and name != MODEL):
+        head, body = book[name].split("</details><main", 1)
+        up = "../" * name.count("/")
+        links = re.findall(r'<a href="([^"#]*)(?:#([^"]*))?"( aria-current="page")?>', head)[1:]
+        assert [where for where, at, _ in links if not at] == [up + each for each in chapters]
+        assert [where for where, _, here in links if here] == [name] * (name in chapters)
+        titles = re.findall(r'<(?:h[123]|p) id="([^"]*)"', body)[1:]
+        assert [at for _, at, _ in links if at] == titles, name
+        assert f'<link rel="canonical" href="{ADDRESS}{name}">' in head
+        assert f'<meta property="og:image" content="{ADDRESS}card.png">' in head
+        turns = re.findall(r'<a rel="(\w+)" href="([^"]*)">\w+: ([^<]*)</a>', body)
+        if name in names:
+            i = names.index(name)
+            around = [("prev", each) for each in names[:i][-1:]] + [
+                ("next", each) for each in names[i + 1 :][:1]]
+            assert [turn[:2] for turn in turns] == around
+            assert all(f"<title>{title} - npgpt" in book[to] for _, to, title in turns)
+    assert book["card.png"][:4] == b"\x89PNG"
+
+
+def test_a_formula_is_found_and_shown_on_one_line():
+    shown = plain("<p>So <math xmlns='m'><mfrac><msqrt><mi>D</mi></msqrt><msup><mi>x</mi><mn>2</mn>"
+                  "</msup></mfrac><mo>&lt;</mo></math>, <b>a</b>&amp;b</p>")
+    assert shown == "So √D/x^2<, a&b"
 
 
 def test_every_formula_is_mathml_and_no_comment_or_markup_is_left(book):
@@ -103,7 +146,7 @@ def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
 
 
 def test_the_search_knows_the_words_of_the_glossary_and_leads_to_their_sections(book):
-    assert '["training-process.html#the-optimizer", "overfitting, ' in book["search-index.js"]
+    assert '[["the-optimizer", "overfitting, ' in book["search-index.js"]
 
 
 def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
@@ -113,6 +156,9 @@ def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
     pictures = re.findall(r'<img [^>]*alt="([^"]*)"', page)
     assert pictures and re.findall("<figcaption>(.*?)</figcaption>", page) == pictures
     assert guesses("<p>Guess</p><p>x</p>") == "<p>Guess</p><p>x</p>"
+    asked = book["reward.html"]
+    assert '<details class="guess"><summary>Answers</summary>\n<ol>' in asked
+    assert asked.count("</details>") == asked.count("<details") >= 1
     shown = coloured("<p>A query, <code>key</code>, keys: <math><mi>q</mi></math></p>")
     assert shown == ('<p>A <span class="q">query</span>, <code>key</code>, <span class="k">keys'
                      '</span>: <math><mi class="q">q</mi></math></p>')
@@ -204,18 +250,77 @@ def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, mon
 # ---- in a browser
 
 
+@pytest.mark.parametrize("words, first", [
+    ("logit lens", "looking-inside.html#the-logit-lens"),
+    ("overfitting", "training-process.html#the-optimizer"),
+    ("np.triu_indices", "attention-mechanism.html#4-causal-attention"),  # in a snippet
+    ("q k √D", "attention-mechanism.html#3-query-key-value"),  # in formulas
+    ("induction heads", "looking-inside.html#an-induction-head"),
+    ("a", None), ("$^+", None), ("", None), ("qxqx", None),
+])
+def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder, words, first):
+    enter(browser.open(folder / "training-process.html"), "#search", words)
+    found = browser.run("return [...document.querySelectorAll('#found li')].map((item) =>"
+                        "[item.firstChild.getAttribute('href'), item.innerText.toLowerCase(),"
+                        "[...item.querySelectorAll('mark')].map((mark) => mark.innerText)])")
+    if first:
+        assert first in [where for where, _, _ in found[:2]]
+        assert all(mark.lower() in words.lower() for _, _, marks in found for mark in marks)
+        assert any(marks for _, _, marks in found)
+    assert browser.run("return document.getElementById('found').hidden") == (words == "")
+    if words == "qxqx":
+        assert not found and browser.find("#found").text
+    assert len(found) <= 12 and browser.logs()[0] == []
+
+
+def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(browser, folder):
+    for width in (400, 1280):
+        browser.open(folder / "looking-inside.html", width=width)
+        menu = browser.find("#contents")
+        assert (menu.get_attribute("open") is not None) == (width == 1280)
+        if width == 400:
+            browser.find("#contents summary").click()
+            assert menu.size["height"] <= 900
+        browser.find("#contents a[href='#the-logit-lens']").click()
+        assert (menu.get_attribute("open") is not None) == (width == 1280)
+        place = "return document.getElementById('the-logit-lens').getBoundingClientRect().top"
+        assert 30 < browser.run(place) < 200
+        picture, shown = browser.run(
+            "const box = document.querySelector('figure'), image = box.firstChild;"
+            "return [[image.clientWidth, image.naturalWidth], [box.clientWidth, box.tabIndex]]")
+        assert picture[0] >= min(600, picture[1]) and shown[0] <= width
+        assert (shown[1] == 0) == (shown[0] < picture[0])  # the keyboard can scroll it
+        frame = browser.find("iframe")
+        browser.run("arguments[0].scrollIntoView()", frame)
+        until(browser, lambda frame=frame: frame.get_attribute("style"))
+        browser.driver.switch_to.frame(frame)
+        until(browser, lambda: browser.run(
+            "const { documentElement: all, body } = document;"
+            "return all.scrollHeight === innerHeight && innerHeight - body.scrollHeight < 20"))
+        browser.driver.switch_to.default_content()
+
+
+def test_a_frame_that_was_led_to_another_view_has_a_way_back(browser, pages):
+    browser.open(pages["untied"][0], "view=overview&only=1")
+    back = browser.find("main > button")
+    assert not back.is_displayed()
+    browser.run("npgpt.set({ view: 'attention' })")
+    assert back.is_displayed()
+    back.click()
+    assert browser.run("return npgpt.state.view") == "overview" and not back.is_displayed()
+    browser.open(pages["untied"][0], "view=attention")
+    browser.run("npgpt.set({ view: 'overview' })")
+    assert "Back to" not in browser.find("body").text
+
+
 @pytest.mark.slow
 def test_every_page_opens_without_an_error_or_a_request_and_its_views_are_right(
-    book, subjects, browser, tmp_path
+    book, subjects, browser, folder
 ):
-    for name, content in book.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     driver, model = browser.driver, stored(subjects["tales"], "fp16")
     for name in sorted(name for name in book if name.endswith(".html") and "/" not in name):
         for width in (400, 1280):
-            browser.open(tmp_path / name, width=width)
+            browser.open(folder / name, width=width)
             spare = driver.execute_script("return innerWidth - document.body.scrollWidth")
             assert spare >= 0, f"{name} is wider than {width} px"
         for frame in driver.find_elements("css selector", "iframe"):

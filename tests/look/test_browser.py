@@ -31,12 +31,14 @@ from look_page import (
 from autograd import Observer, Tensor, observing, scaled_dot_product_attention
 from npgpt import tales
 from npgpt.config import GPTConfig
+from npgpt.families.conversations import ASSISTANT, END, USER, with_own_tokens
+from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page
 from npgpt.look.packing import pack
 from npgpt.sampling import Sampling
-from npgpt.tokenizers import BPETokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 LOOP = """
 const values = new Float32Array(1 << 16).fill(0.5), start = performance.now();
@@ -211,7 +213,7 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
             browser.open(path, f"view={view}")
             assert browser.run("return typeof hacked") == "undefined"
             assert browser.run("return document.querySelectorAll('img, svg[onload]').length") == 0
-            shown = "document.getElementById('name').textContent === npgpt.record.name"
+            shown = "document.getElementById('name').textContent.startsWith(npgpt.record.name)"
             assert browser.run(f"return {shown}")
             assert browser.run("return npgpt.tokenizer.decode(npgpt.pass.ids)") in prompt
             assert browser.logs()[0] == []
@@ -224,7 +226,7 @@ def test_a_text_that_cannot_be_read_is_explained_and_loses_nothing(browser, page
     """Nothing is drawn for it; the known characters are listed, and a button keeps only these."""
     browser.open(pages["tales"][0], "view=tokens")
     browser.run(PASTE, "One dawn")
-    before, known = browser.run("return npgpt.pass.ids"), browser.find("#note + p")
+    before, known = browser.run("return npgpt.pass.ids"), browser.find("#prompt + p")
     assert not known.is_displayed()
     for text, says in (
         ("", "text"),
@@ -242,6 +244,24 @@ def test_a_text_that_cannot_be_read_is_explained_and_loses_nothing(browser, page
     press(browser, "Leave out")
     assert browser.run(f"return {BOX}.value") == "One day "
     assert browser.find("#note").text == "8 tokens" and not known.is_displayed()
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_the_roles_of_a_conversation_are_tokens_in_the_page_too(browser, subjects, tmp_path, kind):
+    plain = subjects["bpe"].tokenizer if kind == "bpe" else CharTokenizer.train("Who? A shy hen.")
+    tokenizer = with_own_tokens(plain)
+    model = GPT(GPTConfig(tokenizer.vocab_size, 32, n_layer=1, n_head=2, n_embd=8), seed=0)
+    subject = Loaded("talk", model, tokenizer, None)
+    assert page.default_prompt(subject, None).startswith(USER)
+    prompt = f"{USER}Who?{ASSISTANT}A hen.{END}"
+    browser.open(page_of(subject, tmp_path, prompt)[0], "view=tokens")
+    ids = tokenizer.encode(prompt, allowed_special="all").tolist()
+    assert browser.run("return npgpt.pass.ids") == ids
+    roles = browser.driver.find_elements("css selector", ".tokens .role")
+    assert [each.text for each in roles] == [USER, ASSISTANT, END]
+    browser.run(PASTE, f"{USER}hen!")
+    unknown = "U+0021), as character 12," in browser.find("#note").text
+    assert unknown == (kind == "char") and browser.logs()[0] == []
 
 
 @pytest.mark.parametrize("pattern", ["gpt2", "cl100k", None])

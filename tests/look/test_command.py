@@ -54,6 +54,15 @@ def test_the_prompt_and_the_weights_are_as_asked(look, finished):
     assert abs(sizes[0] / sizes[1] - 2) < 0.1
 
 
+def test_the_address_is_in_the_page_or_is_refused_by_its_flag(look, refused, finished, tmp_path):
+    address = "https://example.org/hens.html?a=1&b=2"
+    look(finished, "--address", address)
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert f'<link rel="canonical" href="{address.replace("&", "&amp;")}">' in page
+    for wrong in ("hens.html", "file:///hens.html", "https:///a", "", "https://a.org/a b"):
+        assert "--address" in refused("look", finished, "--address", wrong)
+
+
 @pytest.mark.parametrize("kind", ["file", "tales"])
 def test_the_text_of_a_run_is_opened_once(look, done, finished, tmp_path, monkeypatch, kind):
     opened, open_it = [], history_module.open_run

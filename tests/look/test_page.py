@@ -69,7 +69,8 @@ def test_the_policy_allows_the_one_script_and_the_one_style_sheet_and_nothing_el
     for name, content in (("script-src", "module"), ("style-src", "style")):
         digest = hashlib.sha256(found.contents[content].encode()).digest()
         assert allowed[name] == f"'sha256-{base64.b64encode(digest).decode()}'"
-    assert allowed.keys() == {"default-src", "script-src", "style-src", "base-uri", "form-action"}
+    assert allowed["img-src"] == "data:"  # the icon
+    assert len(allowed) == 6 and allowed["base-uri"] == allowed["form-action"] == "'none'"
 
 
 def test_nothing_in_the_page_is_from_elsewhere():
@@ -103,14 +104,12 @@ def test_a_page_holds_the_model_its_tokenizer_and_the_gradient(pages, subjects):
     assert record["kind"] == "fp16" and record["pass"] is None and record["training"] is None
     assert record["prompt"] == tales.SENTENCE_WITH_IT + " "
     assert record["grammar"].keys() == tales.GRAMMAR.lists.keys()
-    shares = record["plane"]["shares"]
-    assert 1 > shares[0] >= shares[1] > 0
 
 
 def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
     monkeypatch.setattr(page, "LIVE", 1)
     _, record = make_page(subjects["bpe"], "Once a king")
-    assert record["kind"] is None and record["weights"] == {} and record["plane"] is None
+    assert record["kind"] is None and record["weights"] == {}
     assert len(record["pass"]["lens"]) == 5 and record["gradient"]["dtype"] == "float32"
     shown = {v for row in record["pass"]["lens"] for likeliest in row for v, _ in likeliest}
     assert record["tokenizer"]["tokens"].keys() == shown | set(record["ids"])
@@ -138,7 +137,7 @@ def test_every_view_says_what_it_is_and_names_sections_of_the_concepts():
     views = sorted((files("npgpt.look") / "page" / "views").iterdir())
     look = (files("npgpt.look") / "page" / "look.js").read_text(encoding="utf-8")
     for view in views:
-        assert re.search(rf"^  {view.stem},$|, {view.stem}\]", look, re.M), (
+        assert re.search(rf"[\[ ]{view.stem}[,\]]", look, re.M), (
             f"npgpt/look/page/look.js: list {view.stem} in VIEWS"
         )
         text = view.read_text(encoding="utf-8")

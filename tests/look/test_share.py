@@ -4,7 +4,9 @@ import time
 from xml.etree import ElementTree
 
 import pytest
-from look_page import PASTE, VIEWS, press
+from look_page import PASTE, VIEWS, press, record_in, until
+
+from npgpt.look.page import assemble
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -16,7 +18,7 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
     for view in ("tokens", "residual"):
         browser.find(f"#tab-{view}").click()
     browser.run(PASTE, "The hen")  # and nothing but a view is an entry
-    browser.find("#tab-training").click()
+    browser.find("#tab-backward").click()
     assert browser.run("return history.length") == entries + 3
 
     def goes(step, view):
@@ -31,24 +33,47 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
     assert goes(-1, "residual") == "The hen"
     goes(-1, "tokens")
     goes(-1, "attention")
-    goes(3, "training")
+    goes(3, "backward")
     assert browser.run("return history.length") == entries + 3
 
 
-def test_the_link_that_is_copied_opens_the_view(browser, pages):
-    path = pages["untied"][0]
+def check_opens(browser, path, address=""):
+    browser.open(path, address)
+    state = browser.run("return npgpt.state")
+    assert (state["view"], state["text"], state["t"]) == ("attention", "The hen", 2)
+
+
+def test_the_link_of_a_published_page_leads_to_its_address(browser, pages, tmp_path):
+    path, address = tmp_path / "page.html", "https://example.org/a?b=1&c=2"
+    path.write_text(assemble(pages["untied"][1], address), encoding="utf-8")
     browser.open(path, "view=attention")
     browser.run(PASTE, "The hen")
+    browser.run("npgpt.set({ t: 2 })")
     browser.run(
         "Object.defineProperty(navigator, 'clipboard', { value: {"
         "writeText: async (text) => { window.copied = text; } } });"
     )
     press(browser, "Copy link")
-    copied = browser.run("return window.copied")
-    assert copied.startswith(path.as_uri())
-    browser.open(path, copied.partition("#")[2])
-    state = browser.run("return npgpt.state")
-    assert (state["view"], state["text"]) == ("attention", "The hen")
+    copied, _, view = browser.run("return window.copied").partition("#")
+    assert copied == address and browser.logs()[1] == [path.as_uri()]
+    check_opens(browser, path, view)
+
+
+def test_a_page_on_the_readers_own_disk_is_passed_on_as_a_file(browser, pages, tmp_path):
+    """And so on: the file that was saved from the file that was saved."""
+    path, allowed = pages["untied"][0], {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    browser.open(path, "view=residual")
+    for view in ("tokens", "attention"):
+        browser.run(PASTE, "The hen")
+        browser.run("npgpt.set({ t: 2, view: arguments[0] })", view)
+        assert "Copy link" not in browser.find(".top").text
+        press(browser, "Save to send")
+        saved = tmp_path / f"untied-{view}.html"
+        until(browser, lambda saved=saved: saved.exists())
+        browser.open(saved)
+    check_opens(browser, saved)
+    assert record_in(saved) == record_in(path) and browser.logs()[0] == []
 
 
 def settled(browser, seconds=0.6):
@@ -86,7 +111,8 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
     root = ElementTree.parse(found[0]).getroot()
     words = "".join("".join(root.itertext()).split())
     for text in (element.text for element in browser.driver.find_elements(
-            "css selector", "section:not([hidden]) :is(h2, p.about, td, th, [role=option])")):
+            "css selector", "section:not([hidden]) :is("
+            "h2, p.about, td:not(:has(b)), th, [role=option])")):
         assert "".join(text.split()) in words, text
     images, pictures = root.findall(f"{SVG}image"), root.findall(f"{SVG}svg")
     assert [len(images), len(pictures)] == browser.run(

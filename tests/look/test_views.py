@@ -18,6 +18,7 @@ from look_page import (
     TALE,
     VIEWS,
     agrees,
+    canvas_texts,
     enter,
     expected,
     forward,
@@ -62,11 +63,6 @@ def test_tokens(browser, pages, subjects):
             p, loss = re.search(rf"probability of (.*), ({NUMBER}) nats", title).groups()
             assert agrees(p, np.exp(-nats[t - 1])) and abs(float(loss) - nats[t - 1]) < 0.006
             assert f"(token {t + 1} of {len(ids_T)}, id {ids_T[t]})" in title
-    words = shown(browser)
-    own, perplexity = re.search(rf"text: ({NUMBER}) .* perplexity of ({NUMBER})\.", words).groups()
-    assert abs(float(own) - nats.mean()) < 1e-4 and agrees(perplexity, np.exp(nats.mean()))
-    best = -np.mean([math.log(exact[t][c]) for t, c in enumerate(TALE[1:])])
-    assert f"has {best:.4f}" in words
     vocabulary = {subjects["tales"].tokenizer.decode([v]): v for v in range(len(probs_TV[0]))}
     drawn = Sampling(2, 4, 1).probabilities(logits_TV[-1])
     head, *rows = table(browser, "distribution of the next token")
@@ -82,13 +78,6 @@ def test_tokens(browser, pages, subjects):
         browser.run("npgpt.set({ t: arguments[0] })", t)
         rows = table(browser, "distribution of the next token")[1:7]
         assert all(map(agrees, (row[1] for row in rows), np.sort(probs_V)[::-1])), t
-    words = shown(browser)
-    divergence = [
-        sum(p * math.log(p / probs_V[vocabulary[c]]) for c, p in options.items())
-        for options, probs_V in zip(exact, probs_TV, strict=True)
-    ]
-    here, mean = re.search(rf"({NUMBER}) nats here, ({NUMBER}) on average", words).groups()
-    assert agrees(here, divergence[-1]) and agrees(mean, np.mean(divergence))
 
 
 def test_the_last_token_is_chosen_after_typing_and_a_click_chooses(browser, pages):
@@ -175,10 +164,6 @@ def test_attention(browser, pages, subjects):
         assert all(map(agrees, found[1:], numbers))
 
 
-def canvas_texts(browser, css):
-    return browser.run("return document.querySelector(arguments[0]).written", css)
-
-
 @pytest.mark.parametrize(("kind", "width"), [("tales", 1280), ("bpe", 400), ("bpe", 1280)])
 def test_labels_of_the_attention_picture_are_the_text_and_inside(browser, pages, kind, width):
     open_written(browser, pages[kind][0], "view=attention&t=999", width)
@@ -197,7 +182,6 @@ def test_residual(browser, pages, subjects):
     browser.run("npgpt.set({ t: 6, answer: 40, rival: 50 })")
     stream, qkv, weights = forward(model, ids_T)
     _, _, lens = expected(model, ids_T)
-    logits_TV = np.log(lens[-1])
     tokenizer = subjects["bpe"].tokenizer
     added = np.diff(stream[:, t], axis=0, prepend=0 * stream[:1, t])
     last = stream[-1, t]
@@ -224,11 +208,6 @@ def test_residual(browser, pages, subjects):
             for h, text in re.findall(rf"(\d): ({NUMBER})", heads):
                 own = y[int(h), 0] @ c_proj[int(h) * D : int(h) * D + D]
                 assert agrees(text, (own - own.mean()) @ out), (k, h)
-    real = logits_TV[t, 40] - logits_TV[t, 50]
-    together, difference = re.search(
-        rf"Together ({NUMBER}): .* logits, ({NUMBER})\.", shown(browser)
-    ).groups()
-    assert agrees(together, real) and agrees(difference, real)
     first = browser.run("return npgpt.pass.T") - len(ids_T)
     written = canvas_texts(browser, "[aria-label='logit lens'] canvas")
     cells = [each for each in written if each[1] > 100]
@@ -252,10 +231,6 @@ def test_knockout(browser, pages, subjects):
         return losses(expected(model, ids_T)[0], ids_T)
 
     before, now = nats(model), nats(knocked_out(subjects["bpe"], (0, 3)))
-    words = shown(browser)
-    assert f"Loss {before.mean():.4f} before, {now.mean():.4f} now." in words
-    worst = (now - before).argmax()
-    assert f"(token {worst + 2}): {(now - before)[worst]:.2f} nats" in words
     for t, (_, title, colour) in enumerate(strip(browser, "What each token loses")):
         if t:
             by = now[t - 1] - before[t - 1]
@@ -276,44 +251,16 @@ def test_knockout(browser, pages, subjects):
     assert same_colour(colour, LESS if by < 0 else MORE, abs(by) / 1.5)
 
 
-def test_embeddings(browser, pages, subjects):
-    for kind, token in (("tales", 20), ("bpe", 60)):
-        browser.open(pages[kind][0], f"view=embeddings&token={token}", 1280)
-        table_VC = stored(subjects[kind]).wte.weight.data
-        unit_VC = table_VC / np.linalg.norm(table_VC, axis=1, keepdims=True)
-        cosines = np.sort(np.delete(unit_VC @ unit_VC[token], token))[::-1][:10]
-        rows = table(browser, "nearest tokens")[1:]
-        for (_, text), cosine in zip(rows, cosines, strict=True):
-            assert agrees(text, cosine)
-        centred_VC = table_VC - table_VC.mean(axis=0)
-        u, size, _ = np.linalg.svd(centred_VC, full_matrices=False)
-        shares = (size**2 / (size**2).sum())[:2]
-        found = re.search("shows (.*) of the spread: (.*) from left .*, (.*) from", shown(browser))
-        assert all(map(agrees, found.groups(), (shares.sum(), *shares)))
-        texts = browser.run(
-            "return [...document.querySelectorAll('.plane text')].map((e) => [e.textContent,"
-            "+e.getAttribute('x'), +e.getAttribute('y'), e.getBBox().width, e.getBBox().height])"
-        )
-        boxes = np.array([row[1:] for row in texts])
-        apart = np.abs(boxes[:, None, :2] - boxes[None, :, :2])
-        room = (boxes[:, None, 2:] + boxes[None, :, 2:]) / 2 * [0.95, 0.8]
-        clash = (apart < room).all(axis=2) & ~np.eye(len(boxes), dtype=bool)
-        points = browser.run("return document.querySelectorAll('.plane circle').length")
-        assert len(texts) > 20 and not clash.any() and len(texts) + points == len(table_VC)
-        if kind == "tales":
-            xy = {subjects[kind].tokenizer.decode([v]): (u * size)[v, :2] for v in range(len(u))}
-            named = [(xy[text], x, y) for text, x, y, *_ in texts if text in xy]
-            (x_page, y_page), (x, y) = np.transpose([n[1:] for n in named]), np.transpose(
-                [n[0] for n in named])
-            assert abs(np.corrcoef(x, x_page)[0, 1]) > 1 - 1e-6
-            assert abs(np.corrcoef(y, y_page)[0, 1]) > 1 - 1e-6
-            assert np.corrcoef(y, y_page)[0, 1] < 0  # up is more
-
-
 def test_backward(browser, pages, subjects):
     model, ids_T, labels = opened(
         browser, pages, subjects, "bpe", "view=backward&weight=h.1.mlp.c_fc.weight&at=77", PAIRS)
     wait(browser, ".verdict.good")
+    shown_now = browser.run(PASTE + "return [...document.querySelectorAll('section:not([hidden]) "
+                            ":is([role=option], .bar, .verdict)')].filter((e) => "
+                            "e.checkVisibility()).length", PAIRS[:-1])
+    assert shown_now == 0  # nothing of the text before stays beside a new one
+    browser.run(PASTE, PAIRS)
+    until(browser, lambda: browser.find(".verdict.good").is_displayed())
     model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
     grads = {name: weight.grad for name, weight in model.parameters().items()}
     saliency = np.array([*record_gradient(stored(subjects["bpe"]), ids_T)["saliency"], 0])
@@ -335,7 +282,7 @@ def test_backward(browser, pages, subjects):
     assert math.isclose(float(rule[1]), d, rel_tol=1e-8) and "not recorded" in engine[1]
     assert math.isclose(float(difference[1]), d, rel_tol=1e-5)
     press(browser, "One that the engine")
-    until(browser, lambda: "not recorded" not in shown(browser, ".verdict"))
+    until(browser, lambda: "not recorded" not in shown(browser, ".verdict") != "")
     _, rule, _, engine = table(browser, "three gradients of one weight")
     assert math.isclose(float(rule[1]), float(engine[1]), rel_tol=1e-6, abs_tol=1e-12)
     lines = browser.run(
@@ -361,7 +308,9 @@ HISTORY = {
 @pytest.mark.parametrize("width", [400, 1280, 2000])
 def test_training(browser, subjects, tmp_path, width):
     path, _ = page_of(subjects["untied"], tmp_path, training=HISTORY)
-    browser.open(path, "view=training", width)
+    browser.open(path, "view=teach", width)
+    browser.run("[...document.querySelectorAll('#view details')].at(-1).open = true")
+    wait(browser, "[aria-label='gradient norm by step']")
     found = browser.run(CHART, "loss by step")
     x, y = scale(found["x"], lambda t: t[1]), scale(found["y"], lambda t: t[2] - 4)
     (style, training), (_, validation) = found["lines"]
@@ -385,9 +334,10 @@ def test_training(browser, subjects, tmp_path, width):
     y = scale(norms["y"], lambda t: t[2] - 4)
     drawn = [y(at[1]) for at in norms["lines"][0][1]]
     assert np.allclose(drawn, HISTORY["grad_norm"], rtol=1e-3)
-    assert "after step 1000" in shown(browser) and "last words" in shown(browser, "pre")
-    enter(browser, "section:not([hidden]) input", 0)
-    assert "after step 10" in shown(browser) and shown(browser, "pre") == "first words"
+    written = "details[open] pre"
+    assert "after step 1000" in shown(browser) and "last words" in shown(browser, written)
+    enter(browser, "#view details input", 0)
+    assert "after step 10" in shown(browser) and shown(browser, written) == "first words"
 
 
 # ---- what holds in all views
@@ -423,7 +373,7 @@ def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
         press(browser, "Draw one token")
     text = tokenizer.decode(model.generate(tokenizer.encode("One dawn"), 30, temperature=0))
     assert browser.find("#prompt").get_attribute("value") == text
-    assert shown(browser, "#note") == "14 tokens, the last: the 24 before them are not read"
+    assert shown(browser, "#note") == "The last 14 tokens; the 24 before them are not read"
 
 
 def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path):
@@ -466,7 +416,7 @@ def test_what_is_written_on_a_colour_can_be_read(browser, pages, theme):
     )
     count = 0
     with media(browser, "prefers-color-scheme", theme):
-        for view in VIEWS[:5]:
+        for view in VIEWS[:7]:
             open_written(browser, pages["tales"][0], f"view={view}&heads=0.1,1.2&mlps=2", 1280)
             pairs = browser.run(script)
             assert all(contrast(ink, behind) >= 4.5 for ink, behind in pairs), view

@@ -76,7 +76,7 @@ class Until(nullcontext, Alone):
     def update(self, step):
         self.stopping = step.step == self.enter_result
 
-    def evaluated(self, text, loss):
+    def evaluated(self, text, rows):
         pass
 
 

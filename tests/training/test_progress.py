@@ -68,6 +68,21 @@ def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
     assert lines[0].endswith(" GFLOP/s, |g| 0.25, lr 1.0e-03")
 
 
+def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
+    sample = "step 3: loss 1.5\n\n    " + "sleep  and dance-step, " * 5 + "\n" + "x" * 70 + "\n"
+    for columns in (None, 33):
+        if columns:
+            terminal(columns)
+        with Progress(CONFIG, TRAINING, first_step=0) as shown:
+            shown.write_sample(sample)
+        lines = capsys.readouterr().out.split("\n")
+        assert columns or "\n".join(lines) == sample + "\n"
+    assert max(map(len, lines)) <= 33 and lines[:2] == ["step 3: loss 1.5", ""]
+    words = [line for line in lines[2:] if "x" not in line and line]
+    assert len(words) > 2 and all(line.startswith("    ") for line in words)
+    assert " ".join(words).split() == ("sleep and dance-step, " * 5).split()
+
+
 SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
 
 

@@ -1,7 +1,8 @@
 // Any weight's gradient, by the rules of rules.js, beside a finite difference, which is two forwards
 // in this page, and beside what the engine in Python recorded.
 
-import { button, chart, el, short, slider, table } from "./draw.js";
+import { chart } from "./charts.js";
+import { button, el, short, slider, table } from "./elements.js";
 import { length, losses, mean, Trace } from "./model.js";
 import { backward as gradients, FAULTS } from "./rules.js";
 import { isRecorded, logitsOf, model, pass, record, set, state, V } from "./state.js";
@@ -173,10 +174,10 @@ export function checkPanel() {
       ? verdict(name, entry, difference)
       : el("p", {}, "Computing two forwards ...");
     if (!numbers.firstChild?.isEqualNode(found)) numbers.replaceChildren(found); // it is read aloud
-    if (curve.length > 1) plot.replaceChildren(byStepSize(name, entry, curve));
+    plot.replaceChildren(...(curve.length > 1 ? [byStepSize(name, entry, curve)] : []));
     list.replaceChildren(...(ofAll.current && checks.length ? [results(checks)] : []));
   };
-  return { root, update };
+  return { root, update, results: [numbers, plot, list] };
 }
 
 function largestRecorded(name) {

@@ -1,6 +1,6 @@
 // Things to try with the text: buttons above it.
 
-import { button, el } from "./draw.js";
+import { button, el } from "./elements.js";
 import { live, pass, record, set, state, tokenizer } from "./state.js";
 import { step } from "./views/tokens.js";
 

@@ -1,7 +1,7 @@
 // Names of heads, by what share of their attention goes where.
 
-import { range } from "./draw.js";
-import { mean, Trace } from "./model.js";
+import { range } from "./elements.js";
+import { mean, Trace, weightsOf } from "./model.js";
 import { random } from "./sampling.js";
 import { H, live, model, pass, record, V } from "./state.js";
 
@@ -32,21 +32,16 @@ export function induction(n, weight) {
   return mean(range(n).map((i) => weight(n + i, i + 1)));
 }
 
-function weightIn(trace, l, h) {
-  const weights = trace.arrays.get(`h.${l}.attn`);
-  return (t, s) => weights[(t * H + h) * trace.capacity + s];
-}
-
 // The name and size of a head's largest share, if it is NAMED or more.
 export function headName(l, h) {
-  const found = shares(pass.ids, weightIn(pass.trace, l, h));
+  const found = shares(pass.ids, weightsOf(pass.trace, H, l, h));
   if (live) {
     if (twiceWith !== pass.weights) {
       twice.ids = [];
       model.forward([...once, ...once], twice);
     }
     twiceWith = pass.weights;
-    found.induction = induction(once.length, weightIn(twice, l, h));
+    found.induction = induction(once.length, weightsOf(twice, H, l, h));
   }
   const [name, share] = Object.entries(found).reduce((a, b) => (b[1] > a[1] ? b : a));
   return share < NAMED ? "" : `${name} ${Math.round(100 * share)} %`;

@@ -1,6 +1,6 @@
 // A slider over training: the same text, read with the weights that the run kept at each step.
 
-import { el, slider } from "./draw.js";
+import { el, slider } from "./elements.js";
 import { record, set, state } from "./state.js";
 
 // Returns the slider, hidden if the run kept none, and the function that updates it.

@@ -1,49 +1,49 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
 import { chips } from "./chips.js";
-import { button, colour, el } from "./draw.js";
+import { colour } from "./colours.js";
+import { button, counted, el } from "./elements.js";
 import { nextCharacters } from "./grammar.js";
 import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
-import { likeliest, live, model, onChange, pass, record, set, state, tokenizer } from "./state.js";
+import {
+  likeliest,
+  live,
+  model,
+  onChange,
+  pass,
+  record,
+  set,
+  state,
+  tokenizer,
+  readAddress,
+  stayWith,
+  writeAddress,
+} from "./state.js";
 import { shareButtons } from "./share.js";
-import { readAddress, writeAddress } from "./state.js";
 import { visible } from "./tokenizer.js";
 import { tour } from "./tour.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
 import { bet } from "./views/bet.js";
 import { finiteDifference } from "./check.js";
-import { embeddings } from "./views/embeddings.js";
 import { knockout } from "./views/knockout.js";
 import { overview } from "./views/overview.js";
 import { patch } from "./views/patch.js";
 import { residual } from "./views/residual.js";
 import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
-import { training } from "./views/training.js";
 
-const ALL = [
-  overview,
-  tokens,
-  attention,
-  residual,
-  patch,
-  knockout,
-  embeddings,
-  backward,
-  teach,
-  training,
-];
-const VIEWS = record.bet ? [...ALL, bet] : ALL;
+const ALL = [overview, teach, patch, knockout, bet, tokens, attention, residual, backward];
+const VIEWS = ALL.filter((view) => view !== bet || (record.bet && record.window > 15));
 const updates = new Map(); // of views that were opened
 const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
   document.getElementById(id),
 );
 
-document.title = `${record.name} under the microscope`;
-document.getElementById("name").textContent = record.name;
+document.getElementById("name").textContent = `${record.name} under the microscope of npgpt`;
+document.getElementById("pitch").append(...pitch());
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
 const known = el(
@@ -60,11 +60,14 @@ const known = el(
   ),
 );
 const [kept, updateKept] = keptWeights();
-note.after(known, kept);
+prompt.after(known, kept);
 const [ideas, updateIdeas] = chips();
-prompt.before(ideas);
-const [begin, guide] = tour();
-main.before(guide);
+document.getElementById("reads").append(ideas);
+const [begin, guide, follow] = tour();
+let first; // the view of a frame in the book
+const back = button("", () => set({ view: first.id }));
+main.before(back);
+main.after(guide);
 document
   .getElementById("theme")
   .before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
@@ -87,16 +90,28 @@ tabs.onkeydown = (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!by) return;
   const next = (VIEWS.findIndex(({ id }) => id === state.view) + by + VIEWS.length) % VIEWS.length;
-  set({ view: VIEWS[next].id });
+  stayWith(VIEWS[next].id);
   choose[next].focus();
 };
+
+// What this is, by whom, and what others do not have.
+function pitch() {
+  const home = document.querySelector("link[rel=canonical]"),
+    odds = record.grammar ? ", beside the true odds" : "",
+    more = `it learns in front of you${odds}, and every gradient can be checked.`;
+  return [
+    `A GPT of ${counted(record.parameters, "parameter")} in one offline file, by `,
+    home ? el("a", { href: home.href }, "npgpt") : el("b", {}, "npgpt"),
+    live ? `: ${more}` : ", with what it computed for one text.",
+  ];
+}
 
 function holds() {
   const { n_layer, n_head, n_embd, vocab_size } = record.config;
   const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
   const model =
-    `A GPT of ${record.parameters.toLocaleString("en")} parameters: ` +
-    `${n_layer} blocks, ${n_head} heads, ${n_embd} channels, ${vocab_size} tokens`;
+    `A GPT of ${counted(record.parameters, "parameter")}: ${counted(n_layer, "block")}, ` +
+    `${counted(n_head, "head")}, ${counted(n_embd, "channel")}, ${counted(vocab_size, "token")}`;
   const what = live
     ? `the model itself, its weights rounded to ${record.kind}, and runs it on what you type`
     : "what the model computed for this text, which cannot be changed: it is too large for a page";
@@ -105,10 +120,14 @@ function holds() {
 
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
+  first ??= view;
+  back.textContent = `Back to ${first.title}`;
+  back.hidden = !state.only || view === first;
   if (prompt.value !== state.text) prompt.value = state.text;
-  const cut = pass.cut ? `, the last: the ${pass.cut} before them are not read` : "";
+  const cut = pass.cut ? `; the ${pass.cut} before them are not read` : "";
   const taught = pass.weights > 0 ? ". Its weights are taught, not the run's own" : "";
-  note.textContent = pass.note || `${pass.T} tokens${cut}${taught}`;
+  note.textContent =
+    pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
@@ -116,11 +135,13 @@ function render() {
   VIEWS.forEach(({ id }, i) => {
     choose[i].setAttribute("aria-selected", id === view.id);
     choose[i].tabIndex = id === view.id ? 0 : -1;
+    if (id === view.id) tabs.scrollLeft = choose[i].offsetLeft - 60;
   });
   if (!updates.has(view.id)) open(view);
   for (const [id, { root }] of updates) root.hidden = id !== view.id;
   main.setAttribute("aria-labelledby", `tab-${view.id}`);
   updates.get(view.id).update();
+  follow();
   writeAddress();
 }
 
@@ -140,19 +161,17 @@ function paragraphs(sections) {
 }
 
 function open(view) {
-  const root = el(
-    "section",
-    {},
-    el("p", { class: "about" }, view.about),
-    ...paragraphs(view.section),
-  );
+  const root = el("section"),
+    about = [el("p", { class: "about" }, view.about), ...paragraphs(view.section)];
   main.append(root);
+  if (view !== overview) root.append(...about); // its picture comes first
   let update = () => {};
-  if (view.needsModel && !live)
-    root.append(
-      el("p", {}, "This needs the model itself; the page holds what it computed for one text."),
-    );
-  else update = view.build(root);
+  if (view.needsModel && !live) {
+    const words = "This needs the model itself; the page holds what it computed for one text.";
+    root.append(el("p", {}, words));
+    update = view.rest?.(root) ?? update;
+  } else update = view.build(root);
+  if (view === overview) root.append(...about);
   updates.set(view.id, { root, update });
 }
 

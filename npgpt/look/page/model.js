@@ -167,6 +167,12 @@ export function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+// What positions t read from s in head h of block l, as a function of t and s.
+export function weightsOf(trace, H, l, h) {
+  const weights = trace.arrays.get(`h.${l}.attn`);
+  return (t, s) => weights[(t * H + h) * trace.capacity + s];
+}
+
 // Of a vector.
 export function length(x) {
   return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));

@@ -1,10 +1,8 @@
 // What to look at first in a text: the head that reads from far away, and where little is certain.
 
-const FAR = 8; // tokens back
+import { weightsOf } from "./model.js";
 
-export function weightOf(trace, H, l, h, t, s) {
-  return trace.arrays.get(`h.${l}.attn`)[(t * H + h) * trace.capacity + s];
-}
+const FAR = 8; // tokens back
 
 // The largest weight of these readers on a token far back; the first token does not count, as heads
 // that have nothing to read rest on it.
@@ -12,9 +10,10 @@ export function readsFar(trace, L, H, readers) {
   const best = { weight: 0, layer: 0, head: 0, t: 0, s: 0 };
   for (let layer = 0; layer < L; layer++) {
     for (let head = 0; head < H; head++) {
+      const weightAt = weightsOf(trace, H, layer, head);
       for (const t of readers) {
         for (let s = 1; s <= t - FAR; s++) {
-          const weight = weightOf(trace, H, layer, head, t, s);
+          const weight = weightAt(t, s);
           if (weight > best.weight) Object.assign(best, { weight, layer, head, t, s });
         }
       }

@@ -1,27 +1,40 @@
 // What a reader passes on: a link to the view, and a picture of it as an SVG file.
 
-import { button, el, svg } from "./draw.js";
+import { button, el, svg } from "./elements.js";
 import { record, state, writeNow } from "./state.js";
 
 const FONT = ["font-family", "font-size", "font-weight"];
 const LOOK = [...FONT, "fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor"];
 
-// Returns the buttons; `shown` returns the element of the current view.
+const SOURCE = document.documentElement.outerHTML; // before the page changes it
+
+// Returns the buttons; `shown` returns the element of the current view. A link to a file on the
+// reader's own disk is of no use to others: they get the file, which opens on the same view.
 export function shareButtons(shown) {
-  const said = el("output");
+  const said = el("output"),
+    published = document.querySelector("link[rel=canonical]")?.href;
   const copy = button("Copy link", () => {
     writeNow();
-    navigator.clipboard.writeText(location.href).then(
+    const link = (published ?? location.href).split("#")[0] + location.hash;
+    navigator.clipboard.writeText(link).then(
       () => (said.textContent = "Copied"),
-      () => prompt("The link:", location.href), // where a page may not write to the clipboard
+      () => prompt("The link:", link), // where a page may not write to the clipboard
     );
   });
-  const save = button("Save picture", () => {
-    const href = URL.createObjectURL(new Blob([picture(shown())], { type: "image/svg+xml" }));
-    const link = el("a", { href, download: `${record.name}-${state.view}.svg` });
-    link.click();
+  const send = button("Save to send", () => {
+    writeNow();
+    const opens = `<html data-opens="${location.hash.slice(1)}"`;
+    download(`<!DOCTYPE html>\n${SOURCE.replace(/^<html( data-opens="[^"]*")?/, opens)}`, "html");
+    said.textContent = "Saved as one file, which opens on this view";
   });
-  return [copy, save, said];
+  const save = button("Save picture", () => download(picture(shown()), "svg"));
+  return [published || location.protocol !== "file:" ? copy : send, save, said];
+}
+
+function download(text, ending) {
+  const type = { html: "text/html", svg: "image/svg+xml" }[ending],
+    href = URL.createObjectURL(new Blob([text], { type }));
+  el("a", { href, download: `${record.name}-${state.view}.${ending}` }).click();
 }
 
 // The text of an SVG file: backgrounds, lines of text, canvases and SVGs where they are on screen,

@@ -23,10 +23,8 @@ const DEFAULTS = {
   view: "overview",
   t: -1,
   s: -1,
-  layer: 0, // of the head that reads most from far away: `readAddress`
-  head: 0,
-  token: -1,
-  zoom: 1,
+  layer: -1, // below 0 for the head that reads most from far away: `chosenHead`
+  head: -1,
   rival: -1,
   answer: -1,
   temperature: 1,
@@ -53,7 +51,6 @@ const FRACTIONS = {
   temperature: [0, 2],
   topP: [0.01, 1],
   step: [-9, -1],
-  zoom: [1, 16],
   rate: [-5, -2],
   alpha: [-2, 4],
 };
@@ -128,7 +125,7 @@ export function putWeightsBack() {
 }
 
 // The first position that is read, as in npgpt.generate: a full window moves on by half its length.
-function windowStart(length) {
+export function windowStart(length) {
   const step = Math.max(1, record.window >> 1);
   return Math.ceil(Math.max(0, length - record.window) / step) * step;
 }
@@ -136,6 +133,12 @@ function windowStart(length) {
 // Returns whether text and weights are those whose gradient Python recorded.
 export function isRecorded() {
   return !pass.weights && pass.ids.join() === record.ids.join();
+}
+
+// The { layer, head } of the view Attention: as chosen, or the one that Overview marks.
+export function chosenHead() {
+  const { layer, head, t } = state;
+  return layer < 0 || head < 0 ? readsFar(pass.trace, L, H, [t]) : { layer, head };
 }
 
 export function logitsOf(trace) {
@@ -204,11 +207,10 @@ let opens = -1; // the token that is chosen in the first text
 export function readAddress() {
   if (!pass.T) {
     readText(); // so that there is a pass, whatever the address has
-    const { layer, head } = readsFar(pass.trace, L, H, Array.from(pass.ids.keys()));
-    Object.assign(DEFAULTS, { layer, head });
     opens = leastCertain(pass.T, (t) => likeliest(2 * L, t, 1)[0][1]);
   }
-  const given = new URLSearchParams(location.hash.slice(1)),
+  const { opens: saved } = document.documentElement.dataset; // by `shareButtons`
+  const given = new URLSearchParams(location.hash.slice(1) || saved),
     changes = { ...DEFAULTS };
   for (const [name, value] of given) {
     if (!(name in DEFAULTS)) continue;
@@ -223,10 +225,16 @@ export function readAddress() {
   if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
   if (!given.has("t") && changes.text === record.prompt) changes.t = opens;
   changes.topK = Math.max(1, Math.min(V, changes.topK));
-  changes.layer = within(Math.trunc(changes.layer), L);
-  changes.head = within(Math.trunc(changes.head), H);
+  changes.layer = Math.min(L - 1, changes.layer);
+  changes.head = Math.min(H - 1, changes.head);
   entry = changes.view;
   set(changes);
+}
+
+// Shows a view in the browser's present entry: keys that go through the views must not fill Back.
+export function stayWith(view) {
+  entry = view;
+  set({ view });
 }
 
 let writing = null,

@@ -9,8 +9,9 @@ const PATTERNS = {
 export class UnknownCharacter extends Error {}
 
 export class Tokenizer {
-  constructor({ kind, tokens, pattern, merges, ids }) {
+  constructor({ kind, tokens, pattern, merges, ids, special = {} }) {
     Object.assign(this, { kind, tokens, pattern, ids });
+    this.special = new Map(Object.entries(special)); // roles of a conversation, and the like
     this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
     this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
     if (kind === "bpe") {
@@ -23,7 +24,22 @@ export class Tokenizer {
     if (/\p{Surrogate}/u.test(text)) {
       throw new UnknownCharacter("The text holds half of a surrogate pair, which is no character.");
     }
-    if (this.kind === "char") return this.characters(text);
+    return this.parts(text).flatMap((part, i, parts) => {
+      if (this.special.has(part)) return [this.special.get(part)];
+      return this.plain(part, () => Array.from(parts.slice(0, i).join("")).length);
+    });
+  }
+
+  // A text cut before and after special tokens.
+  parts(text) {
+    const longest = Array.from(this.special.keys()).sort((a, b) => b.length - a.length),
+      escaped = longest.map((token) => token.replace(/\W/g, "\\$&"));
+    return longest.length ? text.split(RegExp(`(${escaped.join("|")})`)) : [text];
+  }
+
+  // The ids of a text without special tokens.  before(): the number of characters before it
+  plain(text, before) {
+    if (this.kind === "char") return this.characters(text, before);
     const words = this.pattern
       ? (text.match(PATTERNS[this.pattern]) ?? [])
       : [text].filter(Boolean);
@@ -40,13 +56,13 @@ export class Tokenizer {
     }
   }
 
-  characters(text) {
+  characters(text, before) {
     return Array.from(text, (character, position) => {
       const id = this.known.get(character);
       if (id !== undefined) return id;
       const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
       throw new UnknownCharacter(
-        `${visible(character)} (U+${code}), at position ${position}, is not among the ` +
+        `${visible(character)} (U+${code}), as character ${before() + position + 1}, is not among the ` +
           `${this.known.size} characters that this model was trained on.`,
       );
     });
@@ -54,8 +70,9 @@ export class Tokenizer {
 
   // The text without the characters that the model does not know.
   readable(text) {
-    return Array.from(text)
-      .filter((character) => this.known.has(character))
+    return this.parts(text)
+      .flatMap((part) => (this.special.has(part) ? [part] : Array.from(part)))
+      .filter((token) => this.known.has(token))
       .join("");
   }
 
@@ -115,4 +132,9 @@ export function visible(text) {
     .replace(/[\p{C}\p{Z}]/gu, (c) => {
       return `\\u{${c.codePointAt(0).toString(16)}}`;
     });
+}
+
+// A label as a screen reader should say it.
+export function spoken(label) {
+  return label.replaceAll("␣", " space ").replaceAll("⏎", " line end ");
 }

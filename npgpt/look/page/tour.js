@@ -1,21 +1,40 @@
-// A tour over the reader's own model. A step is a sentence with measured numbers and the state that
-// shows them; it is computed when the tour begins, and left out where it does not hold.
+// A tour over the reader's own model. A step is a sentence with measured numbers, the state that
+// shows them, and selectors of what it speaks of, which is brought into sight and marked. It is
+// computed when the tour begins, and left out where it does not hold.
 
 import { finiteDifference } from "./check.js";
 import { SWAPS } from "./chips.js";
-import { button, el, percent, range, short } from "./draw.js";
+import { button, el, percent, range, short } from "./elements.js";
 import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
 import { probabilities } from "./sampling.js";
-import { H, L, likeliest, live, model, pass, record, set, state, tokenizer, V } from "./state.js";
+import { putBack, sentence, start } from "./views/teach.js";
+import {
+  H,
+  L,
+  likeliest,
+  live,
+  model,
+  pass,
+  record,
+  set,
+  state,
+  tokenizer,
+  V,
+  windowStart,
+} from "./state.js";
 
-const FIRST = { text: record.prompt, heads: "", mlps: "", positions: "", fault: "", s: -1 };
+const FIRST = { text: record.prompt, heads: "", mlps: "", positions: "", fault: "", sentence: "" };
+Object.assign(FIRST, { s: -1, layer: -1, head: -1, step: -5, rate: -3, answer: -1, rival: -1 });
 const WEIGHT = "h.0.mlp.c_fc.weight"; // its gradient comes through the rule of GELU
 
-const STEPS = [whole, future, loss, far, without, swap, early, mlp, fault, yours];
-const RUNS = [without, swap, mlp, fault]; // the model again, with a change
+const STEPS = [whole, future, teaches, loss, far, without, swap, early, mlp, fault, yours];
+const RUNS = [teaches, without, swap, mlp, fault]; // the model again, with a change
 
+const ANSWER = "[aria-label*='answer 1']",
+  CHOSEN = "[role=option][aria-selected=true]",
+  OUT = ["[aria-pressed=true]", "[aria-live]"];
 const name = (id) => `“${tokenizer.label(id)}”`;
 const answer = (t, k = 2 * L) => likeliest(k, t, 1)[0]; // of the stream after k branches
 const farthest = () => readsFar(pass.trace, L, H, range(pass.T));
@@ -33,17 +52,32 @@ function whole() {
   const t = pass.T - 1,
     [id, p] = answer(t);
   const read = `This is the whole model, ${L} blocks of ${H} heads, after ${pass.T} tokens.`;
-  return [`${read} Its answer is on top: ${name(id)}, ${percent(p)}.`, { view: "overview", t }];
+  return [
+    `${read} Its answer is on top: ${name(id)}, ${percent(p)}.`,
+    { view: "overview", t },
+    [ANSWER],
+  ];
 }
 
 function future() {
   const t = leastCertain(pass.T, (t) => answer(t)[1]),
-    [[id, p], [other, q]] = likeliest(2 * L, t, 2),
+    [[id, p], [other, q] = []] = likeliest(2 * L, t, 2),
     exact = pass.grammar?.[t]?.get(tokenizer.decode([id]));
-  if (p >= 0.5) return null;
+  if (V < 2 || p >= 0.5) return null;
   const two = `${name(id)}, ${percent(p)}, or ${name(other)}, ${percent(q)}`;
   const known = exact ? ` The grammar gives ${name(id)} ${percent(exact)}.` : "";
-  return [`Here the future is open: the model says ${two}.${known}`, { view: "tokens", t }];
+  const words = `Here the future is open: the model says ${two}.${known}`;
+  return [words, { view: "tokens", t }, ["tbody tr:nth-child(-n+2) > :nth-child(-n+2)"]];
+}
+
+function teaches() {
+  const { ids } = tokenizer.read(sentence());
+  if (pass.weights > 0 || !(ids?.length > 1) || ids.length > record.window) return null;
+  const own = mean(losses(run(ids), ids, V)).toFixed(4);
+  const words =
+    `Now it learns: 20 steps on “${sentence()}”, which costs it ${own} nats per token before. ` +
+    "See what becomes of that loss, and of another text's. After this step its weights are put back.";
+  return [words, { view: "teach" }, ["[role=status]", "[aria-label^='losses by']"], start, putBack];
 }
 
 function loss() {
@@ -53,7 +87,7 @@ function loss() {
   const words = `The text costs the model ${own.toFixed(4)} nats per token, and a blind guess`;
   const t = 1 + pass.losses.indexOf(Math.max(...pass.losses));
   const most = `${name(pass.ids[t])}, token ${t + 1}, surprised it most.`;
-  return [`${words} ${blind.toFixed(4)}. ${most}`, { view: "tokens", t }];
+  return [`${words} ${blind.toFixed(4)}. ${most}`, { view: "tokens", t }, [CHOSEN, ".summary"]];
 }
 
 function far() {
@@ -65,7 +99,12 @@ function far() {
   const word = start && ` of “${start}${end}”`;
   const reads = `reads ${percent(weight)} from ${name(pass.ids[s])}${word}, ${t - s} tokens back`;
   const changes = { view: "attention", layer, head, t, s };
-  return [`Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.`, changes];
+  const why =
+    tokenizer.kind === "char" && word
+      ? " Its tokens are letters: it has no other place for a word, and gathers the word there."
+      : "";
+  const words = `Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.${why}`;
+  return [words, changes, [".arcs .reader", ".arcs .read", ".arc.chosen"]];
 }
 
 function without() {
@@ -77,18 +116,20 @@ function without() {
   if (p - q < 0.05) return null;
   const change = `${name(id)} after token ${t + 1} falls from ${percent(p)} to ${percent(q)}`;
   const changes = { view: "knockout", heads, text: tokenizer.decode([...ids, id]) };
-  return [`Take head ${heads} out: ${change}.`, changes];
+  return [`Take head ${heads} out: ${change}.`, changes, OUT];
 }
 
 function swap() {
   const [from, to] = SWAPS.find(([from]) => record.prompt.includes(from)) ?? ["", ""],
     text = record.prompt.replaceAll(from, to);
   const [id, p] = answer(pass.T - 1),
-    odds = nextAfter(tokenizer.encode(text).slice(-pass.T)),
+    ids = tokenizer.encode(text),
+    odds = nextAfter(ids.slice(windowStart(ids.length))),
     now = odds.indexOf(Math.max(...odds));
   if (now === id) return null;
   const change = `${name(id)}, ${percent(p)}, becomes ${name(now)}, ${percent(odds[now])}`;
-  return [`Write “${to}” for “${from}”: the answer ${change}.`, { view: "overview", text }];
+  const words = `Write “${to}” for “${from}”: the answer ${change}.`;
+  return [words, { view: "overview", text }, ["#prompt", ANSWER]];
 }
 
 function early() {
@@ -98,7 +139,8 @@ function early() {
   if (k === undefined) return null;
   const before = `the answer after token ${t + 1} is ${name(answer(t, k)[0])} before`;
   const words = `Read out earlier, ${before} ${branchName(k + 1)}, and from there on ${name(id)}.`;
-  return [words, { view: "residual", t }];
+  const rows = [k + 1, k + 2].map((row) => `tbody tr:nth-child(${row}) > :nth-child(4)`);
+  return [words, { view: "residual", t }, rows];
 }
 
 function mlp() {
@@ -106,7 +148,7 @@ function mlp() {
     now = mean(losses(run(pass.ids, { mlps: new Set([0]) }), pass.ids, V));
   if (now < own + 0.05) return null;
   const change = `the loss goes from ${own.toFixed(4)} to ${now.toFixed(4)}`;
-  return [`Take out the MLP of block 0: ${change}.`, { view: "knockout", mlps: "0" }];
+  return [`Take out the MLP of block 0: ${change}.`, { view: "knockout", mlps: "0" }, OUT];
 }
 
 function fault() {
@@ -121,47 +163,83 @@ function fault() {
   const two = `is ${short(right)} by the chain rule, and ${short(nudged)} if you nudge the weight`;
   const words = `A weight's gradient ${two}. With a fault in the rule of GELU it is ${short(wrong)}`;
   const changes = { view: "backward", weight: WEIGHT, at: entry, fault: "gelu" };
-  return [`${words}, and the check turns red.`, changes];
+  const red = "[aria-live]:has(> .bad)";
+  return [`${words}, and the check turns red.`, changes, [red]];
 }
 
 function yours() {
   const words = "Now you: change a word, and look for the head that notices";
   const teach = live ? "; or teach it a sentence." : ".";
-  return [words + teach, { view: "overview", t: pass.T - 1 }];
+  return [words + teach, { view: "overview", t: pass.T - 1 }, ["#prompt"]];
 }
 
-// The panel, and the button that begins the tour.
+// The button that begins the tour, its panel, and a function to call after the page was drawn.
 export function tour() {
   const words = el("p", { "aria-live": "polite" }),
     count = el("span", {});
   let steps = [],
     at = 0,
+    leads = false, // until the reader scrolls
     own = ""; // the reader's text, which comes back
+  const leave = () => {
+    const [, , , , undo] = steps[at] ?? [];
+    undo?.();
+  };
   const show = (i) => {
+    leave();
     at = i;
-    const [sentence, changes] = steps[i];
+    const [sentence, changes, , act] = steps[i];
     words.textContent = sentence;
     count.textContent = `${i + 1} of ${steps.length}`;
     back.disabled = i === 0;
     next.disabled = i === steps.length - 1;
+    leads = true;
     set({ ...FIRST, ...changes });
+    act?.();
   };
   const back = button("Back", () => show(at - 1)),
     next = button("Next", () => show(at + 1)),
     close = button("Close", () => {
       root.hidden = true;
+      leave();
       set({ text: own });
     });
   const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
   root.append(el("div", {}, count, back, next, close));
   const begin = () => {
     if (root.hidden) own = state.text;
+    else leave();
     set(FIRST);
     const tried = STEPS.filter((step) => live || !RUNS.includes(step)).map((step) => step());
-    steps = tried.filter(Boolean);
+    [steps, at] = [tried.filter(Boolean), -1];
     root.hidden = false;
     show(0);
-    next.focus();
+    next.focus({ preventScroll: true });
   };
-  return [button("Take the tour", begin, { class: "begin" }), root];
+  const follow = () => {
+    for (const marked of document.querySelectorAll(".pointed")) marked.classList.remove("pointed");
+    document.body.style.paddingBottom = root.hidden ? "" : `${root.offsetHeight + 40}px`;
+    const [, changes, selectors] = steps[at] ?? [];
+    if (root.hidden || state.view !== changes?.view) return;
+    const found = selectors.map((css) =>
+      Array.from(
+        document.querySelectorAll(css[0] === "#" ? css : `#view section:not([hidden]) ${css}`),
+      ),
+    );
+    for (const marked of found.flat()) marked.classList.add("pointed");
+    if (leads && found.every((of) => of.length)) bringIntoSight(found.flat(), root);
+  };
+  for (const gesture of ["wheel", "touchmove"])
+    addEventListener(gesture, () => (leads = false), { passive: true });
+  return [button("Take the tour", begin, { class: "begin" }), root, follow];
+}
+
+// Scrolls what lies around the elements, and then the page, whose lower part the panel covers.
+function bringIntoSight(elements, panel) {
+  const boxes = () => elements.map((element) => element.getBoundingClientRect());
+  for (const element of elements) element.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const top = Math.min(...boxes().map((box) => box.top)),
+    bottom = Math.max(...boxes().map((box) => box.bottom)),
+    free = panel.getBoundingClientRect().top;
+  if (top < 8 || bottom > free - 8) scrollBy(0, Math.min(top - 8, (top + bottom - free) / 2));
 }

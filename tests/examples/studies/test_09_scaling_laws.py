@@ -348,16 +348,13 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
     sn.assert_says(
         sn.CONCEPTS,
         f"130,624 parameters {apart[1]} nats 25,944 9,516 {apart[0]}",
-        f"C^{exponents[0]} C^{exponents[1]} embeddings",
+        f"C^{exponents[0]}",
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
-        f"{len(grid)} sizes best {misfits[2]} E is {E} exact {n.E:.3f}",
-        *equal_text,
-        f"1 % of the loss {log_excess} {given} {fitted} Seeds {seeds_apart}",
-        f"one run each seeds {cell_of_texts:.3f} 938 kB cost {gaps[0]:.3f} {more[0]} 9.4 MB "
-        f"{gaps[1]:.3f}",
+        f"{len(grid)} sizes {misfits[2]}",
+        equal_text[0],
+        f"1 % of the loss {log_excess} of the excess Seeds {seeds_apart}",
         f"938 kB {n.cells[1e11, 48]['excess']:.3f} 14 readings {kB938['excess']:.3f} fresh "
         f"{endless:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
-        f"{sizes_of_the_largest[0]:,} to {sizes_of_the_largest[-1]:,} parameters {writes}",
         f"9.4 MB read once or twice {apart_MB9} nats lower",
         f"often {facts[2]} next 900 {facts[3]} rest")
     sn.assert_says(
@@ -435,8 +432,6 @@ def test_the_tables_of_the_first_edition_come_out_again(first_scaling):
         entropy, E = some[0]["seeds"][1]["entropy"], law_of(grid)[0]
         runs = sum(s.get("text") == text and not {"predict", "stories"} & {*s}
                    for s, _ in first_scaling.rows)
-        if text == "almanac":
-            sn.assert_says(sn.CONCEPTS, f"from {runs} earlier runs on this almanac")
         found.append(f"| {text} | {runs} | {len(grid)} | {entropy:.4f} | {E:.3f} | "
                      f"{100 * (E / entropy - 1):+.1f} % |")
     for line in found:

@@ -51,6 +51,27 @@ def test_the_table_is_that_of_the_rows():
         assert line.endswith(f"| {base.mean():.4f} | {new.mean():.4f} | {change} | {right} |")
 
 
+def test_what_the_report_and_the_lesson_say_is_so():
+    found = {key(settings): result for settings, result in sn.rows("15_start.jsonl")}
+    of = {label: [[found[key(t)] for t in trials[i::2]] for i in (0, 1)]
+          for label, trials in study.FINAL.items()}
+    loss = {label: [np.mean([r["loss"] for r in runs]) for runs in both]
+            for label, both in of.items()}
+    fell = {label: base - new for label, (base, new) in loss.items()}
+    right = {label: [f"{sum(r['right'] for r in runs) / sum(r['stories'] for r in runs):.0%}"[:-1]
+                     for runs in both] for label, both in of.items() if "questions" in label}
+    (base, new), answers = right["questions"], right["questions, loss on answers"]
+    shakespeare, of_64, of_512 = (f"`text`, {of}" for of in (
+        "Shakespeare", "64 channels", "512 channels"))
+    sn.assert_says(
+        "15_start.md",
+        f"`text` ends {fell[shakespeare]:.3f} 64 channels {fell[of_64]:.3f} `tales` "
+        f"{fell['`tales`']:.4f} of the {loss['`tales`'][0] - 0.3940:.4f}",
+        f"{new} % GPT-2's start {base} % {answers[1]} and {answers[0]} %",
+        f"512 channels GPT-2's start ends {-fell[of_512]:.3f} lower")
+    sn.assert_says(sn.CONCEPTS, f"questions {new} % GPT-2's start {base} % 512 channels")
+
+
 def test_the_trainings_that_choose_are_those_of_the_rows():
     found = {key(settings): result["loss"] for settings, result in sn.rows("15_start.jsonl")}
     short = [t for t in study.SHORT + study.BEYOND if key(t) in found]

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import study_numbers as sn
 
@@ -82,6 +83,25 @@ def test_the_lesson_quotes_what_an_mlp_is_worth_and_how_much_heads_read_the_dog(
         sn.CONCEPTS, f"{min(without):.2f} to {max(without):.2f} nats instead of {whole:.2f}",
         "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
     assert 0.3 < read["street"][0] < 0.4  # "a third"
+
+
+def test_a_head_forms_with_each_seed_and_what_reads_a_fixed_distance_is_none():
+    found = json.loads(sn.report("claims.json"))["04"]
+    heads, forms, carried = (found["formed"][of] for of in ("heads", "forms", "carried"))
+    assert len(heads) == 3 and all(layer == 1 for layer, *_ in heads.values())
+    _, _, second, without, steps = zip(*heads.values(), strict=True)
+    assert [f"{x:.1f}" for x in second] == ["1.0", "1.1", "1.1"] and min(steps) > 600 < max(steps)
+    scores = [of[1][1] for name, of in forms.items() if name.endswith("12")]
+    assert all(0.4 < x < 0.6 for x in scores)  # "half"
+    costs = [b - a for a, b in zip(second, without, strict=True)]
+    fixed = found["induction"]["one distance, read at 12"]
+    sn.assert_says(sn.CONCEPTS, f"another distance {fixed[2][1]:.1f}",
+                   f"rises by {min(costs):.2f} to {max(costs):.2f}")
+    assert np.round(carried, 1).tolist() == [
+        [0.5 * (t in (2, 6)) for t in range(11)], [
+            x if t in (3, 7) else 0 for t, x in enumerate(np.round(carried[1], 1))],
+        [float(t == 10) for t in range(11)]]
+    assert min(carried[1][3], carried[1][7]) > 0.35
 
 
 def test_every_claim_has_a_script_a_number_and_a_verdict():

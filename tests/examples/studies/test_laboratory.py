@@ -3,6 +3,7 @@
 import json
 
 import laboratory
+import numpy as np
 import pytest
 
 
@@ -20,8 +21,9 @@ def test_a_trial_is_run_once_and_what_a_crash_tore_is_run_again(tmp_path):
     found = laboratory.run(reordered, measure, path, workers=0)
     assert found == [{"twice": 6}, {"twice": 4}, {"twice": 2}]
     assert calls == [0, 1, 2, 3, 2]
-    seeds = [json.loads(line)["settings"]["seed"] for line in path.read_text().splitlines()]
-    assert seeds == [0, 1, 3, 2]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["settings"]["seed"] for row in rows] == [0, 1, 3, 2]
+    assert rows[3]["made"]["versions"]["numpy"] == np.__version__
 
 
 def test_a_number_that_is_none_is_refused(tmp_path):

@@ -1,14 +1,18 @@
 // Attention weights: every head, one of them large, and the arithmetic of one weight.
 
-import { button, colour, css, el, matrix, onArrows, paint, palette, percent } from "../draw.js";
-import { position, range, short, svg, table } from "../draw.js";
+import { matrix, onArrows } from "../charts.js";
+import { colour, css, paint, palette } from "../colours.js";
+import { button, el, percent, position, range, short, svg, table } from "../elements.js";
+import { weightsOf } from "../model.js";
 import { headName, NAMED } from "../heads.js";
-import { C, D, H, L, live, pass, set, state } from "../state.js";
+import { C, chosenHead, D, H, L, live, pass, set, state } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
 const RIGHT = 112,
   BELOW = 20; // pixels beside and below the large picture, for labels
-let size = 0; // of the large picture without its labels, in pixels
+let size = 0, // of the large picture without its labels, in pixels
+  layer = 0, // of the chosen head
+  head = 0;
 
 export const attention = {
   id: "attention",
@@ -66,9 +70,10 @@ export const attention = {
       numbers,
     );
     return () => {
+      ({ layer, head } = chosenHead());
       heads.update();
       for (const [swatch, p] of swatches) paint(swatch, palette().share(p ** POWER));
-      title.textContent = `Block ${state.layer}, head ${state.head}: click, or use the arrow keys`;
+      title.textContent = `Block ${layer}, head ${head}: click, or use the arrow keys`;
       drawLarge(large, large.parentElement.clientWidth);
       words.textContent = inWords();
       arcs.replaceChildren(...drawArcs(arcs));
@@ -77,15 +82,14 @@ export const attention = {
   },
 };
 
-function weightOf(l, h, t, s) {
-  const { arrays, capacity } = pass.trace;
-  return s > t ? 0 : arrays.get(`h.${l}.attn`)[(t * H + h) * capacity + s];
+// What position t reads from s in the chosen head.
+function weightOf(t, s) {
+  return s > t ? 0 : weightsOf(pass.trace, H, layer, head)(t, s);
 }
 
 function shade(l, h) {
-  const { arrays, capacity } = pass.trace,
-    weights = arrays.get(`h.${l}.attn`);
-  return (t, s) => (s > t ? -1 : weights[(t * H + h) * capacity + s] ** POWER);
+  const weight = weightsOf(pass.trace, H, l, h);
+  return (t, s) => (s > t ? -1 : weight(t, s) ** POWER);
 }
 
 function allHeads() {
@@ -108,14 +112,14 @@ function allHeads() {
       role.textContent = name;
       choose.setAttribute("aria-label", `${l}.${h}${name && ` ${name}`}: block ${l}, head ${h}`);
       matrix(canvas, pass.T, 72, shade(l, h));
-      choose.setAttribute("aria-pressed", l === state.layer && h === state.head);
+      choose.setAttribute("aria-pressed", l === layer && h === head);
     }
   };
   return { root, update };
 }
 
 function drawLarge(canvas, width) {
-  const { layer, head, t } = state,
+  const { t } = state,
     s = column(),
     T = pass.T;
   size = Math.max(T, Math.min(width - 4 - RIGHT, 960));
@@ -154,11 +158,8 @@ function column() {
 }
 
 function mostRead() {
-  const { layer, head, t } = state;
-  return pass.ids.reduce(
-    (best, _, s) => (weightOf(layer, head, t, s) > weightOf(layer, head, t, best) ? s : best),
-    0,
-  );
+  const { t } = state;
+  return pass.ids.reduce((best, _, s) => (weightOf(t, s) > weightOf(t, best) ? s : best), 0);
 }
 
 function place(i) {
@@ -166,22 +167,20 @@ function place(i) {
 }
 
 function inWords() {
-  const { layer, head, t } = state,
+  const { t } = state,
     s = column(),
     most = mostRead();
-  const first =
-    `Most of all, ${place(t)} reads ${percent(weightOf(layer, head, t, most))} from ` +
-    `${place(most)}.`;
+  const first = `Most of all, ${place(t)} reads ${percent(weightOf(t, most))} from ${place(most)}.`;
   return s === most ? first : `${first} Chosen: ${reads(t, s)}`;
 }
 
 function reads(t, s) {
   if (s > t) return `${place(t)} reads nothing from ${place(s)}, which comes later.`;
-  return `${place(t)} reads ${percent(weightOf(state.layer, state.head, t, s))} from ${place(s)}.`;
+  return `${place(t)} reads ${percent(weightOf(t, s))} from ${place(s)}.`;
 }
 
 function drawArcs(box) {
-  const { layer, head, t } = state,
+  const { t } = state,
     s = column(),
     step = 9,
     at = [];
@@ -195,7 +194,7 @@ function drawArcs(box) {
     base = height - 26;
   const root = svg("svg", { width: x + 8, height, role: "img", "aria-label": inWords() });
   for (let i = 0; i <= t; i++) {
-    const weight = weightOf(layer, head, t, i);
+    const weight = weightOf(t, i);
     if (weight < 0.01 && i !== s) continue;
     const middle = (at[i] + at[t]) / 2,
       rise = Math.min(base * 1.9, Math.abs(at[t] - at[i]) * 0.7 + 14);
@@ -227,14 +226,16 @@ function drawArcs(box) {
       ),
     ),
   );
-  requestAnimationFrame(() => (box.scrollLeft = at[t] - box.clientWidth * 0.7));
+  // Both ends in sight, or else the one that is read.
+  requestAnimationFrame(
+    () => (box.scrollLeft = Math.min(at[s] - 24, at[t] - box.clientWidth * 0.7)),
+  );
   return [root];
 }
 
 // softmax over s of (q_t . k_s / sqrt(D)) and the weighted values, with every number.
 function arithmetic() {
-  const { layer: l, head: h, t } = state,
-    s = column();
+  const [l, h, t, s] = [layer, head, state.t, column()];
   const qkv = pass.trace.arrays.get(`h.${l}.attn.c_attn`);
   const part = (i, which) =>
     qkv.slice(i * 3 * C + which * C + h * D, i * 3 * C + which * C + h * D + D);
@@ -247,7 +248,7 @@ function arithmetic() {
   const max = Math.max(...scores);
   const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
   const score = dot(s) / Math.sqrt(D),
-    weight = weightOf(l, h, t, s);
+    weight = weightOf(t, s);
   const rows = (...columns) =>
     range(D).map((d) => [
       el("th", { scope: "row" }, d),

@@ -1,7 +1,8 @@
 // The backward pass: the gradients, and the graph of the loss that the engine recorded. The check of
 // a gradient is in check.js.
 
-import { bar, el, palette, short, svg, table, tokenStrip } from "../draw.js";
+import { palette } from "../colours.js";
+import { bar, el, short, svg, table, tokenStrip } from "../elements.js";
 import { live, pass, record } from "../state.js";
 import { checkPanel, computed, gradientsOfText } from "../check.js";
 
@@ -34,6 +35,7 @@ export const backward = {
       ),
       ...graph(),
     );
+    const results = [strip, norms, ...(check?.results ?? [])];
     const render = () => {
       const now = live ? computed : record.gradient;
       const { share } = palette(),
@@ -56,7 +58,9 @@ export const backward = {
         return;
       }
       if (live && !gradientsOfText.current) gradientsOfText.start();
-      if (!live || gradientsOfText.done) render();
+      const done = !live || gradientsOfText.done;
+      for (const part of results) part.hidden = !done; // they are of the text before
+      if (done) render();
       else summary.textContent = "Computing the gradients ...";
     };
   },
@@ -114,7 +118,7 @@ function graph() {
   return Array.from(groups, ([group, members]) =>
     el(
       "details",
-      { open: group === "block 0" },
+      {},
       el("summary", {}, `${group}: ${members.length} ops`),
       drawn(members),
       table(

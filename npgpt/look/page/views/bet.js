@@ -1,12 +1,14 @@
 // A game: the reader bets on the next characters of a story, beside the three that also read it.
 
-import { button, el, percent, slider, table } from "../draw.js";
 import { nextCharacters } from "../grammar.js";
+import { button, el, percent, slider, table } from "../elements.js";
 import { mean } from "../model.js";
-import { bytes, L, pass, readOut, record, set, state, tokenizer, V } from "../state.js";
+import { probabilities } from "../sampling.js";
+import { bytes, model, pass, record, set, tokenizer, V } from "../state.js";
 import { visible } from "../tokenizer.js";
 
 const GIVEN = 30; // characters of the story that are given at least
+const SHOWN = 3; // of them, on which the others have bet already
 const BETS = 12;
 
 export const bet = {
@@ -16,16 +18,14 @@ export const bet = {
   about: "Guess the next characters of a story that the model did not learn, and say how sure.",
   section: "What is a Language Model?",
   build(root) {
-    const { story, bigrams } = record.bet;
-    const characters = Array.from(story);
+    const characters = Array.from(record.bet.story);
     // It begins where several characters may follow.
-    const odds = nextCharacters(record.grammar, story);
+    const odds = nextCharacters(record.grammar, record.bet.story);
     const first = odds.findIndex((o, t) => t >= GIVEN && o && Math.max(...o.values()) < 0.5);
-    const told = () => characters.slice(0, first + losses.length).join("");
-    let before = record.prompt; // the reader's own text
-    const table_VV = new Float32Array(bytes(bigrams).buffer);
-    const losses = []; // [character, yours, bigram's, the model's, the grammar's], in nats
-    let sure = 0.7;
+    const yours = []; // probabilities that the reader gave to what came
+    let sure = 0.7,
+      others = [], // the probabilities of the three others, from SHOWN characters before the first
+      weights; // pass.weights then
     const so = el("p", { class: "tokens" }),
       board = el("div"),
       said = el("p", { role: "status" });
@@ -42,77 +42,79 @@ export const bet = {
       },
       percent,
     );
-    const placing = button("Bet", place);
-    const start = () => {
-      if (state.text !== told()) before = state.text;
-      losses.length = 0;
-      set({ text: told() });
-    };
-    const starting = button("", start);
-    const leave = button("Back to my text", () => set({ text: before }));
-    const game = el("div");
-    game.append(
+    const placing = button("Bet", place, { class: "begin" });
+    const starting = button("From the beginning", () => {
+      yours.length = 0;
+      set({});
+    });
+    const next = el("label", {}, "the next character ", guess);
+    root.append(
       so,
-      el(
-        "div",
-        { class: "controls" },
-        el("label", {}, "the next character ", guess),
-        slide,
-        placing,
-      ),
+      el("div", { class: "controls" }, next, slide, placing, starting),
       said,
       board,
-    );
-    root.append(
-      game,
       el(
         "p",
-        {},
+        { class: "legend" },
         "A bet costs -ln of the probability that you gave to what came, in nats: less is better.",
       ),
-      el("div", { class: "controls" }, starting, leave),
     );
 
     function place() {
-      const truth = characters[first + losses.length];
       if (!guess.value || over()) return guess.focus();
-      const yours = guess.value === truth ? sure : (1 - sure) / (V - 1);
-      const [last, id] = [pass.ids.at(-1), tokenizer.known.get(truth)];
-      const exact = pass.grammar?.[pass.T - 1]?.get(truth);
-      const given = [yours, table_VV[last * V + id], readOut(2 * L, pass.T - 1)[id]];
-      losses.push([truth, ...given.map((p) => -Math.log(p)), exact ? -Math.log(exact) : null]);
+      const right = guess.value === characters[first + yours.length];
+      yours.push(right ? sure : (1 - sure) / (V - 1));
       guess.value = "";
-      set({ text: told() });
+      set({});
       guess.focus();
     }
 
-    const over = () => losses.length === BETS;
+    const over = () => yours.length === BETS;
     return () => {
-      const plays = state.text === told();
-      game.hidden = leave.hidden = !plays;
-      starting.textContent = plays ? "From the beginning" : "Begin";
-      if (!plays) return;
-      so.textContent = `${state.text}…`;
+      so.textContent = `${characters.slice(0, first + yours.length).join("")}…`;
       placing.disabled = over();
+      starting.disabled = !yours.length;
       putSure(sure);
-      const means = [1, 2, 3, 4].map((who) => mean(losses.map((row) => row[who] ?? 0)));
-      said.textContent = losses.length ? verdict(losses.at(-1), means, over()) : "";
-      const cells = (row) => row.map((nats) => el("td", {}, nats === null ? "" : nats.toFixed(2)));
-      const rows = losses.map(([c, ...row]) => [
-        el("th", { scope: "row" }, visible(c)),
-        ...cells(row),
-      ]);
-      if (losses.length) rows.push([el("th", { scope: "row" }, "mean"), ...cells(means)]);
+      if (weights !== pass.weights) others = betsOfOthers(characters, odds, first);
+      weights = pass.weights;
+      const rows = Array.from({ length: SHOWN + yours.length }, (_, i) => {
+        return [visible(characters[first - SHOWN + i]), yours[i - SHOWN], ...others[i]];
+      }).map(([c, ...given]) => [c, ...given.map((p) => (p ? -Math.log(p) : null))]);
+      const bets = rows.slice(SHOWN),
+        means = [1, 2, 3, 4].map((who) => mean(bets.map((row) => row[who] ?? 0)));
+      said.textContent = bets.length
+        ? verdict(bets.at(-1), means, over())
+        : `Type what comes next, say how sure you are, and press Bet: ${BETS} bets.`;
+      if (bets.length) rows.push(["mean", ...means]);
+      const cells = ([name, ...nats]) => [
+        el("th", { scope: "row" }, name),
+        ...nats.map((loss) => el("td", {}, loss === null ? "" : loss.toFixed(2))),
+      ];
       const head = ["character", "you", "bigram model", "the model", "exact odds"];
-      board.replaceChildren(table(head, rows, { "aria-label": "losses in nats" }));
+      board.replaceChildren(table(head, rows.map(cells), { "aria-label": "losses in nats" }));
     };
   },
 };
 
-function verdict([truth, yours], [you, bigram, model, exact], over) {
-  const last = `It was “${visible(truth)}”: that cost you ${yours.toFixed(2)} nats.`;
+// What a bigram model, the model and the grammar gave to each character that is shown.
+function betsOfOthers(characters, odds, first) {
+  const start = Math.max(0, first + BETS - record.window),
+    ids = tokenizer.encode(characters.slice(start, first + BETS).join("")),
+    table_VV = new Float32Array(bytes(record.bet.bigrams).buffer),
+    logits = model.forward(ids);
+  return Array.from({ length: SHOWN + BETS }, (_, i) => {
+    const t = first - SHOWN + i,
+      [before, id] = ids.slice(t - start - 1, t - start + 1),
+      row = logits.subarray((t - start - 1) * V, (t - start) * V),
+      plain = probabilities(row, { temperature: 1, topK: V, topP: 1 });
+    return [table_VV[before * V + id], plain[id], odds[t]?.get(characters[t])];
+  });
+}
+
+function verdict([truth, yours], [you, bigram, own, exact], over) {
+  const last = `It was “${truth}”: that cost you ${yours.toFixed(2)} nats.`;
   if (!over) return last;
-  const better = [you < bigram && "the bigram model", you < model && "the model"].filter(Boolean);
+  const better = [you < bigram && "the bigram model", you < own && "the model"].filter(Boolean);
   return (
     `${last} Your mean is ${you.toFixed(2)} nats; ` +
     (better.length ? `you beat ${better.join(" and ")}.` : "all three others have lost less.") +

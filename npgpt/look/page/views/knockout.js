@@ -1,6 +1,7 @@
 // The change of the loss, token by token, if a head, an MLP or a position is knocked out.
 
-import { button, el, paint, palette, percent, range, short, table, tokenStrip } from "../draw.js";
+import { paint, palette } from "../colours.js";
+import { button, el, percent, range, short, table, tokenStrip } from "../elements.js";
 import { losses, mean, NOTHING, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
 import { taskOnText } from "../task.js";
@@ -41,8 +42,9 @@ export const knockout = {
         el(
           "div",
           {},
-          el("h2", {}, "Heads and MLPs"),
+          el("h2", {}, "Heads and MLPs: press one to take it out"),
           parts,
+          result,
           el(
             "div",
             { class: "controls" },
@@ -70,7 +72,6 @@ export const knockout = {
             `harder, by ${HARDER} nats or more`,
           ),
           effect,
-          result,
         ),
       ),
     );
@@ -141,9 +142,9 @@ function grid() {
     PARTS.flat().forEach(([kind, which, name], i) => {
       const by = measured.get(`${kind} ${which}`),
         off = chosen()[kind].has(which);
-      const cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
+      const cost = by === undefined ? "" : `${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
       const cell = buttons.flat()[i];
-      cell.textContent = (off ? "out" : "in") + cost;
+      cell.replaceChildren(off ? "out" : "in", cost && " ", el("span", { class: "cost" }, cost));
       cell.setAttribute("aria-pressed", off);
       cell.setAttribute("aria-label", `${cell.textContent}, ${name}`);
       if (by === undefined) cell.removeAttribute("style");

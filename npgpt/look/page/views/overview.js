@@ -1,22 +1,49 @@
 // The whole model at one token: what its stream reads, block by block, what each branch adds to it,
 // and the answer on top.
 
-import { button, css, el, inkOn, palette, percent, position, range, svg } from "../draw.js";
-import { length } from "../model.js";
-import { readsFar, weightOf } from "../opening.js";
-import { C, H, L, likeliest, live, model, pass } from "../state.js";
-import { record, set, state, tokenizer, V } from "../state.js";
+import { onArrows } from "../charts.js";
+import { css, inkOn, palette } from "../colours.js";
+import { button, el, percent, position, range, svg } from "../elements.js";
+import { length, weightsOf } from "../model.js";
+import { readsFar } from "../opening.js";
+import {
+  C,
+  H,
+  L,
+  likeliest,
+  live,
+  model,
+  pass,
+  record,
+  set,
+  state,
+  tokenizer,
+  V,
+} from "../state.js";
+import { spoken } from "../tokenizer.js";
 
 const LETTER = 8.6; // pixels of a character of the text
 const GAP = 44; // between the streams and the cells
-const ROW = 40; // of heads
-const TOP = 116; // the answers, and the lines to them
+const ROWS = [34, 40]; // of heads
+const TOPS = [80, 92]; // the answers, and the lines to them, on a narrow screen or a wide one
 const LEAST = 0.04; // of the weights that are drawn
 const STAGE = 450; // milliseconds of a branch, when the token goes through
 const LEGEND =
-  "The upright line is the stream, the token's vector, to which each part adds; heads read earlier " +
-  "tokens. A line is as wide as its vector is long; a percentage is that length, of the stream's " +
-  "after it. A head is as strong in colour as its largest weight. Each part leads to its view.";
+  "A line is as wide as its vector is long; a percentage is that length, of the stream's after it. " +
+  "A head is as strong in colour as its largest weight. Each part leads to its view.";
+// The words of the picture, explained under the pointer or the focus.
+const WORDS = {
+  stream:
+    "The upright line: the vector of the chosen token. It begins as the token's embedding; each part " +
+    "of the model reads it and adds to it, and on top it is read out as the answer.",
+  "head, such as 1.3":
+    "Head 3 of block 1, both counted from 0. A head lets a token read earlier tokens: its curves " +
+    "lead from the tokens that it reads, and the percentage is the share of the largest.",
+  MLP:
+    "A small network of two layers (multilayer perceptron), in every block after its heads: it " +
+    "works on the vector of one token alone, and reads no other token.",
+  "✓": "The text goes on with this answer.",
+};
 const SEND = "Send the token through";
 
 let stages = []; // [group, height] of the embeddings, each branch, and the answer
@@ -56,8 +83,11 @@ export const overview = {
     const move = (name, by, words) =>
       button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
     const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
-    root.append(words, el("div", { class: "controls" }, ...moves, play), picture);
+    const terms = Object.entries(WORDS).map(([word, meaning]) => term(word, meaning));
+    root.append(el("p", { class: "terms" }, "In the picture: ", ...terms), picture);
+    root.append(words, el("div", { class: "controls" }, ...moves, play));
     root.append(el("p", { class: "legend" }, LEGEND));
+    onArrows(picture, (down, right) => focusPart(picture, down + right));
     return () => {
       stop();
       play.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -67,6 +97,22 @@ export const overview = {
     };
   },
 };
+
+// A word that says what it means, under the pointer or the focus.
+function term(word, meaning) {
+  const tip = el("span", { role: "tooltip", id: `term-${word.replace(/\W/g, "-")}` }, meaning);
+  return el("span", { class: "term", tabindex: 0, "aria-describedby": tip.id }, word, tip);
+}
+
+// One part at a time is in the order of the Tab key; the arrow keys go on to the others.
+function focusPart(picture, by) {
+  const parts = Array.from(picture.querySelectorAll(".part")),
+    now = parts.findIndex((each) => each.getAttribute("tabindex") === "0"),
+    next = (now + by + parts.length) % parts.length;
+  parts[now].setAttribute("tabindex", -1);
+  parts[next].setAttribute("tabindex", 0);
+  parts[next].focus();
+}
 
 function inWords({ weight, layer, head, t, s }) {
   const answers = likeliest(2 * L, state.t, 2);
@@ -116,7 +162,8 @@ function part([x, y, width, height], rgb, lines, about, changes, shapes = []) {
     event.preventDefault();
     set(changes);
   };
-  const link = { href: "#", class: "part", "aria-label": `${lines.join(" ")}, ${about}`, onclick };
+  const name = spoken(`${lines.join(" ")}, ${about}`),
+    link = { href: "#", class: "part", tabindex: -1, "aria-label": name, onclick };
   const at = (i) => y + height / 2 + 4 + 15 * (i - (lines.length - 1) / 2);
   const fill = inkOn(rgb);
   const text = (line, i) => svg("text", { x: x + width / 2, y: at(i), fill }, `${line} `);
@@ -134,17 +181,20 @@ function draw(width, far) {
     panel = Math.max(156, Math.min(480, width * 0.34)),
     edge = width - panel - GAP,
     left = edge + GAP,
-    roomy = panel > 300;
+    roomy = panel > 300,
+    [TOP, ROW] = [TOPS, ROWS].map((sizes) => sizes[Number(roomy)]);
   const middles = columns(edge),
-    x = (s) => middles.get(s) ?? 2;
+    x = (s) => middles.get(s) ?? 2,
+    [first] = middles.keys();
+  let beyond = 0; // reads of tokens that are further left
   const across = Math.min(H, Math.floor(panel / 38)),
     rows = ROW * Math.ceil(H / across),
-    block = rows + 76,
-    text = TOP + L * block + 60;
+    block = rows + (roomy ? 60 : 56),
+    text = TOP + L * block + (roomy ? 56 : 52);
   // The heights at which the embeddings and each branch join the stream.
   const joins = range(2 * L + 1).map((k) => {
-    const base = text - 60 - ((k - 1) >> 1) * block;
-    return k === 0 ? text - 30 : base - (k % 2 ? 10 + rows / 2 : block - 26);
+    const base = text - (roomy ? 56 : 52) - ((k - 1) >> 1) * block;
+    return k === 0 ? text - 32 : base - (k % 2 ? 6 + rows / 2 : block - 15);
   });
   const stream = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
   const lengths = joins.map((_, k) => length(stream(k)));
@@ -162,17 +212,19 @@ function draw(width, far) {
   const count = (names) =>
     roomy && live ? `, ${size(names).toLocaleString("en")} parameters` : "";
   const wide = (k, words, about, changes) =>
-    part([left, joins[k] - 14, panel - 4, 28], share(0), [words], about, changes);
+    part([left, joins[k] - 12, panel - 4, 24], share(0), [words], about, changes);
 
   const head = (l, h) => {
-    const weight = (s) => weightOf(pass.trace, H, l, h, t, s),
+    const weightAt = weightsOf(pass.trace, H, l, h),
+      weight = (s) => weightAt(t, s),
       most = range(t + 1).reduce((best, s) => (weight(s) > weight(best) ? s : best), 0);
     const [from, to] = [joins[2 * l], joins[2 * l + 1]],
       middle = (from + to) / 2;
     const read = range(t).filter((s) => weight(s) >= LEAST);
+    beyond += read.filter((s) => s < first).length;
     const curves = read.map((s) => {
       const d = `M ${x(s)} ${from} C ${x(s)} ${middle} ${x(t)} ${middle} ${x(t)} ${to}`;
-      return line(d, 1 + 6 * weight(s), null, 0.2 + 0.8 * weight(s));
+      return line(d, 1 + 6 * weight(s), s < first ? "beyond" : null, 0.2 + 0.8 * weight(s));
     });
     const size = panel / across,
       y = to - rows / 2 + ROW * Math.floor(h / across);
@@ -196,15 +248,19 @@ function draw(width, far) {
   };
   const tables = `${V} tokens and ${record.config.block_size} positions, ${C} numbers each`,
     words = `embeddings${count("wte|wpe")}`;
-  const embeddings = wide(0, words, tables, { view: "embeddings", token: pass.ids[t] });
+  const embeddings = wide(0, words, tables, { view: "residual" });
 
   const parts = [
     branch(0, embeddings),
     ...range(L).flatMap((l) => [attention(l), mlp(l)]),
-    answers(x(t), edge + GAP / 2, width < 600 ? 3 : 5, share),
+    answers([x(t), TOP], edge + GAP / 2, width < 600 ? 3 : 5, share),
   ];
   stages = parts.map((children, k) => [svg("g", {}, ...children), joins[k] ?? TOP - 20]);
   stages.at(-1)[0].classList.add("answers");
+  const further =
+    beyond &&
+    svg("text", { x: 0, y: text - 20, class: "name further" }, `‹ ${beyond} reads further left`);
+  stages.at(-1)[0].querySelector(".part").setAttribute("tabindex", 0);
   dot = svg("circle", { cx: x(t), r: 9, class: "dot", opacity: 0 });
   const shown = Array.from(middles.keys());
   const token = (i) => {
@@ -214,15 +270,16 @@ function draw(width, far) {
   };
   return svg(
     "svg",
-    { width, height: text + 14, role: "group", "aria-label": "the model, upwards from the text" },
+    { width, height: text + 12, role: "group", "aria-label": "the model, upwards from the text" },
     ...shown.filter((s) => s < t).map((s) => line(`M ${x(s)} ${text - 18} V ${TOP}`, 1, "thread")),
     ...stages.map(([group]) => group),
     dot,
+    further || null,
     ...shown.map(token),
   );
 }
 
-function answers(from, width, count, share) {
+function answers([from, TOP], width, count, share) {
   const wide = width / count,
     [top, middle, bottom] = [46, TOP / 2 + 13, TOP - 20];
   return likeliest(2 * L, state.t, count).flatMap(([id, p], i) => {

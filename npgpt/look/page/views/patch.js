@@ -1,13 +1,25 @@
 // Patching: the stream of one text, at one point and position, put into the pass of a second text.
 // Steering: the difference of the two streams there, times a factor, added to the second.
 
-import { bar, cellAt, cells, el, onArrows, palette, percent, range, slider } from "../draw.js";
-import { table, textLine } from "../draw.js";
+import { cellAt, cells, onArrows } from "../charts.js";
+import { palette } from "../colours.js";
+import { bar, el, percent, range, slider, table, textLine } from "../elements.js";
 import { branchName, NOTHING, Trace } from "../model.js";
 import { softmax } from "../ops.js";
 import { likeliestFirst, likeliestNext } from "../sampling.js";
-import { C, L, likeliest, logitsOf, model, pass, record, set, state } from "../state.js";
-import { tokenizer, V } from "../state.js";
+import {
+  C,
+  L,
+  likeliest,
+  logitsOf,
+  model,
+  pass,
+  record,
+  set,
+  state,
+  tokenizer,
+  V,
+} from "../state.js";
 import { taskOnText } from "../task.js";
 
 const LETTERS = tokenizer.kind === "char" ? 3 : 9; // of a token; more are cut
@@ -65,10 +77,17 @@ function choose(k, t) {
   set({ point: Math.max(0, Math.min(2 * L, k)), t });
 }
 
-// The chosen point of the stream and position; at first the last attention, where the answer is.
+// The chosen point of the stream and position; at first the one before the last token, where all of
+// it must come back, that brings back most.
 function chosen() {
-  if (state.point < 0 || state.point > 2 * L) return [2 * L - 1, pass.T - 1];
-  return [state.point, Math.max(found.first, state.t)];
+  if (state.point >= 0 && state.point <= 2 * L)
+    return [state.point, Math.max(found.first, state.t)];
+  let best = [2 * L - 1, pass.T - 1];
+  const share = ([k, t]) => (t < pass.T - 1 ? (found.shares[k][t] ?? -Infinity) : -Infinity);
+  for (let t = pass.T - 2; patching.done && t >= found.first; t--) {
+    for (let k = 0; k <= 2 * L; k++) if (share([k, t]) > share(best)) best = [k, t];
+  }
+  return best;
 }
 
 const patching = taskOnText(
@@ -158,7 +177,10 @@ async function pair(pause) {
     if (!one.problem) return one;
     await pause();
   }
-  return second(text);
+  return {
+    text,
+    problem: "No change of one token of this text changes its answer: type a second text.",
+  };
 }
 
 // [name, probabilities of the two answers, the text that it goes on with]

@@ -1,12 +1,26 @@
 // The residual stream: the output of each branch, the logit lens, and each branch's share in the
 // difference of two logits.
 
-import { bar, cellAt, cells, el, LEFT, palette, percent, range, short } from "../draw.js";
-import { table, tokenStrip, wide } from "../draw.js";
+import { LEFT, cellAt, cells, wide } from "../charts.js";
+import { palette } from "../colours.js";
+import { bar, el, percent, range, short, table, tokenStrip } from "../elements.js";
 import { branchName, length } from "../model.js";
 import { meanAndRstd } from "../ops.js";
-import { C, D, H, L, likeliest, live, model, nextLogits, pass } from "../state.js";
-import { set, state, tokenizer, V } from "../state.js";
+import {
+  C,
+  D,
+  H,
+  L,
+  likeliest,
+  live,
+  model,
+  nextLogits,
+  pass,
+  set,
+  state,
+  tokenizer,
+  V,
+} from "../state.js";
 
 const LETTERS = tokenizer.kind === "char" ? 2 : 9; // of a token in the lens; more are cut
 let columns = 20; // as many as fit
@@ -58,7 +72,8 @@ export const residual = {
     );
     return () => {
       updateStrip(() => ({}));
-      const [a, b] = contenders();
+      const [a, b = 0] = contenders(); // of one token there is no other
+      if (pair) pair.hidden = check.hidden = V < 2;
       offer(answer, a);
       offer(rival, b);
       const { rows, total, real } = parts(a, b);
@@ -114,7 +129,7 @@ function parts(a, b) {
   );
   const toLogits = live ? contribution(at(2 * L), a, b) : () => 0,
     shares = added.map(toLogits);
-  const largest = Math.max(...shares.map(Math.abs)),
+  const largest = Math.max(...shares.map(Math.abs)) || 1,
     longest = Math.max(...added.map(length));
   const rows = added.map((x, k) => {
     const likely = likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`);

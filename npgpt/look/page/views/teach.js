@@ -1,13 +1,24 @@
 // Training in the page: AdamW on one sentence, by the page's own backward, and what it costs.
 
-import { button, chart, el, slider, table, textLine } from "../draw.js";
+import { chart } from "../charts.js";
+import { button, el, slider, table, textLine } from "../elements.js";
 import { losses, mean, Trace } from "../model.js";
 import { AdamW } from "../optim.js";
 import { backward } from "../rules.js";
 import { likeliestNext } from "../sampling.js";
-import { model, pass, putWeightsBack, record, set, state, tokenizer } from "../state.js";
-import { V, weightsChanged } from "../state.js";
+import {
+  model,
+  pass,
+  putWeightsBack,
+  record,
+  set,
+  state,
+  tokenizer,
+  V,
+  weightsChanged,
+} from "../state.js";
 import { Task } from "../task.js";
+import { runHistory } from "../training.js";
 
 const STEPS = 20, // by a press of the button
   EVERY = 4, // steps between two losses of the other text
@@ -16,9 +27,10 @@ const EXAMPLE = "A wise old owl of London did not cross the river because it was
 const trace = new Trace();
 let going = false,
   optimizer, // and the rest since the weights were put back
+  base, // pass.weights then
   learned, // [step, loss of the last sentence]
   lost, // [step, loss of the other text]
-  recitals; // { step, of, ids, given }: `given` of the ids begin the sentence `of`
+  recitals; // { step, of, ids, given, done }: `given` of the ids begin the sentence `of`
 
 export const teach = {
   id: "teach",
@@ -34,16 +46,8 @@ export const teach = {
       (log) => set({ rate: log }),
       (log) => (10 ** log).toExponential(1),
     );
-    const go = button("", () => {
-      going = !isTeaching();
-      if (going) teaching.start();
-    });
-    const back = button("Put the weights back", () => {
-      teaching.run = null;
-      forget();
-      putWeightsBack();
-      set({});
-    });
+    const go = button("", () => (isTeaching() ? (going = false) : start()), { class: "begin" }),
+      back = button("Put the weights back", putBack);
     const words = el("p", { role: "status" }),
       plot = el("div", { class: "scroll" }),
       written = el("div");
@@ -51,15 +55,17 @@ export const teach = {
     other.append(el("pre", {}, record.others ?? ""));
     root.append(
       line,
-      el("div", { class: "controls" }, rate, go, back),
+      el("div", { class: "controls" }, go, back, rate),
       words,
       plot,
       written,
       other,
     );
+    const updateRest = this.rest(root);
     forget();
     return () => {
-      if (optimizer.steps && !(pass.weights > 0)) forget(); // the weights were put back
+      const own = pass.weights <= 0; // not taught
+      if (own && (optimizer.steps || pass.weights !== base)) forget();
       const { problem } = read();
       putLine(sentence());
       putRate(state.rate);
@@ -69,17 +75,41 @@ export const teach = {
       words.textContent = problem ?? inWords();
       plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
       written.replaceChildren(...(recitals.length ? [recited()] : []));
+      updateRest();
+      const busy = teaching.current && !teaching.done;
+      if (!problem && !busy && !opening.current && !isBegun()) opening.start();
     };
   },
+  // What a page without the model has too.
+  rest(root) {
+    const [run, update] = runHistory();
+    root.append(run);
+    return update;
+  },
 };
+
+export function start() {
+  going = true;
+  opening.run = null;
+  teaching.start();
+}
+
+export function putBack() {
+  teaching.run = null;
+  if (optimizer) forget();
+  putWeightsBack();
+  set({});
+}
 
 function forget() {
   const matrices = Object.keys(record.weights).filter((n) => record.weights[n].shape.length > 1);
   optimizer = new AdamW(model.weights, new Set(matrices), record.optimizer);
   [going, learned, lost, recitals] = [false, [], [], []];
+  opening.run = null;
+  base = Math.min(0, pass.weights);
 }
 
-function sentence() {
+export function sentence() {
   if (state.sentence) return state.sentence;
   return tokenizer.known && tokenizer.readable(EXAMPLE) !== EXAMPLE ? record.prompt : EXAMPLE;
 }
@@ -98,16 +128,35 @@ function isTeaching() {
   return going && teaching.current;
 }
 
+// Whether it has gone on with the sentence before it learns it.
+function isBegun() {
+  const last = recitals.at(-1);
+  return last?.of === sentence() && last.done;
+}
+
+async function begin(ids, pause) {
+  if (recitals.length && !recitals.at(-1).done) recitals.pop();
+  learned = [[optimizer.steps, lossOf(ids)]];
+  await recite(ids, pause);
+}
+
+// What it makes of the sentence, shown before anything is pressed.
+const opening = new Task(
+  () => [state.view, sentence(), pass.weights],
+  async (pause) => {
+    await pause(recitals.length ? 150 : 0);
+    await begin(read().ids, pause);
+  },
+);
+
 // It goes on in other views, which follow it.
 const teaching = new Task(
   () => [sentence(), state.rate, state.kept],
   async (pause) => {
     const { ids } = read(),
       others = tokenizer.encode(record.others ?? "").slice(0, record.window);
-    if (recitals.at(-1)?.of !== sentence()) {
-      learned = [];
-      await recite(ids, pause);
-    }
+    if (!isBegun()) await begin(ids, pause);
+    learned.pop(); // of these weights, as the first below
     for (let i = 0; ; i++) {
       const ends = i === STEPS || !going;
       if (others.length > 1 && (i % EVERY === 0 || ends))
@@ -133,16 +182,19 @@ async function recite(sentenceIds, pause) {
   const given = Math.max(1, sentenceIds.length >> 2),
     ids = sentenceIds.slice(0, given),
     own = new Trace();
-  recitals.push({ step: optimizer.steps, of: sentence(), ids, given });
+  const recital = { step: optimizer.steps, of: sentence(), ids, given };
+  recitals.push(recital);
   while (ids.length < Math.min(record.window, sentenceIds.length + BEYOND)) {
     ids.push(likeliestNext(model, ids, own));
     await pause();
   }
+  recital.done = true;
 }
 
 function inWords() {
   if (!learned.length) return "";
-  const say = (points) => `${points.at(-1)[1].toFixed(4)} nats, ${points[0][1].toFixed(4)} before`;
+  const before = ([[, nats], ...more]) => (more.length ? `, ${nats.toFixed(4)} before` : ""),
+    say = (points) => `${points.at(-1)[1].toFixed(4)} nats${before(points)}`;
   const others = lost.length ? ` Loss of the other text: ${say(lost)}.` : "";
   return `Step ${optimizer.steps}. Loss of the sentence: ${say(learned)}.${others}`;
 }

@@ -1,10 +1,24 @@
 // The text with the probability of each token, the distribution of the next, and draws from it.
 
-import { bar, button, el, palette, percent, short, slider, table, tokenStrip } from "../draw.js";
+import { palette } from "../colours.js";
+import { bar, button, el, percent, short, slider, table, tokenStrip } from "../elements.js";
 import { mean } from "../model.js";
+import { spoken } from "../tokenizer.js";
 import { draw, probabilities, random } from "../sampling.js";
-import { isRecorded, L, likeliest, live, nextLogits, pass, readOut, record } from "../state.js";
-import { set, state, tokenizer, V } from "../state.js";
+import {
+  isRecorded,
+  L,
+  likeliest,
+  live,
+  nextLogits,
+  pass,
+  readOut,
+  record,
+  set,
+  state,
+  tokenizer,
+  V,
+} from "../state.js";
 
 export const tokens = {
   id: "tokens",
@@ -13,7 +27,7 @@ export const tokens = {
   section: "What is a Language Model?, Text Generation",
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
-    const summary = el("p"),
+    const summary = el("p", { class: "summary" }),
       words = el("p", { "aria-live": "polite" }),
       next = el("div");
     const divergence = el("p");
@@ -199,7 +213,7 @@ function sampling(steps) {
         ...(generated.length ? ["Go back to before: "] : []),
         ...generated.map(({ id, before }, i) =>
           button(tokenizer.label(id), () => back(i, before), {
-            "aria-label": `step ${i + 1}, ${tokenizer.label(id)}`,
+            "aria-label": `step ${i + 1}, ${spoken(tokenizer.label(id))}`,
           }),
         ),
       );

@@ -1,0 +1,120 @@
+"""Which defaults suit a text of one's own? Eight settings, by successive halving on equal minutes.
+
+    python examples/studies/own_text.py    the trainings that are missing, 2.5 hours in all; a table
+
+The end of `PLAN.md` has texts, seeds and what decides. Texts and rows go into runs/own_text/. One
+text needs `pip install --no-deps django`.
+"""
+
+import importlib
+import re
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+from laboratory import markdown, run
+
+from npgpt.families import FAMILIES
+from npgpt.families.presets import from_preset
+from npgpt.io.tokens import open_dataset
+from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.optim import make_optimizer
+from npgpt.run.progress import steps_within
+from npgpt.train import evaluate, training_steps
+
+FOLDER = Path(__file__).parents[2] / "runs" / "own_text"
+ROWS, MINUTES, HALVINGS, SEEDS = FOLDER / "rows.jsonl", 5, (4, 2, 1), (2, 3)
+CHOOSE, JUDGE, OLD = ("prose", "python", "orders"), ("headers", "symbols", "french"), "characters"
+SETTINGS = {  # changes of the preset `text`, number of byte pairs
+    OLD: ({}, None),
+    "window of 256": ({"block_size": 256, "batch_size": 8}, None),
+    "192 channels": ({"n_embd": 192, "lr": 4e-3}, None),
+    "6 blocks, window of 256": ({"n_layer": 6, "block_size": 256, "lr": 4e-3}, None),
+    "512 pairs": ({}, 512),
+    "1,024 pairs": ({}, 1024),
+    "1,024 pairs, lower rate": ({"lr": 3e-3}, 1024),
+    "1,024 pairs, 192 channels": ({"n_embd": 192, "lr": 4e-3}, 1024),
+}
+
+
+def text_of(name):
+    """Return a text, from a package or generated."""
+    if name == "prose":  # the reference of Python
+        return "\n".join(topics[topic] for topic in sorted(topics))
+    if name == "orders":
+        rng, goods = np.random.default_rng(7), ("flour", "salt", "honey", "oats", "rye", "wool")
+        what, n, price = rng.choice(goods, 9000), rng.integers(1, 60, 9000), rng.gamma(2, 3, 9000)
+        return "".join(f"{what[i]};{n[i]};{price[i]:.2f};{n[i] * price[i]:.2f}\n"
+                       for i in range(9000))
+    package, pattern = {
+        "python": ("asyncio", "*.py"), "headers": ("numpy", "**/numpy/*.h"),
+        "symbols": ("latex2mathml", "unimathsymbols.txt"), "french": ("django", "**/fr/**/*.po"),
+    }[name]
+    folder = Path(importlib.import_module(package).__file__).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob(pattern)))
+    return "\n".join(re.findall(r'^msgstr "(.+)"$', text, re.M)) if name == "french" else text
+
+
+def measure(trial):
+    """Train for some minutes; return what the best of ten evaluations on the way gives."""
+    changes, pairs = SETTINGS[trial["setting"]]
+    path = FOLDER / f"{trial['text']}.txt"
+    path.write_text(text_of(trial["text"]), encoding="utf-8")
+    shape, training = from_preset("text", corpus=(str(path),), seed=trial["seed"], **changes)
+    kind = FAMILIES["gpt"]
+    tokens = "bpe" if pairs else "char"
+    with ExitStack() as stack:
+        data = open_dataset(kind, training, stack, training.corpus, kind=tokens, bpe_size=pairs)
+        model = kind.Model(kind.Config(data.tokenizer.vocab_size, **shape), training.seed)
+        steps = steps_within(trial["minutes"], data, model, training)
+        training, lowest = replace(training, max_iters=steps), np.inf
+        optimizer, weights = make_optimizer(model, training), model.parameters()
+        for step in training_steps(model, optimizer, data.train_ids, training):
+            if step.step % max(1, steps // 10) == 0:
+                loss, _ = evaluate(model, data.val_ids, max_tokens=20_000, seed=1)
+                if loss < lowest:
+                    lowest, best = loss, {name: w.data.copy() for name, w in weights.items()}
+        for name, weight in weights.items():
+            weight.data = best[name]
+        loss, _ = evaluate(model, data.val_ids, max_tokens=1_000_000)
+        bits = bits_per_byte(loss, bytes_per_token(data.val_ids, data.tokenizer))
+        sample = data.tokenizer.decode(model.generate(data.val_ids[:9], 200, seed=1))[:200]
+        return {"bits": bits, "steps": steps, "sample": sample}
+
+
+def chosen(found):
+    """Return the setting that is left, by a function from trials to their results."""
+    left = [*SETTINGS]
+    for part in HALVINGS:
+        trials = [{"setting": name, "text": text, "minutes": MINUTES / part, "seed": 1}
+                  for name in left for text in CHOOSE]
+        bits = np.log([result["bits"] for result in found(trials)]).reshape(len(left), -1)
+        left = [left[i] for i in np.argsort(bits.mean(1), kind="stable")[: len(left) // 2]]
+    return left[0]
+
+
+def judged(found, new):
+    """Return the table of the texts that judge, and whether the default changes."""
+    lines, better, worse = [], [], False
+    for text in JUDGE:
+        (old, by_new) = ([r["bits"] for r in found(
+            [{"setting": s, "text": text, "minutes": MINUTES, "seed": n} for n in SEEDS])]
+            for s in (OLD, new))
+        worse |= np.mean(by_new) > np.mean(old) + np.ptp(old)
+        better.append(np.log(np.mean(by_new) / np.mean(old)))
+        lines.append((text, *(f"{np.mean(x):.4f} (within {np.ptp(x):.4f})" for x in (old, by_new))))
+    return markdown(("text", OLD, new), lines), bool(np.mean(better) < 0 and not worse)
+
+
+def main():
+    found = partial(run, measure=measure, path=ROWS, workers=0)  # each on all cores
+    new = chosen(found)
+    table, changes = judged(found, new)
+    print(f"{table}\nThe default {'becomes ' + new if changes else 'stays ' + OLD}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,430 @@
+"""Every sentence of every view is read through a pattern, and what it says is computed again; then
+what a reader reads between the sentences: legends, keys, the theme, and the file of a picture."""
+
+import math
+import re
+from contextlib import suppress
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from look_page import (
+    END,
+    HOME,
+    LEFT,
+    LESS,
+    MORE,
+    NUMBER,
+    PASTE,
+    RIGHT,
+    STRONG,
+    TALE,
+    agrees,
+    canvas_texts,
+    continued,
+    expected,
+    far_reads,
+    forward,
+    knocked_out,
+    label,
+    losses,
+    mouse,
+    opened,
+    pixel,
+    press,
+    same_colour,
+    scale,
+    shown,
+    softmax,
+    stored,
+    strip,
+    table,
+    until,
+    wait,
+)
+
+from npgpt import tales
+
+T_CHOSEN = 25  # not the last
+TEXTS = """
+return [...document.querySelectorAll("#view section:not([hidden]) :is(p, h2, summary)")].filter(
+  (e) => e.checkVisibility() && e.innerText.trim() && !e.closest(".concept, .verdict, .tokens"))
+  .map((e) => e.innerText.replaceAll("\\n", " "));
+"""
+SHARE = r"((?:[<>] )?[\d.]+ %|0)"
+
+
+def overview(f, t, T, text, a, p, b, q, layer, head, share, near, back):
+    weight, *at, s = far_reads(f.weights, [f.t])
+    best = np.argsort(-f.probs[f.t])[:2]
+    assert (int(t), int(T)) == (f.t + 1, len(f.ids))
+    assert text == "".join(f.labels[f.t - 15 : f.t + 1])
+    assert [a, b] == [f.label(v) for v in best] and agrees(p, f.probs[f.t, best[0]])
+    assert agrees(q, f.probs[f.t, best[1]]) and agrees(share, weight)
+    assert [int(layer), int(head), f.t] == at and int(back) == f.t - s
+    assert near == "".join(f.labels[s - 3 : s + 1])
+
+
+def tokens_legend(f, nats):
+    for t, (*_, colour) in enumerate(strip(f.browser, "The text, token by token")):
+        assert not t or same_colour(colour, STRONG, f.nats[t - 1] / float(nats)), t
+
+
+def text_loss(f, loss, perplexity, best):
+    exact = [f.odds(t)[c] for t, c in enumerate(TALE[1:])]
+    assert loss == f"{f.nats.mean():.4f}" and agrees(perplexity, math.exp(f.nats.mean()))
+    assert best == f"{-np.log(exact).mean():.4f}"
+
+
+def token(f, text, p, nats, t, T, v):
+    assert (text, int(t), int(T), int(v)) == (f.labels[f.t], f.t + 1, len(f.ids), f.ids[f.t])
+    assert nats == f"{f.nats[f.t - 1]:.2f}" and agrees(p, math.exp(-f.nats[f.t - 1]))
+
+
+def divergence(f, here, mean):
+    every = [sum(p * math.log(p / f.probs[t, f.id(c)]) for c, p in f.odds(t).items())
+             for t in range(len(f.ids))]
+    assert agrees(here, every[f.t]) and agrees(mean, np.mean(every))
+
+
+def head_of_attention(f, layer, head):
+    assert [int(layer), int(head)] == list(far_reads(f.weights, [f.t])[1:3])
+
+
+def arithmetic(f, text, t, read, s):
+    row = chosen_row(f)
+    assert (text, int(t)) == (f.labels[f.t], f.t + 1)
+    assert (read, int(s)) == (f.labels[row.argmax()], row.argmax() + 1)
+
+
+def most_read(f, text, t, share, read, s):
+    arithmetic(f, text, t, read, s)
+    assert agrees(share, chosen_row(f).max())
+
+
+def chosen_row(f):
+    _, layer, head, *_ = far_reads(f.weights, [f.t])
+    return f.weights[layer, head, f.t]
+
+
+def named(f, least):
+    for words in f.browser.run("return [...document.querySelectorAll('.heads button')].map((e) =>"
+                               "e.innerText.split('\\n').at(-1))"):
+        share = re.search(r"[a-z] (\d+) %", words)
+        assert not share or int(share[1]) >= int(least)
+
+
+def contributions(f, together, difference, for_it, against):
+    a = f.id(TALE[f.t + 1])
+    b = next(v for v in np.argsort(-f.probs[f.t]) if v != a)
+    real = f.logits[f.t, a] - f.logits[f.t, b]
+    assert agrees(together, real) and agrees(difference, real)
+    assert (for_it, against) == (f.label(a), f.label(b))
+    bars = f.browser.run(  # [the number, whether its bar is right of the others' common foot]
+        "return [...document.querySelectorAll('td.signed')].map((td) => { const i ="
+        "td.querySelector('i').getBoundingClientRect(), { left, width } = "
+        "td.getBoundingClientRect();"
+        "return [+td.innerText, (i.left + i.right) / 2 > left + 0.64 * width]; })")
+    assert len(bars) == 9 and all(right == (share > 0) for share, right in bars)
+
+
+def lens_legend(f, below, above):
+    names = [text for text, x, *_ in canvas_texts(f.browser, "[aria-label='logit lens'] canvas")
+             if x < 100]
+    order = names[:-1] if above == "on top" and below == "below" else names[:-1][::-1]
+    assert order[-1] == "embeddings" and order[0] == "3 MLP" and names[-1] == "the text"
+    written = canvas_texts(f.browser, "[aria-label='logit lens'] canvas")
+    rows = [[text for text, x, y, *_ in written if x > 100 and y == at]
+            for at in dict.fromkeys(y for _, x, y, *_ in written if x > 100)]
+    top = [f.label(v) for v in f.probs.argmax(axis=1)]
+    assert rows[0] == top[: len(rows[0])] or rows[0] == top[-len(rows[0]) :]
+    assert rows[-1] == f.labels[: len(rows[-1])] or rows[-1] == f.labels[-len(rows[-1]) :]
+
+
+def pair(f, a, b, t):
+    second = f.browser.run("return document.querySelector('#view input').value")
+    other = f.probs_of(second)
+    assert (a, b) == (f.label(f.probs[-1].argmax()), f.label(other[-1].argmax()))
+    assert TALE[: int(t) - 1] == second[: int(t) - 1] and TALE[int(t) - 1] != second[int(t) - 1]
+
+
+def brought_back(f, t, text, where, share):
+    assert text == f.labels[int(t) - 1] and float(share) == f.cell(where, int(t) - 1, share)
+
+
+def knocked(f, before, now, text, t, nats):
+    assert before == f"{f.nats.mean():.4f}" and now == f"{f.without.mean():.4f}"
+    by = f.without - f.nats
+    assert int(t) == by.argmax() + 2 and nats == f"{by.max():.2f}"
+    assert text == f.labels[by.argmax() + 1]
+
+
+def cost_legend(f, nats):
+    cell = wait(f.browser, "[aria-label$='block 3, MLP'][style]")
+    by = losses(expected(knocked_out(f.subject, mlp=3), f.ids)[0], f.ids).mean() - f.nats.mean()
+    found = re.findall(r"\d+", cell.value_of_css_property("background-color"))
+    assert same_colour(found, LESS if by < 0 else MORE, abs(by) / float(nats))
+
+
+def harder_legend(f, nats):
+    by = f.without - f.nats
+    for t, (*_, colour) in enumerate(strip(f.browser, "What each token loses")):
+        change = by[t - 1]
+        assert not t or same_colour(colour, LESS if change < 0 else MORE, abs(change) / float(nats))
+
+
+def loss_of_text(f, loss, count):
+    assert loss == f"{f.nats.mean():.4f}" and int(count) == len(f.nats)
+
+
+def taught(f, step, loss):
+    sentence = f.browser.run("return document.querySelector('#view input').value")
+    ids = f.subject.tokenizer.encode(sentence)
+    assert step == "0" and loss == f"{losses(expected(f.model, ids)[0], ids).mean():.4f}"
+
+
+def ops(f, count):
+    assert int(count) > 0
+
+
+# For each view [(pattern, the function that computes its groups again)]; None where there are none.
+SENTENCES = {
+    "overview": [
+        (rf"At token (\d+) of (\d+), after “(.*)”, the model expects “(.*)” \({SHARE}\), or “(.*)” "
+         rf"\({SHARE}\)\. Head (\d+)\.(\d+) reads {SHARE} from “(.*)”, (\d+) back\.", overview),
+        (r"In the picture: .*stream.*head.*1\.3.*MLP.*✓.*", None),
+        (r"A line is as wide as its vector is long; a percentage is that length, of the stream's "
+         r"after it\. A head is as strong .* largest weight\. .*", None),
+        (r"The whole model at one token.*", None),
+    ],
+    "tokens": [
+        (r"expected *a surprise of (\d+) nats or more \(-ln of the probability\)", tokens_legend),
+        (rf"Loss of this text: ({NUMBER}) nats per token, a perplexity of ([\d.e+]+)\. The "
+         r"grammar itself, .* best guess .*, has ([\d.]+)\.", text_loss),
+        (rf"“(.*)” had a probability of {SHARE}, ([\d.]+) nats \(token (\d+) of (\d+), "
+         r"id (\d+)\)\.", token),
+        (rf"Divergence from the grammar: ({NUMBER}) nats here, ({NUMBER}) on average .* of a "
+         r"perfect one, 0\.", divergence),
+        (r"What may follow the chosen token", None), (r"Draw the next tokens", None),
+        (r"How likely the model found each token, and what it expects next\.", None),
+    ],
+    "attention": [
+        (r"weights: .*; a head that reads (\d+) % or more from one kind .*", named),
+        (r"Block (\d+), head (\d+): click, or use the arrow keys", head_of_attention),
+        (rf"Most of all, “(.*)” \(token (\d+)\) reads {SHARE} from “(.*)” \(token (\d+)\)\.",
+         most_read),
+        (r"How much “(.*)” \(token (\d+)\) reads from “(.*)” \(token (\d+)\): the arithmetic",
+         arithmetic),
+        (r"With what the other heads read, it goes through c_proj into the stream\.", None),
+        (r"What the chosen position reads", None),
+        (r"What each position \(a row\) reads from those before it \(columns\), .*", None),
+    ],
+    "residual": [
+        (rf"Together ({NUMBER}): the difference of the two logits, ({NUMBER})\. Positive numbers "
+         r"speak for (.*), negative ones for (.*)\.", contributions),
+        (r"unsure *sure; from the embeddings, (\w+), to the answer, (.*)", lens_legend),
+        (r"The logit lens over the text", None),
+        (r"What each branch adds to the stream, the token's vector, and the answer .*", None),
+    ],
+    "patch": [
+        (r"The text above goes on with (.*), the second with (.*); from token (\d+) on they "
+         r"differ\.", pair),
+        (rf"The stream at token (\d+), “(.*)”, after (.*), brings back ({NUMBER}) %\.",
+         brought_back),
+        (r"away from *towards the answer of the text above, in % of .*", None),
+        (r"Steering: a factor times the difference; 1 is the copy above", None),
+        (r"Copy a vector of this text into the run on a second: .*", None),
+    ],
+    "knockout": [
+        (rf"Loss ({NUMBER}) before, ({NUMBER}) now\. It costs most at “(.*)” \(token (\d+)\): "
+         r"([\d.]+) nats\.", knocked),
+        (r"the loss falls *rises, by ([\d.]+) nats or more .*", cost_legend),
+        (r"easier to predict *harder, by (\d+) nats or more", harder_legend),
+        (r"Heads and MLPs: .*", None), (r"Positions", None), (r"What it does to each token", None),
+        (r"Take out heads, MLPs or positions: .* no longer predict\?", None),
+    ],
+    "backward": [
+        (r"The loss is ([\d.]+), the mean over the (\d+) tokens that are predicted\. The "
+         r"stronger a token's colour, the more its embedding moves it\.", loss_of_text),
+        (r".*: (\d+) ops", ops), (r"Check any weight", None),
+        (r"Length of the gradient, by layer and kind", None),
+        (r"The graph of the loss, as the engine recorded it \(float64\)", None),
+        (r"Of the text that the page was made with: .* from the last to the first\.", None),
+        (r"How much each weight and each token moves the loss, and a check of it\.", None),
+    ],
+    "teach": [
+        (r"Step (\d+)\. Loss of the sentence: ([\d.]+) nats\.", taught), (r"The other text", None),
+        (r"Train it on one sentence: it memorises that, and forgets the rest\.", None),
+    ],
+    "bet": [
+        (r"Type what comes next, .*: 12 bets\.", None),
+        (r"A bet costs -ln of the probability .*, in nats: less is better\.", None),
+        (r"Guess the next characters .* did not learn, and say how sure\.", None),
+    ],
+}
+
+
+@pytest.fixture
+def facts(browser, pages, subjects):
+    """Return a function that opens a view of TALE, and gives what Python knows of it."""
+
+    def of(view):
+        address = f"view={view}&t={T_CHOSEN}" + "&heads=0.1" * (view == "knockout")
+        model, ids, labels = opened(browser, pages, subjects, "tales", address, TALE)
+        subject = subjects["tales"]
+        logits, weights, lens = expected(model, ids)
+        odds = browser.run(
+            "return npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).map((m) => [...m])",
+            TALE)
+        tokenizer = subject.tokenizer
+
+        def cell(where, t, share):
+            """Return the patched share (one decimal, in %) of a second text."""
+            second = tokenizer.encode(
+                browser.run("return document.querySelector('#view input').value"))
+            names = ["embeddings", *(f"block {i} {part}" for i in range(4)
+                                     for part in ("attention", "MLP"))]
+            k, a = names.index(where), logits[-1].argmax()
+            stream = forward(model, second)[0][k].copy()
+            before = expected(model, second)[0][-1]
+            b = before.argmax()
+            stream[t] = forward(model, ids)[0][k][t]
+            now = continued(model, stream, k)[-1]
+            gap = [row[a] - row[b] for row in (before, now, logits[-1])]
+            found = 100 * (gap[1] - gap[0]) / (gap[2] - gap[0])
+            return float(share) if abs(found - float(share)) < 0.051 else found
+
+        return SimpleNamespace(
+            browser=browser, subject=subject, model=model, ids=ids, labels=labels, t=T_CHOSEN,
+            logits=logits, probs=softmax(logits), weights=weights, lens=lens, cell=cell,
+            nats=losses(logits, ids), odds=lambda t: dict(odds[t + 1]),
+            without=losses(expected(knocked_out(subject, (0, 1)), ids)[0], ids),
+                label=lambda v: label(tokenizer, v),
+            id=lambda c: int(tokenizer.encode(c)[0]),
+            probs_of=lambda text: softmax(expected(model, tokenizer.encode(text))[0]),
+        )
+
+    return of
+
+
+@pytest.mark.parametrize("view", SENTENCES)
+def test_every_sentence_of_a_view_is_true(facts, browser, view):
+    f, patterns = facts(view), SENTENCES[view]
+    if view == "patch":
+        until(browser, lambda: len(table(browser, "answers")) == 4, 120)
+
+    def unread():
+        texts = browser.run(TEXTS)
+        return [p for p, _ in patterns if not any(re.fullmatch(p, text) for text in texts)]
+
+    with suppress(Exception):
+        until(browser, lambda: not unread())
+    assert unread() == [], browser.run(TEXTS)
+    for text in browser.run(TEXTS):
+        found = [(re.fullmatch(p, text), check) for p, check in patterns if re.fullmatch(p, text)]
+        assert found, f"no pattern reads: {text}"
+        for match, check in found:
+            if check:
+                check(f, *match.groups())
+
+
+def test_the_verdict_on_a_gradient_says_how_far_the_rules_are_from_the_engine(browser, pages):
+    path, record = pages["bpe"]
+    browser.open(path, "view=backward&step=-4", 1280)
+    wait(browser, ".verdict.good")
+    apart = browser.run(
+        "const { gradients, model, pass, record } = npgpt;"
+        "const { grads } = gradients(model, pass.trace, [...pass.ids.slice(1), -1], '');"
+        "return Object.entries(record.gradient.weights).flatMap(([name, { at, values }]) => {"
+        "  const d = grads[name], most = Math.max(...d.map(Math.abs));"
+        "  return at.map((i, j) => Math.abs(d[i] - values[j]) / (Math.max("
+        "    Math.abs(d[i]), Math.abs(values[j]), 2e-4 * most) || 1)); })")
+    words = shown(browser, ".verdict p")
+    count, most = re.search(r"Over the (\d+) entries .* at most ([\d.e-]+)\.", words).groups()
+    assert int(count) == len(apart) and float(most) == float(f"{max(apart):.0e}")
+    error, limit = re.search(r"by ([\d.e-]+) of .*; the limit is (\S+) ", words).groups()
+    assert float(limit) == 1e-4 > float(error)
+    rule, near = (float(row[1]) for row in table(browser, "three gradients of one weight")[1:3])
+    assert float(error) < 1e-9 or abs(rule - near) <= 1.2 * float(error) * max(abs(rule), abs(near))
+    assert "h = 1.00e-4" in shown(browser, ".verdict table")
+    mark, ticks = browser.run(
+        "const root = document.querySelector('svg[aria-label^=error]'); return ["
+        "+root.querySelector('.mark').getAttribute('x1'), [...root.querySelectorAll("
+        "'text[text-anchor=middle]')].map((e) => [e.textContent, +e.getAttribute('x')])]")
+    step = scale(ticks, lambda tick: tick[1])(mark)
+    assert math.isclose(step, 1e-4, rel_tol=1e-6)
+
+
+def test_a_draw_goes_on_with_the_text_whatever_token_is_chosen(browser, pages, subjects):
+    browser.open(pages["untied"][0], "view=tokens&t=2&temperature=0&text=One+dawn")
+    model, tokenizer = stored(subjects["untied"]), subjects["untied"].tokenizer
+    ids = tokenizer.encode("One dawn")
+    best = expected(model, ids)[0].argmax(axis=1)
+    assert best[2] != best[-1]
+    press(browser, "Draw one token")
+    assert browser.run("return npgpt.pass.ids")[-1] == best[-1]
+
+
+def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_the_window(
+    browser, pages
+):
+    text = tales.generate(2000, seed=5)[:300]
+    browser.open(pages["tales"][0], "view=tokens&t=9")
+    browser.run(PASTE + "npgpt.set({ t: 9 })", text)
+    cut = browser.run("return npgpt.pass.cut")
+    odds = browser.run("return [...npgpt.nextCharacters(npgpt.record.grammar, arguments[0])"
+                       ".at(-1)]", text[: cut + 10])
+    shapes = {" ": "␣", "\n": "⏎"}
+    rows = {row[0]: row[3] for row in table(browser, "distribution of the next token")[1:]}
+    assert cut > 0 and odds and all(agrees(rows[shapes.get(c, c)], p) for c, p in odds)
+    assert shown(browser, "#note") == (
+        f"The last {300 - cut} tokens; the {cut} before them are not read")
+
+
+def test_keys_and_clicks_choose_what_they_say(browser, pages):
+    browser.open(pages["tales"][0], "view=residual&t=20&text=One+dawn+a+shy+hen+sat+in+a+den", 1280)
+    box = browser.find("#view [role=listbox]")
+    for key, t in ((HOME, 0), (RIGHT, 1), (END, 30), (LEFT, 29)):
+        box.send_keys(key)
+        assert browser.run("return npgpt.state.t") == t
+    mouse(browser, "[aria-label='logit lens'] canvas", 104 + 5.5 * 24, 30)
+    assert browser.run("return npgpt.state.t") == 5
+
+
+def test_light_or_dark_and_legends_reach_every_picture(browser, pages):
+    browser.open(pages["tales"][0], "view=attention&text=One+dawn+a+shy+hen", 1280)
+    before = pixel(browser, "canvas[tabindex]", 2, 600)
+    press(browser, "Light or dark")
+    dark = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert dark == "rgb(20, 23, 27)"
+    now = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
+    press(browser, "Light or dark")
+    light = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
+    assert now != light and pixel(browser, "canvas[tabindex]", 2, 600) == before
+    browser.run("npgpt.set({ view: 'knockout' })")
+    for ramp in browser.driver.find_elements("css selector", "section:not([hidden]) .ramp.both"):
+        colours = re.findall(r"rgb\((\d+), (\d+), (\d+)\)", ramp.value_of_css_property(
+            "background-image"))
+        assert same_colour(colours[0], LESS, 1) and same_colour(colours[-1], MORE, 1)
+
+
+def test_a_saved_picture_keeps_its_shades(browser, pages, tmp_path):
+    browser.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    browser.open(pages["tales"][0], "view=tokens&text=One+dawn+shy")
+    press(browser, "Save picture")
+    until(browser, lambda: any("</svg>" in p.read_text("utf-8") for p in tmp_path.glob("*.svg")))
+    root = ElementTree.parse(next(tmp_path.glob("*.svg"))).getroot()
+    boxes = [each.attrib for each in root.iter() if each.tag.endswith("}rect")]
+    shaded = browser.run(
+        "const { left, top } = document.querySelector('section:not([hidden])')"
+        ".getBoundingClientRect(); return [...document.querySelectorAll("
+        "'section:not([hidden]) :is([role=option][style], .bar i)')].map((e) => {"
+        "const b = e.getBoundingClientRect(), s = getComputedStyle(e); "
+        "return [b.left - left + 12, b.top - top + 36, b.width, s.backgroundColor, s.opacity]; })")
+    found = [[*(float(box[key]) for key in ("x", "y", "width")), box["fill"], box["opacity"]]
+             for box in boxes if "opacity" in box]
+    assert len(shaded) > 15 and len({row[4] for row in shaded}) == 2
+    for row in shaded:
+        assert any(np.allclose(row[:3], box[:3], atol=0.1) and row[3:] == box[3:] for box in found)
