@@ -317,8 +317,8 @@ def a_head_forms(quick):
     for seed, (layer, head, second, without, step) in heads.items():
         print(f"seed {seed}: layer {layer}, head {head}; what is said again at {ELSEWHERE} costs "
               f"{second:.2f} nats, without this head {without:.2f}; below 2 from step {step}")
-    return {"forms": found, "heads": heads, "weights": weights_TT,
-            "carried": np.mean(moved, axis=0)}
+    formed = {"heads": heads, "weights": weights_TT, "carried": np.mean(moved, axis=0)}
+    return found, formed
 
 
 FIRST, SECOND, ROW = 2, 6, 10  # positions of the letters that are exchanged; letters of a row
@@ -336,19 +336,18 @@ def carriers(model, seed):
     return patched(model, row_T, other_T, row_T[FIRST + 1], row_T[SECOND + 1])
 
 
-def draw_induction(path, formed):
+def draw_induction(path, found, formed):
     """Draw the growth of the heads, one head's weights, and who carries an answer."""
     drawing, axes = plots.figure(10, 7.4, 2, 2)
     (scores, losses), (weights, carried) = axes
     for seed, colour in zip(formed["heads"], plots.COLOURS, strict=False):
         for length, style in ((ELSEWHERE, "-"), (TWICE, ":")):
-            at, score, second = formed["forms"][f"rules, seed {seed}, read at {length}"]
+            at, score, second = found[f"rules, seed {seed}, read at {length}"]
             scores.plot(at, score, style, color=colour, label=f"seed {seed}, {length} back")
             losses.plot(at, second, style, color=colour)
-    scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
+    _label_growth(scores, losses)
     scores.legend(fontsize=7.5)
     scores.set_title("A head forms, with each seed", fontsize=10)
-    losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
     losses.set_title("And the loss of what is said again falls", fontsize=10)
     T = len(formed["weights"])
     weights.imshow(np.where(np.tri(T), formed["weights"], np.nan), cmap="Blues", vmin=0, vmax=1)
@@ -394,7 +393,7 @@ def draw_heads(path, removed, found, followed):
     drawing, axes = plots.figure(10, 7.4, 2, 2)
     _draw_removed(axes[0, 0], removed["grown"])
     _draw_followed(axes[0, 1], followed)
-    _draw_induction(*axes[1], found)
+    _draw_fixed_distance(*axes[1], found)
     return plots.save(drawing, path)
 
 
@@ -407,7 +406,7 @@ def _draw_removed(axes, grown_LH):
     axes.set_title(f"Without one head the loss grows by up to {grown_LH.max():.2f}", fontsize=10)
 
 
-def _draw_induction(scores, losses, found):
+def _draw_fixed_distance(scores, losses, found):
     styles = {"tales": "-", f"one distance, read at {TWICE}": "--",
               f"one distance, read at {ELSEWHERE}": "-."}
     for (name, style), colour in zip(styles.items(), plots.COLOURS, strict=False):
@@ -415,11 +414,15 @@ def _draw_induction(scores, losses, found):
         scores.plot(at, score, style, color=colour, label=f"trained on {name}")
         if name != "tales":  # which has many more tokens, and a loss that is no match for these
             losses.plot(at, second, style, color=colour)
-    scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
+    _label_growth(scores, losses)
     scores.legend(fontsize=7.5, loc="center right", bbox_to_anchor=(1, 0.6))
     scores.set_title("It looks like induction, and is a fixed distance", fontsize=10)
-    losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
     losses.set_title("When that head comes, the loss falls at once", fontsize=10)
+
+
+def _label_growth(scores, losses):
+    scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
+    losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
 
 
 def _draw_followed(axes, followed):
@@ -449,12 +452,12 @@ def main(quick=False, figures=FIGURES):
     trained = train_small_gpt(quick, seed=1, watch=watch)
     numbers |= in_a_model(trained, figures) | what_decides(trained) | causality(trained)
     removed, found = heads_removed(trained), a_fixed_distance(watch, quick)
-    formed = a_head_forms(quick)
+    forms, formed = a_head_forms(quick)
     followed = it_with_the_answer_visible(trained)
     picture(draw_heads, figures / "04_heads.png", removed, found, followed)
-    picture(draw_induction, figures / "04_induction.png", formed)
-    return numbers | {"removed": removed, "induction": found | formed["forms"],
-                      "formed": formed, "followed": followed}
+    picture(draw_induction, figures / "04_induction.png", forms, formed)
+    return numbers | {"removed": removed, "induction": found | forms, "formed": formed,
+                      "followed": followed}
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from npgpt.tokenizers import load_tokenizer
 MADE_BY = "npgpt"
 BEST, LAST = "best.safetensors", "model.safetensors"
 FILES = (
-    "config.json", "tokenizer.json", "model.safetensors", RUN_STATE, "metrics.csv", "samples.txt",
+    "config.json", "tokenizer.json", LAST, RUN_STATE, "metrics.csv", "samples.txt",
     "loss.png", "reward.png", "result.json", BEST,
 )
 SHIPPED = Path(__file__).parent / "shipped" / "tales"  # a trained run that the package has
@@ -260,7 +260,7 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
     check_vocabulary(tokenizer, run.model, run.folder)
     is_run = run.folder == Path(folder)
-    path = member(run.folder, "model.safetensors" if is_run else Path(folder).name)
+    path = member(run.folder, LAST if is_run else Path(folder).name)
     arrays = files.read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():
@@ -299,7 +299,7 @@ def save_checkpoint(folder, model, optimizer):
     Raises OSError if the disk is full or the folder cannot be written to; the checkpoint before it
     is intact then.
     """
-    save_weights(folder / "model.safetensors", model)
+    save_weights(folder / LAST, model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
     if any(optimizer.missed.values()):  # absent from most runs, and from those of older versions
         state["missed"] = np.array(list(optimizer.missed.values()), np.int64)

@@ -43,7 +43,7 @@ SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
-    "colours", "elements", "charts", "heads", "task", "check", "training", "views/overview",
+    "colours", "elements", "charts", "heads", "task", "check", "history", "views/overview",
     "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
     "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )

@@ -395,11 +395,11 @@ def test_keys_and_clicks_choose_what_they_say(browser, pages):
 def test_light_or_dark_and_legends_reach_every_picture(browser, pages):
     browser.open(pages["tales"][0], "view=attention&text=One+dawn+a+shy+hen", 1280)
     before = pixel(browser, "canvas[tabindex]", 2, 600)
-    press(browser, "Light or dark")
+    press(browser, "Colours")
     dark = browser.run("return getComputedStyle(document.body).backgroundColor")
     assert dark == "rgb(20, 23, 27)"
     now = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
-    press(browser, "Light or dark")
+    press(browser, "Colours")
     light = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
     assert now != light and pixel(browser, "canvas[tabindex]", 2, 600) == before
     browser.run("npgpt.set({ view: 'knockout' })")

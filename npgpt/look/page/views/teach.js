@@ -18,7 +18,7 @@ import {
   weightsChanged,
 } from "../state.js";
 import { Task } from "../task.js";
-import { runHistory } from "../training.js";
+import { runHistory } from "../history.js";
 
 const STEPS = 20, // by a press of the button
   EVERY = 4, // steps between two losses of the other text
