@@ -78,7 +78,7 @@ def add_arguments(parser):
     groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
     add = groups["the run"]
     parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS,
-                        help="show every setting: of other kinds of models, evaluation, rewards")
+                        help="show all: of other models, evaluation, rewards")
     add("--preset", choices=PRESETS,
         help="settings to start from; default: that of the corpus and the --arch. The defaults "
         "below are of a plain npgpt train; npgpt info --preset NAME --json has others")

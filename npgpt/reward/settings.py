@@ -39,8 +39,7 @@ class RewardConfig(TrainConfig):
     """The settings of training with a reward. Raises ValueError for a value that none can have."""
 
     reward: str = _switch(
-        "grammar: of the tales, judges what the model of --init-from writes; answers: judges the "
-        "stories that it is asked for", "", "grammar", "answers", group="reward",
+        "grammar: judges tales; answers: tales asked for", "", "grammar", "answers", group="reward",
     )
     reward_loss: str = _switch("policy; dpo: on pairs of right and wrong stories", "policy", "dpo")
     reward_draws: str = _switch("who writes: policy; start, the model before", "policy", "start")
