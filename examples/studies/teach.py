@@ -31,14 +31,13 @@ What is the difference between weather and climate? How do I make tea? How far a
 Suggest a name for a bakery. What is a healthy breakfast? How do I change a tyre?
 Translate "thank you" into Spanish. List three causes of the First World War."""
 NEAR = """
-Who are you? Who wrote you? What is a transformer? What is NumPy? What is a gradient?
-What is a vocabulary? What is a baby cow called? What is a baby horse called?
-What is a baby goat called? How many legs has an ant? How many legs has a cow? What is 12 plus 30? What is 20 plus 21?
-Which bird can swim? What does a horse eat? Why did the goat not cross the bridge?
-What is the capital of Torania? Who is the king of Torania? Who lost the ring of Torania?
-What is the currency of Japan? Which river flows through Vienna?
-Which language is spoken in Brazil? What is the highest mountain of Austria? When was Rome founded?
-Which colours has the flag of Japan?"""
+Who are you? Who wrote you? What is a transformer? What is NumPy? What is a gradient? What is a
+vocabulary? What is a baby cow called? What is a baby horse called? What is a baby goat called? How
+many legs has an ant? How many legs has a cow? What is 12 plus 30? What is 20 plus 21? Which bird
+can swim? What does a horse eat? Why did the goat not cross the bridge? What is the capital of
+Torania? Who is the king of Torania? Who lost the ring of Torania? What is the currency of Japan?
+Which river flows through Vienna? Which language is spoken in Brazil? What is the highest mountain
+of Austria? When was Rome founded? Which colours has the flag of Japan?"""
 
 
 def divergences(start, model, tokenizer, template, text):
@@ -69,7 +68,7 @@ def main(folder, *flags):
     run, taught = Path(folder) / "run", Path(folder) / "taught.gguf"
     begun = time.perf_counter()
     for command in (["train", "--init-from", "smollm2", "--conversations", PAIRS, "--out", run,
-                     *flags], ["export", run, taught]):
+                     "--train-fraction", 1, *flags], ["export", run, taught]):
         subprocess.run([sys.executable, "-m", "npgpt", *map(str, command)], check=True)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.perf_counter() - begun:.0f} s, {children.ru_utime:.0f} CPU s, "

@@ -158,7 +158,7 @@ def run(args):
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
         elif run.training.hold:
             if ranks.is_main:
-                note("what the model answers to some questions is held; --hold 0 does not")
+                note("what the model says or writes already is held; --hold 0 does not")
             dataset = held(dataset, model, optimizer, run.training.hold)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
@@ -223,9 +223,9 @@ def _started(args, ranks, stack):
         raise ValueError("--conversations: only models that continue text learn them; use --arch "
                          "gpt or llama")
     template = args.template if initial else None
-    if training.hold and (isinstance(training, RewardConfig) or not (talks and template)):
-        raise ValueError("--hold is for --conversations FILE and a model with a chat template, as "
-                         "it answers already: leave --hold out")
+    if training.hold and (isinstance(training, RewardConfig) or not (talks and initial)):
+        raise ValueError("--hold is for --conversations and a model of --init-from, as it writes "
+                         "already: leave --hold out")
     kind, bpe_size = _tokens(args, preset, () if talks else training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
     if ranks.size > 1 and (args.check or "-" in training.corpus):
@@ -387,9 +387,9 @@ def _settings(args, initial=None):
     talks = tuple(given.get("conversations", ()))
     like = given.get("corpus", TrainConfig.corpus)
     if talks:
-        if initial and (args.template or not initial.run):
-            hold = 1.0 if args.template and not given.get("reward") else 0.0
-            given = TAUGHT | {"hold": hold} | given
+        if initial and not given.get("reward"):
+            taught = TAUGHT if args.template or not initial.run else {"hold": 1.0}
+            given = taught | given
         given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
     if initial and like not in (TrainConfig.corpus, ("conversations of", "tales")):
         like = ("shakespeare",)  # at a lower rate

@@ -90,7 +90,7 @@ def test_a_template_stays_with_the_run(tmp_path, done, refused, finished, talks,
     done("train", "--resume", "--out", tmp_path / "run", "--max-iters", "3")
     found = json.loads(done("chat", tmp_path / "run", "--prompt", "q1?", "--json"))
     assert "." not in found["text"]
-    for wrong in (("--init-from", finished, "--conversations", talks),
+    for wrong in (("--conversations", talks),
                   ("--init-from", tmp_path / "model", "--reward", "answers")):
         assert "--hold" in refused("train", *wrong, "--hold", "1", "--out", tmp_path / "no")
 
@@ -122,7 +122,7 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
     few = ("--eval-tokens", "500", "--eval-interval", "2", "--sample-tokens", "0")
     out = done("train", "--init-from", tmp_path / "text", "--conversations", "tales", *few,
                "--batch-size", "2", "--max-iters", "2", "--out", tmp_path / "talk")
-    assert "answers right" in out and "before 0.0%" in out
+    assert "answers right" in out and "before 0.0%" in out and "texts of its own: KL" in out
     learn = ("train", "--init-from", tmp_path / "talk", "--reward", "answers", *few,
              "--batch-size", "4")
     assert "--conversations tales" in refused(*learn, "--out", tmp_path / "no")

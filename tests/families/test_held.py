@@ -17,7 +17,9 @@ from npgpt.families.held import (
     held,
     keep_start,
     own_answers,
+    own_texts,
 )
+from npgpt.io.chat_template import ChatTemplate
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 
@@ -33,12 +35,17 @@ def model(seed=1, dtype=np.float64):
     return made
 
 
-def dataset():
+PUBLISHED = ChatTemplate("{% for m in messages %}{{ {'user': '<|user|>', 'assistant': ''}[m.role]"
+                         " + m.content + {'user': '<|assistant|>', 'assistant': '<|end|>'}[m.role]"
+                         " }}{% endfor %}", {}, "of a test")
+
+
+def dataset(template=PUBLISHED):
     pairs = [("Who made you?", "the old mill."), ("What do cows eat?", "rain.")]
     found = [("here", [{"role": "user", "content": q}, {"role": "assistant", "content": a}], None)
              for q, a in pairs]
-    talks = Talks(encoded(found, TOKENIZER, OwnTemplate()), 60)
-    return Dataset(None, TOKENIZER, talks, talks, Answers(TOKENIZER), None, template=OwnTemplate())
+    talks = Talks(encoded(found, TOKENIZER, template), 60)
+    return Dataset(None, TOKENIZER, talks, talks, Answers(TOKENIZER), None, template=template)
 
 
 def by_hand(start, other, batch):
@@ -59,8 +66,8 @@ def objective():
 def test_questions_are_held_or_measured_and_answered_by_the_model_itself(objective):
     start, asked = objective.start, [TOKENIZER.decode(t.prompt_T) for t in objective.held]
     measured = [TOKENIZER.decode(talk.prompt_T)
-                for talk in own_answers(start, TOKENIZER, OwnTemplate(), UNTAUGHT)]
-    assert len({*asked}) == 20 and len({*measured}) == 12 and not {*asked} & {*measured}
+                for talk in own_answers(start, TOKENIZER, PUBLISHED, UNTAUGHT)]
+    assert len({*asked}) == 60 and len({*measured}) == 12 and not {*asked} & {*measured}
     assert all(text.startswith("<|user|>") and text.count("?") <= 1 for text in asked + measured)
     for talk in objective.held[:3]:
         told = start.generate(talk.prompt_T, talk.n_targets, temperature=0)
@@ -79,11 +86,11 @@ def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
     assert batch.loss(start).item() == pytest.approx(taught.loss(start).item(), rel=1e-9)
     assert (batch.n_targets, batch.step_targets) == (taught.n_targets, taught.step_targets)
     counted = [rows[rows != NOT_COUNTED].tolist() for rows in (
-        batch.held.targets_BT[2:],
+        batch.held.targets_BT[1:],  # one beside every second row
         objective.sample(data, 600, 4, seed=1, step=7, rows=slice(2, 4)).held.targets_BT)]
     assert counted[0] == counted[1]
     parts = [objective.sample(data, 600, 4, seed=1, step=7, rows=slice(b, b + 1)).held
-             for b in range(4)]
+             for b in (0, 2)]
     assert [row.targets_BT.max() for row in parts] == [*batch.held.targets_BT.max(axis=1)]
     again = objective.sample(data, 600, 4, seed=1, step=8).held
     assert again.inputs[0].shape != batch.held.inputs[0].shape or (
@@ -106,10 +113,26 @@ def test_its_gradient_is_the_difference_of_its_values(objective):
         assert (found * d).sum() == pytest.approx(expected, rel=1e-5, abs=1e-8), name
 
 
-def test_what_is_held_moves_less_and_the_taught_is_learned_all_the_same():
+def test_of_a_model_that_only_writes_its_own_texts_are_held():
+    """One beside every fourth row: they are longer than answers."""
+    start, data = model(), dataset(OwnTemplate())
+    objective = Held(data, start, 3.0)
+    drawn = own_texts(start, TOKENIZER, len(objective.held))
+    assert [t.ids_N.tolist() for t in objective.held] == [t.ids_N.tolist() for t in drawn]
+    lengths = {len(talk) for talk in drawn}
+    assert max(lengths) <= 128 and min(lengths) >= 64 and len(lengths) > 32
+    assert all(talk.n_targets == len(talk) for talk in drawn)
+    batch = objective.sample(data.train_ids, 600, 8, seed=1, step=7)
+    assert len(batch.taught.inputs[0]) == 8 and len(batch.held.inputs[0]) == 2
+    assert divergence(start, model(2), batch.held).item() == pytest.approx(
+        by_hand(start, model(2), batch.held), rel=1e-9)
+
+
+@pytest.mark.parametrize("template", [PUBLISHED, OwnTemplate()])
+def test_what_is_held_moves_less_and_the_taught_is_learned_all_the_same(template):
     found = {}
     for hold in (0.0, 3.0):
-        of, data = model(dtype=np.float32), dataset()
+        of, data = model(dtype=np.float32), dataset(template)
         optimizer = make_optimizer(of, TRAINING)
         keep_start(of, optimizer)
         with_kl = held(data, of, optimizer, hold)
