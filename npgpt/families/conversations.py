@@ -25,7 +25,7 @@ from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
 # Settings of training in place of a preset's, if the model is a published one.
-TAUGHT = {"batch_size": 32, "max_iters": 30, "lr": 4e-5, "min_lr": 4e-6, "warmup_iters": 3,
+TAUGHT = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
           "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
 OF_TALES = 20_000  # conversations; those of `eval` are the last
 
