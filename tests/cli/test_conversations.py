@@ -103,7 +103,7 @@ def test_what_a_model_answers_is_held_and_measured(tmp_path, done, talks, publis
              "--eval-interval", "2", "--sample-tokens", "0")
     out = done(*train, "--max-iters", "4", "--out", tmp_path / "whole")
     assert "KL from the start" in out and "plain text" in out
-    assert settings_of(tmp_path / "whole")["training"]["hold"] == 1.0
+    assert settings_of(tmp_path / "whole")["training"]["hold"] == 4.0
     done(*train, "--max-iters", "2", "--out", tmp_path / "parts")
     settings_of(tmp_path / "parts", max_iters=4)
     done("train", "--resume", "--out", tmp_path / "parts")
@@ -153,12 +153,12 @@ def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
 
 
 def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 60)
+    monkeypatch.setattr(conversations, "OF_TALES", 200)
     out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
                "--out", tmp_path / "run")
     assert "answers right" in out and "interval" in out and "best possible loss" in out
     found = json.loads(done("eval", tmp_path / "run", "--json"))
     assert {"right", "entropy", "grammars"} <= found.keys()
-    assert sum(asked for _, asked in found["right"].values()) == 6
+    assert sum(asked for _, asked in found["right"].values()) == 20
     assert 0 < found["floor"] < found["loss"]
-    assert "of 6 " in done("eval", tmp_path / "run")
+    assert "of 20 " in done("eval", tmp_path / "run")
