@@ -27,7 +27,7 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
 }
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
-RUN_FORMAT = 8  # of the config.json in run folders; format 1 has no number
+RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
 
 
 def setting(help, since=1, before=None, group=None, **default):
@@ -95,6 +95,10 @@ class TrainConfig:
     conversations: tuple[str, ...] = setting(
         "learn answers: JSONL files, or tales for questions", since=8, before=(), default=(),
     )
+    hold: float = setting(
+        "weight of the KL from the start, on its own answers or texts",
+        since=9, before=0.0, default=0.0,
+    )
     train_fraction: float = setting("share of the text that is trained on", default=0.9)
     split: str = setting(
         "what is for validation: the tail of the text, or whole documents", default="tail"
@@ -143,7 +147,7 @@ class TrainConfig:
         for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
             check_range("TrainConfig", least=1, **{name: getattr(self, name)})
         for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
-                     "sample_tokens", "min_lr", "seed"):
+                     "sample_tokens", "min_lr", "seed", "hold"):
             check_range("TrainConfig", **{name: getattr(self, name)})
         if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
             raise ValueError(

@@ -147,7 +147,8 @@ def beside_floor(loss, floor):
     part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
     level = f"{floor.name} {floor.nats:.4f}{part}"
     if loss >= floor.nats:
-        return f"{level}: the loss is {loss / floor.nats - 1:.1%} above it"
+        above = f"{loss / floor.nats - 1:.1%}" if floor.nats else f"{loss:.4f} nats"
+        return f"{level}: the loss is {above} above it"
     return (
         f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
         "short, or because the model memorised this text or sees what it is to predict"

@@ -12,7 +12,8 @@ from functools import partial
 from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, print_json
 from npgpt.families import family
-from npgpt.families.conversations import answered, open_conversations, shares
+from npgpt.families.answers import Answered, answered
+from npgpt.families.conversations import open_conversations
 from npgpt.families.models import load_model, model_files, template_of
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
@@ -63,7 +64,7 @@ def run(args):
             kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
             for kind in kinds
         }
-        right = answered(model, dataset, ids_N) if dataset.template else {}
+        found = answered(model, dataset, ids_N) if dataset.template else Answered({})
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
@@ -82,7 +83,7 @@ def run(args):
         "floor": floor and floor.nats,
         "floor_share": floor and floor.share,
     } | ({"loss_by_weights": by_weights} if by_weights else {})
-    result |= {"right": right} if right else {}
+    result |= found._asdict() if found.right else {}
     if args.json:
         print_json(result)
     if not math.isfinite(loss):
@@ -98,7 +99,7 @@ def run(args):
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
     if floor:
         print(f"  {beside_floor(loss, floor)}")
-    for line in shares(right):
+    for line in found.lines():
         print(f"  {line}")
     for kind, rounded in by_weights.items():
         print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")

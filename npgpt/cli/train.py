@@ -22,19 +22,20 @@ from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.conversations import TAUGHT, open_conversations
+from npgpt.families.held import held, keep_start
 from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.families.writing import continue_text
 from npgpt.files import quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
-from npgpt.reward.settings import DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
+from npgpt.reward.settings import ANSWERED, DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
 from npgpt.run.progress import steps_within
 from npgpt.run.signals import like_ctrl_c
-from npgpt.run.summary import draw_loss, print_results, print_summary
+from npgpt.run.summary import draw_loss, print_results, print_summary, write_before
 from npgpt.run.watch import Watch
 from npgpt.train import train
 
@@ -77,7 +78,7 @@ def add_arguments(parser):
     groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
     add = groups["the run"]
     parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS,
-                        help="show every setting: of other kinds of models, evaluation, rewards")
+                        help="show all: of other models, evaluation, rewards")
     add("--preset", choices=PRESETS,
         help="settings to start from; default: that of the corpus and the --arch. The defaults "
         "below are of a plain npgpt train; npgpt info --preset NAME --json has others")
@@ -155,6 +156,10 @@ def run(args):
         run, dataset, model, optimizer = begin(args, ranks, stack)
         if isinstance(run.training, RewardConfig):
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
+        elif run.training.hold:
+            if ranks.is_main:
+                note("what the model says or writes already is held; --hold 0 does not")
+            dataset = held(dataset, model, optimizer, run.training.hold)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
@@ -177,6 +182,8 @@ def run(args):
         if not args.resume:
             beside = dataset.template.files() if run.training.conversations else ()
             checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
+            if args.init_from:
+                write_before(run, dataset, model)
         elif changed := checkpoint.change_settings(run, optimizer.steps):
             new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
             rate = learning_rate(optimizer.steps, run.training)
@@ -209,11 +216,16 @@ def _started(args, ranks, stack):
     training = checked(training)
     if isinstance(training, RewardConfig) and not initial:
         raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
-                         "is rewarded; give --init-from a run of the tales")
+                         "is rewarded; give --init-from a run of the tales, or of --conversations "
+                         "tales")
     talks = training.conversations
     if talks and family(training.arch).write is not continue_text:
         raise ValueError("--conversations: only models that continue text learn them; use --arch "
                          "gpt or llama")
+    template = args.template if initial else None
+    if training.hold and (isinstance(training, RewardConfig) or not (talks and initial)):
+        raise ValueError("--hold is for --conversations and a model of --init-from, as it writes "
+                         "already: leave --hold out")
     kind, bpe_size = _tokens(args, preset, () if talks else training.corpus)
     folder = Path(args.out) if args.out else _default_folder(training)
     if ranks.size > 1 and (args.check or "-" in training.corpus):
@@ -229,7 +241,6 @@ def _started(args, ranks, stack):
     vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
     grow, config = initial is not None, kind_of_model.Config(vocab_size=vocab_size, **settings)
     if talks:
-        template = template_of(args.init_folder) if initial else None
         dataset = open_conversations(training, talks, config.block_size, tokenizer, template,
                                      kind=kind, bpe_size=bpe_size, grow=grow)
         check_memory(dataset.shape(config), training, ranks.size)
@@ -263,6 +274,8 @@ def _optimizer(model, training):
     optimizer = make_optimizer(model, training)
     if isinstance(training, RewardConfig):
         reward.remember(model, optimizer, training)
+    elif training.hold:
+        keep_start(model, optimizer)
     return optimizer
 
 
@@ -331,8 +344,8 @@ def _initial(args):
 
     Raises ValueError for settings that ask for a different model, and if no text is named.
     """
-    args.init_folder = model_files(args.init_from)
-    initial = load_model(args.init_folder)
+    folder = model_files(args.init_from)
+    initial, args.template = load_model(folder), template_of(folder)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
     given = _given(args)
     wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
@@ -370,15 +383,16 @@ def _settings(args, initial=None):
         del shape["vocab_size"]
         given = shape | given
     if given.get("reward"):
-        given = DEFAULTS | given
+        given = DEFAULTS | {"conversations": ANSWERED.get(given["reward"], ())} | given
     talks = tuple(given.get("conversations", ()))
-    if talks:
-        given = {"eval_stride": 0} | (TAUGHT if initial and not initial.run else {}) | given
     like = given.get("corpus", TrainConfig.corpus)
-    if initial and (talks or like != TrainConfig.corpus):
+    if talks:
+        if initial and not given.get("reward"):
+            taught = TAUGHT if args.template or not initial.run else {"hold": 1.0}
+            given = taught | given
+        given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
+    if initial and like not in (TrainConfig.corpus, ("conversations of", "tales")):
         like = ("shakespeare",)  # at a lower rate
-    elif talks:
-        like = ("conversations of", *talks)
     preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
     return preset, *from_preset(preset, RewardConfig, **given)
 

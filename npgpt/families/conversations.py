@@ -1,38 +1,32 @@
-"""Conversations: read from JSONL or made of tales, as rows of tokens of which answers alone count.
+"""Conversations as rows of tokens, of which answers alone count.
 
-    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
-
-A line is a conversation: perhaps a message of "system", then "user" and "assistant" in turn. It
-becomes a text by the chat template of a published model, or by three special tokens of ours. Every
-answer of the assistant, with the token that ends it, is a target; all else is read only. A row of a
-batch holds several conversations if they fit; none reads another (`first` of
+A conversation becomes a text by the chat template of a published model, or by three special tokens
+of ours. Every answer of the assistant, with the token that ends it, is a target; all else is read
+only. A row of a batch holds several conversations if they fit; none reads another (`first` of
 `autograd.scaled_dot_product_attention`), and none is cut.
 """
 
 import hashlib
 import json
 from functools import cached_property
-from itertools import chain, count
+from itertools import chain
 
 import numpy as np
 
 from npgpt.batches import NOT_COUNTED, Batch, Dataset, Floor, NextToken, TextSource
 from npgpt.checkpoint import RunError
 from npgpt.families.objectives import Denoising
-from npgpt.files import open_file
 from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.conversations import read_conversations
 from npgpt.io.tokens import new_tokenizer
-from npgpt.tales.questions import KINDS, questions
+from npgpt.tales.questions import questions
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
-EXAMPLE = ('{"messages": [{"role": "user", "content": "Hi"}, '
-           '{"role": "assistant", "content": "Hello."}]}')
-LONGEST_LINE = 1 << 22  # bytes
 # Settings of training in place of a preset's, if the model is a published one.
-TAUGHT = {"batch_size": 4, "max_iters": 30, "lr": 2e-5, "min_lr": 2e-6, "warmup_iters": 3,
-          "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40}
+TAUGHT = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
+          "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
 OF_TALES = 20_000  # conversations; those of `eval` are the last
 
 
@@ -67,54 +61,6 @@ def with_own_tokens(tokenizer):
         return type(tokenizer)(**tokenizer.arguments() | {"special_tokens": special})
     raise ValueError("the model has no chat template, and its tokenizer takes no tokens for one: "
                      "give --init-from a model with byte pairs, or one trained here on one text")
-
-
-# ---- From files
-
-
-def read_conversations(path):
-    """Yield (where it stands, its messages, None) of each conversation in a JSONL file.
-
-    Raises ValueError, which names the line, for the first that is none.
-    """
-    with open_file(path, "rb") as file:
-        for number in count(1):
-            line, where = file.readline(LONGEST_LINE + 1), f"{path}, line {number}"
-            if not line:
-                break
-            if len(line) > LONGEST_LINE:
-                raise ValueError(f"{where} has more than {LONGEST_LINE:,} bytes; give a line for "
-                                 "each conversation")
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                found = json.loads(text) if text else None
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{where} is not JSON in UTF-8: {shown(error)}; give a line for "
-                                 f"each conversation, as {EXAMPLE}") from error
-            if text:
-                messages = found.get("messages") if isinstance(found, dict) else None
-                if wrong := _wrong(messages):
-                    raise ValueError(f"{where}: {wrong}; give a line as {EXAMPLE}")
-                yield where, [{k: m[k] for k in ("role", "content")} for m in messages], None
-
-
-def _wrong(messages):
-    """Return what is wrong with the messages of a conversation, or None."""
-    if not isinstance(messages, list) or not messages:
-        return 'it has no list "messages" with messages in it'
-    for i, message in enumerate(messages, 1):
-        for name in ("role", "content"):
-            value = message.get(name) if isinstance(message, dict) else None
-            if not isinstance(value, str) or not value.strip():
-                return f"message {i} has no text as its {name}"
-        lone = next((c for c in message["content"] if "\ud800" <= c <= "\udfff"), None)
-        if lone:
-            return f"message {i} has half a character, {shown(lone)}"
-    roles = [message["role"] for message in messages]
-    turns = roles[roles[0] == "system" :]
-    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
-        return f"its roles are {shown(', '.join(roles), 60)}, and not user and assistant in turn"
-    return None
 
 
 # ---- As tokens
@@ -226,7 +172,7 @@ class Answers(NextToken):
 
     every_token, target, check_stride = False, "token of an answer", Denoising.check_stride
 
-    def __init__(self, tokenizer, target_share):
+    def __init__(self, tokenizer, target_share=1.0):
         super().__init__(tokenizer)
         self.target_share = target_share
 
@@ -350,42 +296,3 @@ def _answering(template):
                      model.stream(idx_T, max_new_tokens, stop=stop, **settings))
 
     return write
-
-
-# ---- The share of right answers
-
-ASKED = 400  # questions
-
-
-def answered(model, data, talks, most=ASKED):
-    """Return {kind: [right, asked]} of the greedy answers to the first of some `Talks`.
-
-    It is empty where right answers are not known.
-    """
-    found, end = {}, end_of(data.tokenizer, data.template)
-    talks = [talk for talk in talks.talks[:most] if talk.question]
-    talks.sort(key=len)  # those of a batch take about as many tokens
-    for first in range(0, len(talks), 50):
-        some = talks[first : first + 50]
-        longest = 8 + max(talk.n_targets for talk in some)
-        rows = model.generate([talk.prompt_T for talk in some], longest, temperature=0, stop=end)
-        for talk, row in zip(some, rows, strict=True):
-            ids = row[len(talk.prompt_T) :].tolist()
-            ids = ids[: ids.index(end[0])] if end and end[0] in ids else ids
-            count = found.setdefault(talk.question.kind, [0, 0])
-            count[0] += talk.question.right(data.tokenizer.decode(ids))
-            count[1] += 1
-    return {kind: found[kind] for kind in KINDS if kind in found}
-
-
-def shares(found):
-    """Return lines: the share of right answers, of all and by kind, with Wilson's 95 % interval."""
-    total = [sum(counts) for counts in zip(*found.values(), strict=True)]
-    lines, zz = [], 1.96**2
-    for kind, (right, asked) in {"answers right": total, **found}.items() if found else ():
-        share = right / asked
-        half = (zz * share * (1 - share) / asked + (zz / 2 / asked) ** 2) ** 0.5
-        low, high = ((share + zz / 2 / asked + d) / (1 + zz / asked) for d in (-half, half))
-        lines.append(f"{kind:<14}{right:5} of {asked:<4}{share:8.1%}   "
-                     f"(95 % interval {low:.1%} to {high:.1%})")
-    return lines

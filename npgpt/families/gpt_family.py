@@ -91,11 +91,18 @@ PRESETS = {
         "init": "fan_in", "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 6e-3,
         "min_lr": 1e-4, "eval_stride": 64,
     },
+    # Stories in words, to go on from: by characters questions about them are hardly learned
+    "tales-words": {
+        "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
+        "init": "fan_in", "corpus": ("tales",), "tokenizer": "words", "vocab_size": 397,
+        "max_iters": 500, "batch_size": 32, "lr": 4e-3, "min_lr": 1e-4,
+    },
     # For --conversations tales: stories and questions about them
     "answers": {
         "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
-        "conversations": ("tales",), "tokenizer": "words", "vocab_size": 495, "max_iters": 3000,
-        "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50, "sample_tokens": 80,
+        "init": "fan_in", "conversations": ("tales",), "tokenizer": "words", "vocab_size": 495,
+        "max_iters": 3000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50,
+        "sample_tokens": 80,
     },
     # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
     # learning rate, and reaches a lower loss.

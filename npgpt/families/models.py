@@ -54,11 +54,13 @@ def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
 
 def best_of(name):
     """Return what to write with by a MODEL: of a run that has them, the weights with the lowest
-    validation loss. A reward is not for that loss: its last weights count."""
+    validation loss. The last ones count where that is not what was learned: of a reward, and of
+    answers with `hold`, as few as are taught."""
     best = Path(name, BEST)
     if not (best.exists() and Path(name, RUN_STATE).exists()):
         return name
-    return name if getattr(read_run(name).training, "reward", "") else best
+    training = read_run(name).training
+    return name if training.hold or getattr(training, "reward", "") else best
 
 
 def load_model(name, weights=None):

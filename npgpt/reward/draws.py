@@ -1,13 +1,16 @@
-"""Stories drawn in a batch, and the objective that makes `npgpt.train` learn from their rewards."""
+"""Stories drawn in a batch, and the objectives that make `npgpt.train` learn from their rewards."""
 
 from collections import Counter
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from npgpt import plots, tales
 from npgpt.batches import NextToken
+from npgpt.families.conversations import Answers
+from npgpt.families.held import keep_start, start_of
 from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
 from npgpt.reward.losses import advantages, dpo_loss, log_probs, policy_loss
@@ -20,21 +23,27 @@ PAD = -1
 def draw_stories(model, prompt_P, count, verify, rng):
     """Return token ids (count, T), a story in each row after the prompt, and PAD after its end.
 
+    prompt_P   token ids, or a list of them for each row
+
     A story ends where `verify.ended`, or at T = block_size + 1 tokens with the prompt. Each token
     is the inverse of the cumulative distribution at a uniform number, for all rows at once.
     """
-    P, T = len(prompt_P), model.config.block_size + 1
+    T = model.config.block_size + 1
     ids_BT = np.full((count, T), PAD)
-    ids_BT[:, :P] = prompt_P
+    prompts = prompt_P if np.ndim(prompt_P[0]) else [prompt_P] * count
+    for ids_T, prompt in zip(ids_BT, prompts, strict=True):
+        ids_T[: len(prompt)] = prompt
+    P_B = np.array([*map(len, prompts)])
     written, alive_B = [b""] * count, np.ones(count, bool)
     decoder, tokens = model.decoder(), verify.tokens
     contexts_BT = ids_BT.copy()  # rows that ended go on, unread: the decoder keeps its batch
-    for t in range(P, T):
+    for t in range(P_B.min(), T):
         logits_BV = np.asarray(decoder(list(contexts_BT[:, :t])), np.float64)
         total_BV = np.cumsum(np.exp(logits_BV - logits_BV.max(axis=1, keepdims=True)), axis=1)
         below_BV = total_BV <= rng.random((count, 1)) * total_BV[:, -1:]
-        contexts_BT[:, t] = below_BV.sum(axis=1)
-        for b in np.flatnonzero(alive_B):
+        writes_B = t >= P_B  # the other rows are still in their prompts
+        contexts_BT[writes_B, t] = below_BV.sum(axis=1)[writes_B]
+        for b in np.flatnonzero(alive_B & writes_B):
             ids_BT[b, t] = contexts_BT[b, t]
             written[b] += tokens[ids_BT[b, t]]
             alive_B[b] = not verify.ended(written[b])
@@ -94,12 +103,21 @@ class Rewarded(NextToken):
                 steps share one: what a resumed run needs of it
     """
 
-    columns = REWARD_COLUMNS
+    columns, better_start = REWARD_COLUMNS, "a better run of the tales"
 
     def __init__(self, tokenizer, model, reference, verify, prompt_P, config, drawn=None):
         super().__init__(tokenizer)
         self.model, self.reference, self.verify, self.prompt_P = model, reference, verify, prompt_P
         self.config, self.drawn, self.step = config, drawn, None
+
+    @property
+    def entropy(self):
+        """The entropy of right stories, in nats per story."""
+        return tales.GRAMMAR.expectation()[0]
+
+    def tasks(self, count, seed, step):
+        """Return (prompt_P, verify) for each of the stories that are drawn at a step."""
+        return [(self.prompt_P, self.verify)] * count
 
     @property
     def measured(self):
@@ -127,34 +145,42 @@ class Rewarded(NextToken):
         self.sample(None, None, count, seed=config.seed, step=0)
         if not (self.batch.valid_B.any() or config.reward_entropy):
             raise ValueError(f"--reward: none of the first {count} stories is right, so nothing is "
-                             "rewarded; give --init-from a better run of the tales")
+                             f"rewarded; give --init-from {self.better_start}")
 
     def _stories(self, count, seed, step):
-        """Return (ids, ln of their probabilities as they were drawn, or None) of a step's stories.
+        """Return the arguments of `judged` for a step's stories.
 
         reward_updates steps share a draw. A run that is resumed between two of them finds it in
         `drawn`, which checkpoints save.
         """
         updates, rng = self.config.reward_updates, np.random.default_rng((seed, step))
         model = self.reference if self.config.reward_draws == "start" else self.model
-        if updates == 1:
-            return draw_stories(model, self.prompt_P, count, self.verify, rng), None
+        tasks = self.tasks(updates * count, seed, step - step % updates)
         if step % updates == 0:
-            ids = draw_stories(model, self.prompt_P, updates * count, self.verify, rng)
+            prompts = [prompt_P for prompt_P, _ in tasks]
+            ids = draw_stories(model, prompts, len(prompts), self.verify, rng)
+            if updates == 1:
+                return ids, None, tasks
             self.drawn["ids"][:] = PAD
             self.drawn["ids"][:, : ids.shape[1]] = ids
             self.drawn["old"][:, : ids.shape[1] - 1] = frozen_log_probs(self.model, ids)[0]
         own = slice(step % updates * count, (step % updates + 1) * count)
         longest = (self.drawn["ids"][own] != PAD).any(axis=0).sum()
-        return self.drawn["ids"][own, :longest], self.drawn["old"][own, : longest - 1]
+        return self.drawn["ids"][own, :longest], self.drawn["old"][own, : longest - 1], tasks[own]
 
-    def judged(self, ids, old_BT=None):
-        """Return the `Draw` of stories (B, T + 1): verified, beside the reference, weighted."""
-        config, P = self.config, len(self.prompt_P)
-        verdicts = [self.verify(row[P:][row[P:] != PAD]) for row in ids]
+    def judged(self, ids, old_BT=None, tasks=None):
+        """Return the `Draw` of stories (B, T + 1): verified, beside the reference, weighted.
+
+        old_BT   ln of the probabilities with which they were drawn, if several steps share a draw
+        tasks    of each story; None for `tasks`
+        """
+        config, tasks = self.config, tasks or self.tasks(len(ids), 0, 0)
+        P_B = np.array([len(prompt_P) for prompt_P, _ in tasks])
+        verdicts = [verify(row[P:][row[P:] != PAD])
+                    for row, P, (_, verify) in zip(ids, P_B, tasks, strict=True)]
         B, T = ids.shape[0], ids.shape[1] - 1
         ref_BT, ref_BTV = frozen_log_probs(self.reference, ids)
-        counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P - 1)
+        counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P_B[:, None] - 1)
         reward_B = returns_B = np.array([verdict.reward for verdict in verdicts])
         if config.reward_kl_estimator == "reward":
             own_BT = frozen_log_probs(self.model, ids)[0] if old_BT is None else old_BT
@@ -164,7 +190,7 @@ class Rewarded(NextToken):
         if config.reward_credit == "token":
             for b, verdict in enumerate(verdicts):
                 if verdict.wrong is not None:  # the tokens after it decide nothing
-                    advantage_BT[b, P + verdict.wrong :] = 0
+                    advantage_BT[b, P_B[b] + verdict.wrong :] = 0
         scale_BT = counted_BT * 1.0
         if config.reward_length == "mean":
             scale_BT /= np.maximum(counted_BT.sum(axis=1, keepdims=True), 1)
@@ -175,6 +201,33 @@ class Rewarded(NextToken):
             ref_BT, ref_BTV, reward_B.astype(dtype),
             np.array([verdict.right for verdict in verdicts], dtype), B, config, Counter(),
         )
+
+
+class RewardedAnswers(Rewarded, Answers):
+    """The same for requests of a story, of which one is drawn for each; evaluations are of answers.
+
+    requests   `npgpt.families.conversations.Talk` objects
+    """
+
+    better_start = "a better run of --conversations tales"
+
+    def __init__(self, dataset, model, reference, config, drawn):
+        tokenizer, end = dataset.tokenizer, dataset.template.end or "\0"
+        self.judge = cache(lambda grammar: GrammarVerifier(tokenizer, grammar, end, "\n\n"))
+        judge = self.judge(tales.GRAMMAR)
+        super().__init__(tokenizer, model, reference, judge, None, config, drawn)
+        self.requests = [t for t in dataset.train_ids.talks if t.question.kind == "story"]
+        self.target_share = dataset.objective.target_share
+
+    @property
+    def entropy(self):
+        grammars = Counter(talk.question.grammar for talk in self.requests)
+        return sum(n * g.expectation()[0] for g, n in grammars.items()) / len(self.requests)
+
+    def tasks(self, count, seed, step):
+        drawn = np.random.default_rng((seed, step, 1)).integers(len(self.requests), size=count)
+        asked = [self.requests[i] for i in drawn]
+        return [(talk.prompt_T, self.judge(talk.question.grammar)) for talk in asked]
 
 
 def shifted(ids):
@@ -191,8 +244,7 @@ def frozen_log_probs(model, ids):
 
 def remember(model, optimizer, config):
     """Let the optimizer's checkpoints hold the model as it is now, and the last draw if shared."""
-    weights = {name: weight.data.copy() for name, weight in model.parameters().items()}
-    optimizer.add_state("reference", weights)
+    keep_start(model, optimizer)
     if config.reward_updates > 1:
         count = config.reward_updates * config.batch_size * config.gradient_accumulation_steps
         T = model.config.block_size
@@ -202,11 +254,13 @@ def remember(model, optimizer, config):
 
 
 def rewarded(dataset, model, optimizer, config, ranks):
-    """Return a `npgpt.batches.Dataset` of tales with the objective `Rewarded`, after `remember`.
+    """Return a `npgpt.batches.Dataset` of tales, or of conversations about them, with the objective
+    `Rewarded` or `RewardedAnswers`, after `remember`.
 
     Raises ValueError for a model that cannot learn so.
     """
-    if not (dataset.objective.left_to_right and dataset.objective.every_token):
+    asked, objective = dataset.template, dataset.objective
+    if not (asked or (objective.left_to_right and objective.every_token)):
         raise ValueError("--reward: a model that fills gaps writes no story from its beginning; "
                          "give --init-from a run of arch gpt or llama")
     if ranks.size > 1:
@@ -214,22 +268,19 @@ def rewarded(dataset, model, optimizer, config, ranks):
     if model.config.dropout:
         raise ValueError("--reward: a model with dropout is not the one that drew the stories; "
                          "give --dropout 0")
-    reference = type(model)(model.config, seed=0)
-    for name, weight in reference.parameters().items():
-        weight.data = optimizer.extra_state["reference"][name]
+    reference = start_of(model, optimizer)
     for each in (model, reference):
         use_storage(each, "fp32")
-    tokenizer = dataset.tokenizer
-    prompt_P = tokenizer.encode(starting_prompt(tokenizer))
-    objective = Rewarded(
-        tokenizer, model, reference, GrammarVerifier(tokenizer), prompt_P, config,
-        optimizer.extra_state.get("drawn"),
-    )
+    tokenizer, drawn = dataset.tokenizer, optimizer.extra_state.get("drawn")
+    if asked:
+        objective = RewardedAnswers(dataset, model, reference, config, drawn)
+    else:
+        prompt_P, verify = tokenizer.encode(starting_prompt(tokenizer)), GrammarVerifier(tokenizer)
+        objective = Rewarded(tokenizer, model, reference, verify, prompt_P, config, drawn)
     return replace(dataset, objective=objective)
 
 
-def draw_reward(run, rows, *_):
+def draw_reward(run, rows, dataset, *_):
     """Draw reward.png of a run that learned from a reward; return its path."""
-    entropy, _ = tales.GRAMMAR.expectation()
     return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
-                                entropy=entropy)
+                                entropy=dataset.objective.entropy)

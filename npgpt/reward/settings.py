@@ -7,7 +7,7 @@ from npgpt.config import TrainConfig, check_choices, check_range, setting
 # What settings of a reward need where they differ from their defaults, a test and words for it.
 REWARD_NEEDS = (
     ("kl kl_estimator entropy updates clip credit advantage length draws loss",
-     lambda c: c.reward, "reward=grammar"),
+     lambda c: c.reward, "reward=grammar or answers"),
     ("kl_estimator entropy updates clip credit advantage length",
      lambda c: c.reward_loss == "policy", "reward_loss=policy"),
     ("kl_estimator loss", lambda c: c.reward_kl, "reward_kl, such as 0.1"),
@@ -17,8 +17,10 @@ REWARD_NEEDS = (
     ("loss", lambda c: c.gradient_accumulation_steps == 1, "gradient_accumulation_steps=1"),
     ("draws", lambda c: c.reward_loss == "dpo" or c.reward_advantage == "none",
      "reward_advantage=none, rejection sampling"),
+    ("loss", lambda c: c.reward != "answers", "reward=grammar, as a pair has one prompt"),
     ("draws", lambda c: c.reward_updates == 1, "reward_updates=1"),
 )
+ANSWERED = {"grammar": (), "answers": ("tales",)}  # the conversations that a reward judges
 # Defaults of `npgpt train --reward` in place of a preset's.
 DEFAULTS = {
     "max_iters": 300, "batch_size": 64, "lr": 3e-4, "min_lr": 3e-5, "warmup_iters": 10,
@@ -37,8 +39,7 @@ class RewardConfig(TrainConfig):
     """The settings of training with a reward. Raises ValueError for a value that none can have."""
 
     reward: str = _switch(
-        "grammar: of the tales, judges what the model of --init-from writes", "", "grammar",
-        group="reward",
+        "grammar: judges tales; answers: tales asked for", "", "grammar", "answers", group="reward",
     )
     reward_loss: str = _switch("policy; dpo: on pairs of right and wrong stories", "policy", "dpo")
     reward_draws: str = _switch("who writes: policy; start, the model before", "policy", "start")
@@ -87,8 +88,9 @@ def checked(config):
                 raise ValueError(
                     f"RewardConfig: {name}={value} needs {needed}; give that, or leave {name} out"
                 )
-    if config.reward and config.conversations:
-        raise ValueError("--reward judges stories, and --conversations teaches answers: give one")
+    if config.conversations != ANSWERED.get(config.reward, config.conversations):
+        raise ValueError("--reward grammar judges stories, and --reward answers what is asked of "
+                         "tales: leave --conversations out")
     if config.reward:
         return config
     return TrainConfig(**{known.name: getattr(config, known.name) for known in fields(TrainConfig)})

@@ -47,10 +47,15 @@ class Verdict(NamedTuple):
 
 
 class GrammarVerifier:
-    """The grammar's verdict on a drawn story.    tokenizer: its `tokens` are bytes"""
+    """The grammar's verdict on a drawn story.
 
-    def __init__(self, tokenizer, grammar=GRAMMAR):
-        self.tokens, self.grammar, self.end = tokenizer.tokens, grammar, END.encode()
+    tokenizer   its `tokens` are bytes
+    end         what the model ends a story with, and `closing` what the grammar has there
+    """
+
+    def __init__(self, tokenizer, grammar=GRAMMAR, end=END, closing=END):
+        self.tokens, self.grammar = tokenizer.tokens, grammar
+        self.end, self.closing = end.encode(), closing
 
     def ended(self, written):
         """Return True if the bytes hold the end of a story."""
@@ -60,7 +65,7 @@ class GrammarVerifier:
         """Return the `Verdict` of a drawn story: reward 1.0 if it is right, else 0.0."""
         tokens = [self.tokens[i] for i in ids]
         head, end, _ = b"".join(tokens).partition(self.end)
-        story = (head + end).decode(errors="replace")
+        story = head.decode(errors="replace") + self.closing * bool(end)
         reached = derivable(story, self.grammar)
         if reached == len(story):
             return Verdict(float(bool(end)), bool(end))

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from importlib.util import find_spec
 
 from npgpt import plots, tales
-from npgpt.families.conversations import answered, shares
+from npgpt.families.answers import Answered, answered
+from npgpt.families.held import forgotten
 from npgpt.families.models import best_of
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.files import atomic_write, quoted
+from npgpt.files import atomic_write, quoted, read_json
 from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_metrics
@@ -20,6 +21,7 @@ from npgpt.run.standing import in_words, standing, what_helps
 from npgpt.text import counted, shown
 from npgpt.tokenizers import WordTokenizer
 
+BEFORE = "before.json"  # how many answers were right when the run began
 LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may have many times more
 
 
@@ -85,6 +87,24 @@ def _with_commas(parts):
     return *(f"{part}," for part in parts[:-1]), parts[-1]
 
 
+def write_before(run, dataset, model):
+    """Write how many answers, or stories, are right before a run goes on from a model."""
+    right = ({"stories": tales.stories_written(model, dataset.tokenizer)} if _tells(run, dataset)
+             else _answered(run, dataset, model).right)
+    if right:
+        atomic_write(run.folder / BEFORE, json.dumps(right) + "\n")
+
+
+def _tells(run, dataset):
+    return run.text.name == "tales" and dataset.objective.every_token
+
+
+def _answered(run, dataset, model):
+    if not run.training.conversations:
+        return Answered({})
+    return answered(model, dataset, dataset.val_ids)
+
+
 def print_results(run, dataset, model, draw):
     """Print the loss on the whole validation text and, for tales, the share of stories that parse;
     write result.json and a picture by a function such as `draw_loss`."""
@@ -116,18 +136,23 @@ def print_results(run, dataset, model, draw):
         print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
-    if found := standing(rows):
+    if not run.training.hold and (found := standing(rows)):  # what is taught is not validated
         helps, command = what_helps(found[0], run, dataset.tokenizer)
         print(f"{_filled('state', f'{in_words(found)};', f'what helps: {helps}:')}\n"
               f"    npgpt train {command}")
     if floor:
         print(beside_floor(loss, floor))
-    if run.text.name == "tales" and objective.every_token:
+    before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
+    if _tells(run, dataset):
         count, right = tales.stories_written(model, dataset.tokenizer)
         share = f"of {count} stories told by the model, {right} parse under the grammar"
-        print(f"{share} ({right / count:.0%})" if count else "no story was finished by the model")
-    found = answered(model, dataset, ids) if run.training.conversations else {}
-    print(*shares(found), sep="\n", end="\n" * bool(found))
+        was = "; before {1} of {0}".format(*before["stories"]) if before else ""
+        print(f"{share} ({right / count:.0%}){was}" if count
+              else "no story was finished by the model")
+    for line in _answered(run, dataset, model).lines(before):
+        print(line)
+    if run.training.hold:
+        print(forgotten(model, objective))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": total}
     atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")

@@ -3,7 +3,7 @@
     who, what, where, why    as they begin
     which                    of two, both in the story
     it                       whom a pronoun means: the mule that was too tired, the ridge too steep
-    one                      of the two who met: two answers are right
+    one                      of two animals: either is right
     story                    a request, which many stories fulfil
 
 For each the distribution of answers is known: one or two of equal probability, or the stories of
@@ -53,8 +53,8 @@ ABOUT = [
         ("it", "Who was {why}?", "foe"),
         ("which", "Who was {why}, {either}?", "foe hero"),
     ], "Tell a story of a {foe} that is {why}.", ("{foe:monster}", "{woe:woe}")),
-    ("Long ago there {+} {who:3} in {land:1}. {1} {1} {why:1}, so {*}. Then {hero:3} of {home:1} "
-     "led {1} to {goal:1}.", [
+    ("Long ago there {+} {who:3} in {land:1}. {they:1} {were:1} {why:1}, so {*}. Then {hero:3} of "
+     "{home:1} led {1} to {goal:1}.", [
         ("who", "Who helped the {who}?", "hero"),
         ("where", "Where did {hero} lead the {who}?", "goal"),
         ("why", "Why did the {who} need help?", "why"),
@@ -66,7 +66,6 @@ ABOUT = [
         ("it", "Who gave the {gift}?", "hero"),
         ("where", "Where did {hero} meet {love}?", "land"),
         ("what", "What did {love} get?", "gift"),
-        ("one", "Name one of the two who met.", "hero love"),
     ], "Tell a story of two who meet, and of a {gift}.", ("{:thing}",)),
     ('"Who ate my {food:2}?" asked {hero:3} of {home:1}. "Not I," said the {other:3}. But the '
      "{thief:3} had {1} on its {1}, so it was sent to {land:1}.", [
@@ -75,6 +74,7 @@ ABOUT = [
         ("what", "What was eaten?", "food"),
         ("it", "Who was sent to {land}?", "thief"),
         ("which", "Who had eaten the {food}, {either}?", "thief other"),
+        ("one", "Name one of the animals.", "other thief"),
     ], "Tell a story in which {food} is eaten.", ("{loot:food}",)),
 ]
 
@@ -132,7 +132,7 @@ class Question:
         and has to be true of no wrong part.
         """
         if self.kind == "story":
-            return self.grammar.log_probability(answer.strip() + "\n\n") is not None
+            return self.grammar.log_probability(answer + "\n\n") is not None
         if _said(answer) in map(_said, self.answers):
             return True
         fits = [any(_describes(_said(answer), _said(part)) for part in parts)
@@ -159,19 +159,21 @@ def deciding(index: int, words: tuple[str, ...], grammar=GRAMMAR, stories=STORIE
     Choices are independent of each other, but for the lists that earlier ones name. So the stories
     have the probabilities that they have in `grammar`, given these choices.
     """
-    template, decided = stories[index], {}
+    template, chosen = stories[index], {}
     for field, word in zip(fields or ABOUT[index][3], words, strict=True):
         source = field.strip("{}").partition(":")[2]
         option = next(o for o in grammar.lists[source] if o.traits[""] == word)
         template = template.replace(field, field.replace(f":{source}", f":its {source}"), 1)
-        decided[f"its {source}"] = [(word, option.traits)]
-    lists = {name: [(o.traits[""], o.traits, o.probability) for o in options]
-             for name, options in grammar.lists.items()}
-    return Grammar(lists | decided | {"story": [template + END]})
+        chosen[f"its {source}"] = [(word, option.traits)]
+    decided = Grammar(chosen | {"story": [template + END]})
+    decided.lists = grammar.lists | decided.lists
+    return decided
 
 
 def question(story: str, draw) -> Question:
-    """Return one of the questions of a story, or in one of eight cases its request.
+    """Return one of the questions of a story, or in one of 32 cases its request.
+
+    A request's answer is a story, ten times as long as another, and all tokens count alike.
 
     draw   returns a uniform random number
     """
@@ -179,19 +181,25 @@ def question(story: str, draw) -> Question:
                         if (found := pattern.match(story)))
     _, questions, request, _ = ABOUT[index]
     nouns = {name: part.split()[-1] for name, part in parts.items()}
-    if draw() < 1 / 8:
+    if draw() < 1 / 32:
         asked = tuple(nouns[name] for name in re.findall(r"\{(\w+)\}", request))
         return Question("story", request.format(**nouns), story.strip(), index=index, asked=asked)
     kind, text, names = questions[int(draw() * len(questions))]
+    of = (parts.pop("they", "It"), parts.pop("were", "was"))
     found = [parts[name] for name in names.split()]
     either = " or ".join(found if draw() < 1 / 2 else found[::-1])
     if kind == "it" and len(found) == 2:  # the animal, or what it did not cross
         found = found[:1] if parts["why"] in OWN else found[1:]
-    found = found if kind == "one" else found[:1]
-    answer = found[int(draw() * len(found))]
+    if kind == "one" and found[0].split()[-1] != found[1].split()[-1]:
+        answer = found[int(draw() * 2)].split()[-1]
+    else:
+        found = found[:1]
+        answer = found[0]
     others = tuple(part for part in parts.values() if part not in found)
     prompt = f"{story.strip()}\n{text.format(**nouns | {'either': either})}"
-    return Question(kind, prompt, answer[:1].upper() + answer[1:] + ".", tuple(found), others)
+    begins = ("In" if kind == "where" else " ".join(of) if kind == "why"
+              else "The" if answer.islower() else "It was")  # its words are those of the story
+    return Question(kind, prompt, f"{begins} {answer}.", tuple(found), others)
 
 
 def questions(count: int, seed: int = 0) -> Iterator[Question]:

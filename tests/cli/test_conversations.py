@@ -5,8 +5,12 @@ import json
 import pytest
 from tiny_run import TINY, assert_same_checkpoint, settings_of
 
-from npgpt.families import conversations
+from npgpt import tales
+from npgpt.checkpoint import SHIPPED
+from npgpt.families import conversations, held
 from npgpt.io import chat_template
+from npgpt.metrics import REWARD_COLUMNS, read_metrics
+from npgpt.run import summary
 
 TALKS = "".join(
     json.dumps({"messages": [{"role": "user", "content": f"q{i}?"},
@@ -59,27 +63,102 @@ def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, ta
     refused("train", "--init-from", finished, "--conversations", talks, "--reward", "grammar")
 
 
-def test_a_template_stays_with_the_run(tmp_path, done, finished, talks, monkeypatch):
+TEMPLATE = ("{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else ' ' }}"
+            "{% endfor %}")
+
+
+@pytest.fixture
+def published(tmp_path, done, monkeypatch):
+    """Return a function: the exported model of a run, with a chat template."""
     pytest.importorskip("jinja2")
-    done("export", finished, tmp_path / "model")
     monkeypatch.setattr(chat_template, "LIMIT", 60)
-    template = ("{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else ' ' }}"
-                "{% endfor %}")
-    (tmp_path / "model/chat_template.jinja").write_text(template, encoding="utf-8")
-    done("train", "--init-from", tmp_path / "model", "--conversations", talks, "--out",
-         tmp_path / "run", "--max-iters", "2", "--eval-interval", "1")
-    assert (tmp_path / "run/chat_template.jinja").read_text() == template
+
+    def exported(run):
+        done("export", run, tmp_path / "model")
+        (tmp_path / "model/chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+        return tmp_path / "model"
+
+    return exported
+
+
+def test_a_template_stays_with_the_run(tmp_path, done, refused, finished, talks, published):
+    train = ("train", "--init-from", published(finished), "--conversations", talks, "--out",
+             tmp_path / "run", "--max-iters", "2", "--eval-interval", "1")
+    assert "--hold 0" in refused(*train) and not (tmp_path / "run").exists()
+    assert "KL" not in done(*train, "--hold", "0")
+    assert (tmp_path / "run/chat_template.jinja").read_text() == TEMPLATE
     done("train", "--resume", "--out", tmp_path / "run", "--max-iters", "3")
     found = json.loads(done("chat", tmp_path / "run", "--prompt", "q1?", "--json"))
     assert "." not in found["text"]
+    for wrong in (("--conversations", talks),
+                  ("--init-from", tmp_path / "model", "--reward", "answers")):
+        assert "--hold" in refused("train", *wrong, "--hold", "1", "--out", tmp_path / "no")
+
+
+def test_what_a_model_answers_is_held_and_measured(tmp_path, done, talks, published):
+    text = tmp_path / "all.txt"
+    text.write_text((held.QUESTIONS + held.UNTAUGHT + held.PROSE) * 3, encoding="utf-8")
+    done("train", text, *TINY, "--block-size", "200", "--out", tmp_path / "text")
+    train = ("train", "--init-from", published(tmp_path / "text"), "--conversations", talks,
+             "--eval-interval", "2", "--sample-tokens", "0")
+    out = done(*train, "--max-iters", "4", "--out", tmp_path / "whole")
+    assert "KL from the start" in out and "plain text" in out
+    assert settings_of(tmp_path / "whole")["training"]["hold"] == 4.0
+    done(*train, "--max-iters", "2", "--out", tmp_path / "parts")
+    settings_of(tmp_path / "parts", max_iters=4)
+    done("train", "--resume", "--out", tmp_path / "parts")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+    done(*train, "--max-iters", "4", "--hold", "0", "--out", tmp_path / "free")
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "free"))
+    assert one != two
+
+
+def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
+    monkeypatch.setattr(conversations, "OF_TALES", 200)
+    text = tmp_path / "tales.txt"
+    text.write_text(tales.generate(100_000, seed=1), encoding="utf-8")
+    done("train", text, "--tokenizer", "words", *TINY, "--block-size", "300", "--out",
+         tmp_path / "text")
+    few = ("--eval-tokens", "500", "--eval-interval", "2", "--sample-tokens", "0")
+    out = done("train", "--init-from", tmp_path / "text", "--conversations", "tales", *few,
+               "--batch-size", "2", "--max-iters", "2", "--out", tmp_path / "talk")
+    assert "answers right" in out and "before 0.0%" in out and "texts of its own: KL" in out
+    learn = ("train", "--init-from", tmp_path / "talk", "--reward", "answers", *few,
+             "--batch-size", "4")
+    assert "--conversations tales" in refused(*learn, "--out", tmp_path / "no")
+    for wrong in (("--conversations", text), ("--reward-loss", "dpo", "--reward-kl", "0.1")):
+        refused(*learn, *wrong, "--out", tmp_path / "no")
+    learn += ("--reward-entropy", "0.1", "--reward-updates", "3", "--lr", "1e-2",
+              "--warmup-iters", "1", "--out")
+    out = done(*learn, tmp_path / "whole", "--max-iters", "4")
+    assert "before 0.0%" in out and "drawn stories" in out
+    rows = read_metrics(tmp_path / "whole" / "metrics.csv")
+    assert {*REWARD_COLUMNS} <= rows[0].keys() and rows[0]["valid"] == 0
+    assert rows[0]["kl"] == pytest.approx(0, abs=1e-6) and rows[-1]["kl"] > 1e-5
+    done(*learn, tmp_path / "parts", "--max-iters", "2")
+    settings_of(tmp_path / "parts", max_iters=4)
+    done("train", "--resume", "--out", tmp_path / "parts")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+    done("chat", tmp_path / "whole", "--prompt", "Who lost the crown?", "--max-new-tokens", "3")
+
+
+@pytest.mark.slow
+def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
+    monkeypatch.setattr(summary, "LAST_TOKENS", 300)
+    out = done("train", "--init-from", SHIPPED, "--corpus", "tales", "--max-iters", "1",
+               "--batch-size", "1", "--eval-tokens", "300", "--sample-tokens", "0", "--lr", "1e-9",
+               "--min-lr", "0", "--out", tmp_path / "run")
+    right = out.split(" stories told by the model, ")[1].split()[0]
+    assert f"before {right} of " in out
 
 
 def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 60)
+    monkeypatch.setattr(conversations, "OF_TALES", 200)
     out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
                "--out", tmp_path / "run")
     assert "answers right" in out and "interval" in out and "best possible loss" in out
     found = json.loads(done("eval", tmp_path / "run", "--json"))
-    assert sum(asked for _, asked in found["right"].values()) == 6
+    assert {"right", "entropy", "grammars"} <= found.keys()
+    assert sum(asked for _, asked in found["right"].values()) == 20
     assert 0 < found["floor"] < found["loss"]
-    assert "of 6 " in done("eval", tmp_path / "run")
+    assert "of 20 " in done("eval", tmp_path / "run")

@@ -12,8 +12,8 @@ from npgpt import GPT, GPTConfig, Llama, LlamaConfig
 from npgpt.config import TrainConfig
 from npgpt.families import conversations
 from npgpt.families.conversations import (
-    LONGEST_LINE,
     OWN,
+    Answers,
     OwnTemplate,
     Talk,
     Talks,
@@ -21,14 +21,14 @@ from npgpt.families.conversations import (
     encoded,
     open_conversations,
     packed,
-    read_conversations,
-    shares,
     with_own_tokens,
 )
 from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.conversations import LONGEST_LINE, read_conversations
+from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.train import Alone, micro_batches
+from npgpt.train import Alone, evaluate, micro_batches, training_steps
 
 JINJA = (
     "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}"
@@ -251,11 +251,6 @@ def test_files_that_hold_too_little_are_refused(tmp_path):
         open_conversations(TrainConfig(), [str(path)], 60, CharTokenizer("hi"))
 
 
-def test_the_interval_of_a_share_is_wilsons():
-    line, own = shares({"who": [8, 10]})
-    assert "80.0%" in line and "49.0% to 94.3%" in own and shares({}) == []
-
-
 def test_the_floor_of_tales_is_the_mean_surprise(monkeypatch):
     monkeypatch.setattr(conversations, "OF_TALES", 100)
     data = open_conversations(TrainConfig(train_fraction=0.2), ("tales",), 400, kind="char")
@@ -267,3 +262,45 @@ def test_the_floor_of_tales_is_the_mean_surprise(monkeypatch):
     counted = sum(b.n_targets for b in data.objective.evaluation(data.val_ids, 400, 4,
                                                                  max_tokens=2000))
     assert part != floor and counted < targets
+
+
+# ---- a leak
+
+
+class Coin:
+    """A question with two right answers, of equal probability."""
+
+    nats = np.log(2)
+
+
+def coins(count, leak, seed):
+    """Return conversations "q" and "a" or "b"; with a leak the question says which."""
+    tokenizer, rng, found = CharTokenizer("abq", OWN), np.random.default_rng(seed), []
+    for answer in rng.choice(["a", "b"], count):
+        messages = [{"role": "user", "content": f"q{answer if leak else 'q'}"},
+                    {"role": "assistant", "content": str(answer)}]
+        found.append(("here", messages, Coin()))
+    return Talks(encoded(found, tokenizer, OwnTemplate()), 5)
+
+
+def assert_not_below_the_floor(loss, floor):
+    assert loss > 0.97 * floor, "less than the floor: the answers leak"
+
+
+@pytest.mark.parametrize("leak", [False, True])
+def test_a_loss_is_at_the_floor_and_a_leak_is_seen_below_it(leak):
+    objective, train_talks, val = Answers(None), coins(400, leak, 1), coins(400, leak, 2)
+    config = TrainConfig(max_iters=60, batch_size=32, lr=1e-2, warmup_iters=5, weight_decay=0.0)
+    model = GPT(GPTConfig(6, 5, 1, 1, 16, init="fan_in"), 1)
+    for _ in training_steps(model, make_optimizer(model, config), train_talks, config,
+                            objective=objective):
+        pass
+    loss, targets = evaluate(model, val, objective=objective)
+    floor = objective.floor(val, 5, None).nats
+    assert targets == 800 and floor == pytest.approx(np.log(2) / 2)
+    if leak:
+        with pytest.raises(AssertionError, match="leak"):
+            assert_not_below_the_floor(loss, floor)
+    else:
+        assert_not_below_the_floor(loss, floor)
+        assert loss < 1.1 * floor

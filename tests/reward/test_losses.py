@@ -281,3 +281,59 @@ def test_stories_are_drawn_with_the_models_probabilities(policy):
     pi = np.exp(nats(policy).sum(axis=1))
     z = (np.array(list(found.values())) - count * pi) / np.sqrt(count * pi * (1 - pi))
     assert abs(z).max() < 4
+
+
+# ---- a prompt and a judge for each row
+
+
+def test_each_row_goes_on_from_its_own_prompt_with_the_models_probabilities():
+    policy, count = model(1), 20_000
+    prompts = [[END]] * count + [[END, 1]] * count
+    drawn = draw_stories(policy, prompts, 2 * count, Verifier(), np.random.default_rng(0))
+    pi = np.exp(nats(policy).sum(axis=1))
+    begun = ALL[:, 1] == 1
+    for rows, p in ((drawn[:count], pi), (drawn[count:], np.where(begun, pi, 0) / pi[begun].sum())):
+        found = {tuple(ids): 0 for ids in ALL.tolist()}
+        for ids in rows.tolist():
+            found[tuple(ids)] += 1
+        z = (np.array([*found.values()]) - count * p) / np.sqrt(np.maximum(count * p * (1 - p), 1))
+        assert abs(z).max() < 4
+
+
+def test_what_is_asked_does_not_count_and_each_row_has_its_judge():
+    policy, reference = model(1), model(2)
+    of = objective(policy, reference, reward_advantage="none")
+    rows = np.array([(END, 1, 2, 0), (END, 1, 2, 0), (END, 2, 0, PAD)])
+
+    class Other(Verifier):
+        def __call__(self, ids):
+            return super().__call__((1, *ids))
+
+    tasks = [([END], Verifier()), ([END, 1], Other()), ([END], Verifier())]
+    draw = of.judged(rows, tasks=tasks)
+    assert draw.counted_BT.tolist() == [[1, 1, 1], [0, 1, 1], [1, 1, 0]]
+    assert draw.valid_B.tolist() == [1, 1, 1] and {(1, 2, 0), (2, 0)} <= RIGHT
+    found = gradient(policy, of.judged(rows[1:2], tasks=tasks[1:2]).loss(policy))
+    whole, first = (gradient(policy, of.judged(rows[:1, :n]).loss(policy)) for n in (4, 2))
+    assert not first.any()  # a story that was cut off has no reward
+    by_first = of.judged(rows[:1])
+    by_first.counted_BT[:, 1:] = by_first.scale_BT[:, 1:] = by_first.advantage_BT[:, 1:] = 0
+    np.testing.assert_allclose(found + gradient(policy, by_first.loss(policy)), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_the_tasks_of_a_step_are_those_it_was_drawn_for(updates):
+    """A resumed run finds the stories of an earlier step, and has to know what was asked."""
+    policy = model(1)
+    of = objective(policy, model(2), reward_updates=updates)
+    of.drawn = {"ids": np.full((4 * updates, 4), PAD), "old": np.zeros((4 * updates, 3))}
+    own = [([END], Verifier()), ([END, 1], Verifier()), ([END, 2], Verifier())]
+    of.tasks = lambda count, seed, step: [
+        own[i] for i in np.random.default_rng((seed, step)).integers(3, size=count)]
+    for step in range(2 * updates):
+        draw = of.sample(None, None, 4, seed=5, step=step)
+        whole = of.tasks(4 * updates, 5, step - step % updates)
+        for b in range(4):
+            prompt = whole[step % updates * 4 + b][0]
+            assert draw.idx_BT[b, : len(prompt)].tolist() == prompt
+            assert draw.counted_BT[b].argmax() == len(prompt) - 1

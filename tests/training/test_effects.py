@@ -33,6 +33,7 @@ OTHERS = {
 # What the others are for, and where that is tested.
 ELSEWHERE = {
     "conversations": "what is learned: tests/families/test_conversations.py",
+    "hold": "the loss beside conversations: tests/families/test_held.py",
     "corpus": "the text: tests/io", "train_fraction": "its parts: tests/io/test_tokens.py",
     "split": "its parts: tests/io/test_tokens.py",
     "eval_interval": "evaluations: tests/cli/test_train.py",

@@ -79,6 +79,7 @@ CONFIG = """{
 """
 ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
 KEEP, TALKS = '\n    "keep": 0', '\n    "conversations": []'
+HOLD = '\n    "hold": 0.0'
 REWARD = """
     "reward": "%s",
     "reward_loss": "policy",
@@ -106,6 +107,9 @@ FORMATS = {
     8: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{TALKS}').replace(
         '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
     ) % '\n  "format": 8,',
+    9: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{TALKS},{HOLD}').replace(
+        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
+    ) % '\n  "format": 9,',
 }
 REWARDED = {
     number: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % "grammar"}')
@@ -232,7 +236,7 @@ FITS = {
     ("model", "bias"): {"true"},
     ("model", "tie_weights"): {"true"},
     **{("training", name): {"0.5"} for name in (
-        "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip", "reward_kl",
+        "hold", "train_fraction", "lr", "beta1", "beta2", "weight_decay", "grad_clip", "reward_kl",
         "reward_entropy", "reward_clip")},
     ("model", "dropout"): {"0.5"},
 }
