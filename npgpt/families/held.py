@@ -18,6 +18,8 @@ from autograd import log_softmax
 from npgpt.batches import Batch
 from npgpt.families.conversations import Answers, OwnTemplate, Talk, batch_of, end_of
 from npgpt.families.models import without_initial_weights
+from npgpt.generate import CachedLogits, generate
+from npgpt.sampling import Sampling
 from npgpt.text import starting_prompt
 
 LONGEST = 40  # tokens of an answer
@@ -73,10 +75,11 @@ def own_answers(model, tokenizer, template, text):
     asked = re.findall(r"\S[^?!.]*[?!.]", " ".join(text.split()))
     texts = template.rendered([([{"role": "user", "content": each}], True) for each in asked])
     prompts = [tokenizer.encode(each, allowed_special="all") for each in texts]
-    end = end_of(tokenizer, template)
-    talks = []
-    for prompt, row in zip(prompts, model.generate(prompts, LONGEST, temperature=0, stop=end),
-                           strict=True):
+    end, talks = end_of(tokenizer, template), []
+    longest = min(model.config.block_size, max(map(len, prompts)) + LONGEST)
+    decoder = CachedLogits(model.next_logits, longest)  # a cache for whole windows takes gigabytes
+    rows = generate(decoder, prompts, LONGEST, Sampling(0.0), block_size=longest, stop=end)
+    for prompt, row in zip(prompts, rows, strict=True):
         ends = np.flatnonzero(np.isin(row[len(prompt) :], end))  # rows are filled up with it
         row = row[: len(prompt) + ends[0] + 1] if len(ends) else row
         talks.append(Talk(row, np.arange(len(row)) >= len(prompt)))
