@@ -23,6 +23,7 @@ from npgpt.io.chat_template import ChatTemplate
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 
+pytest.importorskip("jinja2", reason="of the extra 'chat'")
 TOKENIZER = CharTokenizer("".join(sorted({*QUESTIONS, *UNTAUGHT, *PROSE} - {*"\r"})), OWN)
 CONFIG = GPTConfig(TOKENIZER.vocab_size, 600, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(hold=3.0, max_iters=40, batch_size=2, lr=1e-2, warmup_iters=2, seed=4)
