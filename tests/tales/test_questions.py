@@ -9,9 +9,13 @@ from npgpt import tales
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.questions import ABOUT, KINDS, deciding, questions
 
-MANY = list(questions(60_000, seed=5))
-ALL, FEW = MANY[:10_000], MANY[:1000]
-REQUESTS = [asked for asked in MANY if asked.kind == "story"]
+ALL = list(questions(10_000, seed=5))
+FEW = ALL[:1000]
+
+
+@pytest.fixture(scope="module")
+def requests():
+    return [asked for asked in questions(60_000, seed=5) if asked.kind == "story"]
 
 
 def after(mark, count):
@@ -76,10 +80,10 @@ def test_an_answer_may_be_worded_freely_and_other_parts_are_wrong():
             assert not asked.right(part) or part in asked.answers
 
 
-def test_a_request_is_fulfilled_by_stories_that_keep_to_it():
-    assert len(REQUESTS) == pytest.approx(len(MANY) / 32, rel=0.1)
-    for asked in REQUESTS[:100]:
-        other = next(o for o in REQUESTS if (o.index, o.asked) != (asked.index, asked.asked))
+def test_a_request_is_fulfilled_by_stories_that_keep_to_it(requests):
+    assert len(requests) == pytest.approx(60_000 / 32, rel=0.1)
+    for asked in requests[:100]:
+        other = next(o for o in requests if (o.index, o.asked) != (asked.index, asked.asked))
         assert asked.right(asked.answer) and not asked.right(other.answer)
         assert not asked.right(asked.answer[:-2]) and not asked.right(asked.answer + " The end.")
         same = asked.grammar.write(lambda options, _: options.draw(0.3)).strip()
@@ -106,9 +110,9 @@ def test_the_probability_of_an_answer_is_exact_on_a_grammar_that_is_enumerated()
         assert by_rule == pytest.approx(nats, rel=1e-12)
 
 
-def test_nats_are_the_surprise_of_the_answer():
+def test_nats_are_the_surprise_of_the_answer(requests):
     for index in range(len(ABOUT)):
-        own = [asked for asked in REQUESTS if asked.index == index]
+        own = [asked for asked in requests if asked.index == index]
         entropy = own[0].grammar.expectation()[0]
         assert sum(asked.nats for asked in own) / len(own) == pytest.approx(entropy, rel=0.02)
     assert {asked.nats for asked in ALL if asked.kind == "one"} == {0.0, math.log(2)}
