@@ -143,6 +143,21 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
 
 
 @pytest.mark.slow
+def test_texts_that_are_held_are_drawn_again_by_a_resumed_run(tmp_path, done, monkeypatch):
+    monkeypatch.setattr(conversations, "OF_TALES", 60)
+    (tmp_path / "tales.txt").write_text(tales.generate(20_000, seed=1), encoding="utf-8")
+    done("train", tmp_path / "tales.txt", *TINY, "--block-size", "400", "--out", tmp_path / "text")
+    learn = ("train", "--init-from", tmp_path / "text", "--conversations", "tales", "--lr", "0.01",
+             "--eval-interval", "2", "--sample-tokens", "0", "--batch-size", "8", "--warmup-iters",
+             "10", "--out")
+    done(*learn, tmp_path / "whole", "--max-iters", "4")
+    done(*learn, tmp_path / "parts", "--max-iters", "2")
+    settings_of(tmp_path / "parts", max_iters=4)
+    done("train", "--resume", "--out", tmp_path / "parts")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
 def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
     monkeypatch.setattr(summary, "LAST_TOKENS", 300)
     out = done("train", "--init-from", SHIPPED, "--corpus", "tales", "--max-iters", "1",
