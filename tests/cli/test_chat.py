@@ -211,8 +211,10 @@ def test_every_hostile_template_is_rendered_or_costs_a_line(monkeypatch):
         if error is not None:
             assert "a.gguf" in error and "--no-template" in error, (template[:99], error)
             assert len(error) < 600 and error.isprintable(), (template[:99], error)
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert most == before or most < 1.2 * chat_template.MEMORY
+    most, own = (resource.getrusage(of).ru_maxrss * 1024
+                 for of in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    # a process begins as a copy of this one, which other tests made large
+    assert most == before or most < max(1.2 * chat_template.MEMORY, 1.1 * own)
 
 
 def outcome(template):
