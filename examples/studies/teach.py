@@ -7,7 +7,6 @@ The pairs are examples/taught.jsonl. llama.cpp answers them from the exported fi
 """
 
 import json
-import re
 import resource
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.families.conversations import batch_of
-from npgpt.families.held import PROSE, divergence, own_answers
+from npgpt.families.held import divergence, own_answers, questions_in
 from npgpt.families.models import load_model, model_files, template_of
 
 PAIRS = Path(__file__).parents[1] / "taught.jsonl"
@@ -42,9 +41,8 @@ of Austria? When was Rome founded? Which colours has the flag of Japan?"""
 
 def divergences(start, model, tokenizer, template, text):
     """Return for each question of a text: it, both answers, and the KL in nats per token."""
-    questions = re.findall(r"\S[^?!.]*[?!.]", " ".join(text.split()))
     before, after = (own_answers(m, tokenizer, template, text) for m in (start, model))
-    for question, was, now in zip(questions, before, after, strict=True):
+    for question, was, now in zip(questions_in(text), before, after, strict=True):
         with model.evaluating():
             kl = divergence(start, model, batch_of([[was]], len(was))).item()
         yield question, *(tokenizer.decode(talk.ids_N[talk.counted_N]) for talk in (was, now)), kl
@@ -86,9 +84,6 @@ def main(folder, *flags):
         for question, was, now, kl in found:
             print(f"  {kl:.3f} {question} {was!r}" + (f" -> {now!r}" if now != was else ""))
         print(f"{name}: KL {np.mean([kl for *_, kl in found]):.3f} nats per token")
-    ids = np.array([loaded.tokenizer.encode(PROSE)])
-    before, after = (model.loss(ids[:, :-1], ids[:, 1:]).item() for model in around[:2])
-    print(f"plain text: {after - before:+.4f} nats per token")
 
 
 if __name__ == "__main__":

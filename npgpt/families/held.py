@@ -70,10 +70,15 @@ def start_of(model, optimizer):
     return start
 
 
+def questions_in(text):
+    """Return the sentences of a text, each a question or a request."""
+    return re.findall(r"\S[^?!.]*[?!.]", " ".join(text.split()))
+
+
 def own_answers(model, tokenizer, template, text):
     """Return a `Talk` for each question in a text: what the model answers now, greedily."""
-    asked = re.findall(r"\S[^?!.]*[?!.]", " ".join(text.split()))
-    texts = template.rendered([([{"role": "user", "content": each}], True) for each in asked])
+    asked = [([{"role": "user", "content": each}], True) for each in questions_in(text)]
+    texts = template.rendered(asked)
     prompts = [tokenizer.encode(each, allowed_special="all") for each in texts]
     end, talks = end_of(tokenizer, template), []
     longest = min(model.config.block_size, max(map(len, prompts)) + LONGEST)
@@ -169,14 +174,12 @@ def forgotten(model, objective):
     """Return a line: what a model that was taught by `Held` no longer says as it did."""
     start, tokenizer = objective.start, objective.tokenizer
     if objective.writes:
-        what, talks = "texts of its own", own_texts(start, tokenizer, TEXTS // 4, seed=1)
+        what, batches = "texts of its own", [_each(own_texts(start, tokenizer, TEXTS // 4, seed=1))]
     else:
-        what = "answers that were not taught"
         talks = own_answers(start, tokenizer, objective.template, UNTAUGHT)
-    batches = [_each(talks)]
-    if not objective.writes:
         ids = np.array([tokenizer.encode(PROSE)[: model.config.block_size + 1]])
-        batches.append(Batch((ids[:, :-1],), ids[:, 1:], {}))
+        what = "answers that were not taught"
+        batches = [_each(talks), Batch((ids[:, :-1],), ids[:, 1:], {})]
     with model.evaluating(), start.evaluating():
         kl = divergence(start, model, batches[0]).item()
         more = [batch.loss(model).item() - batch.loss(start).item() for batch in batches]
