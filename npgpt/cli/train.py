@@ -159,7 +159,7 @@ def run(args):
         elif run.training.hold:
             if ranks.is_main:
                 note("what the model says or writes already is held; --hold 0 does not")
-            dataset = held(dataset, model, optimizer, run.training.hold)
+            dataset = held(dataset, model, optimizer, run.training)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
@@ -168,6 +168,8 @@ def run(args):
         if args.minutes is not None and not args.check:
             end = optimizer.steps + steps_within(args.minutes, dataset, model, run.training)
             run = replace(run, training=replace(run.training, max_iters=end))
+        if run.training.hold:
+            dataset.objective.steps = run.training.max_iters
         if not ranks.is_main:
             with divergence_explained(run, dataset, model, optimizer, ranks):
                 run_worker(run, dataset, model, optimizer, ranks)
@@ -388,7 +390,7 @@ def _settings(args, initial=None):
     like = given.get("corpus", TrainConfig.corpus)
     if talks:
         if initial and not given.get("reward"):
-            taught = TAUGHT if args.template or not initial.run else {"hold": 1.0}
+            taught = TAUGHT if args.template or not initial.run else {"hold": 2.0}
             given = taught | given
         given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
     if initial and like not in (TrainConfig.corpus, ("conversations of", "tales")):

@@ -12,7 +12,7 @@ from npgpt.families.conversations import Answers, Talk, Talks, end_of
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 
-ASKED = 400  # questions
+ASKED = 400  # most questions, and most stories
 
 
 class Answered(NamedTuple):
@@ -32,10 +32,12 @@ class Answered(NamedTuple):
 
 
 def answered(model, data, talks, most=ASKED):
-    """Return the `Answered` of the first of some `Talks`; empty where right answers are unknown."""
+    """Return the `Answered` of some `Talks`; empty where right answers are unknown.
+
+    most   questions, and stories asked for: the first ones
+    """
     end, found, right_stories, nats = end_of(data.tokenizer, data.template), {}, [], []
-    asked = [talk for talk in talks.talks[:most] if talk.question]
-    for talk, ids in _written(model, asked, end):
+    for talk, ids in _written(model, talks, most, end):
         question, said = talk.question, ids[: ids.index(end[0])] if {*end} & {*ids} else ids
         right = question.right(data.tokenizer.decode(said))
         count = found.setdefault(question.kind, [0, 0])
@@ -55,10 +57,11 @@ def answered(model, data, talks, most=ASKED):
     return Answered(found, entropy, np.mean(nats) if nats else None)
 
 
-def _written(model, talks, end):
+def _written(model, talks, most, end):
     """Yield (talk, what the model writes as token ids)."""
+    judged = [talk for talk in talks.talks if talk.question]
     for temperature in (0, 1):
-        some = [talk for talk in talks if (talk.question.kind == "story") == temperature]
+        some = [talk for talk in judged if (talk.question.kind == "story") == temperature][:most]
         some.sort(key=len)  # those of a batch take about as many tokens
         for first in range(0, len(some), 50):
             batch = some[first : first + 50]

@@ -5,7 +5,8 @@
 The KL is the mean over tokens of what the start itself wrote before (distillation: Hinton et al.,
 2015; for what must not be forgotten: Li and Hoiem, 2016): of a published model with a chat template
 its answers to QUESTIONS, of others texts that it draws. At the start its gradient is zero, and that
-of more text would be noise. UNTAUGHT and PROSE are only measured.
+of more text would be noise. A model that only writes learns to answer before it is held: held from
+its start, it takes far longer. UNTAUGHT and PROSE are only measured.
 """
 
 import re
@@ -23,7 +24,9 @@ from npgpt.sampling import Sampling
 from npgpt.text import starting_prompt
 
 LONGEST = 40  # tokens of an answer
-TEXTS, WINDOW = 256, 128  # texts, and tokens of each
+TEXTS, MEASURED = 2048, 64  # texts that are held, and others
+WINDOW, AT_ONCE = 128, 256  # tokens of a text, and texts that are drawn together
+FREE = 0.4  # of the steps of a model that only writes: it is not held yet
 QUESTIONS = """\
 Hello! What is the capital of Italy? Why is the sky blue? Give me three tips for sleeping well.
 Write a short poem about the sea. What is photosynthesis? How do I boil an egg? Who wrote Hamlet?
@@ -98,9 +101,13 @@ def own_texts(model, tokenizer, count, seed=0):
     """
     prompt, draws = tokenizer.encode(starting_prompt(tokenizer)), np.random.default_rng(seed)
     longest = min(WINDOW, model.config.block_size) + 1
-    rows = model.generate([prompt] * count, longest - len(prompt), seed=seed)
-    return [Talk(row[b:], np.arange(b, longest) > b)
-            for row, b in zip(rows, draws.integers(longest // 2, size=count), strict=True)]
+    talks = []
+    for first in range(0, count, AT_ONCE):
+        prompts = [prompt] * min(AT_ONCE, count - first)
+        for row in model.generate(prompts, longest - len(prompt), seed=seed + first):
+            b = draws.integers(longest // 2)
+            talks.append(Talk(row[b:], np.arange(b, longest) > b))
+    return talks
 
 
 def divergence(start, model, batch):
@@ -137,30 +144,40 @@ class HeldBatch(NamedTuple):
 
 
 class Held(Answers):
-    """The objective `Answers` that holds what a model says to other questions, or writes."""
+    """The objective `Answers` that holds what a model says to other questions, or writes.
 
-    def __init__(self, dataset, start, weight):
+    steps   of the training, which tell when a model that only writes is held; 0: from the first
+    """
+
+    steps = 0
+
+    def __init__(self, dataset, start, training):
         super().__init__(dataset.tokenizer, dataset.objective.target_share)
-        self.template, self.start, self.weight = dataset.template, start, weight
+        self.template, self.start, self.weight = dataset.template, start, training.hold
         self.writes = isinstance(self.template, OwnTemplate)
-        self.held = (own_texts(start, self.tokenizer, TEXTS) if self.writes
-                     else own_answers(start, self.tokenizer, self.template, QUESTIONS))
+        if self.writes:
+            drawn = 1 + training.max_iters * training.batch_size // 4
+            self.held = own_texts(start, self.tokenizer, min(TEXTS, drawn))
+        else:
+            self.held = own_answers(start, self.tokenizer, self.template, QUESTIONS)
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """Return the `HeldBatch` of a step, or some rows of it."""
+        """Return the `HeldBatch` of a step, or the `Batch` of one that is free; or some rows."""
         taught = super().sample(ids_N, block_size, batch_size, seed=seed, step=step, rows=rows)
+        if self.writes and step < FREE * self.steps:
+            return taught
         drawn = np.random.default_rng((seed, step, 2)).integers(len(self.held), size=batch_size)
         own = _each([self.held[i] for i in drawn[rows][:: 4 if self.writes else 2]])
         return HeldBatch(taught, own, self.start, self.weight)
 
 
-def held(dataset, model, optimizer, weight):
+def held(dataset, model, optimizer, training):
     """Return the `Dataset` of conversations with the objective `Held`, after `keep_start`.
 
     Raises ValueError if the tokenizer cannot encode the questions.
     """
     try:
-        objective = Held(dataset, start_of(model, optimizer), weight)
+        objective = Held(dataset, start_of(model, optimizer), training)
     except ValueError as error:
         raise ValueError(f"its answers cannot be held: {error}; give --hold 0") from error
     return replace(dataset, objective=objective)
@@ -174,7 +191,7 @@ def forgotten(model, objective):
     """Return a line: what a model that was taught by `Held` no longer says as it did."""
     start, tokenizer = objective.start, objective.tokenizer
     if objective.writes:
-        what, batches = "texts of its own", [_each(own_texts(start, tokenizer, TEXTS // 4, seed=1))]
+        what, batches = "texts of its own", [_each(own_texts(start, tokenizer, MEASURED, seed=1))]
     else:
         talks = own_answers(start, tokenizer, objective.template, UNTAUGHT)
         ids = np.array([tokenizer.encode(PROSE)[: model.config.block_size + 1]])

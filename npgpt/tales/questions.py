@@ -63,7 +63,6 @@ ABOUT = [
     ("In {land:1} {hero:3} of {home:1} met {love:3} of {other:1}. {1} gave {1} a {gift:2} and {1} "
      "gave {1} {food:2}. ", [
         ("it", "Who gave the {food}?", "love"),
-        ("it", "Who gave the {gift}?", "hero"),
         ("where", "Where did {hero} meet {love}?", "land"),
         ("what", "What did {love} get?", "gift"),
     ], "Tell a story of two who meet, and of a {gift}.", ("{:thing}",)),

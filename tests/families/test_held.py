@@ -1,10 +1,12 @@
 """What a taught model must not forget: its own answers, and the KL from them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
-from npgpt.batches import NOT_COUNTED, Dataset
+from npgpt.batches import NOT_COUNTED, Batch, Dataset
 from npgpt.config import TrainConfig
 from npgpt.families.conversations import OWN, Answers, OwnTemplate, Talks, encoded
 from npgpt.families.held import (
@@ -12,6 +14,7 @@ from npgpt.families.held import (
     QUESTIONS,
     UNTAUGHT,
     Held,
+    HeldBatch,
     divergence,
     forgotten,
     held,
@@ -61,7 +64,7 @@ def by_hand(start, other, batch):
 
 @pytest.fixture(scope="module")
 def objective():
-    return Held(dataset(), model(), 3.0)
+    return Held(dataset(), model(), TRAINING)
 
 
 def test_questions_are_held_or_measured_and_answered_by_the_model_itself(objective):
@@ -117,7 +120,7 @@ def test_its_gradient_is_the_difference_of_its_values(objective):
 def test_of_a_model_that_only_writes_its_own_texts_are_held():
     """One beside every fourth row: they are longer than answers."""
     start, data = model(), dataset(OwnTemplate())
-    objective = Held(data, start, 3.0)
+    objective = Held(data, start, replace(TRAINING, max_iters=400))
     drawn = own_texts(start, TOKENIZER, len(objective.held))
     assert [t.ids_N.tolist() for t in objective.held] == [t.ids_N.tolist() for t in drawn]
     lengths = {len(talk) for talk in drawn}
@@ -127,6 +130,14 @@ def test_of_a_model_that_only_writes_its_own_texts_are_held():
     assert len(batch.taught.inputs[0]) == 8 and len(batch.held.inputs[0]) == 2
     assert divergence(start, model(2), batch.held).item() == pytest.approx(
         by_hand(start, model(2), batch.held), rel=1e-9)
+    objective.steps = 40  # it is free for 16 of them, and published models for none
+    free, kept = (objective.sample(data.train_ids, 600, 8, seed=1, step=step) for step in (15, 16))
+    assert isinstance(free, Batch) and isinstance(kept, HeldBatch)
+
+
+def test_a_published_model_is_held_from_the_first_step(objective):
+    objective.steps = 40
+    assert objective.sample(dataset().train_ids, 600, 2, seed=1, step=0).held.n_targets
 
 
 @pytest.mark.parametrize("template", [PUBLISHED, OwnTemplate()])
@@ -136,7 +147,7 @@ def test_what_is_held_moves_less_and_the_taught_is_learned_all_the_same(template
         of, data = model(dtype=np.float32), dataset(template)
         optimizer = make_optimizer(of, TRAINING)
         keep_start(of, optimizer)
-        with_kl = held(data, of, optimizer, hold)
+        with_kl = held(data, of, optimizer, replace(TRAINING, hold=hold))
         losses = [step.loss for step in training_steps(
             of, optimizer, data.train_ids, TRAINING, objective=with_kl.objective)]
         said = forgotten(of, with_kl.objective)
