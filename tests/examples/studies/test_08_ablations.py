@@ -98,11 +98,15 @@ def test_every_quoted_number_comes_out_again():
         f"{min(narrow)} to {max(narrow)} % {words.count('cannot be told')} cannot")
     ends = [r["excess"] for s, r in sn.rows("08_ablations.jsonl")
             if s["optimizer"] == "SGD" and s["clip"] == 0]
-    once, bad = (" ".join(f"{100 * np.expm1(x):+.0f}{unit}" for x, unit in zip(
-        found[f"no clipping{beside}"], (" %", "", ""), strict=True))
-        for beside in ("", " (beside 3 bad batches)"))
+    once = "{:+.0f} % {:+.0f} {:+.0f}".format(*100 * np.expm1(found["no clipping"]))
+    deeper, batches = ([f"{100 * np.expm1(found[arm][0]):+.0f}" for arm in arms] for arms in (
+        [f"no norm (beside pre-norm, {n} blocks)" for n in (4, 12)],
+        ["32 stories a step, rate of 0.008", "32 stories a step"]))
     assert len(ends) == 3 and ends.count(None) == 1
     sn.assert_says(
-        sn.CONCEPTS, f"loss {leak} entropy", f"SGD one of three NaN clipping {once} three {bad}",
+        sn.CONCEPTS, f"loss {leak.replace('nats ', '')} the entropy",
+        f"SGD one of three NaN clipping {once}",
+        f"tales 4 or 12 blocks {deeper[0]} and {deeper[1]} %",
+        f"32 stories a step {batches[0][1:]} to {batches[1][1:]} % above 8",
         "50 readings decay of 1 {:.0f} %".format(
             -100 * np.expm1(found["decay of 1 (beside read 50 times)"][0])))

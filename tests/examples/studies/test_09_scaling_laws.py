@@ -350,11 +350,12 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"130,624 parameters {apart[1]} nats 25,944 9,516 {apart[0]}",
         f"C^{exponents[0]}",
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
-        f"{len(grid)} sizes {misfits[2]}",
-        equal_text[0],
-        f"1 % of the loss {log_excess} of the excess Seeds {seeds_apart}",
-        f"938 kB {n.cells[1e11, 48]['excess']:.3f} 14 readings {kB938['excess']:.3f} fresh "
-        f"{endless:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
+        f"{len(grid)} size {misfits[2].split(', ')[-1]}",
+        " ".join([tokens[0], *(f"{n.cells[at]['N']:,} {right(*at):.0f} %" for at in few)]),
+        f"1 % of the loss {given[:-2]} {fitted[:-2]} and {log_excess} of the excess Seeds "
+        f"{seeds_apart}",
+        f"{n.cells[1e11, 48]['excess']:.3f} 938 kB {kB938['excess']:.3f} 14 readings {endless:.3f} "
+        f"fresh deviate {cell_of_texts:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
         f"9.4 MB read once or twice {apart_MB9} nats lower",
         f"often {facts[2]} next 900 {facts[3]} rest")
     sn.assert_says(

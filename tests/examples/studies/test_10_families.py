@@ -222,11 +222,10 @@ def test_every_quoted_number_comes_out_again():
         f"{above['left']:.2f}",
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
     sn.assert_says(
-        sn.CONCEPTS, f"the {percent('gpt', *later, 'share')} are {six.mean():.0f} "
-        f"({min(six):.0f} to {max(six):.0f})", f"GPT of the tales in {six.mean():.0f} %",
-        f"other columns {percent('t5', *stories)}",
+        sn.CONCEPTS, f"GPT {six.mean():.0f} ({min(six):.0f} to {max(six):.0f}) "
+        f"{percent('gpt', *later, 'share')}", f"GPT of the tales in {six.mean():.0f} %",
         f"rewrites none four times {percent(longer, *exact)}",
-        f"probe {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "
+        f"chance {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "
         f"{untrained.max():.0f} %")
     told = f"{six.mean():.0f} % (six runs {min(six):.0f} to {max(six):.0f}"
     sn.assert_says("CLAIMS.md", f"reason is told, in {told}",

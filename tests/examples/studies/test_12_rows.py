@@ -188,8 +188,7 @@ def test_every_quoted_number_comes_out_again():
         f"LayerNorm.** {on['no norm']:.0f} % tales {tales['no norm']:+.0f} %",
         f"SwiGLU** {on['SwiGLU']:.0f} % Llama's {-tales['Llama']:.0f} % rotary "
         "{:.0f} % {:.0f} {:.0f}".format(*-100 * np.expm1(parts["tales"]["rotary"])[[0, 2, 1]]),
-        f"beyond {-100 * np.expm1(parts['tales']['no positions'][1]):.0f} % in 800 steps is "
-        f"{on['no positions']:.0f} % larger")
+        f"rows four {on['4 blocks']:.0f} % above two")
 
 
 def test_nulls_on_tales_are_on_a_plateau():
