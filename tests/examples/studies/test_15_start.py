@@ -41,7 +41,8 @@ def test_the_table_is_that_of_the_rows():
     trained = {label: runs for label, runs in trained.items() if None not in runs}
     assert [line.split(" | ")[0] for line in lines] == [f"| {label}" for label in trained]
     summary = sn.tables_of(sn.CONCEPTS)["examples/studies/15_start.py"].splitlines()[2:]
-    assert summary == [" | ".join(line.split(" | ")[:4]) + " |" for line in lines]
+    assert summary == [" | ".join(line.split(" | ")[:4]) + " |" for line in lines
+                       if "a third" not in line]
     for line, runs in zip(lines, trained.values(), strict=True):
         base, new = np.reshape([r["loss"] for r in runs], (-1, 2)).T  # GPT-2's start first
         counts = np.array([(r.get("right", 0), r.get("stories", 0)) for r in runs])
