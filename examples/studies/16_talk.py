@@ -37,7 +37,7 @@ ROWS = {  # a line of the table: the arm, and its last step
     "questions": ("answers", "questions"), "then reward": ("answers", "reward"),
     "questions, loss on all tokens": ("all tokens", "questions"),
     "stories": ("stories first", "stories"),
-    "then questions, stories held": ("stories first", "questions"),
+    "stories, then questions": ("stories first", "questions"),
 }
 KINDS = ("who", "what", "where", "why", "which", "it", "one", "story")
 
@@ -131,7 +131,7 @@ def write_report(figures=FIGURES):
         plain = runs[0]["plain"] and f"{np.mean([run['plain'] for run in runs]):.4f}"
         lines.append((label, *asked, plain or ""))
     head = ("steps", "questions right", "*it*", "requests right", "entropy", "plain stories")
-    into_documents(REPORT, {"final": markdown(head, lines)})
+    into_documents(REPORT, dict.fromkeys(("final", "summary"), markdown(head, lines)))
     if ways:
         picture(draw, figures / "16_talk.png", ways)
 

@@ -41,21 +41,66 @@ def test_a_quick_study_measures_each_step():
     json.dumps([*found], allow_nan=False)
 
 
+def runs():
+    """Return (arm, step) -> what the models of seeds 4, 5, 6 can."""
+    stored = sorted(sn.rows("16_talk.jsonl"), key=lambda row: row[0]["seed"])
+    found = {}
+    for settings, result in stored:
+        for step, after in result["after"].items():
+            found.setdefault((settings["arm"], step), []).append(after)
+    assert {len(own) for own in found.values()} == {3}
+    return found
+
+
+def percent(own, *kinds):
+    right, asked = np.sum([run["right"][kind] for run in own for kind in kinds], axis=0)
+    return 100 * right / asked
+
+
 def test_the_table_is_that_of_the_rows():
-    lines = sn.tables_of("16_talk.md")["final"].splitlines()[2:]
-    path, expected = sn.STUDIES / "16_talk.jsonl", []
-    stored = sn.rows(path.name) if path.exists() else []
-    for label, (arm, step) in study.ROWS.items():
-        own = [r["after"][step] for s, r in stored if s["arm"] == arm and s["seed"] in (4, 5, 6)]
-        if len(own) < 3:
-            continue
-        cells = [""] * 4
-        if step != "stories":
-            counts = {k: np.sum([run["right"][k] for run in own], axis=0) for k in study.KINDS}
-            asked = sum(n for k, n in counts.items() if k != "story")
-            cells = [f"{n[0] / n[1]:.1%}" for n in (asked, counts["it"], counts["story"])]
+    lines, summary = (sn.tables_of(name)[mark].splitlines()[2:] for name, mark in (
+        ("16_talk.md", "final"), (sn.CONCEPTS, "examples/studies/16_talk.py")))
+    expected = []
+    for label, at in study.ROWS.items():
+        own, cells = runs()[at], [""] * 4
+        if at[1] != "stories":
+            cells = [f"{percent(own, *kinds):.1f}%" for kinds in (
+                study.KINDS[:-1], ["it"], ["story"])]
             cells.append(f"{np.mean([run['entropy'] for run in own]):.1f}")
-        cells.append(f"{np.mean([run['plain'] for run in own]):.4f}" if arm == "stories first"
+        cells.append(f"{np.mean([run['plain'] for run in own]):.4f}" if at[0] == "stories first"
                      else "")
         expected.append(f"| {' | '.join([label, *cells])} |")
-    assert lines == expected
+    assert lines == summary == expected
+
+
+def test_what_the_report_and_the_lesson_say_is_so():
+    found, asked = runs(), study.KINDS[:-1]
+    base, reward, every, first = (found[study.ROWS[label]] for label in (
+        "questions", "then reward", "questions, loss on all tokens",
+        "stories, then questions"))
+
+    def less(own, than=base):
+        return np.array(sn.student([percent([a], *asked) - percent([b], *asked)
+                                    for a, b in zip(own, than, strict=True)]))
+
+    worse = sn.student(np.array([after["plain"] - before["plain"] for after, before in zip(
+        first, found["stories first", "stories"], strict=True)]))
+    fell = sn.student(np.array([b["entropy"] - r["entropy"]
+                                for b, r in zip(base, reward, strict=True)]))
+    by_seed = [percent([run], *asked) for run in first]
+    sn.assert_says(
+        "16_talk.md",
+        f"{percent(base, *asked):.1f} % of questions kind "
+        f"{min(percent(base, kind) for kind in asked):.1f} % it {percent(base, 'it'):.1f} %",
+        f"request from {percent(base, 'story'):.1f} to {percent(reward, 'story'):.1f} % questions "
+        f"{percent(reward, *asked):.1f} % entropy {fell[0]:.1f} nats {fell[1]:.1f} {fell[2]:.1f}",
+        "all tokens {:.1f} % {:.1f} points fewer {:.1f} to {:.1f} {:.1f} %".format(
+            percent(every, *asked), *-less(every)[[0, 2, 1]], percent(every, "story")),
+        "{:.4f} nats {:.4f} to {:.4f} {:.1f} % of questions {:.1f} {:.1f} and {:.1f} %".format(
+            *worse, percent(first, *asked), *by_seed),
+        "fewer ({:.1f} to {:+.1f} points)".format(*less(first)[1:]))
+    assert worse[2] < 0.02 and fell[1] > 0 > less(every)[2] and less(first)[2] > 0
+    assert percent(base, *asked) >= 95 and min(percent(base, kind) for kind in asked) >= 90
+    assert percent(reward, "story") >= 80
+    sn.assert_says(sn.CONCEPTS, f"grammar's {base[0]['grammars']:.1f}",
+                   f"rises {worse[0]:.4f} nats")
