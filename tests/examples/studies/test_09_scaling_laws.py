@@ -348,7 +348,7 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
     sn.assert_says(
         sn.CONCEPTS,
         f"130,624 parameters {apart[1]} nats 25,944 9,516 {apart[0]}",
-        f"C^{exponents[0]}",
+        f"C^{exponents[0][:-1]} embeddings {exponents[1].split()[0]}",
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
         f"{len(grid)} size {misfits[2].split(', ')[-1]}",
         " ".join([tokens[0], *(f"{n.cells[at]['N']:,} {right(*at):.0f} %" for at in few)]),

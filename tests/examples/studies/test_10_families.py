@@ -206,7 +206,7 @@ def test_every_quoted_number_comes_out_again():
         f"four times {percent(longer, *kept)} {percent(longer, *exact)} of the stories",
         f"as long {mean(longer, 'rewrite', 'pairs'):,.0f} pairs {percent(longer, *kept)}",
         f"ends {shares(continuing, stories)[0]} of stories GPT {shares('gpt', stories)[0]}",
-        f"{percent(continuing, 'go on', 'allowed')} of the words GPT "
+        f"{percent(continuing, 'go on', 'allowed')} of its words GPT's "
         f"{percent('gpt', 'go on', 'allowed')}",
         f"{mean('gpt', *it, 'tested'):.0f} stories six folds",
         f"in {six.mean():.0f} % of stories (six {min(six):.0f} to {max(six):.0f}",
