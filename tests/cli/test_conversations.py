@@ -155,6 +155,12 @@ def test_texts_that_are_held_are_drawn_again_by_a_resumed_run(tmp_path, done, mo
     settings_of(tmp_path / "parts", max_iters=2)
     done("train", "--resume", "--out", tmp_path / "parts")
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+    for hold in ("2", "0"):
+        done(*learn, tmp_path / hold, "--max-iters", "3", "--hold", hold)
+    losses = [[row["loss"] for row in read_metrics(tmp_path / hold / "metrics.csv")]
+              for hold in ("2", "0")]
+    same = [one == other for one, other in zip(*losses, strict=True)]
+    assert same == [True, True, False]  # the first two of three are free
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from npgpt.batches import NOT_COUNTED, Batch, Dataset
 from npgpt.config import TrainConfig
 from npgpt.families.conversations import OWN, Answers, OwnTemplate, Talks, encoded
 from npgpt.families.held import (
+    AT_ONCE,
     PROSE,
     QUESTIONS,
     UNTAUGHT,
@@ -133,6 +134,11 @@ def test_of_a_model_that_only_writes_its_own_texts_are_held():
     objective.steps = 40  # it is free for 16 of them, and published models for none
     free, kept = (objective.sample(data.train_ids, 600, 8, seed=1, step=step) for step in (15, 16))
     assert isinstance(free, Batch) and isinstance(kept, HeldBatch)
+
+
+def test_texts_that_are_drawn_one_batch_after_another_differ():
+    drawn = [tuple(talk.ids_N[-60:]) for talk in own_texts(model(), TOKENIZER, AT_ONCE + 4)]
+    assert len({*drawn}) == AT_ONCE + 4
 
 
 def test_a_published_model_is_held_from_the_first_step(objective):
