@@ -48,7 +48,7 @@ def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
 
 def _filed(model):
     kind = family_of(model.config)
-    where = f"FILES of npgpt/families/{kind.arch}.py"
+    where = f"FILES of {kind.file}"
     check_handled(model.config, kind.filed, "the transformers library's file", where)
     return kind.files, asdict(model.config), arrays_of(model)
 

@@ -47,6 +47,11 @@ class Family:
     unfiled: frozenset = frozenset()
 
     @property
+    def file(self):
+        """The path of its file."""
+        return self.size.__module__.replace(".", "/") + ".py"
+
+    @property
     def filed(self):
         """The settings that a file of the library says; to write another one is refused."""
         return {*self.files.settings, *self.files.derived}

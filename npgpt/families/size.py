@@ -46,7 +46,7 @@ def flops_per_token(config):
 def sized(config, tokens=0):
     """Return `Family.size` of a config; ValueError for a setting that it does not know."""
     found = family_of(config)
-    where = f"`unfiled` in FAMILY of npgpt/families/{found.arch}.py"
+    where = f"`unfiled` in FAMILY of {found.file}"
     check_handled(config, found.sized, f"the size of a {found.arch}", where)
     return found.size(config, tokens)
 

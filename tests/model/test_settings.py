@@ -18,6 +18,7 @@ from npgpt.cli import export
 from npgpt.config import NOT_COMPUTED, TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.fast import decoder as fast_decoder
 from npgpt.fast.decoder import HANDLED, Decoder
 from npgpt.fast.storage import decodes, use_storage
 from npgpt.generate import CachedLogits, KVCache
@@ -173,21 +174,22 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_p
     else:
         np.testing.assert_allclose(
             computed(kind.Model.from_pretrained(there), arch), computed(model, arch), atol=1e-4,
-            err_msg=f"npgpt/families/{arch}.py writes {name} to no file, or another value: correct "
+            err_msg=f"{kind.file} writes {name} to no file, or another value: correct "
             "Files, or list it in `unfiled` of its FAMILY instead",
         )
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize(("arch", "name"), [s for s in OPTIONAL if decodes(family(s[0]).Model)])
-def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name):
+def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch):
     model = in_float32(model_with(arch, name)[0])
     try:
         decoder = Decoder(model)
     except ValueError as refused:
         assert f"the setting {name}=" in str(refused)
         return
-    for read in (3, 4):  # a prompt, and a token more
+    for read, short in ((3, 128), (4, 128), (4, 0)):  # a prompt, a token more, a long prompt
+        monkeypatch.setattr(fast_decoder, "SHORT", short)
         np.testing.assert_allclose(
             decoder(list(IDX_BT[:, :read])), model.next_logits(IDX_BT[:, :read]), atol=1e-4,
             err_msg=f"npgpt/fast/decoder.py has {name} in HANDLED and does not compute it",
