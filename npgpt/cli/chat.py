@@ -51,6 +51,8 @@ def run(args):
     asked = args.prompt
     if asked is None:
         asked = decode_whole(sys.stdin.buffer.read(), "standard input").strip()
+        if not asked:
+            raise ValueError("standard input is empty: give --prompt TEXT, or a text to a pipe")
     sample = chat.answer(asked, (lambda text: None) if args.json else show)
     if args.json:
         return print_json({"messages": chat.messages} | {k: sample[k] for k in ("text", "tokens")})
@@ -88,13 +90,18 @@ class Chat:
         return sample
 
     def _within_window(self, messages):
-        """Return token ids; the oldest messages leave the list if there would be no room."""
+        """Return token ids; the oldest messages leave the list if there would be no room.
+
+        They leave half of the window to an answer, the last message alone an eighth.
+        """
         T, gone = self.writer.model.config.block_size, 0
-        room = T - min(self.writer.max_new_tokens, T // 2)
+        room, alone = (T - min(self.writer.max_new_tokens, T // part) for part in (2, 8))
         while len(ids := self._ids(messages)) > room:
             if len(messages) == self.fixed + 1:
-                raise ValueError(f"this takes {len(ids):,} tokens, and {room:,} can be read beside "
-                                 "an answer; ask with fewer words")
+                if len(ids) <= alone:
+                    break
+                raise ValueError(f"this takes {len(ids):,} tokens, and {alone:,} can be read "
+                                 "beside an answer; ask with fewer words")
             del messages[self.fixed : self.fixed + 2]
             gone += 2
         if gone:

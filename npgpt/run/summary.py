@@ -136,7 +136,9 @@ def print_results(run, dataset, model, draw):
         print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
     else:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
-    if not run.training.hold and (found := standing(rows)):  # what is taught is not validated
+    judged = floor and run.training.conversations  # by the answers, below
+    # what is held is not validated
+    if not run.training.hold and not judged and (found := standing(rows)):
         helps, command = what_helps(found[0], run, dataset.tokenizer)
         print(f"{_filled('state', f'{in_words(found)};', f'what helps: {helps}:')}\n"
               f"    npgpt train {command}")

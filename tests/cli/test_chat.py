@@ -65,7 +65,7 @@ def typed(cli, model, monkeypatch):
     return talk
 
 
-def test_one_question_is_read_as_the_template_has_it(done, model, asked, monkeypatch):
+def test_one_question_is_read_as_the_template_has_it(done, refused, model, asked, monkeypatch):
     answer = asked("it so\nso\nthe ")
     command = ("chat", model, "--system", "it so", *GREEDY)
     found = json.loads(done(*command, "--prompt", "so", "--json"))
@@ -75,6 +75,14 @@ def test_one_question_is_read_as_the_template_has_it(done, model, asked, monkeyp
     piped = io.TextIOWrapper(io.BytesIO(b"so\n"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", piped)
     assert done(*command) == f"{answer}\n"
+    assert not sys.stdin.buffer.read() and "--prompt" in refused(*command)
+
+
+def test_a_long_question_takes_the_window_but_an_eighth(done, refused, model):
+    """The window has 16 tokens, and a question some more than its letters."""
+    command = ("chat", model, "--max-new-tokens", "9", "--prompt")
+    assert done(*command, "so it so")
+    assert "14 can be read" in refused(*command, "so it so so")
 
 
 def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
