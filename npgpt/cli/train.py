@@ -21,7 +21,7 @@ from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
 from npgpt.families import FAMILIES, family, grown
-from npgpt.families.conversations import TAUGHT, open_conversations
+from npgpt.families.conversations import TAUGHT, OwnTemplate, open_conversations
 from npgpt.families.held import held, keep_start
 from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
@@ -158,7 +158,9 @@ def run(args):
             dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
         elif run.training.hold:
             if ranks.is_main:
-                note("what the model says or writes already is held; --hold 0 does not")
+                own = isinstance(dataset.template, OwnTemplate)
+                what = "texts that it draws" if own else "its answers to other questions"
+                note(f"the model is held to {what} now; --hold 0 does not")
             dataset = held(dataset, model, optimizer, run.training)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}

@@ -55,12 +55,12 @@ def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
 def best_of(name):
     """Return what to write with by a MODEL: of a run that has them, the weights with the lowest
     validation loss. The last ones count where that is not what was learned: of a reward, and of
-    answers with `hold`, as few as are taught."""
+    answers, of which those for validation are not taught."""
     best = Path(name, BEST)
     if not (best.exists() and Path(name, RUN_STATE).exists()):
         return name
     training = read_run(name).training
-    return name if training.hold or getattr(training, "reward", "") else best
+    return name if training.conversations or getattr(training, "reward", "") else best
 
 
 def load_model(name, weights=None):

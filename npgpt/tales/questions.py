@@ -116,7 +116,7 @@ class Question:
         """-ln P(answer | prompt)."""
         if self.kind == "story":
             return -self.grammar.log_probability(self.answer + "\n\n")
-        return math.log(len(self.answers))
+        return math.log(len({part.split()[-1] for part in self.answers}))
 
     @property
     def grammar(self) -> Grammar:
@@ -189,11 +189,10 @@ def question(story: str, draw) -> Question:
     either = " or ".join(found if draw() < 1 / 2 else found[::-1])
     if kind == "it" and len(found) == 2:  # the animal, or what it did not cross
         found = found[:1] if parts["why"] in OWN else found[1:]
-    if kind == "one" and found[0].split()[-1] != found[1].split()[-1]:
+    found = found if kind == "one" else found[:1]
+    answer = found[0]
+    if len({part.split()[-1] for part in found}) == 2:
         answer = found[int(draw() * 2)].split()[-1]
-    else:
-        found = found[:1]
-        answer = found[0]
     others = tuple(part for part in parts.values() if part not in found)
     prompt = f"{story.strip()}\n{text.format(**nouns | {'either': either})}"
     begins = ("In" if kind == "where" else " ".join(of) if kind == "why"

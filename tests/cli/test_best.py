@@ -99,7 +99,7 @@ def test_what_writes_takes_the_best_weights_but_the_last_of_a_reward(wild, here)
     settings_of(rewarded, **{name: settings[name] for name in settings if "reward" in name})
     assert best_of(rewarded) == rewarded
     taught = shutil.copytree(wild, here / "taught")
-    settings_of(taught, hold=1.0)
+    settings_of(taught, conversations=["talks.jsonl"])
     assert best_of(taught) == taught
 
 

@@ -122,3 +122,16 @@ def test_nats_are_the_surprise_of_the_answer(requests):
     ones = [asked for asked in ALL if asked.kind == "one" and asked.nats]
     first = sum(asked.answers[0].endswith(asked.answer[3:-1]) for asked in ones)
     assert first / len(ones) == pytest.approx(0.5, abs=0.12)
+
+
+def test_of_two_animals_of_one_name_both_are_right():
+    """Both parts are read by hand, here and where they differ."""
+    ones, same = [asked for asked in ALL if asked.kind == "one"], 0
+    for asked in ones:
+        story = asked.prompt.split("\n")[0]
+        both = after("said the ", 3)(story), after("But the ", 3)(story)
+        nouns = {part.split()[-1] for part in both}
+        same += len(nouns) == 1
+        assert all(asked.right(f"The {text}.") for text in (*both, *nouns))
+        assert asked.nats == math.log(len(nouns))
+    assert 0 < same < len(ones)
