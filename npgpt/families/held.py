@@ -4,9 +4,10 @@
 
 The KL is the mean over tokens of what the start itself wrote before (distillation: Hinton et al.,
 2015; for what must not be forgotten: Li and Hoiem, 2016): of a published model with a chat template
-its answers to QUESTIONS, of others texts that it draws. At the start its gradient is zero, and that
-of more text would be noise. A model that only writes learns to answer before it is held: held from
-its start, it takes far longer. UNTAUGHT and PROSE are only measured.
+its answers to QUESTIONS, of others texts that it draws. Unlike a loss on such texts it has no
+gradient while the model is still the start. A model that only writes learns to answer before it is
+held: in pilots those that were held from the first step took far longer. UNTAUGHT and PROSE are
+only measured.
 """
 
 import re
@@ -188,7 +189,7 @@ def _each(talks):
 
 
 def forgotten(model, objective):
-    """Return a line: what a model that was taught by `Held` no longer says as it did."""
+    """Return a line or two: what a model that was taught by `Held` no longer says as it did."""
     start, tokenizer = objective.start, objective.tokenizer
     if objective.writes:
         what, batches = "texts of its own", [_each(own_texts(start, tokenizer, MEASURED, seed=1))]

@@ -79,8 +79,9 @@ def test_what_the_report_and_the_lesson_say_is_so():
         "questions", "then reward", "questions, loss on all tokens",
         "stories, then questions"))
 
-    def less(own, than=base):
-        return np.array(sn.student([percent([a], *asked) - percent([b], *asked)
+    def less(own, than=base, *kinds):
+        kinds = kinds or asked
+        return np.array(sn.student([percent([a], *kinds) - percent([b], *kinds)
                                     for a, b in zip(own, than, strict=True)]))
 
     worse = sn.student(np.array([after["plain"] - before["plain"] for after, before in zip(
@@ -94,11 +95,14 @@ def test_what_the_report_and_the_lesson_say_is_so():
         f"{min(percent(base, kind) for kind in asked):.1f} % it {percent(base, 'it'):.1f} %",
         f"request from {percent(base, 'story'):.1f} to {percent(reward, 'story'):.1f} % questions "
         f"{percent(reward, *asked):.1f} % entropy {fell[0]:.1f} nats {fell[1]:.1f} {fell[2]:.1f}",
+        "loss on answers {:.3f} to {:.3f}".format(
+            *(np.mean([run["loss"] for run in own]) for own in (base, reward))),
         "all tokens {:.1f} % {:.1f} points fewer {:.1f} to {:.1f} {:.1f} %".format(
             percent(every, *asked), *-less(every)[[0, 2, 1]], percent(every, "story")),
+        "not shown ({:.1f} to {:+.1f} points)".format(*less(every, base, "story")[1:]),
         "{:.4f} nats {:.4f} to {:.4f} {:.1f} % of questions {:.1f} {:.1f} and {:.1f} %".format(
             *worse, percent(first, *asked), *by_seed),
-        "fewer ({:.1f} to {:+.1f} points)".format(*less(first)[1:]))
+        "less is not shown ({:.1f} to {:+.1f} points)".format(*less(first)[1:]))
     assert worse[2] < 0.02 and fell[1] > 0 > less(every)[2] and less(first)[2] > 0
     assert percent(base, *asked) >= 95 and min(percent(base, kind) for kind in asked) >= 90
     assert percent(reward, "story") >= 80
