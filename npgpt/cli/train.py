@@ -226,6 +226,8 @@ def _started(args, ranks, stack):
     if talks and family(training.arch).write is not continue_text:
         raise ValueError("--conversations: only models that continue text learn them; use --arch "
                          "gpt or llama")
+    if args.corpus and args.conversations:
+        raise ValueError("--corpus and --conversations: a run reads one of them; leave one out")
     template = args.template if initial else None
     if training.hold and (isinstance(training, RewardConfig) or not (talks and initial)):
         raise ValueError("--hold is for --conversations and a model of --init-from, as it writes "

@@ -247,8 +247,10 @@ def open_conversations(
     talks = list(encoded(found, tokenizer, template))
     for (where, *_), talk in zip(found, talks, strict=True):
         if len(talk) > block_size:
+            help = ("give a model of words, as of --preset tales-words" if talk.question
+                    else "shorten it, or leave it out")
             raise ValueError(f"{where} takes {len(talk) + 1:,} tokens, and the model reads "
-                             f"{block_size:,}: shorten it, or leave it out")
+                             f"{block_size:,}: {help}")
     cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
     width = max(map(len, talks))
     train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)

@@ -61,6 +61,8 @@ def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, ta
     for wrong in (("--arch", "bert"), ("--eval-stride", "4"), ("--split", "documents")):
         refused("train", "--conversations", talks, "--out", tmp_path / "no", *wrong)
     refused("train", "--init-from", finished, "--conversations", talks, "--reward", "grammar")
+    assert "one of them" in refused("train", "--corpus", "tales", "--conversations", talks)
+    assert "tales-words" in refused("train", "--init-from", SHIPPED, "--conversations", "tales")
 
 
 TEMPLATE = ("{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else ' ' }}"
