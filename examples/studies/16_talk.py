@@ -2,7 +2,7 @@
 
     python examples/studies/16_talk.py    the trainings that are missing, then table and figure
 
-The end of `PLAN.md` has arms, seeds and what is expected. The steps are README's commands.
+The end of `PLAN.md` has arms, seeds and what is expected. The first arm is README's commands.
 """
 
 from contextlib import ExitStack
@@ -23,6 +23,7 @@ from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
 from npgpt.reward import remember, rewarded
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
+from npgpt.tales.questions import KINDS
 from npgpt.train import ALONE, evaluate, training_steps
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
@@ -39,7 +40,6 @@ ROWS = {  # a line of the table: the arm, and its last step
     "stories": ("stories first", "stories"),
     "stories, then questions": ("stories first", "questions"),
 }
-KINDS = ("who", "what", "where", "why", "which", "it", "one", "story")
 
 
 def measure(trial):
