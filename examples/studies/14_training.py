@@ -25,7 +25,7 @@ from npgpt import plots
 
 parts = importlib.import_module("12_rows")
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
-SEEDS = range(2, 12)  # seed 1 chooses the rate
+SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results, and those that choose a rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
     ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
@@ -40,20 +40,23 @@ READ, DROPOUT = (64, 200, 640, 2000), (0.0, 0.3)
 ARM = ["group", "steps", "optimizer"]  # what has a rate and decay of its own
 OPTIMIZERS = [  # each at each rate, decay and length
     Row(text, f"{text}: {name}, {steps} steps, decay {decay:g}, rate {rate:g}", parts.ON[text] | {
-        "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay}, (rate,))
+        "optimizer": name, "steps": steps, "warm_up": steps // 10, "decay": decay}, (rate,),
+        chosen_by=CHOOSE)
     for (text, name), rates in RATES.items()
     for steps, decay, rate in product(LENGTHS[text], (0.0,) if name == "SGD" else (0.0, 0.1), rates)
 ]
 SIZES = [  # of a batch, the rates about 0.004 times the root of the size over 8
     Row("Batches", f"{B}", parts.ON["Rows"] | {
         "batch_size": B, "goal": GOAL, "steps": MOST, "evaluations": 0,
-    }, tuple(round(0.004 * (B / 8) ** 0.5 * x, 6) for x in (0.125, 0.25, 0.5, 1, 2)), "steps")
+    }, tuple(round(0.004 * (B / 8) ** 0.5 * x, 6) for x in (0.125, 0.25, 0.5, 1, 2)), "steps",
+        chosen_by=CHOOSE)
     for B in BATCHES
 ]
 REPEATED = [  # texts of so many tales, read until 6,400 are read
     Row("Repetition", f"{n} tales, dropout {dropout:g}", parts.ON["Tales"] | {
         "stories": n, "dropout": dropout, "gap": True,
-    }, tuple((1.25e-4 if n < 500 else 1e-3) * 2**i for i in range(7)))
+    }, tuple((1.25e-4 if n < 500 else 1e-3) * 2**i for i in range(7)),
+        chosen_by=CHOOSE)
     for n, dropout in product(READ, DROPOUT)
 ]
 
@@ -62,7 +65,7 @@ def frames(results, seeds=SEEDS):
     """Return the trainings of the three questions, a line for each: of optimizers at all rates,
     with the steps to each of LEVELS; of batches and of repetition at the best."""
     results = {settings: json.loads(settings) | found for settings, found in results.items()}
-    runs = frame(OPTIMIZERS, results, (1, *seeds)).astype({"excess": float})
+    runs = frame(OPTIMIZERS, results, (*CHOOSE, *seeds)).astype({"excess": float})
     runs["x"] = [  # steps of a curve's points, each the mean of so many stories, 8 a step
         AVERAGED // 8 + np.arange(len(r.curve)) * (r.steps // POINTS) for r in runs.itertuples()]
     for level in LEVELS:
@@ -74,13 +77,17 @@ def frames(results, seeds=SEEDS):
 # ---- optimizers and batches
 
 
-def best(runs, by, seeds=(1,)):
-    """Return the labels of the arms at which `by`, the excess or one of LEVELS, is least in the
-    geometric mean of seeds that nearly all come so far: a rate and decay for each ARM."""
-    some = runs[runs.seed.isin(seeds)].set_index([*ARM, "label"])
-    logs = np.log(some[by]).groupby(level=[*range(4)])
-    mean = logs.mean()[logs.count() > 0.8 * len(seeds)]
-    return [label for *_, label in mean.groupby(level=ARM).idxmin()]
+def means(runs, by):
+    """Return the geometric means of `by`, the excess or one of LEVELS, over the seeds that choose,
+    of the rates at which all come so far; by ARM, decay, rate and label."""
+    some = runs[runs.seed.isin(CHOOSE)].set_index([*ARM, "decay", "rate", "label"])
+    logs = np.log(some[by]).groupby(level=[*range(6)])
+    return np.exp(logs.mean()[logs.count() == len(CHOOSE)])
+
+
+def best(runs, by):
+    """Return the labels of the arms at which the mean is least: a rate and decay for each ARM."""
+    return [label for *_, label in means(runs, by).groupby(level=ARM).idxmin()]
 
 
 def quickest(runs):
@@ -89,15 +96,15 @@ def quickest(runs):
     return {label for level in LEVELS for label in best(rows, level)}
 
 
-def at_best(runs, by, seeds=(1,)):
-    """Return the runs of these arms, without seed 1."""
-    return runs[(runs.seed > 1) & runs.label.isin(best(runs, by, seeds))]
+def at_best(runs, by):
+    """Return the runs of these arms, without the seeds that choose."""
+    return runs[~runs.seed.isin(CHOOSE) & runs.label.isin(best(runs, by))]
 
 
-def speed_ups(runs, by=None, seeds=(1,)):
+def speed_ups(runs, by=None):
     """Return by text, length and seed log(steps of AdamW / steps of Muon) to each of LEVELS, at
     the arms that are best `by`, or by the steps to the level."""
-    steps = {level: at_best(runs, by or level, seeds).pivot_table(
+    steps = {level: at_best(runs, by or level).pivot_table(
         level, ["group", "steps", "seed"], "optimizer").reindex(columns=["AdamW", "Muon"])
         for level in LEVELS}
     return pd.DataFrame({level: np.log(of.AdamW / of.Muon) for level, of in steps.items()})
@@ -118,8 +125,7 @@ def critical_batch(batches):
 def tables(runs, batches, again):
     """Return name -> table in Markdown, of what `frames` returns."""
     ratios = pd.concat({"excess": speed_ups(runs, "excess"),
-                        "steps": speed_ups(runs[runs.group == "Rows"]),
-                        "steps, ten seeds": speed_ups(runs[runs.group == "Rows"], seeds=SEEDS)})
+                        "steps": speed_ups(runs[runs.group == "Rows"])})
     ratios["more"] = ratios[LEVELS[1]] - ratios[LEVELS[0]]
     return {
         "optimizers": markdown(
@@ -128,9 +134,8 @@ def tables(runs, batches, again):
             [(text.lower(), f"{steps:,}", name, some.decay.iloc[0], some.rate.iloc[0], len(some),
               f"{some.excess.median():.4f}",
               *(_steps(some[level].fillna(np.inf).median()) for level in LEVELS),
-              at_neighbours(runs.query("seed == 1 and group == @text and steps == @steps and "
-                                       "optimizer == @name and decay == @some.decay.iloc[0]")
-                            .set_index("rate").excess, some.rate.iloc[0]))
+              at_neighbours(means(runs, "excess")[text, steps, name, some.decay.iloc[0]].droplevel(
+                  "label"), some.rate.iloc[0]))
              for (text, steps, name), some in at_best(runs, "excess").groupby(ARM)]),
         "speed-up": markdown(
             ("rates by", "text", "steps", *(f"to {x}: AdamW / Muon" for x in LEVELS),
@@ -213,7 +218,7 @@ def quick_study(figures):
     arms = [arm for arm in OPTIMIZERS if arm.changes["steps"] == 1000] + SIZES[:3] + REPEATED[:2]
     found = frames(tried(
         [arm.changes | {"lr": rate, "seed": seed}
-         for arm in arms for rate in arm.rates for seed in (1, 2, 3)], measured,
+         for arm in arms for rate in arm.rates for seed in (*CHOOSE, 2, 3)], measured,
         {"steps": 40, "warm_up": 2, "evaluations": 0, "n_embd": 16, "lr": 1e-3, "seed": 1}))
     print(*tables(*found).values(), sep="\n")
     picture(draw, figures / "14_training.png", *found)

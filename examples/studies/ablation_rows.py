@@ -1,11 +1,12 @@
 """The rows of a study: settings a change or two from a base, tried at one learning rate or several.
 
-All rates are tried with seed 1, the other seeds only at the best of them: each row is compared at
-its own best rate.
+All rates are tried with the seeds that choose, the other seeds only at the best of them: each row
+is compared at its own best rate.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 from ablation_trials import BASE, measured
 from laboratory import key, results_of, run, tried
 
@@ -17,6 +18,7 @@ class Row(NamedTuple):
     rates     that are tried
     by        the measurement whose least value makes a rate the best
     beside    labels of the rows that it is compared with
+    chosen_by seeds
     """
 
     group: str
@@ -25,25 +27,35 @@ class Row(NamedTuple):
     rates: tuple = (BASE["lr"],)
     by: str = "excess"
     beside: tuple = ("base",)
+    chosen_by: tuple = (1,)
 
     def trial(self, seed, rate):
         return BASE | self.changes | {"lr": rate, "seed": seed}
 
     def trials_of_rates(self):
-        return [self.trial(1, rate) for rate in self.rates]
+        return [self.trial(seed, rate) for seed in self.chosen_by for rate in self.rates]
+
+
+def by_rate(row, results):
+    """Return rate -> the geometric mean of what chooses it, over the seeds that do, infinite where
+    one diverged; None before all are tried."""
+    if any(key(trial) not in results for trial in row.trials_of_rates()):
+        return None
+    found = {rate: [results[key(row.trial(seed, rate))][row.by] for seed in row.chosen_by]
+             for rate in row.rates}
+    return {rate: np.inf if None in x else x[0] if len(x) == 1  # without the mask it is below 0
+            else float(np.exp(np.log(x).mean())) for rate, x in found.items()}
 
 
 def best_rate(row, results):
-    """Return the rate best with seed 1: None before all are tried, the first if all diverge."""
-    if any(key(trial) not in results for trial in row.trials_of_rates()):
-        return None
-    found = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}
-    found = {rate: x for rate, x in found.items() if x is not None}
-    return min(found, key=found.get, default=row.rates[0])
+    """Return the rate best by these means: None before all are tried, the first if all diverge."""
+    found = by_rate(row, results)
+    return found and min(found, key=found.get)
 
 
 def train_missing(rows, path, workers=None, seeds=(2, 3), known=()):
-    """Run what a file lacks: all rows with seed 1 and their rates, then seed by seed the best.
+    """Run what a file lacks: all rows at all rates with the seeds that choose, then seed by seed
+    at the best.
 
     known   results by `laboratory.key` that a different file has
     Returns all results, by their keys.

@@ -9,7 +9,7 @@ Differential Expression, 2004, sections 3 and 6).
 
 import numpy as np
 import pandas as pd
-from ablation_rows import best_rate
+from ablation_rows import by_rate
 from laboratory import flops_text, key, markdown
 from scipy import optimize, stats
 from scipy.special import polygamma
@@ -30,21 +30,23 @@ def frame(rows, results, seeds):
     """
     lines = []
     for row in rows:
-        if (rate := best_rate(row, results)) is None:
+        if (means := by_rate(row, results)) is None:
             continue
-        first = {trial["lr"]: results[key(trial)][row.by] for trial in row.trials_of_rates()}
-        lines += [row._asdict() | {"rate": rate, "seed": seed, "near": at_neighbours(first, rate)}
+        rate = min(means, key=means.get)
+        lines += [row._asdict() | {"rate": rate, "seed": seed, "near": at_neighbours(means, rate)}
                   | results[name] for seed in seeds
                   if (name := key(row.trial(seed, rate))) in results]
     return pd.DataFrame(lines)
 
 
 def at_neighbours(found, rate):
-    """Return how many times as large a measure of one seed is at the next lower and the next higher
-    rate tried.    found: rate -> the measure, or None or NaN where a run diverged"""
+    """Return how many times as large a measure is at the next lower and the next higher rate tried.
+
+    found   rate -> the measure, infinite or NaN where a run diverged
+    """
     i = (rates := sorted(found.keys())).index(rate)
     beside = rates[max(0, i - 1) : i] + rates[i + 1 : i + 2]
-    ratios = (f"x {(found[x] or np.inf) / found[rate]:.1f}" for x in beside)
+    ratios = (f"x {found[x] / found[rate]:.1f}" for x in beside)
     return ", ".join(ratios).replace("nan", "inf")
 
 
@@ -136,6 +138,20 @@ def tables(found):
              "least", "largest", "end late"),
             [_row(*name, some) for name, some in found.groupby(["group", "label"], sort=False)]),
     }
+
+
+def at_best_rates(found):
+    """Return a table of lines of `frame` beside those of the base, seed by seed."""
+    excess = found.pivot(index="seed", columns="label", values="excess").astype(float)
+    lines = []
+    for label, some in found.groupby("label", sort=False):
+        ends = mean_and_interval(np.log(excess[label] / excess["base"]))
+        effect = percent(ends[0]), f"{percent(ends[1])} to {percent(ends[2])}", word(*ends[1:])
+        lines.append((label, f"{some.rate.iloc[0]:g}", some.near.iloc[0], len(some),
+                      f"{excess[label].median():.4f}", *("" if label == "base" else x
+                                                         for x in effect)))
+    return markdown(("arm", "rate", "rates beside it", "n", "median excess", "beside the base",
+                     "95 % interval", "found"), lines)
 
 
 def _effect(line):
