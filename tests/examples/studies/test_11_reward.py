@@ -194,7 +194,8 @@ def test_every_quoted_number_comes_out_again():
     mild = [V for name, V in pulls.items() if " 10" not in name]
     sn.assert_says(
         sn.CONCEPTS,
-        f"Rejection sampling pass@1 {kind[0]:.2f} pass@1024 {kind[-1]:.2f}")
+        f"Rejection sampling pass@1 {kind[0]:.2f} pass@1024 {kind[-1]:.2f} "
+        f"{100 * mean(found, 'rejection', 'lost'):.0f} % of the beginnings")
     sn.assert_says(
         REPORT,
         f"from {100 * V0:.0f} to {100 * V:.0f} % right {eff0:.0f} to {eff:.0f} effective",
@@ -202,7 +203,8 @@ def test_every_quoted_number_comes_out_again():
         f"{kl:.1f} nats KL {least:.1f} suffice",
         f"pass@1 {before[0]:.2f} to {after[0]:.2f} pass@1024 {before[-1]:.2f} to {after[-1]:.2f} "
         f"k = {crossed}",
-        f"rejection sampling: {kind[0]:.2f} and {kind[-1]:.2f}",
+        f"rejection sampling: {kind[0]:.2f} and {kind[-1]:.2f} pass@64 {before[3]:.2f} to "
+        f"{kind[3]:.2f} {100 * mean(found, 'rejection', 'lost'):.0f} % of the beginnings",
         " ".join(f"{name} {parts[name]:.2f}" for name in order[:4])
         + f" of {sum(parts.values()):.2f} nats",
         f"{factors['std']:.2f} times the gradient binomial {theory:.2f}",
@@ -217,8 +219,8 @@ def test_every_quoted_number_comes_out_again():
         f"{reach} of its 30 runs 85 %",
         f"no baseline {share(found, 'none')} *std* {share(found, 'std')} words "
         f"{share(found, '1/length')} *blame* {share(found, 'blame')} entropy bonus 0.02 "
-        f"{share(found, 'entropy bonus')} {gained(found, 'entropy bonus', 'reward 0.1')} factor of "
-        f"{factor(found, 'entropy bonus', 'reward 0.1')}: not shown",
+        f"{share(found, 'entropy bonus')} {gained(found, 'entropy bonus', 'reward 0.1')} factor "
+        f"{factor(found, 'entropy bonus', 'reward 0.1')} cannot be told",
         f"changes are {changed(found, 'pass', 0)} {changed(found, 'pass', -1)} "
         f"{100 * mean(found, 'mean', 'lost'):.0f} % of the beginnings",
         f"pass@1 {changed(found, 'pass', 0, lr=1e-3)} pass@64 "

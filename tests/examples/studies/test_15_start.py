@@ -70,8 +70,6 @@ def test_what_the_report_and_the_lesson_say_is_so():
         f"{fell['`tales`']:.4f} of the {loss['`tales`'][0] - 0.3940:.4f}",
         f"{new} % GPT-2's start {base} % {answers[1]} and {answers[0]} %",
         f"512 channels GPT-2's start ends {-fell[of_512]:.3f} lower")
-    sn.assert_says(sn.CONCEPTS, f"questions {new} % GPT-2's start {base} % "
-                   f"{answers[1]} and {answers[0]} % 512 channels")
 
 
 def test_the_trainings_that_choose_are_those_of_the_rows():

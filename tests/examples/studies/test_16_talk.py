@@ -95,6 +95,7 @@ def test_what_the_report_and_the_lesson_say_is_so():
         f"{min(percent(base, kind) for kind in asked):.1f} % it {percent(base, 'it'):.1f} %",
         f"request from {percent(base, 'story'):.1f} to {percent(reward, 'story'):.1f} % questions "
         f"{percent(reward, *asked):.1f} % entropy {fell[0]:.1f} nats {fell[1]:.1f} {fell[2]:.1f}",
+        "by {:.1f} points ({:.1f} to {:.1f})".format(*less(reward, base, "story")),
         "loss on answers {:.3f} to {:.3f}".format(
             *(np.mean([run["loss"] for run in own]) for own in (base, reward))),
         "all tokens {:.1f} % {:.1f} points fewer {:.1f} to {:.1f} {:.1f} %".format(
