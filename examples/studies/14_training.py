@@ -28,10 +28,11 @@ RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results, and those that choose a rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
-    ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3), ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
+    ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
+    ("Tales", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
     ("Rows", "Muon"): (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04),
     ("Tales", "Muon"): (0.0025, 0.005, 0.01, 0.02, 0.04),
-    ("Rows", "SGD"): (0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
+    ("Rows", "SGD"): (0.015, 0.03, 0.06, 0.125), ("Tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
 }
 LEVELS = 1.2, 1.05  # times the entropy
 GOAL, MOST = 0.2, 8000  # nats above the entropy at which a training ends, else after so many steps
