@@ -163,13 +163,21 @@ class Held(Answers):
             self.held = own_answers(start, self.tokenizer, self.template, QUESTIONS)
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """Return the `HeldBatch` of a step, or the `Batch` of one that is free; or some rows."""
+        """Return the `HeldBatch` of a step, or the `Batch` of one that is free; or some rows.
+
+        One talk is held beside every fourth row of the step, or every second, whatever the rows of
+        a micro-batch; its weight makes the step's KL the mean over all that is held in it.
+        """
         taught = super().sample(ids_N, block_size, batch_size, seed=seed, step=step, rows=rows)
-        if self.writes and step < FREE * self.steps:
-            return taught
+        beside = range(0, batch_size, 4 if self.writes else 2)
         drawn = np.random.default_rng((seed, step, 2)).integers(len(self.held), size=batch_size)
-        own = _each([self.held[i] for i in drawn[rows][:: 4 if self.writes else 2]])
-        return HeldBatch(taught, own, self.start, self.weight)
+        own = [self.held[drawn[i]] for i in beside if i in range(batch_size)[rows]]
+        if not own or (self.writes and step < FREE * self.steps):
+            return taught
+        share = (sum(talk.n_targets for talk in own)
+                 / sum(self.held[drawn[i]].n_targets for i in beside))
+        weight = self.weight * share * (taught.step_targets / taught.n_targets)
+        return HeldBatch(taught, _each(own), self.start, weight)
 
 
 def held(dataset, model, optimizer, training):
