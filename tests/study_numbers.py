@@ -182,7 +182,8 @@ BASES = {
     "tales": {"text": "tales", "steps": 800, "warm_up": 80},
 }
 USUAL = {"variant": "GPT", "n_layer": 2, "n_head": 4, "tied": True, "init": "1/sqrt(C)"}
-LATER = 0.0028  # a rate of the base that was tried after the results
+FINER = 0.0014, 0.0028  # rates of some arms on rows that three seeds choose from, too
+CHOOSE = 1, 12, 13  # seeds that are in no result
 
 
 def arms():
@@ -197,7 +198,7 @@ def arms_and_rates():
     for text, base in BASES.items():
         for arm, changes in ARMS.items():
             wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | base | changes
-            runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] != LATER
+            runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] not in FINER
                     and all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
             first = {s["lr"]: np.inf if x is None else x for s, x in runs if s["seed"] == 1}
             if not first:
@@ -205,7 +206,7 @@ def arms_and_rates():
             rate = min(first, key=first.get)
             assert min(first) < rate < max(first), f"{text}, {arm}: the best rate is at an edge"
             found[text, arm] = ({s["seed"]: x for s, x in runs if s["lr"] == rate
-                                 and s["seed"] > 1}, beside(first, rate))
+                                 and s["seed"] not in CHOOSE}, beside(first, rate))
     return found
 
 
@@ -224,9 +225,26 @@ def of_parts():
 
 @cache
 def between():
-    """Return seed -> the excess of the base on rows at a rate that was tried after the results."""
-    return {s["seed"]: r["excess"] for s, r in rows("12_rows.jsonl") if s["lr"] == LATER
-            and s["seed"] > 1}
+    """Return seed -> the excess of the base on rows at the rate that three seeds choose."""
+    return finer()["base"][1]
+
+
+@cache
+def finer():
+    """Return arm -> (its best rate by the means of three seeds, {seed: excess} there, what rates
+    beside it do to these means), of the arms on rows that were tried at FINER."""
+    found = {}
+    for arm in ("base", "1 head", "2 heads", "8 heads", "ReLU"):
+        wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | BASES["rows"] | ARMS[arm]
+        runs = {(s["seed"], s["lr"]): r["excess"] for s, r in rows("12_rows.jsonl")
+                if all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())}
+        means = {rate: stats.gmean([runs[seed, rate] for seed in CHOOSE])
+                 for rate in (*FINER, 2e-3, 4e-3)}
+        rate = min(means, key=means.get)
+        assert min(means) < rate < max(means), f"{arm}: the best rate is at an edge"
+        found[arm] = rate, {s: x for (s, at), x in sorted(runs.items())
+                            if at == rate and s not in CHOOSE}, beside(means, rate)
+    return found
 
 
 def misfit(residuals, constants):
@@ -244,21 +262,22 @@ def misfit(residuals, constants):
     return f"F{df} = {F:.1f}, p = {p:.1g}".replace("e-0", "e-")
 
 
-def at_best(by, seeds=(1,), **settings):
+def at_best(by, seeds=CHOOSE, **settings):
     """Return (decay, rate) of the run with these settings of which the seeds have the least `by`,
-    its results by seed, from 2 on, and the mean of `by` of each.    by: result -> number"""
+    its results by seed, without CHOOSE, and the mean of `by` of each.    by: result -> number"""
     usual = USUAL | {"text": "tales", "stories": 0, "dropout": 0.0} | settings
     found = {}
     for s, r in rows("12_rows.jsonl") + rows("14_training.jsonl"):
         if (all(({"text": "tales"} | s).get(name) == x for name, x in usual.items())
-                and ("goal" in s) == ("goal" in settings) and s["warm_up"] and s["lr"] != LATER):
+                and ("goal" in s) == ("goal" in settings) and s["warm_up"]
+                and s["lr"] not in FINER):
             found.setdefault((s["decay"], s["lr"]), {})[s["seed"]] = r
     some = {arm: np.array([by(runs[seed]) for seed in seeds if runs.get(seed, {}).get("excess")])
             for arm, runs in found.items()}
     mean = {arm: stats.gmean(x[np.isfinite(x)]) if np.isfinite(x).sum() > 0.8 * len(seeds)
             else np.inf for arm, x in some.items()}
     best = min((arm for arm in mean if np.isfinite(mean[arm])), key=mean.get)
-    return best, {s: r for s, r in sorted(found[best].items()) if s > 1}, mean
+    return best, {s: r for s, r in sorted(found[best].items()) if s not in CHOOSE}, mean
 
 
 def of_sgd(text, steps):

@@ -13,6 +13,7 @@ from npgpt.io.corpora import decode_whole
 from npgpt.sampling import Sampling
 
 HELP = """\
+\\                at the end of a line: the message goes on in the next
 /reset           begin a new conversation
 /system TEXT     begin a new one, in which the model is told this first
 /stats           tokens, and tokens per second of the last answer
@@ -120,13 +121,15 @@ class Chat:
 
 
 def _talk(chat):
-    """Answer each typed line until the input ends."""
+    """Answer each message, a typed line or several, until the input ends."""
     with suppress(ImportError):
         import readline  # noqa: F401 (input() then has a history)
     note("/help shows what can be typed; Ctrl-D leaves")
     while True:
         try:
             line = input("> ")
+            while line.endswith("\\"):
+                line = line[:-1] + "\n" + input("... ")
         except (EOFError, KeyboardInterrupt):
             return print()
         command, _, rest = line.partition(" ")

@@ -96,6 +96,11 @@ def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     assert "/reset" in out and f"{read} tokens" in err and "tokens/s" in err
 
 
+def test_a_line_that_ends_in_a_backslash_goes_on(typed, asked):
+    out, _ = typed("so\\", "it\\", "a", "so\\")
+    assert out.strip() == "... ... " + asked("so\nit\na\nthe ") + "\n..."
+
+
 def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_nothing(typed, asked):
     first = asked("so\nthe ")
     out, err = typed("so", "so it so", "it was too tired to", "€", "/reset", "so")
