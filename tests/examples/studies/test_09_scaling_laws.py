@@ -356,9 +356,8 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
         f"{len(grid)} size {misfits[2].split(', ')[-1]}",
         " ".join([tokens[0], *(f"{n.cells[at]['N']:,} {right(*at):.0f} %" for at in few)]),
-        f"1 % of the loss {given[:-2]} {fitted[:-2]} and {log_excess} of the excess Seeds "
-        f"{seeds_apart}",
-        f"{n.cells[1e11, 48]['excess']:.3f} 938 kB {kB938['excess']:.3f} 14 readings {endless:.3f} "
+        f"loss to 1 % excess {given[:-2]} {fitted[:-2]} and {log_excess} Seeds {seeds_apart}",
+        f"{n.cells[1e11, 48]['excess']:.3f} 938 kB {kB938['excess']:.3f} after 14 {endless:.3f} "
         f"fresh deviate {cell_of_texts:.3f} 1,420 readings 9 kB {kB9['excess']:.2f}",
         f"often {facts[2]} next 900 {facts[3]} rest")
     sn.assert_says(
