@@ -15,9 +15,7 @@ from autograd import Tensor
 
 parts = importlib.import_module("12_rows")
 REPORT = "14_training.md"
-CRITERIA = {  # name -> (the measure, or None for steps to a level, the seeds that choose by it)
-    "excess": (lambda r: r["excess"], (1,)), "steps": (None, (1,)),
-    "steps, ten seeds": (None, range(2, 12))}
+CRITERIA = {"excess": lambda r: r["excess"], "steps": None}  # None: steps to a level
 
 
 def test_queries_and_keys_are_normalised():
@@ -74,19 +72,19 @@ def excess(result):
     return result["excess"]
 
 
-def leveled(text, length, by=None, seeds=(1,)):
+def leveled(text, length, by=None):
     """Return for each level (AdamW's results by seed, Muon's), each at its best rate by excess, or
-    by the steps to the level, of some seeds; {} where none came so far."""
+    by the steps to the level; {} where none came so far."""
     for of in steps_to(text, length):
         try:
-            yield of, *(sn.at_best(by or of, seeds, text=text, steps=length, optimizer=name)[1]
+            yield of, *(sn.at_best(by or of, text=text, steps=length, optimizer=name)[1]
                         for name in ("AdamW", "Muon"))
         except ValueError:
             yield of, {}, {}
 
 
 def beside_it(found):
-    """Return how many times as large a measure of seed 1 is at the rates beside the one of `found`.
+    """Return how many times as large a measure is at the rates beside the one of `found`.
 
     found   of `sn.at_best`
     """
@@ -117,7 +115,7 @@ def test_speed_ups_come_out_again(text, length):
     factors = {}
     for criterion in CRITERIA if text == "rows" else ("excess",):
         logs = []
-        for of, adam, muon in leveled(text, length, *CRITERIA[criterion]):
+        for of, adam, muon in leveled(text, length, CRITERIA[criterion]):
             logs.append({seed: np.log(of(adam[seed]) / of(muon[seed]))
                          for seed in adam.keys() & muon.keys()})
             if length == 1000 and not logs[1:]:
@@ -137,7 +135,7 @@ def test_speed_ups_come_out_again(text, length):
             assert shrinks in sn.report(REPORT).split("## Registered")[1], shrinks
             ratio, low, high = map(float, re.findall(r"\d\.\d+", shrinks))
             assert (low > 0.8 and high < 1.2) == ((criterion, length) in (
-                ("excess", 4000), ("steps, ten seeds", 4000), ("excess", 800)))
+                ("excess", 4000), ("excess", 800)))
             assert (low > 1 / 1.2 and high < 1.2) == (length == 800)
     sn.assert_says(REPORT, *{
         1000: lambda: [f"1,000 Muon {ends['Muon']:.3f} AdamW {ends['AdamW']:.3f} "
