@@ -247,6 +247,13 @@ def finer():
     return found
 
 
+def beside_the_base():
+    """Return arm -> (mean log ratio of ten seeds, low, high), both at rates that three chose."""
+    _, base, _ = finer()["base"]
+    return {arm: student(np.log([x / base[seed] for seed, x in excess.items()]))
+            for arm, (_, excess, _) in finer().items() if arm != "base"}
+
+
 def misfit(residuals, constants):
     """Return how a law's misfit is said: the means of cells beside the noise of seeds within.
 

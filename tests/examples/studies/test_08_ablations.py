@@ -107,4 +107,4 @@ def test_every_quoted_number_comes_out_again():
         sn.CONCEPTS, f"loss {leak.replace('nats ', '')} the entropy",
         f"SGD one of three NaN clipping {once}",
         f"tales 4 or 12 blocks {deeper[0]} and {deeper[1]} %",
-        f"32 stories a step {batches[0][1:]} to {batches[1][1:]} % above 8")
+        f"32 stories a step {batches[0][1:]} to {batches[1][1:]} % more")

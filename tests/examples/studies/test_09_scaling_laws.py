@@ -354,7 +354,7 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"130,624 parameters {apart[1]} nats 25,944 9,516 {apart[0]}",
         f"C^{exponents[0][:-1]}",
         f"from {sn.listed(best, '.3f')} ten times {100 * left:.0f} %",
-        f"{len(grid)} size {misfits[2].split(', ')[-1]}",
+        f"{len(grid)} pairs more than seeds", f"20,000 times, {misfits[2].split(', ')[-1]}",
         " ".join([tokens[0], *(f"{n.cells[at]['N']:,} {right(*at):.0f} %" for at in few)]),
         f"loss to 1 % excess {given[:-2]} {fitted[:-2]} and {log_excess} Seeds {seeds_apart}",
         f"{n.cells[1e11, 48]['excess']:.3f} 938 kB {kB938['excess']:.3f} after 14 {endless:.3f} "

@@ -112,6 +112,23 @@ def test_the_base_at_a_rate_between_comes_out_again():
     sn.assert_says(sn.CONCEPTS, f"untied {by_rates} one head cannot")
 
 
+def test_rates_by_three_seeds_come_out_again():
+    words = {arm: sn.found_in(*sn.of_parts()["rows"][arm]) for arm in sn.beside_the_base()}
+    assert words == {arm: sn.found_in(*x) for arm, x in sn.beside_the_base().items()}
+    relu = f"{100 * np.expm1(sn.beside_the_base()['ReLU'][0]):.0f} % at rates by three seeds"
+    sn.assert_says(REPORT, f"ReLU {relu}")
+    sn.assert_says(sn.CONCEPTS, f"ReLU adds {relu}")
+    for arm, (rate, excess, near) in sn.finer().items():
+        assert [*excess] == [*range(2, 12)]
+        cells = ["", "", ""]
+        if arm != "base":
+            ends = sn.beside_the_base()[arm]
+            mean, low, high = map(sn.of_percent, ends)
+            cells = [mean, f"{low} to {high}", sn.found_in(*ends)]
+        line = [arm, f"{rate:g}", near, "10", f"{np.median([*excess.values()]):.4f}", *cells]
+        assert f"| {' | '.join(line)} |\n" in sn.tables_of(REPORT)["finer"], line
+
+
 def test_what_was_first_run_at_another_rate_comes_out_again():
     first = {}
     for s, r in sn.rows("12_rows.jsonl"):
@@ -165,7 +182,7 @@ def test_every_quoted_number_comes_out_again():
         "tales post-norm {:.0f} % ({:.0f} to {:.0f})".format(
             *100 * np.expm1(parts["tales"]["post-norm"])),
         f"ReLU squared ReLU SwiGLU ({on['ReLU']:.0f} {on['squared ReLU']:.0f} "
-        f"{on['SwiGLU']:.0f} %)",
+        f"{on['SwiGLU']:.0f} %;",
         f"rotary positions tales {-tales['rotary']:.0f} % smaller",
         f"QK-norm {sn.found_in(*parts['rows']['QK-norm'])}",
         f"four {on['4 blocks']:.0f} % above two",
@@ -188,7 +205,7 @@ def test_every_quoted_number_comes_out_again():
         f"LayerNorm.** {on['no norm']:.0f} % tales {tales['no norm']:+.0f} %",
         f"SwiGLU** {on['SwiGLU']:.0f} % Llama's {-tales['Llama']:.0f} % rotary "
         "{:.0f} % {:.0f} {:.0f}".format(*-100 * np.expm1(parts["tales"]["rotary"])[[0, 2, 1]]),
-        f"rows four {on['4 blocks']:.0f} % above two")
+        f"rows four {on['4 blocks']:.0f} % more than two")
 
 
 def test_nulls_on_tales_are_on_a_plateau():
