@@ -80,7 +80,8 @@ def test_the_lesson_quotes_what_an_mlp_is_worth_and_how_much_heads_read_the_dog(
     whole, *without = found["facts"]["package, then without an MLP"]
     read = found["04"]["most read"]
     sn.assert_says(
-        sn.CONCEPTS, f"loss of {whole:.2f} nats MLPs, of {min(without):.2f} to {max(without):.2f}",
+        sn.CONCEPTS, "{1} lines beside {0}".format(*found["facts"]["lines"]),
+        f"loss of {whole:.2f} nats MLPs, of {min(without):.2f} to {max(without):.2f}",
         "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
     assert 0.3 < read["street"][0] < 0.4  # "a third"
 
