@@ -126,9 +126,10 @@ BESIDE = {  # a comparison: the row, and what it is compared with if that is not
 
 
 @cache
-def of_settings():
+def of_settings(seeds=(1, 2, 3)):
     """Return comparison -> log ratios of the excess, by seed."""
-    return {name: np.log(by_seed(row) / by_seed(other)) for name, (row, other) in BESIDE.items()}
+    return {name: np.log(by_seed(row, seeds) / by_seed(other, seeds))
+            for name, (row, other) in BESIDE.items()}
 
 
 def by_seed(label, seeds=(1, 2, 3)):
@@ -138,7 +139,8 @@ def by_seed(label, seeds=(1, 2, 3)):
 
 def at_rates(label, seeds=(1,)):
     """Return (the excess of a row for each seed at its best rate, what rates beside it do)."""
-    found = {json.dumps(s, sort_keys=True): r for s, r in rows("08_ablations.jsonl")}
+    found = {json.dumps(s, sort_keys=True): r for name in ("", "again/")
+             for s, r in rows(f"{name}08_ablations.jsonl")}
     row = next(row for row in importlib.import_module("08_ablations").ROWS if row.label == label)
 
     def excess(seed, rate):
@@ -186,19 +188,20 @@ FINER = 0.0014, 0.0028  # rates of some arms on rows that three seeds choose fro
 CHOOSE = 1, 12, 13  # seeds that are in no result
 
 
-def arms():
-    """Return (text, arm) -> {seed from 2 on: excess} at the rate at which seed 1 ends lowest."""
-    return {at: runs for at, (runs, _) in arms_and_rates().items()}
+def arms(seeds=range(2, 12)):
+    """Return (text, arm) -> {seed: excess} at the rate at which seed 1 ends lowest."""
+    return {at: runs for at, (runs, _) in arms_and_rates(seeds).items()}
 
 
 @cache
-def arms_and_rates():
+def arms_and_rates(seeds=range(2, 12)):
     """Return (text, arm) -> (these, what the rates beside do to the excess of seed 1)."""
     found = {}
     for text, base in BASES.items():
         for arm, changes in ARMS.items():
             wanted = USUAL | {"optimizer": "AdamW", "decay": 0.1} | base | changes
-            runs = [(s, r["excess"]) for s, r in rows("12_rows.jsonl") if s["lr"] not in FINER
+            runs = [(s, r["excess"]) for name in ("", "again/")
+                    for s, r in rows(f"{name}12_rows.jsonl") if s["lr"] not in FINER
                     and all(({"text": "tales"} | s)[name] == x for name, x in wanted.items())]
             first = {s["lr"]: np.inf if x is None else x for s, x in runs if s["seed"] == 1}
             if not first:
@@ -206,19 +209,19 @@ def arms_and_rates():
             rate = min(first, key=first.get)
             assert min(first) < rate < max(first), f"{text}, {arm}: the best rate is at an edge"
             found[text, arm] = ({s["seed"]: x for s, x in runs if s["lr"] == rate
-                                 and s["seed"] not in CHOOSE}, beside(first, rate))
+                                 and s["seed"] in seeds}, beside(first, rate))
     return found
 
 
 @cache
-def of_parts():
-    """Return text -> change -> (mean log ratio of ten seeds, low, high)"""
-    found, runs = {}, arms()
+def of_parts(seeds=range(2, 12)):
+    """Return text -> change -> (mean log ratio of the seeds, low, high)"""
+    found, runs = {}, arms(seeds)
     for text in BASES:
         ratios = {
             name: np.log([x / runs[text, other][s] for s, x in sorted(runs[text, arm].items())])
             for name, (arm, other) in EFFECTS.items()}
-        assert {len(x) for x in ratios.values()} == {10}
+        assert {len(x) for x in ratios.values()} == {len(seeds)}
         found[text] = moderated(ratios)
     return found
 

@@ -1,14 +1,15 @@
 """Train again what CONCEPTS.md quotes, with seeds that no study has used: what holds?
 
-    python examples/studies/again.py            trains, some 70 minutes on two cores; the table
+    python examples/studies/again.py            trains what is missing; an hour on two cores for all
     python examples/studies/again.py --report   the table from what is there
 
 The trainings are those of the studies, at the rates that these chose. `PLAN.md` has the seeds and
-what counts as held. Results go into runs/again/, a file for each study, the table into README.md.
+what counts as held. Results go into again/, a file for each study, the table into README.md.
 """
 
 import importlib
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,12 @@ from scipy import stats
 from study import into_document
 
 HERE = Path(__file__).parent
-FOLDER = HERE.parents[1] / "runs" / "again"
+FOLDER = HERE / "again"
 ablations, parts, skills, training, families, scaling = (importlib.import_module(name) for name in (
     "08_ablations", "12_rows", "13_skills", "14_training", "10_families", "09_scaling_laws"))
 SEEDS = {"12_rows": range(21, 26), "09_scaling_laws": (21,)}  # by study; else:
 THREE = 21, 22, 23
-CHOOSES = "12_rows", "14_training"  # where seed 1 chose the rate, and is in no result
+CHOSE = dict.fromkeys(("12_rows", "14_training"), training.CHOOSE)  # rates; in no result
 ROWS = {"08_ablations": ablations.ROWS, "12_rows": parts.ARMS + parts.TALES}
 OF_FAMILIES = ("word left nats", "word both nats", "go on whole", "rewrite exact",
                "pronoun it share", "pronoun it, later share")
@@ -56,11 +57,12 @@ def numbers(result):
     return {name: float(flat[name]) for name in OF_FAMILIES if name in flat}
 
 
-def runs_of(path, arms, least=1):
-    """Return (arm, number, seed) -> value of the runs of some arms, with a seed of `least` or more,
-    that a file has. An arm is `key` of settings without a seed."""
+def runs_of(paths, arms, without=()):
+    """Return (arm, number, seed) -> value of the runs of some arms that files have, without some
+    seeds. An arm is `key` of settings without a seed."""
     rows = [(key(row["settings"] | {"seed": None}), name, row["settings"]["seed"], x)
-            for row in kept(path) if row["settings"].get("seed", 0) >= least
+            for row in chain(*map(kept, paths))
+            if row["settings"].get("seed") not in (None, *without)
             for name, x in numbers(row["result"]).items()]
     found = pd.DataFrame(rows, columns=["arm", "number", "seed", "value"])
     found = found[found.arm.isin(arms)].set_index(["arm", "number", "seed"])
@@ -96,9 +98,10 @@ def report():
     rows, known = [], results_of(ablations.RESULTS) | training.stored()
     for name, trials, _ in quoted():
         path, seeds = FOLDER / f"{name}.jsonl", SEEDS.get(name, THREE)
-        again = runs_of(path, arms := {key(trial | {"seed": None}) for trial in trials})
+        again = runs_of([path], arms := {key(trial | {"seed": None}) for trial in trials})
+        first = [HERE / path.name] + [parts.RESULTS] * (name == "14_training")
         if len({*again.index.get_level_values("seed")}) == len(seeds):  # else not trained yet
-            inside = held(runs_of(HERE / path.name, arms, 1 + (name in CHOOSES)), again)
+            inside = held(runs_of(first, arms, CHOSE.get(name, ())), again)
             before, after = (verdicts(name, *of) for of in (
                 (known, importlib.import_module(name).SEEDS),
                 (known | results_of(path), seeds)))
