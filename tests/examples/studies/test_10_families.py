@@ -222,7 +222,7 @@ def test_every_quoted_number_comes_out_again():
         f"{above['left']:.2f}",
         f"untrained {untrained.min():.0f} to {untrained.max():.0f} %")
     sn.assert_says(
-        sn.CONCEPTS, f"three give {six.mean():.0f} ({min(six):.0f} to {max(six):.0f}) "
+        sn.CONCEPTS, f"six GPTs give {six.mean():.0f} ({min(six):.0f} to {max(six):.0f}) "
         f"{percent('gpt', *later, 'share')}",
         f"rewrites none four times {percent(longer, *exact)}",
         f"chance {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "

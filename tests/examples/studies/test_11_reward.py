@@ -195,7 +195,10 @@ def test_every_quoted_number_comes_out_again():
     sn.assert_says(
         sn.CONCEPTS,
         f"Rejection sampling pass@1 {kind[0]:.2f} pass@1024 {kind[-1]:.2f} "
-        f"{100 * mean(found, 'rejection', 'lost'):.0f} % of the beginnings")
+        f"{100 * mean(found, 'rejection', 'lost'):.0f} % of the beginnings",
+        f"third of the rate {100 * mean(found, 'mean', 'valid', 1e-3):.0f} % pass@1024 "
+        f"{mean(found, 'mean', 'pass', 1e-3)[-1]:.2f} "
+        f"{100 * mean(found, 'mean', 'lost', 1e-3):.0f} % of the beginnings")
     sn.assert_says(
         REPORT,
         f"from {100 * V0:.0f} to {100 * V:.0f} % right {eff0:.0f} to {eff:.0f} effective",

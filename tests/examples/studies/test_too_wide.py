@@ -40,4 +40,5 @@ def test_what_the_text_says_is_what_was_found():
         sn.CONCEPTS, f"{right} of {2 * too_wide.TALES} questions",
         "three heads of the second block put {:.2f} {:.2f} {:.2f}".format(*sorted(read)),
         f"vector of *wide* ({moved['reason'][1]:.2f}",
-        f"animal's first word ({animal[0].max():.2f})")
+        f"animal's first word ({animal[0].max():.2f} "
+                     f"{found['wide']['weights']['animal'][0][2]:.2f} *wide*")
