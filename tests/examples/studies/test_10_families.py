@@ -225,6 +225,7 @@ def test_every_quoted_number_comes_out_again():
         sn.CONCEPTS, f"six GPTs give {six.mean():.0f} ({min(six):.0f} to {max(six):.0f}) "
         f"{percent('gpt', *later, 'share')}",
         f"rewrites none four times {percent(longer, *exact)}",
+        f"T5 trained for it (the {percent(continuing, *stories)}",
         f"chance {percent('gpt', *it, 'chance')} untrained {untrained.min():.0f} to "
         f"{untrained.max():.0f} %")
     told = f"{six.mean():.0f} % (six runs {min(six):.0f} to {max(six):.0f}"

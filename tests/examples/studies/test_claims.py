@@ -81,6 +81,10 @@ def test_the_lesson_quotes_what_an_mlp_is_worth_and_how_much_heads_read_the_dog(
     read = found["04"]["most read"]
     sn.assert_says(
         sn.CONCEPTS, "{1} lines beside {0}".format(*found["facts"]["lines"]),
+        "{:.0f} analogies {:.0f} come out {:.0f} would".format(*(
+            sum(of["tried"] * of.get(share, 1) if share == "chance" else of[share]
+                for of in found["03"]["analogies"].values())
+            for share in ("tried", "right", "chance"))),
         f"loss of {whole:.2f} nats MLPs, of {min(without):.2f} to {max(without):.2f}",
         "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
     assert 0.3 < read["street"][0] < 0.4  # "a third"
