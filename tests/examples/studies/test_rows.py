@@ -30,7 +30,8 @@ def faults(value, schema, name):
                 yield f"{name}.{of}: describe it in rows.schema.json"
 
 
-@pytest.mark.parametrize("path", sorted(sn.STUDIES.glob("*.jsonl")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(sn.STUDIES.rglob("*.jsonl")), ids=lambda path: str(
+    path.relative_to(sn.STUDIES)))
 def test_every_row_follows_the_schema(path):
     rows = [*map(json.loads, path.read_text(encoding="utf-8").splitlines())]
     assert rows and [fault for row in rows for fault in faults(row, SCHEMA, path.name)] == []
@@ -43,6 +44,47 @@ def test_seeds_of_trainings_again_are_new():
         assert not {t["seed"] for t in trials} & {s.get("seed") for s in stored}
         assert {key(t | {"seed": None}) for t in trials} <= known
         assert len({t["seed"] for t in trials}) == len(again.SEEDS.get(name, again.THREE))
+
+
+def sign(mean, low, high):
+    return np.sign(mean) * (low * high > 0)
+
+
+def said(effect):
+    return "({:+.0f} %, {:.0f} to {:.0f})".format(*100 * np.expm1(effect))
+
+
+def test_what_came_out_again_is_what_the_table_says():
+    table = {line.split(" | ")[0].strip("| "): line for line in
+             sn.tables_of("README.md")["again"].splitlines()[2:]}
+    assert [*table] == [name for name, *_ in again.quoted()]
+    flipped, compared = {}, {"08_ablations": 26, "12_rows": 42, "14_training": 2}
+    before, after = (sn.moderated(sn.of_settings(seeds)) for seeds in ((1, 2, 3), (21, 22, 23)))
+    flipped["08_ablations"] = [c for c in before if sign(*before[c]) != sign(*after[c])]
+    sn.assert_says("08_ablations.md", " ".join(said(after[c]) for c in flipped["08_ablations"]))
+    before, after = sn.of_parts(), sn.of_parts(range(21, 26))
+    flipped["12_rows"] = [c for text in before for c in before[text]
+                          if sign(*before[text][c]) != sign(*after[text][c])]
+    sn.assert_says("12_rows.md", "SwiGLU on rows " + said(after["rows"]["SwiGLU"]), " ".join(
+        said(after["tales"][c]) for c in ("untied", "weights of 0.02", "post-norm")))
+    for name, trials, _ in again.quoted():
+        runs, chose = sn.rows(f"again/{name}.jsonl"), sn.CHOOSE if name in again.CHOSE else ()
+        first = sn.rows(f"{name}.jsonl") + (sn.rows("12_rows.jsonl") if name[0:2] == "14" else [])
+        assert len(runs) == len(trials)
+        inside = []
+        for arm in {key(s | {"seed": None}) for s, _ in runs}:
+            both = [[again.numbers(r) for s, r in some if key(s | {"seed": None}) == arm
+                     and s["seed"] not in chose] for some in (first, runs)]
+            for number in {name for r in both[1] for name in r}:
+                x, y = ([r[number] for r in some if r.get(number) is not None] for some in both)
+                if len(x) > 1:
+                    reach = stats.t.ppf(0.975, len(x) - 1) * np.std(x, ddof=1)
+                    inside.append(abs(np.mean(x) - np.mean(y))
+                                  <= reach * (1 / len(x) + 1 / len(y)) ** 0.5)
+        flips, of = flipped.get(name, []), compared.get(name, 0)
+        assert (f"| {name} | {len(runs)} | {sum(inside)} of {len(inside)} | {of - len(flips)} of "
+                f"{of} | ") in table[name]
+        assert all(change in table[name] for change in flips)
 
 
 def test_a_verdict_that_flips_is_named():
