@@ -27,6 +27,9 @@ def test_the_tables_are_those_of_the_rows(name):
     if name in ("08_ablations", "12_rows"):
         trained = script.ROWS if name == "08_ablations" else script.ARMS + script.TALES
         found = script.tables(script.frame(trained, by_key, script.SEEDS))
+        if name == "12_rows":
+            finer = script.frame(script.FINER, by_key, script.SEEDS)
+            found["finer"] = script.at_best_rates(finer)
     elif name == "09_scaling_laws":
         found = script.tables(script.kept(script.RESULTS))
     elif name == "14_training":
