@@ -85,6 +85,8 @@ def test_what_came_out_again_is_what_the_table_says():
         assert (f"| {name} | {len(runs)} | {sum(inside)} of {len(inside)} | {of - len(flips)} of "
                 f"{of} | ") in table[name]
         assert all(change in table[name] for change in flips)
+        if flips:
+            sn.assert_says(f"{name}.md", f"{of - len(flips)} of {of} verdicts come out")
 
 
 def test_a_verdict_that_flips_is_named():
