@@ -25,7 +25,7 @@ from npgpt import plots
 
 parts = importlib.import_module("12_rows")
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
-SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results, and those that choose a rate
+SEEDS, CHOOSE = parts.SEEDS, parts.CHOOSE  # of results, and those that choose a rate
 LENGTHS = {"Rows": (1000, 4000), "Tales": (800, 3200)}
 RATES = {
     ("Rows", "AdamW"): (1e-3, 2e-3, 4e-3, 8e-3),
@@ -127,6 +127,7 @@ def tables(runs, batches, again):
     """Return name -> table in Markdown, of what `frames` returns."""
     ratios = pd.concat({"excess": speed_ups(runs, "excess"),
                         "steps": speed_ups(runs[runs.group == "Rows"])})
+    near = means(runs, "excess")
     ratios["more"] = ratios[LEVELS[1]] - ratios[LEVELS[0]]
     return {
         "optimizers": markdown(
@@ -135,8 +136,8 @@ def tables(runs, batches, again):
             [(text.lower(), f"{steps:,}", name, some.decay.iloc[0], some.rate.iloc[0], len(some),
               f"{some.excess.median():.4f}",
               *(_steps(some[level].fillna(np.inf).median()) for level in LEVELS),
-              at_neighbours(means(runs, "excess")[text, steps, name, some.decay.iloc[0]].droplevel(
-                  "label"), some.rate.iloc[0]))
+              at_neighbours(near[text, steps, name, some.decay.iloc[0]].droplevel("label"),
+                            some.rate.iloc[0]))
              for (text, steps, name), some in at_best(runs, "excess").groupby(ARM)]),
         "speed-up": markdown(
             ("rates by", "text", "steps", *(f"to {x}: AdamW / Muon" for x in LEVELS),

@@ -91,6 +91,13 @@ def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
     assert loss == pytest.approx(taught.loss(other).item() + 3 * kl, rel=1e-9)
     assert batch.loss(start).item() == pytest.approx(taught.loss(start).item(), rel=1e-9)
     assert (batch.n_targets, batch.step_targets) == (taught.n_targets, taught.step_targets)
+    counted = [rows[rows != NOT_COUNTED].tolist() for rows in (
+        batch.held.targets_BT[1:],  # one beside every second row
+        objective.sample(data, 600, 4, seed=1, step=7, rows=slice(2, 4)).held.targets_BT)]
+    assert counted[0] == counted[1]
+    parts = [objective.sample(data, 600, 4, seed=1, step=7, rows=slice(b, b + 1)).held
+             for b in (0, 2)]
+    assert [row.targets_BT.max() for row in parts] == [*batch.held.targets_BT.max(axis=1)]
     again = objective.sample(data, 600, 4, seed=1, step=8).held
     assert again.inputs[0].shape != batch.held.inputs[0].shape or (
         again.inputs[0] != batch.held.inputs[0]).any()

@@ -177,8 +177,9 @@ CONFIGS = {
 def test_what_is_not_built_here_is_refused_by_name(tmp_path, cls, changes, message):
     cls(CONFIGS[cls]).save_pretrained(tmp_path)
     rewritten(tmp_path, **changes)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as refused:
         cls.from_pretrained(tmp_path)
+    assert re.search("use |download", str(refused.value))
 
 
 COPIES = [
