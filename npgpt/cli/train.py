@@ -154,14 +154,7 @@ def run(args):
         ranks.check_same(vars(args) | program | checkpoint.versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer = begin(args, ranks, stack)
-        if isinstance(run.training, RewardConfig):
-            dataset = reward.rewarded(dataset, model, optimizer, run.training, ranks)
-        elif run.training.hold:
-            if ranks.is_main:
-                own = isinstance(dataset.template, OwnTemplate)
-                what = "texts that it draws" if own else "its answers to other questions"
-                note(f"the model is held to {what} now; --hold 0 does not")
-            dataset = held(dataset, model, optimizer, run.training)
+        dataset = _with_objective(run, dataset, model, optimizer, ranks)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
@@ -183,34 +176,57 @@ def run(args):
             return 0
         if dataset.objective.columns and not args.resume:
             dataset.objective.check()
-        if not args.resume:
+        if args.resume:
+            _store_changes(run, optimizer)
+        else:
             beside = dataset.template.files() if run.training.conversations else ()
             checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
             if args.init_from:
                 write_before(run, dataset, model)
-        elif changed := checkpoint.change_settings(run, optimizer.steps):
-            new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
-            rate = learning_rate(optimizer.steps, run.training)
-            print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
-                  f"        the learning rate is {rate:.1e} next")
         shape = replace(run, model=dataset.shape(run.model))
         watch = Watch(shape, optimizer, ranks, args.profile)
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
-            draw = reward.draw_reward if dataset.objective.columns else draw_loss
-            try:
-                with like_ctrl_c():
-                    print_results(run, dataset, model, draw)
-            except KeyboardInterrupt:
-                name = quoted(run.folder)
-                print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
-                      f"    npgpt train --resume --out {name} makes up for it")
-                raise
+            _print_results(run, dataset, model)
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
         return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
+
+
+def _with_objective(run, dataset, model, optimizer, ranks):
+    """Return the `Dataset` with the objective that the settings ask for."""
+    if isinstance(run.training, RewardConfig):
+        return reward.rewarded(dataset, model, optimizer, run.training, ranks)
+    if not run.training.hold:
+        return dataset
+    if ranks.is_main:
+        own = isinstance(dataset.template, OwnTemplate)
+        what = "texts that it draws" if own else "its answers to other questions"
+        note(f"the model is held to {what} now; --hold 0 does not")
+    return held(dataset, model, optimizer, run.training)
+
+
+def _store_changes(run, optimizer):
+    """Store what a resumed run changes of its settings, and say so."""
+    if changed := checkpoint.change_settings(run, optimizer.steps):
+        new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
+        rate = learning_rate(optimizer.steps, run.training)
+        print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
+              f"        the learning rate is {rate:.1e} next")
+
+
+def _print_results(run, dataset, model):
+    draw = reward.draw_reward if dataset.objective.columns else draw_loss
+    try:
+        with like_ctrl_c():
+            print_results(run, dataset, model, draw)
+    except KeyboardInterrupt:
+        name = quoted(run.folder)
+        print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
+              f"    npgpt train --resume --out {name} makes up for it")
+        raise
 
 
 def _started(args, ranks, stack):

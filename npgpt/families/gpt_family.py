@@ -101,7 +101,7 @@ PRESETS = {
     "answers": {
         "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
         "init": "fan_in", "conversations": ("tales",), "tokenizer": "words", "vocab_size": 428,
-        "max_iters": 4000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50,
+        "max_iters": 6000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50,
         "sample_tokens": 80,
     },
     # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher

@@ -27,7 +27,7 @@ from npgpt.text import starting_prompt
 LONGEST = 40  # tokens of an answer
 TEXTS, MEASURED = 2048, 64  # texts that are held, and others
 WINDOW, AT_ONCE = 128, 256  # tokens of a text, and texts that are drawn together
-FREE = 0.4  # of the steps of a model that only writes: it is not held yet
+FREE = 0.5  # of the steps of a model that only writes: it is not held yet
 QUESTIONS = """\
 Hello! What is the capital of Italy? Why is the sky blue? Give me three tips for sleeping well.
 Write a short poem about the sea. What is photosynthesis? How do I boil an egg? Who wrote Hamlet?

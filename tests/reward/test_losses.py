@@ -6,7 +6,7 @@ should be is a finite difference of a sum over all stories.
 """
 
 from dataclasses import replace
-from itertools import product
+from itertools import combinations_with_replacement, permutations, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,13 +83,13 @@ def gradient(policy, loss):
 
 
 def expected(policy, reference, N=1, **switches):
-    """Return the mean gradient of the loss over all groups of N stories."""
+    """Return the mean gradient of the loss over all groups of N stories, in any order."""
     of, total = objective(policy, reference, **switches), 0.0
     pi = np.exp(nats(policy).sum(axis=1))
     assert abs(pi.sum() - 1) < 1e-12
-    for group in product(range(len(STORIES)), repeat=N):
-        loss = of.judged(ALL[list(group)]).loss(policy)
-        total = total + pi[list(group)].prod() * gradient(policy, loss)
+    for group in combinations_with_replacement(range(len(STORIES)), N):
+        loss, orders = of.judged(ALL[list(group)]).loss(policy), len({*permutations(group)})
+        total = total + orders * pi[list(group)].prod() * gradient(policy, loss)
     return total
 
 

@@ -76,6 +76,10 @@ def test_every_quoted_number_comes_out_again():
         "SGD with momentum", "no warm-up (beside pre-norm, 12 blocks)",
         "no decay (beside read 50 times)")]
     assert len(other) == 3
+    none = [(word, sn.found_in(*plain[name])) for name, word in zip(found, words, strict=True)
+            if word.startswith("not")]
+    still = [int(alone.split()[-2]) for _, alone in none if alone.startswith("not")]
+    assert [word[-4:] for word, alone in none if alone == "cannot be told"] == ["27 %"] * 2
     p = stats.ttest_1samp(ratios["no decay (beside read 50 times)"], 0).pvalue
     sn.assert_says(
         REPORT,
@@ -95,7 +99,8 @@ def test_every_quoted_number_comes_out_again():
         f"base 3 % seven {100 * max(base) / entropy:.1f} %",
         f"changes for three SGD ({ends[0]}) 12 blocks ({ends[1]}) no decay ({ends[2]} p = {p:.3f})",
         f"Of {len(found)} comparisons {words.count('shown')} show {len(narrow)} none beyond "
-        f"{min(narrow)} to {max(narrow)} % {words.count('cannot be told')} cannot")
+        f"{min(narrow)} to {max(narrow)} % t alone {len(still)} {min(still)} to {max(still)} % "
+        f"{words.count('cannot be told')} cannot", "27 %* then cannot be told")
     ends = [r["excess"] for s, r in sn.rows("08_ablations.jsonl")
             if s["optimizer"] == "SGD" and s["clip"] == 0]
     once = "{:+.0f} % {:+.0f} {:+.0f}".format(*100 * np.expm1(found["no clipping"]))

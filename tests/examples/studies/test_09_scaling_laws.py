@@ -120,8 +120,8 @@ class Scaling:
         self.E = self.one(1e11, 8)["entropy"]
         self.noise = self.noise_at(BUDGETS)
 
-    def cells_of(self, text, rates=None):
-        runs = [(s, r) for s, r in self.rows
+    def cells_of(self, text, rates=None, until=None):
+        runs = [(s, r) for s, r in self.rows[:until]
                 if s.get("text") == text and "predict" not in s and "stories" not in s]
         cells = {}
         for at in sorted({(s["flops"], s["channels"]) for s, _ in runs}):
@@ -391,8 +391,8 @@ def test_every_quoted_number_comes_out_again(scaling, first_scaling):
         f"1e11 FLOPs the six sizes write {sn.listed(of_1e11, '.0f')} %",
         *equal_text,
         f"FLOPs {sn.listed(sizes_of_the_largest, ',')} parameters {writes} 99 %",
-        f"know 100 % 100 {facts[2]} 900 {facts[3]} rest 2.6e13 {later_facts[2]} 900 "
-        f"{later_facts[3]} rest",
+        f"6.4e12 FLOPs {n.cells[6.4e12, 48]['N']:,} parameters know 100 % 100 {facts[2]} 900 "
+        f"{facts[3]} rest 2.6e13 {later_facts[2]} 900 {later_facts[3]} rest",
         f"log loss {given} E given {fitted} E fitted log excess {log_excess} seeds "
         f"{100 * n.noise:.0f} % {measured} "
         + " ".join("{:.4f} to {:.4f}".format(*told[name][1:]) for name in FITS),
@@ -430,7 +430,7 @@ def test_the_tables_of_the_first_edition_come_out_again(first_scaling):
     assert counted[True] == 4
     cells = {text: list(first_scaling.cells_of(text).values())
              for text in ("first text", "second text", "almanac", "long tail")}
-    found = [*predictions_of(first_scaling, cells)]
+    found = [*predictions_of(first_scaling)]
     for text, some in cells.items():
         grid = largest(some)
         entropy, E = some[0]["seeds"][1]["entropy"], law_of(grid)[0]
@@ -451,10 +451,11 @@ def largest(cells, count=3, below=np.inf):
     return [c for c in cells if c["flops"] in budgets]
 
 
-def predictions_of(n, cells):
+def predictions_of(n):
     """Yield the lines of the four predictions; look up what is said of them."""
     errors, of_the_loss, held, by_log_excess = [], [], 0, []
-    for asked, told in ((s, r) for s, r in n.rows if "predict" in s):
+    for at in (at for at, (s, _) in enumerate(n.rows) if "predict" in s):
+        asked, told = n.rows[at]
         same = {s["rate"]: r for s, r in n.rows if s.get("flops") == asked["predict"]
                 and (s["text"], s["channels"], s["seed"]) == (asked["text"], told["channels"], 1)}
         planned, *later = sorted(same, reverse=True)
@@ -472,7 +473,7 @@ def predictions_of(n, cells):
         yield (f"| {asked['text']} | {flops_text(asked['predict'])} | {told['parameters']:,} | "
                f"{' | '.join(shown)} | {run['excess']:.4f} at "
                f"{planned:g} | {' | '.join(f'{100 * x:+.1f} %' for x in miss)} | {after} |")
-        grid = largest(cells[asked["text"]], below=asked["predict"])
+        grid = largest(n.cells_of(asked["text"], until=at).values(), below=asked["predict"])
         law = law_of(grid, run["entropy"], excess=True)
         by_log_excess.append(excess_by(
             law, told["parameters"], told["tokens"], run["entropy"]) / run["excess"] - 1)

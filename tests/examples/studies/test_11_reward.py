@@ -173,6 +173,9 @@ def test_every_quoted_number_comes_out_again():
         np.interp(0.2, *([a[key] for a in r["at"]] for key in ("wanted", "old")))
         for r in arm(found, name)]) for name in ("rare by reward", "rare by text"))
     less = sn.student(by_reward - by_text)[1:]
+    second = [x for name in ("rare by text", "rare by reward") for x in np.mean(
+        [(100 * a["wanted"] / a["valid"], a["old"], 100 * a["valid"])
+         for a in (r["at"][1] for r in arm(found, name))], axis=0)]
     std = interval(100 * (ends(found, "std", "valid") - ends(found, "mean", "valid")), 1)
     fell = ends(found, "DPO", "chosen") - ends(found, "DPO", "chosen", at=0)
     reach = sum((ends(found, "rejection", "valid", lr) > 0.85).sum() for lr in RATES)
@@ -254,7 +257,9 @@ def test_every_quoted_number_comes_out_again():
         f"{1 - chosen[1] - other[1] - rejected[1]:.2f} on wrong stories",
         f"change by {changed(found, 'chosen', name='DPO')} {(fell < 0).sum()} of 10 runs",
         f"{by_reward.mean():.2f} nats by reward {by_text.mean():.2f} by text {less[0]:+.2f} to "
-        f"{less[1]:+.2f} start {mean(found, 'mean', 'old', at=0):.2f}")
+        f"{less[1]:+.2f} start {mean(found, 'mean', 'old', at=0):.2f}",
+        "second evaluation {0:.0f} % {1:.2f} nats reward {3:.0f} % {4:.2f} {2:.0f} % {5:.0f} %"
+        .format(*second))
 
 
 def test_every_quoted_number_of_tales_comes_out_again():

@@ -173,8 +173,8 @@ def test_three_seeds_chose_a_slow_rate_for_adamw():
     least = re.search(r"[|] excess [|] rows [|] 4,000 [|] ([\d.]+) .*?[|] ([\d.]+) ",
                       sn.report(REPORT)).groups()
     least = [f"{100 * float(x) - 100:.0f} %" for x in least]
-    sn.assert_says(sn.CONCEPTS, f"1.2 AdamW {least[0]} {percent[0]} to {percent[1]} fewest steps "
-                   f"1.05 {least[1]} (not shown) {percent[2]} %")
+    sn.assert_says(sn.CONCEPTS, f"{usual['steps']:,} steps 1.2 AdamW {least[0]} {percent[0]} to "
+                   f"{percent[1]} fewest steps 1.05 {least[1]} (not shown) {percent[2]} %")
 
 
 def test_every_other_number_comes_out_again():

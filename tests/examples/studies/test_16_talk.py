@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from npgpt.families.size import flops_per_token
 study = importlib.import_module("16_talk")
 
 
-def test_the_arms_have_equal_flops_before_the_reward():
+def test_the_arms_have_equal_flops_before_the_reward_but_for_the_chain():
     shape, _ = from_preset("answers")
 
     def flops(tokens, block_size, vocab_size=400):
@@ -28,7 +29,8 @@ def test_the_arms_have_equal_flops_before_the_reward():
         held = 0.6 * talks * 8 * 125 * 4 / 3 * bool(hold)  # forward of the start, too
         spent.append(flops(stories * 32 * 128, 128) + flops(talks * 32 * width, width)
                      + flops(held, 128))
-    assert max(spent) < 1.02 * min(spent)
+    *equal, chain = spent
+    assert max(equal) < 1.02 * min(equal) and chain > 2 * max(equal)
 
 
 @pytest.mark.slow
@@ -67,27 +69,34 @@ def test_the_table_is_that_of_the_rows():
             cells = [f"{percent(own, *kinds):.1f}%" for kinds in (
                 study.KINDS[:-1], ["it"], ["story"])]
             cells.append(f"{np.mean([run['entropy'] for run in own]):.1f}")
-        cells.append(f"{np.mean([run['plain'] for run in own]):.4f}" if at[0] == "stories first"
-                     else "")
+        cells.append(f"{np.mean([run['plain'] for run in own]):.4f}" if at[0] == "chain" else "")
         expected.append(f"| {' | '.join([label, *cells])} |")
     assert lines == summary == expected
 
 
-def test_what_the_report_and_the_lesson_say_is_so():
+def gain(before, after, of):
+    """Return by how much of(a run) is higher after than before: the mean, and its interval."""
+    return np.array(sn.student([of(a) - of(b) for b, a in zip(before, after, strict=True)]))
+
+
+plain, entropy = itemgetter("plain"), itemgetter("entropy")
+
+
+def right(run, kinds=study.KINDS[:-1]):
+    return percent([run], *kinds)
+
+
+def requests(run):
+    return right(run, ("story",))
+
+
+def test_what_the_report_says_of_models_from_nothing_is_so():
     found, asked = runs(), study.KINDS[:-1]
-    base, reward, every, first = (found[study.ROWS[label]] for label in (
-        "questions", "then reward", "questions, loss on all tokens",
-        "stories, then questions"))
-
-    def less(own, than=base, *kinds):
-        kinds = kinds or asked
-        return np.array(sn.student([percent([a], *kinds) - percent([b], *kinds)
-                                    for a, b in zip(own, than, strict=True)]))
-
-    worse = sn.student(np.array([after["plain"] - before["plain"] for after, before in zip(
-        first, found["stories first", "stories"], strict=True)]))
-    fell = sn.student(np.array([b["entropy"] - r["entropy"]
-                                for b, r in zip(base, reward, strict=True)]))
+    base, reward, every, first = (found[at] for at in (
+        ("answers", "questions"), ("answers", "reward"), ("all tokens", "questions"),
+        ("stories first", "questions")))
+    fell, less = gain(reward, base, entropy), gain(base, every, right)
+    forgot, fewer = gain(found["stories first", "stories"], first, plain), gain(base, first, right)
     by_seed = [percent([run], *asked) for run in first]
     sn.assert_says(
         "16_talk.md",
@@ -95,17 +104,41 @@ def test_what_the_report_and_the_lesson_say_is_so():
         f"{min(percent(base, kind) for kind in asked):.1f} % it {percent(base, 'it'):.1f} %",
         f"request from {percent(base, 'story'):.1f} to {percent(reward, 'story'):.1f} % questions "
         f"{percent(reward, *asked):.1f} % entropy {fell[0]:.1f} nats {fell[1]:.1f} {fell[2]:.1f}",
-        "by {:.1f} points ({:.1f} to {:.1f})".format(*less(reward, base, "story")),
+        "by {:.1f} points ({:.1f} to {:.1f})".format(*gain(base, reward, requests)),
         "loss on answers {:.3f} to {:.3f}".format(
             *(np.mean([run["loss"] for run in own]) for own in (base, reward))),
         "all tokens {:.1f} % {:.1f} points fewer {:.1f} to {:.1f} {:.1f} %".format(
-            percent(every, *asked), *-less(every)[[0, 2, 1]], percent(every, "story")),
-        "not shown ({:.1f} to {:+.1f} points)".format(*less(every, base, "story")[1:]),
+            percent(every, *asked), *-less[[0, 2, 1]], percent(every, "story")),
+        "not shown ({:.1f} to {:+.1f} points)".format(*gain(base, every, requests)[1:]),
         "{:.4f} nats {:.4f} to {:.4f} {:.1f} % of questions {:.1f} {:.1f} and {:.1f} %".format(
-            *worse, percent(first, *asked), *by_seed),
-        "less is not shown ({:.1f} to {:+.1f} points)".format(*less(first)[1:]))
-    assert worse[2] < 0.02 and fell[1] > 0 > less(every)[2] and less(first)[2] > 0
+            *forgot, percent(first, *asked), *by_seed),
+        "not shown ({:.1f} to {:+.1f} points)".format(*fewer[1:]))
+    assert forgot[2] < 0.02 and fell[1] > 0 > less[2] and fewer[2] > 0
     assert percent(base, *asked) >= 95 and min(percent(base, kind) for kind in asked) >= 90
     assert percent(reward, "story") >= 80
-    sn.assert_says(sn.CONCEPTS, f"grammar's {base[0]['grammars']:.1f}",
-                   f"rises {worse[0]:.4f} nats")
+
+
+def test_what_the_report_and_the_lesson_say_of_the_chain_is_so():
+    found, asked = runs(), study.KINDS[:-1]
+    stories, questions, reward = (
+        found["chain", step] for step in ("stories", "questions", "reward"))
+    forgot, cost = gain(stories, questions, plain), gain(stories, reward, plain)
+    fell = gain(reward, questions, entropy)
+    least = min(percent(questions, kind) for kind in asked)
+    sn.assert_says(
+        "16_talk.md",
+        f"{percent(questions, *asked):.1f} % of questions kind {least:.1f} % "
+        f"it {percent(questions, 'it'):.1f} %",
+        "{:.4f} nats {:.4f} to {:.4f}".format(*forgot),
+        f"reward {percent(reward, 'story'):.1f} % requested "
+        f"{percent(questions, 'story'):.1f} % before",
+        "not shown: {:.1f} to {:+.1f} points".format(*gain(questions, reward, requests)[1:]),
+        "each seed, by {:.1f} nats ({:.1f} to {:+.1f})".format(*fell),
+        f"fall to {percent(reward, *asked):.1f} % where {percent(reward, 'where'):.1f} %",
+        "{:.3f} nats worse {:.3f} to {:.3f}".format(*cost))
+    assert percent(questions, *asked) >= 95 and least >= 90 and forgot[2] < 0.02
+    assert percent(reward, "story") >= 80 and min(
+        b["entropy"] - a["entropy"] for b, a in zip(questions, reward, strict=True)) > 0
+    sn.assert_says(sn.CONCEPTS, f"grammar's {questions[0]['grammars']:.1f}",
+                   f"rise by {forgot[0]:.4f} nats")
+    assert gain(questions, reward, right)[0] < 0 < cost[1]

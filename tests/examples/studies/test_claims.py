@@ -88,6 +88,10 @@ def test_the_lesson_quotes_what_an_mlp_is_worth_and_how_much_heads_read_the_dog(
         f"loss of {whole:.2f} nats MLPs, of {min(without):.2f} to {max(without):.2f}",
         "more than {:.2f} first *it* {:.2f} last".format(*read["dog"]))
     assert 0.3 < read["street"][0] < 0.4  # "a third"
+    sn.assert_says("CLAIMS.md", "*he and she* {right} of {tried} alone {alone} of {tried}".format(
+        **found["03"]["analogies"]["he and she"]))
+    longest = [max(found["02"][f"{of}_per_token"]) for of in ("tales", "other")]
+    sn.assert_says(sn.CONCEPTS, "from {:.1f} characters another {:.1f}".format(*longest))
 
 
 def test_a_head_forms_with_each_seed_and_what_reads_a_fixed_distance_is_none():

@@ -62,11 +62,17 @@ def test_what_came_out_again_is_what_the_table_says():
     before, after = (sn.moderated(sn.of_settings(seeds)) for seeds in ((1, 2, 3), (21, 22, 23)))
     flipped["08_ablations"] = [c for c in before if sign(*before[c]) != sign(*after[c])]
     sn.assert_says("08_ablations.md", " ".join(said(after[c]) for c in flipped["08_ablations"]))
+    post = [sn.found_in(*after[f"post-norm (beside pre-norm, {n} blocks)"]) for n in (4, 12)]
     before, after = sn.of_parts(), sn.of_parts(range(21, 26))
     flipped["12_rows"] = [c for text in before for c in before[text]
                           if sign(*before[text][c]) != sign(*after[text][c])]
     sn.assert_says("12_rows.md", "SwiGLU on rows " + said(after["rows"]["SwiGLU"]), " ".join(
-        said(after["tales"][c]) for c in ("untied", "weights of 0.02", "post-norm")))
+        said(after["tales"][c]) for c in ("untied", "weights of 0.02", "post-norm")),
+        "new seeds " + said(after["tales"]["post-norm"])[1:].replace("%, ", "% ("))
+    untied = said(after["tales"]["untied"])
+    sn.assert_says("CLAIMS.md", f"new seeds shown {untied}", "four cannot be told, 12 are shown")
+    sn.assert_says(sn.CONCEPTS, f"untied with new seeds: {untied[1:].split(',')[0]}")
+    assert post == ["cannot be told", "shown"]
     for name, trials, _ in again.quoted():
         runs, chose = sn.rows(f"again/{name}.jsonl"), sn.CHOOSE if name in again.CHOSE else ()
         first = sn.rows(f"{name}.jsonl") + (sn.rows("12_rows.jsonl") if name[0:2] == "14" else [])
