@@ -28,9 +28,9 @@ BACKSPACE, TAB, ENTER, END, HOME, LEFT, UP, RIGHT, DOWN = (
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 
 
-def lively(config, seed=0):
-    """Return a GPT in which each weight, bias and gain matters, and nothing is certain."""
-    model, rng = GPT(config, seed=seed), np.random.default_rng(seed)
+def lively(config, seed=0, kind=GPT):
+    """Return a model in which each weight, bias and gain matters, and nothing is certain."""
+    model, rng = kind(config, seed=seed), np.random.default_rng(seed)
     for name, weight in model.parameters().items():
         size = {"wpe.weight": 0.5, "wte.weight": 2 / config.n_embd**0.5}.get(name)
         size = size or (1.0 / weight.shape[0] ** 0.5 if weight.ndim == 2 else 0.3)

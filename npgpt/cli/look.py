@@ -1,4 +1,5 @@
-"""`npgpt look MODEL`: one HTML file, in which a trained GPT runs and shows its numbers."""
+"""`npgpt look MODEL`: one HTML file, in which a GPT runs, or the recorded numbers of a large one or
+of a Llama."""
 
 import json
 import os
@@ -40,7 +41,7 @@ def run(args):
         print(f"  it holds the model itself, {count} as {record['kind']}, and runs it on any text")
     else:
         print(f"  it holds what the model, with {count}, computes for this prompt alone: a page "
-              f"runs models of up to {LIVE:,}")
+              f"runs GPTs of up to {LIVE:,}")
     more = [what for what, key in (
         ("the gradient of one loss as the engine recorded it", "gradient"),
         ("the run's metrics and samples", "training"),

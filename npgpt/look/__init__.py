@@ -1,6 +1,6 @@
 """The microscope: one HTML file, in which a trained GPT runs and every number can be opened.
 
-Reading order: `record` observes one gradient, `history` reads the training curves, `packing` packs
+Reading order: `record` observes a gradient, `history` reads the training curves, `packing` packs
 the weights, `page` opens a model and assembles the file.
 
 The browser's part is in `page/`: `ops.js` and `model.js` are `npgpt.gpt` in JavaScript, `rules.js`

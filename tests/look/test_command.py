@@ -114,7 +114,18 @@ def test_a_large_model_is_said_to_be_a_recorded_pass(look, finished, monkeypatch
     assert "this prompt alone" in look(finished)[1]
 
 
-@pytest.mark.parametrize("arch", [arch for arch in FAMILIES if arch != "gpt"])
+@pytest.mark.parametrize("form", ["run", "folder", "model.gguf"])
+def test_a_llama_in_each_of_its_forms_is_recorded(look, done, corpus, here, form):
+    done("train", "--arch", "llama", "--corpus", corpus, "--out", "run", *TINY)
+    if form == "model.gguf":
+        pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    if form != "run":
+        done("export", "run", form)
+    record, out = look(form, "--prompt", "The hen")
+    assert (record["kind"], record["llama"]["kv_heads"]) == (None, 2) and "runs GPTs" in out
+
+
+@pytest.mark.parametrize("arch", [arch for arch in FAMILIES if arch not in ("gpt", "llama")])
 def test_another_kind_of_model_is_refused_by_name(refused, finished, here, arch):
     """A run, and a folder of the transformers library."""
     path = shutil.copytree(finished, here / "run") / "config.json"
@@ -125,7 +136,7 @@ def test_another_kind_of_model_is_refused_by_name(refused, finished, here, arch)
     model(known).save_pretrained("published")
     for folder in ("run", "published"):
         err = refused("look", folder)
-        assert arch in err and "GPT" in err
+        assert arch in err and "gpt and llama" in err
     assert not list(here.glob("*.html"))
 
 

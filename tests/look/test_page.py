@@ -162,4 +162,6 @@ def test_a_page_has_the_first_paragraphs_of_the_concepts_as_plain_text(pages, tm
                 assert re.sub(r"[^\w]+", " ", paragraph) in words
                 assert paragraph.count("[") == paragraph.count("]")
     assert found["Attention Mechanism"][0].startswith('"The animal didn\'t cross the street')
+    for paragraph in (text for texts in page._concepts().values() for text in texts):
+        assert not re.search(r"\bpicture\b|^Page\b|\bhere\b|\.py\b", paragraph, re.I), paragraph
     assert page._concepts(tmp_path / "CONCEPTS.md") == {}

@@ -71,8 +71,13 @@ def test_a_page_on_the_readers_own_disk_is_passed_on_as_a_file(browser, pages, t
         press(browser, "Save to send")
         saved = tmp_path / f"untied-{view}.html"
         until(browser, lambda saved=saved: saved.exists())
+        assert browser.find(".top output").text == f"Saved {saved.name}, which opens on this view."
         browser.open(saved)
     check_opens(browser, saved)
+    browser.run("npgpt.pass.weights = 1")
+    press(browser, "Save to send")
+    assert "What you taught the model is not in it" in browser.find(".top output").text
+    until(browser, lambda: not browser.find(".top output").text)
     assert record_in(saved) == record_in(path) and browser.logs()[0] == []
 
 

@@ -11,6 +11,7 @@ from look_page import (
     ENTER,
     PASTE,
     RIGHT,
+    VIEWS,
     agrees,
     expected,
     far_reads,
@@ -74,7 +75,7 @@ def test_it_opens_on_the_story(browser, more):
         logits_TV, weights, _ = expected(stored(subject), np.array(record["ids"]))
         state = browser.run("return npgpt.state")
         assert state["view"] == "overview"
-        assert state["t"] == least_certain(softmax(logits_TV))
+        assert state["t"] == len(logits_TV) - 1  # where the answers to another text stand too
         words = browser.find("section [aria-live]").text
         assert words.startswith(f"At token {state['t'] + 1} of {len(logits_TV)}, after “")
         _, layer, head, *_ = far_reads(weights, [state["t"]])  # marked there, and so opened here
@@ -90,7 +91,7 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
     top, bottom = browser.run("const { top, bottom } = document.querySelector('.overview svg')"
                               ".getBoundingClientRect(); return [top, bottom]")
     assert 0 < top < bottom <= 800  # of 800 pixels
-    for word in ("stream", "1.3", "MLP", "✓"):
+    for word in ("grammar", "token", "block", "stream", "1.3", "MLP", "embeddings", "✓"):
         term = next(e for e in browser.driver.find_elements("css selector", ".term")
                     if word in e.text)
         tip = term.find_element("css selector", "[role=tooltip]")
@@ -98,8 +99,23 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
         browser.run("arguments[0].focus()", term)
         box = tip.rect
         assert len(tip.text) > 20 and box["x"] >= 0 and box["x"] + box["width"] <= width
+    notebook = browser.find("section .overview ~ .concept p")  # unfolded, the first below it
+    assert notebook.text.startswith("Think of a notebook")
     pitch = browser.find("#pitch").text
-    assert all(fact in pitch for fact in ("npgpt", "826,752", "offline", "learns", "odds"))
+    for fact in ("npgpt (GPTs in plain NumPy)", "826,752", "offline", "fairy", "odds", "learns",
+                 "gradient can be checked"):
+        assert fact in pitch
+
+
+def test_the_words_of_every_view_are_explained(browser, pages):
+    found = {}
+    for view in (*VIEWS, "bet"):
+        browser.open(pages["tales"][0], f"view={view}", 400)
+        found |= {word: tip for word, *tip in browser.run(
+            "return [...document.querySelectorAll('.term')].map((e) => (e.focus(), [e.firstChild"
+            ".data, e.lastChild.innerText, e.lastChild.getBoundingClientRect().right]))")}
+    assert all(len(meaning) > 20 and right <= 400 for meaning, right in found.values()), found
+    assert found.keys() >= {"nats", "perplexity", "logit", "gradient", "GELU", "bigram model"}
 
 
 def test_a_vocabulary_of_one_token_has_no_rival_and_no_open_future(browser, tmp_path):
@@ -159,6 +175,8 @@ def test_a_word_that_cannot_be_read_is_not_offered(browser, tmp_path):
     path, _ = page_of(Loaded("few", model, tokenizer, None), tmp_path, "a tired dog")
     assert not any("hungry" in words for words, _ in walk(browser, path))
     assert "hungry" not in browser.find(".chips").text and browser.logs()[0] == []
+    browser.run(PASTE, "a naïve dog")
+    assert "→" not in browser.find(".chips").text
 
 
 PICTURE = """
@@ -177,8 +195,8 @@ return {
 """
 
 
-def near(labels, s, single):
-    return "".join(labels[max(0, s - 3) if single else s : s + 1])[:10]
+def spoken(text):
+    return text.replace("␣", " space ").replace("⏎", " line end ")
 
 
 @pytest.mark.parametrize(("kind", "width"), [
@@ -218,12 +236,13 @@ def test_overview(browser, more, kind, width):
         row = weights[block, h, t]
         name = next(name for name in parts if f", block {block}, head {h}: " in name)
         texts, curves, fill, chosen = parts[name]
-        pattern = rf"{block}\.{h} ([^“]* %).*, block .*: “(.*)” is (\d+) back"
-        reads, what, back = re.fullmatch(pattern, name).groups()
+        pattern = rf"{block}\.{h} ([^“]* %).*, block .*: “(.*?)”(.*), is (\d+) back"
+        reads, what, end, back = re.fullmatch(pattern, name).groups()
         s = t - int(back)
         assert agrees(reads, row.max()) and math.isclose(row[s], row.max(), rel_tol=1e-9)
-        said = near(labels, s, kind != "pairs").replace("␣", " space ")
-        assert what == said.replace("⏎", " line end ") and texts[1].startswith(reads)
+        assert what == spoken(labels[s][:10]) and texts[1].startswith(reads)
+        around = spoken("".join(labels[max(0, s - 3) : s + 1]))
+        assert end == ("" if kind == "pairs" else f", the end of “{around}”")
         assert texts[0] == f"{block}.{h}"
         seen = [i for i in range(t) if row[i] >= 0.04]
         assert np.allclose([size for _, size, _ in curves], 1 + 6 * row[seen], rtol=1e-5)
@@ -281,12 +300,14 @@ def test_parts_of_the_overview_lead_to_their_views(browser, more):
 
 
 def test_the_token_goes_through_until_it_is_stopped_and_not_under_reduced_motion(browser, more):
-    browser.open(more["tales"][1], "", 1280)
+    browser.open(more["tales"][1], "", 400)
     script = ("return [+document.querySelector('.dot').getAttribute('opacity'), Math.min(..."
               "[...document.querySelectorAll('.overview svg > g')].map((g) => +g.style.opacity))]")
     assert browser.run(script)[0] == 0
+    browser.run("scrollTo(0, 600)")
     press(browser, "Send the token through")
     until(browser, lambda: browser.run(script) == [1, 0.1])
+    assert browser.run("return document.querySelector('.answers').getBoundingClientRect().top") >= 0
     height = "return +document.querySelector('.dot').getAttribute('cy')"
     before = browser.run(height)
     until(browser, lambda: browser.run(height) < before)
@@ -401,11 +422,11 @@ def check_tour(browser, subject, path, record):
         assert state["text"] == prompt.replace(*swap)
 
     different = [k for k in range(len(lens) - 1) if lens[k, t].argmax() != v]
-    found, state = step("Read out", different)
+    found, state = step("Stop the", different)
     if found:
         k = different[-1]
-        is_right(found, t + 1, shown(lens[k, t].argmax()), k // 2, shown(v))
-        assert ("attention", "MLP")[k % 2] in steps["Read out"][0] and state["t"] == t
+        is_right(found, t + 1, k // 2, shown(lens[k, t].argmax()), shown(v))
+        assert ("attention", "MLP")[k % 2] in steps["Stop the"][0] and state["t"] == t
 
     now = losses(expected(knocked_out(subject, mlp=0), ids_T)[0], ids_T).mean()
     found, state = step("Take out", now >= nats.mean() + 0.05)
@@ -434,7 +455,7 @@ def test_the_tour_is_true_of_six_models(browser, more):
     for name, (subject, path, record) in more.items():
         left_out.append(check_tour(browser, subject, path, record))
         assert browser.logs()[0] == [], name
-    most = {"Now it", "Here the", "The text", "Head", "Take head", "Write", "Read out", "Take out"}
+    most = {"Now it", "Here the", "The text", "Head", "Take head", "Write", "Stop the", "Take out"}
     assert set.union(*left_out) == most and not set.intersection(*left_out)
 
 
@@ -449,7 +470,7 @@ return [...document.querySelectorAll(".pointed")].map((e) => {
 NAMED = {  # by the first words of a step: which of its facts, or what else, stands where it points
     "This is": slice(3, 5), "Here the": slice(0, 4), "Now it": ["Step 20."],
     "The text": slice(0, 1), "Head ": slice(4, 5), "Take head": slice(1, 2),
-    "Write “hungry”": slice(4, 6), "Read out": slice(1, 2), "Take out": slice(1, 3),
+    "Write “hungry”": slice(4, 6), "Stop the": slice(2, 3), "Take out": slice(1, 3),
     "A weight's": ["They differ"], "Now you": [],
 }
 
@@ -494,6 +515,15 @@ def test_the_tour_goes_back_and_closes(browser, more):
     press(browser, "Close")
     assert not browser.find(".tour").is_displayed()
     assert browser.run("return npgpt.state.text") == "A hen"
+
+
+def test_the_tour_of_a_taught_model_begins_with_its_own_weights(browser, more):
+    browser.open(more["untied"][1], "view=teach&sentence=One+dawn")
+    press(browser, "Teach it, 20 steps")
+    until(browser, lambda: "Step 20." in browser.find("#view").text)
+    press(browser, "Take the tour")
+    assert browser.run("return npgpt.pass.weights") == 0
+    assert "own weights are put back" in browser.find(".tour p").text
 
 
 def test_paragraphs_of_the_concepts_unfold(browser, more):

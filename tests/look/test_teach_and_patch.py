@@ -176,7 +176,7 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
     browser.run(
         "document.querySelector('section:not([hidden]) .controls button').click();"
         "npgpt.set({ view: 'tokens' }); window.seen = new Set(); new MutationObserver(() =>"
-        "seen.add(document.querySelector('section:not([hidden]) > p + p')?.textContent))"
+        "seen.add(document.querySelector('section:not([hidden]) > .summary')?.textContent))"
         ".observe(document.getElementById('view'), { childList: true, subtree: true })")
     until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
     browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it
@@ -185,12 +185,13 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
     press(browser, "Teach it, 20 steps")
     until(browser, lambda: (found := re.search(rf"nats, ({NUMBER})", shown(browser, STATUS)))
           and found[1] != before)  # that of the new sentence
+    assert table(browser, "what it writes")[1][0] != "0"  # nor a row of the one before
     assert browser.logs()[0] == []
 
 
 def test_a_sentence_that_cannot_be_taught_is_explained(browser, pages):
     browser.open(pages["untied"][0], "view=teach")
-    box = browser.find("section:not([hidden]) input")
+    box = browser.find("section:not([hidden]) textarea")
     assert box.get_attribute("value").startswith("A wise old owl")
     for text, says in (
         ("One! day", "U+0021"), ("A", "two"),
@@ -324,7 +325,7 @@ def test_patched_logits_are_pythons(browser, pages, subjects, kind):
 def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     browser.open(pages["tales"][0], f"view=patch&text={quote(TIRED)}", 400)
     computed(browser)
-    box = browser.find("section:not([hidden]) input")
+    box = browser.find("section:not([hidden]) textarea")
     assert box.get_attribute("value") == "It was too noisy, so it "
     assert "from token 12 on" in shown(browser, STATUS)
     for text, says in (
@@ -337,7 +338,7 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     computed(browser)
     tokenizer, model = subjects["untied"].tokenizer, stored(subjects["untied"])
     ids_T, other_T = (tokenizer.encode(text) for text in (
-        "A red hen", browser.find("section:not([hidden]) input").get_attribute("value")))
+        "A red hen", browser.find("section:not([hidden]) textarea").get_attribute("value")))
     assert (ids_T != other_T).sum() == 1
     answers = [expected(model, ids)[0][-1].argmax() for ids in (ids_T, other_T)]
     assert answers[0] != answers[1]

@@ -12,6 +12,7 @@ const LIMIT = 1e-4; // of the entry; of FLOOR times the weight's largest entry, 
 const FLOOR = 2e-4; // the rounding of a finite difference does not shrink with the entry
 const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
 
+const PLANTED = "This page has planted a fault in its own rule, so that you see it found.";
 const own = new Trace();
 
 // By rules.js, with the planted fault: each weight's gradient, its length and its largest entry, and
@@ -103,7 +104,7 @@ export function checkPanel() {
       el("label", {}, "weight ", which),
       el("label", {}, "entry ", at),
       button("A random one", () => any(names)),
-      button("One that the engine's record has", () => recorded(names)),
+      button("One that Python has recorded", () => recorded(names)),
       step,
     ),
     numbers,
@@ -166,7 +167,7 @@ export function checkPanel() {
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
     fault.textContent = state.fault
       ? `Planted in ${state.fault}: ${FAULTS[state.fault]}. It shows in the ` +
-        "gradients that have passed through that rule."
+        "gradients that have passed through that rule, not in Teach it."
       : "";
     if (!one.current) one.start();
     if (!byStep.current) byStep.start();
@@ -242,7 +243,8 @@ function verdict(name, at, difference) {
       {},
       el("b", {}, good ? "✓ They agree" : "✗ They differ"),
       `: by ${error.toExponential(1)} of the larger one; the limit is ${LIMIT.toExponential(0)} ` +
-        `(or of ${FLOOR} of the weight's largest, if that is more). ${besideEngine()}`,
+        `of it, for rounding. (A gradient below ${FLOOR} of the largest in its weight is compared ` +
+        `with that.) ${state.fault ? PLANTED : besideEngine()}`,
     ),
   );
 }

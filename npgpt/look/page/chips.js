@@ -19,13 +19,13 @@ const IDEAS = [
 ];
 
 export function chips() {
-  const root = el("p", { class: "chips", hidden: !live }, "Try: ");
+  const root = el("p", { class: "chips", hidden: !live }, el("span", {}, "Try: "));
   const all = IDEAS.map((idea) => button("", () => set({ text: idea(state.text)[1] })));
   root.append(...all.slice(0, -1), button("write on", writeOn), ...all.slice(-1));
   const update = () =>
     all.forEach((chip, i) => {
       const found = IDEAS[i](state.text);
-      chip.hidden = !found;
+      chip.hidden = !(live && found) || Boolean(tokenizer.read(found[1]).problem);
       if (found) chip.textContent = found[0];
     });
   return [root, update];

@@ -115,7 +115,7 @@ export function slider(label, attributes, oninput, show = String) {
 
 // A line to type in, which changes a field of the state.
 export function textLine(label, field) {
-  const input = el("input", { class: "long", spellcheck: "false", autocomplete: "off" });
+  const input = el("textarea", { rows: 1, spellcheck: "false", autocomplete: "off" });
   input.oninput = () => set({ [field]: input.value });
   const put = (text) => {
     if (document.activeElement !== input) input.value = text;

@@ -34,11 +34,12 @@ import { patch } from "./views/patch.js";
 import { residual } from "./views/residual.js";
 import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
+import { term, terms } from "./words.js";
 
 const ALL = [overview, teach, patch, knockout, bet, tokens, attention, residual, backward];
 const VIEWS = ALL.filter((view) => view !== bet || (record.bet && record.window > 15));
 const updates = new Map(); // of views that were opened
-const [prompt, note, tabs, main] = ["prompt", "note", "views", "view"].map((id) =>
+const [prompt, note, tabs, main, theme] = ["prompt", "note", "views", "view", "theme"].map((id) =>
   document.getElementById(id),
 );
 
@@ -68,13 +69,10 @@ let first; // the view of a frame in the book
 const back = button("", () => set({ view: first.id }));
 main.before(back);
 main.after(guide);
-document
-  .getElementById("theme")
-  .before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
+theme.before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
 prompt.oninput = () => set({ text: prompt.value });
-document.getElementById("theme").onclick = () => {
-  const root = document.documentElement;
-  root.dataset.theme = colour("--paper")[0] < 128 ? "light" : "dark";
+theme.onclick = () => {
+  document.documentElement.dataset.theme = theme.textContent.toLowerCase();
   set({});
 };
 
@@ -94,15 +92,19 @@ tabs.onkeydown = (event) => {
   choose[next].focus();
 };
 
-// What this is, by whom, and what others do not have.
+// What this is, by whom, what it has read, and what others do not have.
 function pitch() {
-  const home = document.querySelector("link[rel=canonical]"),
-    odds = record.grammar ? ", beside the true odds" : "",
-    more = `it learns in front of you${odds}, and every gradient can be checked.`;
+  const home = document.querySelector("link[rel=canonical]");
+  const tales = ["It has read fairy tales by a ", term("grammar"), ", so the true odds of each "];
+  tales.push("next letter, its ", term("token"), ", are known. ");
   return [
-    `A GPT of ${counted(record.parameters, "parameter")} in one offline file, by `,
+    `A ${record.arch} of ${counted(record.parameters, "parameter")} in one offline file, by `,
     home ? el("a", { href: home.href }, "npgpt") : el("b", {}, "npgpt"),
-    live ? `: ${more}` : ", with what it computed for one text.",
+    " (GPTs in plain NumPy). ",
+    ...(record.grammar ? tales : []),
+    ...(live
+      ? ["It learns in front of you, and each ", term("gradient"), " can be checked."]
+      : ["The file holds what it computed for one text."]),
   ];
 }
 
@@ -110,11 +112,12 @@ function holds() {
   const { n_layer, n_head, n_embd, vocab_size } = record.config;
   const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
   const model =
-    `A GPT of ${counted(record.parameters, "parameter")}: ${counted(n_layer, "block")}, ` +
+    `A ${record.arch} of ${counted(record.parameters, "parameter")}: ${counted(n_layer, "block")}, ` +
     `${counted(n_head, "head")}, ${counted(n_embd, "channel")}, ${counted(vocab_size, "token")}`;
   const what = live
     ? `the model itself, its weights rounded to ${record.kind}, and runs it on what you type`
-    : "what the model computed for this text, which cannot be changed: it is too large for a page";
+    : "what the model computed for this text, which cannot be changed: " +
+      (record.llama ? "a page runs GPTs alone" : "it is too large for a page");
   return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
 }
 
@@ -125,10 +128,11 @@ function render() {
   back.hidden = !state.only || view === first;
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `; the ${pass.cut} before them are not read` : "";
-  const taught = pass.weights > 0 ? ". Its weights are taught, not the run's own" : "";
+  const taught = pass.weights > 0 ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
+  theme.textContent = colour("--paper")[0] < 128 ? "Light" : "Dark";
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   updateIdeas();
@@ -162,16 +166,20 @@ function paragraphs(sections) {
 
 function open(view) {
   const root = el("section"),
-    about = [el("p", { class: "about" }, view.about), ...paragraphs(view.section)];
+    about = el("p", { class: "about" }, view.about),
+    more = paragraphs(view.section);
   main.append(root);
-  if (view !== overview) root.append(...about); // its picture comes first
+  if (view !== overview) root.append(about, terms(view), ...more); // its picture comes first
   let update = () => {};
   if (view.needsModel && !live) {
     const words = "This needs the model itself; the page holds what it computed for one text.";
     root.append(el("p", {}, words));
     update = view.rest?.(root) ?? update;
   } else update = view.build(root);
-  if (view === overview) root.append(...about);
+  if (view === overview) {
+    root.querySelector(".controls").after(...more, about);
+    more[0]?.setAttribute("open", "");
+  }
   updates.set(view.id, { root, update });
 }
 

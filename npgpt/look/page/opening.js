@@ -2,7 +2,7 @@
 
 import { weightsOf } from "./model.js";
 
-const FAR = 8; // tokens back
+export const FAR = 8; // tokens back
 
 // The largest weight of these readers on a token far back; the first token does not count, as heads
 // that have nothing to read rest on it.

@@ -1,40 +1,54 @@
 // What a reader passes on: a link to the view, and a picture of it as an SVG file.
 
 import { button, el, svg } from "./elements.js";
-import { record, state, writeNow } from "./state.js";
+import { pass, record, state, writeNow } from "./state.js";
 
 const FONT = ["font-family", "font-size", "font-weight"];
 const LOOK = [...FONT, "fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor"];
 
 const SOURCE = document.documentElement.outerHTML; // before the page changes it
 
+let timer; // of what is said about the last of them
+
 // Returns the buttons; `shown` returns the element of the current view. A link to a file on the
 // reader's own disk is of no use to others: they get the file, which opens on the same view.
 export function shareButtons(shown) {
   const said = el("output"),
+    say = (words) => {
+      said.textContent = words;
+      clearTimeout(timer);
+      timer = setTimeout(() => (said.textContent = ""), 8000);
+    },
     published = document.querySelector("link[rel=canonical]")?.href;
   const copy = button("Copy link", () => {
     writeNow();
     const link = (published ?? location.href).split("#")[0] + location.hash;
     navigator.clipboard.writeText(link).then(
-      () => (said.textContent = "Copied"),
+      () => say("Copied"),
       () => prompt("The link:", link), // where a page may not write to the clipboard
     );
   });
   const send = button("Save to send", () => {
     writeNow();
     const opens = `<html data-opens="${location.hash.slice(1)}"`;
-    download(`<!DOCTYPE html>\n${SOURCE.replace(/^<html( data-opens="[^"]*")?/, opens)}`, "html");
-    said.textContent = "Saved as one file, which opens on this view";
+    const html = SOURCE.replace(/^<html( data-opens="[^"]*")?/, opens),
+      taught = pass.weights > 0 ? " What you taught the model is not in it." : "";
+    say(`${download(`<!DOCTYPE html>\n${html}`, "html")}, which opens on this view.${taught}`);
   });
-  const save = button("Save picture", () => download(picture(shown()), "svg"));
+  const save = button("Save picture", () => {
+    shown().classList.add("still");
+    say(download(picture(shown()), "svg"));
+    shown().classList.remove("still");
+  });
   return [published || location.protocol !== "file:" ? copy : send, save, said];
 }
 
 function download(text, ending) {
   const type = { html: "text/html", svg: "image/svg+xml" }[ending],
-    href = URL.createObjectURL(new Blob([text], { type }));
-  el("a", { href, download: `${record.name}-${state.view}.${ending}` }).click();
+    href = URL.createObjectURL(new Blob([text], { type })),
+    name = `${record.name}-${state.view}.${ending}`;
+  el("a", { href, download: name }).click();
+  return `Saved ${name}`;
 }
 
 // The text of an SVG file: backgrounds, lines of text, canvases and SVGs where they are on screen,
@@ -42,7 +56,7 @@ function download(text, ending) {
 function picture(root) {
   const { left, top, height } = root.getBoundingClientRect(),
     { backgroundColor, color } = getComputedStyle(document.body);
-  const name = `${record.name}, ${state.view}: ${state.text.slice(-150)}`,
+  const title = `${record.name}, ${state.view}: ${state.text}`.slice(0, root.clientWidth >> 3),
     whole = svg("svg", { width: root.clientWidth + 24, height: height + 48 });
   const place = (tag, box, attributes, ...children) => {
     const [x, y] = [box.left - left + 12, box.top - top + 36];
@@ -51,10 +65,9 @@ function picture(root) {
     whole.append(svg(tag, { ...attributes, ...at }, ...children));
   };
   whole.append(svg("rect", { width: "100%", height: "100%", fill: backgroundColor }));
-  whole.append(svg("text", { x: 12, y: 22, fill: color, "font-family": "sans-serif" }, name));
+  whole.append(svg("text", { x: 12, y: 22, fill: color, "font-family": "sans-serif" }, title));
   for (const element of [root, ...root.querySelectorAll("*")]) {
-    if (!element.checkVisibility() || element.ownerSVGElement || element.closest(".controls"))
-      continue;
+    if (!element.checkVisibility() || element.ownerSVGElement) continue;
     const box = element.getBoundingClientRect(),
       style = getComputedStyle(element);
     if (element instanceof HTMLCanvasElement) place("image", box, { later: element.toDataURL() });

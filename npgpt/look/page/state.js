@@ -2,8 +2,8 @@
 // address too, and the pass of the text. Views read it, and change it by `set`.
 
 import { nextCharacters } from "./grammar.js";
-import { GPT, losses, Trace } from "./model.js";
-import { leastCertain, readsFar } from "./opening.js";
+import { GPT, length, losses, Trace } from "./model.js";
+import { readsFar } from "./opening.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
 import { FAULTS } from "./rules.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -145,12 +145,12 @@ export function logitsOf(trace) {
   return trace.arrays.get("logits");
 }
 
-// A trace with the arrays that Python recorded; attention is computed from its queries and keys.
+// A trace with the queries, keys and values that Python recorded, from which attention is computed.
 function playRecorded() {
   const { trace, ids, T } = pass;
   trace.begin(ids);
   for (const [name, text] of Object.entries(record.pass.arrays))
-    trace.arrays.set(name, halves(text));
+    trace.arrays.set(name, ungrouped(halves(text), T));
   for (let l = 0; l < L; l++) {
     const weights = trace.rows(`h.${l}.attn`, H * trace.capacity);
     const y = trace.rows(`h.${l}.attn.y`, C);
@@ -166,6 +166,34 @@ function playRecorded() {
       new Set(),
     );
   }
+}
+
+// Rows (T, 3 C): a copy of shared keys and values for each head of queries.
+function ungrouped(qkv, T) {
+  const G = record.llama?.kv_heads ?? H,
+    all = new Float64Array(T * 3 * C);
+  for (let i = 0; i < T * 3 * H; i++) {
+    const [t, part, h] = [Math.floor(i / (3 * H)), Math.floor(i / H) % 3, i % H],
+      head = part ? H + (part - 1) * G + Math.floor((h * G) / H) : h,
+      at = (t * (H + 2 * G) + head) * D;
+    all.set(qkv.subarray(at, at + D), i * D);
+  }
+  return all;
+}
+
+// What each branch adds to the stream at position t, the embeddings first; not on a recorded page.
+export function branchesAt(t) {
+  const at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
+  return Array.from({ length: 2 * L + 1 }, (_, k) =>
+    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0),
+  );
+}
+
+// The length of the stream after each branch at position t, and of what the branch added.
+export function lengthsAt(t) {
+  if (!live) return [record.pass.stream, record.pass.added].map((all) => all.map((row) => row[t]));
+  const stream = (_, k) => length(pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C));
+  return [Array.from({ length: 2 * L + 1 }, stream), branchesAt(t).map(length)];
 }
 
 // The n likeliest next tokens [id, probability] of position t, if the stream were read out after k
@@ -202,13 +230,8 @@ export function nextLogits(t) {
 
 // ---- the address
 
-let opens = -1; // the token that is chosen in the first text
-
 export function readAddress() {
-  if (!pass.T) {
-    readText(); // so that there is a pass, whatever the address has
-    opens = leastCertain(pass.T, (t) => likeliest(2 * L, t, 1)[0][1]);
-  }
+  if (!pass.T) readText(); // so that there is a pass, whatever the address has
   const { opens: saved } = document.documentElement.dataset; // by `shareButtons`
   const given = new URLSearchParams(location.hash.slice(1) || saved),
     changes = { ...DEFAULTS };
@@ -223,7 +246,6 @@ export function readAddress() {
   }
   if (!live) changes.text = record.prompt;
   if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
-  if (!given.has("t") && changes.text === record.prompt) changes.t = opens;
   changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = Math.min(L - 1, changes.layer);
   changes.head = Math.min(H - 1, changes.head);

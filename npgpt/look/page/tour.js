@@ -101,7 +101,7 @@ function far() {
   const changes = { view: "attention", layer, head, t, s };
   const why =
     tokenizer.kind === "char" && word
-      ? " Its tokens are letters: it has no other place for a word, and gathers the word there."
+      ? " A token is one letter, so a word has no vector: it is gathered at one of its letters."
       : "";
   const words = `Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.${why}`;
   return [words, changes, [".arcs .reader", ".arcs .read", ".arc.chosen"]];
@@ -137,8 +137,8 @@ function early() {
     [id] = answer(t),
     k = range(2 * L).findLast((k) => answer(t, k)[0] !== id);
   if (k === undefined) return null;
-  const before = `the answer after token ${t + 1} is ${name(answer(t, k)[0])} before`;
-  const words = `Read out earlier, ${before} ${branchName(k + 1)}, and from there on ${name(id)}.`;
+  const before = `Stop the model early at token ${t + 1}: before ${branchName(k + 1)} its answer`;
+  const words = `${before} is ${name(answer(t, k)[0])}, from then on it is ${name(id)}.`;
   const rows = [k + 1, k + 2].map((row) => `tbody tr:nth-child(${row}) > :nth-child(4)`);
   return [words, { view: "residual", t }, rows];
 }
@@ -161,10 +161,11 @@ function fault() {
   if (!(Math.abs(right - nudged) < 1e-5 * right && Math.abs(wrong - right) > 1e-3 * right))
     return null;
   const two = `is ${short(right)} by the chain rule, and ${short(nudged)} if you nudge the weight`;
-  const words = `A weight's gradient ${two}. With a fault in the rule of GELU it is ${short(wrong)}`;
+  const planted = "Now this page plants a fault in its own rule of GELU, which makes it";
+  const words = `A weight's gradient ${two}. ${planted} ${short(wrong)}`;
   const changes = { view: "backward", weight: WEIGHT, at: entry, fault: "gelu" };
   const red = "[aria-live]:has(> .bad)";
-  return [`${words}, and the check turns red.`, changes, [red]];
+  return [`${words}: the check turns red.`, changes, [red]];
 }
 
 function yours() {
@@ -209,9 +210,12 @@ export function tour() {
   const begin = () => {
     if (root.hidden) own = state.text;
     else leave();
+    const taught = pass.weights > 0;
+    if (live) putBack();
     set(FIRST);
     const tried = STEPS.filter((step) => live || !RUNS.includes(step)).map((step) => step());
     [steps, at] = [tried.filter(Boolean), -1];
+    if (taught) steps[0][0] = `The model's own weights are put back. ${steps[0][0]}`;
     root.hidden = false;
     show(0);
     next.focus({ preventScroll: true });

@@ -2,10 +2,10 @@
 
 import { matrix, onArrows } from "../charts.js";
 import { colour, css, paint, palette } from "../colours.js";
-import { button, el, percent, position, range, short, svg, table } from "../elements.js";
+import { button, counted, el, percent, position, range, short, svg, table } from "../elements.js";
 import { weightsOf } from "../model.js";
 import { headName, NAMED } from "../heads.js";
-import { C, chosenHead, D, H, L, live, pass, set, state } from "../state.js";
+import { C, chosenHead, D, H, L, live, pass, record, set, state } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
 const RIGHT = 112,
@@ -19,6 +19,7 @@ export const attention = {
   title: "Attention",
   about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
+  words: ["head 1.3", "channel", "token"],
   build(root) {
     const heads = allHeads(),
       large = el("canvas", { tabindex: 0, role: "img" });
@@ -57,7 +58,7 @@ export const attention = {
         { class: "legend" },
         "weights: ",
         swatches.map(([swatch]) => swatch),
-        `; a head that reads ${percent(NAMED)} or more from one kind of token is named after it`,
+        `; a head has a name, such as “same token”, if it reads ${percent(NAMED)} or more there`,
       ),
       el(
         "div",
@@ -94,7 +95,7 @@ function shade(l, h) {
 
 function allHeads() {
   const pictures = [],
-    root = el("div", { class: "heads" });
+    root = el("div", { class: L > 6 ? "heads many" : "heads" });
   root.style.setProperty("--columns", H);
   for (let l = 0; l < L; l++) {
     for (let h = 0; h < H; h++) {
@@ -114,6 +115,10 @@ function allHeads() {
       matrix(canvas, pass.T, 72, shade(l, h));
       choose.setAttribute("aria-pressed", l === layer && h === head);
     }
+    // The chosen one in sight, among the many of a large model.
+    const [box, at] = [root, pictures[layer * H + head][3]].map((e) => e.getBoundingClientRect());
+    if (at.top < box.top || at.bottom > box.bottom) root.scrollTop += at.top - box.top;
+    if (at.left < box.left || at.right > box.right) root.scrollLeft += at.left - box.left;
   };
   return { root, update };
 }
@@ -254,7 +259,8 @@ function arithmetic() {
       el("th", { scope: "row" }, d),
       ...columns.map((values) => short(values[d])),
     ]);
-  const masked = s > t;
+  const masked = s > t,
+    shared = record.llama && H / record.llama.kv_heads;
   const steps = [
     ["the sum of the products", short(dot(s))],
     [`divided by √${D}`, short(score)],
@@ -265,7 +271,7 @@ function arithmetic() {
         : "the position is not later, so the score stays",
     ],
     [
-      `e to the power of it, less the largest of the row, ${short(max)}`,
+      `e to the power of the score minus ${short(max)}, the row's largest score`,
       masked ? "0" : short(Math.exp(score - max)),
     ],
     [
@@ -304,7 +310,9 @@ function arithmetic() {
     el(
       "p",
       {},
-      "With what the other heads read, it goes through c_proj into the stream." +
+      `With what the other heads read, it goes through ${shared ? "o" : "c_proj"} into the stream.` +
+        (shared ? ` Queries and keys are rotated by their positions; ` : "") +
+        (shared ? `k and v serve ${counted(shared, "head")} of queries.` : "") +
         (live ? "" : " The numbers here are rounded to float16."),
     ),
   ];

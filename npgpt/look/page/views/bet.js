@@ -17,6 +17,7 @@ export const bet = {
   needsModel: true,
   about: "Guess the next characters of a story that the model did not learn, and say how sure.",
   section: "What is a Language Model?",
+  words: ["nats", "bigram model"],
   build(root) {
     const characters = Array.from(record.bet.story);
     // It begins where several characters may follow.
@@ -84,7 +85,8 @@ export const bet = {
         means = [1, 2, 3, 4].map((who) => mean(bets.map((row) => row[who] ?? 0)));
       said.textContent = bets.length
         ? verdict(bets.at(-1), means, over())
-        : `Type what comes next, say how sure you are, and press Bet: ${BETS} bets.`;
+        : `Type what comes next, say how sure you are, and press Bet: ${BETS} bets. On the ` +
+          `${SHOWN} characters in the table only the others have bet, so that you see how.`;
       if (bets.length) rows.push(["mean", ...means]);
       const cells = ([name, ...nats]) => [
         el("th", { scope: "row" }, name),
@@ -118,6 +120,7 @@ function verdict([truth, yours], [you, bigram, own, exact], over) {
   return (
     `${last} Your mean is ${you.toFixed(2)} nats; ` +
     (better.length ? `you beat ${better.join(" and ")}.` : "all three others have lost less.") +
-    ` Whoever knows the grammar loses ${exact.toFixed(2)}.`
+    ` Whoever knows the grammar loses ${exact.toFixed(2)}` +
+    (Math.min(you, bigram, own) < exact ? `; in ${BETS} bets, luck can beat that.` : ".")
   );
 }

@@ -27,6 +27,7 @@ export const knockout = {
   needsModel: true,
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
   section: "Looking Inside",
+  words: ["head 1.3", "MLP", "nats"],
   build(root) {
     const [parts, updateParts] = grid(),
       result = el("p", { "aria-live": "polite" });

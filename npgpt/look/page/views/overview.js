@@ -4,12 +4,13 @@
 import { onArrows } from "../charts.js";
 import { css, inkOn, palette } from "../colours.js";
 import { button, el, percent, position, range, svg } from "../elements.js";
-import { length, weightsOf } from "../model.js";
-import { readsFar } from "../opening.js";
+import { weightsOf } from "../model.js";
+import { FAR, readsFar } from "../opening.js";
 import {
   C,
   H,
   L,
+  lengthsAt,
   likeliest,
   live,
   model,
@@ -21,29 +22,18 @@ import {
   V,
 } from "../state.js";
 import { spoken } from "../tokenizer.js";
+import { terms } from "../words.js";
 
 const LETTER = 8.6; // pixels of a character of the text
 const GAP = 44; // between the streams and the cells
 const ROWS = [34, 40]; // of heads
-const TOPS = [80, 92]; // the answers, and the lines to them, on a narrow screen or a wide one
+const TOPS = [80, 84]; // the answers, and the lines to them, on a narrow screen or a wide one
 const LEAST = 0.04; // of the weights that are drawn
 const STAGE = 450; // milliseconds of a branch, when the token goes through
 const LEGEND =
-  "A line is as wide as its vector is long; a percentage is that length, of the stream's after it. " +
-  "A head is as strong in colour as its largest weight. Each part leads to its view.";
-// The words of the picture, explained under the pointer or the focus.
-const WORDS = {
-  stream:
-    "The upright line: the vector of the chosen token. It begins as the token's embedding; each part " +
-    "of the model reads it and adds to it, and on top it is read out as the answer.",
-  "head, such as 1.3":
-    "Head 3 of block 1, both counted from 0. A head lets a token read earlier tokens: its curves " +
-    "lead from the tokens that it reads, and the percentage is the share of the largest.",
-  MLP:
-    "A small network of two layers (multilayer perceptron), in every block after its heads: it " +
-    "works on the vector of one token alone, and reads no other token.",
-  "✓": "The text goes on with this answer.",
-};
+  "The wider a line, the longer its vector; “adds 50 %” means that the added vector is half as long " +
+  "as the stream after it. The stronger a head's colour, the more it reads from a single token. " +
+  "Press a part to open its view.";
 const SEND = "Send the token through";
 
 let stages = []; // [group, height] of the embeddings, each branch, and the answer
@@ -55,6 +45,7 @@ export const overview = {
   title: "Overview",
   about: "The whole model at one token: what it reads, what each part adds, and the answer.",
   section: "Transformer Architecture",
+  words: ["stream", "head 1.3", "MLP", "block", "embeddings", "✓"],
   build(root) {
     const words = el("p", { "aria-live": "polite" }),
       picture = el("div", { class: "overview" });
@@ -68,6 +59,7 @@ export const overview = {
     };
     const send = (began) => {
       play.textContent = "Stop";
+      if (picture.getBoundingClientRect().top < 0) picture.scrollIntoView();
       const show = (now) => {
         const at = Math.max(0, (now - began) / STAGE),
           i = Math.trunc(at);
@@ -83,9 +75,8 @@ export const overview = {
     const move = (name, by, words) =>
       button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
     const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
-    const terms = Object.entries(WORDS).map(([word, meaning]) => term(word, meaning));
-    root.append(el("p", { class: "terms" }, "In the picture: ", ...terms), picture);
-    root.append(words, el("div", { class: "controls" }, ...moves, play));
+    root.append(terms(overview), picture);
+    root.append(el("div", { class: "controls" }, ...moves, play), words);
     root.append(el("p", { class: "legend" }, LEGEND));
     onArrows(picture, (down, right) => focusPart(picture, down + right));
     return () => {
@@ -97,12 +88,6 @@ export const overview = {
     };
   },
 };
-
-// A word that says what it means, under the pointer or the focus.
-function term(word, meaning) {
-  const tip = el("span", { role: "tooltip", id: `term-${word.replace(/\W/g, "-")}` }, meaning);
-  return el("span", { class: "term", tabindex: 0, "aria-describedby": tip.id }, word, tip);
-}
 
 // One part at a time is in the order of the Tab key; the arrow keys go on to the others.
 function focusPart(picture, by) {
@@ -118,7 +103,8 @@ function inWords({ weight, layer, head, t, s }) {
   const answers = likeliest(2 * L, state.t, 2);
   const likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`);
   const before = pass.labels.slice(Math.max(0, state.t - 15), state.t + 1).join("");
-  const far = ` Head ${layer}.${head} reads ${percent(weight)} from “${near(s)}”, ${t - s} back.`;
+  const read = ` Most is read from ${FAR} or more back by head ${layer}.${head}:`,
+    far = `${read} ${percent(weight)}, from ${near(s)}, ${t - s} back.`;
   const where = `At token ${state.t + 1} of ${pass.T}, after “${before}”,`;
   return `${where} the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
 }
@@ -129,10 +115,10 @@ function size(names) {
   return found.reduce((sum, name) => sum + model.weights[name].length, 0);
 }
 
-// A token with, if it is a character, the three before it; as much as a cell holds.
+// A token and, if it is a character, where it stands.
 function near(s) {
-  const first = tokenizer.kind === "char" ? Math.max(0, s - 3) : s;
-  return cut(pass.labels.slice(first, s + 1).join(""));
+  const end = pass.labels.slice(Math.max(0, s - 3), s + 1).join("");
+  return `“${cut(pass.labels[s])}”${tokenizer.kind === "char" ? `, the end of “${end}”` : ""}`;
 }
 
 function cut(label) {
@@ -189,18 +175,14 @@ function draw(width, far) {
   let beyond = 0; // reads of tokens that are further left
   const across = Math.min(H, Math.floor(panel / 38)),
     rows = ROW * Math.ceil(H / across),
-    block = rows + (roomy ? 60 : 56),
+    block = rows + (roomy ? 58 : 52),
     text = TOP + L * block + (roomy ? 56 : 52);
   // The heights at which the embeddings and each branch join the stream.
   const joins = range(2 * L + 1).map((k) => {
     const base = text - (roomy ? 56 : 52) - ((k - 1) >> 1) * block;
     return k === 0 ? text - 32 : base - (k % 2 ? 6 + rows / 2 : block - 15);
   });
-  const stream = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const lengths = joins.map((_, k) => length(stream(k)));
-  const added = joins.map((_, k) =>
-    k ? length(stream(k).map((value, c) => value - stream(k - 1)[c])) : lengths[0],
-  );
+  const [lengths, added] = lengthsAt(t);
   const thick = (size) => 1.5 + (12 * size) / Math.max(...lengths);
   const branch = (k, ...parts) => {
     const bend = `M ${left} ${joins[k]} H ${x(t) + 16} q -16 0 -16 -16`,
@@ -229,8 +211,8 @@ function draw(width, far) {
     const size = panel / across,
       y = to - rows / 2 + ROW * Math.floor(h / across);
     const box = [left + (h % across) * size, y, size - 4, ROW - 4];
-    const reads = `${percent(weight(most))}${size > 90 ? ` “${near(most)}”` : ""}`;
-    const about = `block ${l}, head ${h}: “${near(most)}” is ${t - most} back`;
+    const reads = `${percent(weight(most))}${size > 90 ? ` “${cut(pass.labels[most])}”` : ""}`;
+    const about = `block ${l}, head ${h}: ${near(most)}, is ${t - most} back`;
     const changes = { view: "attention", layer: l, head: h, s: -1 };
     const found = part(box, share(weight(most)), [`${l}.${h}`, reads], about, changes, curves);
     found.classList.toggle("chosen", far.weight > LEAST && l === far.layer && h === far.head);
@@ -243,10 +225,12 @@ function draw(width, far) {
   };
   const mlp = (l, k = 2 * l + 2) => {
     const words = `MLP ${adds(k)}${count(`^h.${l}.mlp`)}`;
-    const about = `block ${l}: ${C} to ${4 * C} to ${C} numbers`;
+    const about = `block ${l}: ${C} to ${record.llama?.inner ?? 4 * C} to ${C} numbers`;
     return branch(k, wide(k, words, about, { view: "residual" }));
   };
-  const tables = `${V} tokens and ${record.config.block_size} positions, ${C} numbers each`,
+  const learned = `and ${record.config.block_size} positions, ${C} numbers each`,
+    rotated = `of ${C} numbers; positions rotate queries and keys`,
+    tables = `${V} tokens ${record.llama ? rotated : learned}`,
     words = `embeddings${count("wte|wpe")}`;
   const embeddings = wide(0, words, tables, { view: "residual" });
 
@@ -258,8 +242,7 @@ function draw(width, far) {
   stages = parts.map((children, k) => [svg("g", {}, ...children), joins[k] ?? TOP - 20]);
   stages.at(-1)[0].classList.add("answers");
   const further =
-    beyond &&
-    svg("text", { x: 0, y: text - 20, class: "name further" }, `‹ ${beyond} reads further left`);
+    beyond && svg("text", { x: left, y: text, class: "unit" }, `‹ ${beyond} reads further left`);
   stages.at(-1)[0].querySelector(".part").setAttribute("tabindex", 0);
   dot = svg("circle", { cx: x(t), r: 9, class: "dot", opacity: 0 });
   const shown = Array.from(middles.keys());
@@ -275,6 +258,8 @@ function draw(width, far) {
     ...stages.map(([group]) => group),
     dot,
     further || null,
+    svg("text", { x: left, y: 20, class: "unit" }, "← what may come next,"),
+    svg("text", { x: left, y: 36, class: "unit" }, `after token ${t + 1} of ${pass.T}`),
     ...shown.map(token),
   );
 }

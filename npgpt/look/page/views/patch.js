@@ -32,10 +32,14 @@ export const patch = {
   id: "patch",
   title: "Patching",
   needsModel: true,
-  about: "Copy a vector of this text into the run on a second: does the answer come along?",
+  about: "Copy one vector of this text into a second text: does the answer come along?",
   section: "Looking Inside",
+  words: ["stream", "logit"],
   build(root) {
-    const [other, putOther] = textLine("The second text, of as many tokens", "other");
+    const [other, putOther] = textLine(
+      "The second text, yours to change: it needs as many tokens as the text above",
+      "other",
+    );
     const bounds = { min: -2, max: 4, step: 0.25 };
     const [factor, putFactor] = slider("factor", bounds, (alpha) => set({ alpha }));
     const canvas = el("canvas", { tabindex: 0, role: "img" }),
@@ -44,7 +48,11 @@ export const patch = {
       answers = el("div");
     const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
     legend.append("towards the answer of the text above, in % of the texts' difference in logits");
-    const steered = el("h2", {}, "Steering: a factor times the difference; 1 is the copy above");
+    const steered = el(
+      "h2",
+      {},
+      "Steering: copy a part of the difference, or more than all of it (factor 1)",
+    );
     const rest = el(
       "div",
       { class: "wide" },

@@ -4,13 +4,15 @@
 import { LEFT, cellAt, cells, wide } from "../charts.js";
 import { palette } from "../colours.js";
 import { bar, el, percent, range, short, table, tokenStrip } from "../elements.js";
-import { branchName, length } from "../model.js";
+import { branchName } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import {
+  branchesAt,
   C,
   D,
   H,
   L,
+  lengthsAt,
   likeliest,
   live,
   model,
@@ -30,6 +32,7 @@ export const residual = {
   title: "Residual stream",
   about: "What each branch adds to the stream, the token's vector, and the answer it gives there.",
   section: "Transformer Architecture, Looking Inside",
+  words: ["stream", "MLP", "logit"],
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"),
       stream = el("div");
@@ -123,20 +126,17 @@ function offer(select, chosen) {
 // over the branches; a logit is a product with a token's vector, so two differ by such a sum too.
 function parts(a, b) {
   const { t } = state,
-    at = (k) => pass.trace.arrays.get(`x.${k}`).subarray(t * C, t * C + C);
-  const added = Array.from({ length: 2 * L + 1 }, (_, k) =>
-    k ? at(k).map((value, c) => value - at(k - 1)[c]) : at(0),
-  );
-  const toLogits = live ? contribution(at(2 * L), a, b) : () => 0,
-    shares = added.map(toLogits);
-  const largest = Math.max(...shares.map(Math.abs)) || 1,
-    longest = Math.max(...added.map(length));
-  const rows = added.map((x, k) => {
+    [lengths, added] = lengthsAt(t),
+    longest = Math.max(...added);
+  const toLogits = live ? contribution(pass.trace.arrays.get(`x.${2 * L}`), t, a, b) : null,
+    shares = live ? branchesAt(t).map(toLogits) : [];
+  const largest = Math.max(...shares.map(Math.abs)) || 1;
+  const rows = added.map((size, k) => {
     const likely = likeliest(k, t, 3).map(([id, p]) => `${tokenizer.label(id)} ${percent(p)}`);
     const row = [
       el("th", { scope: "row" }, branchName(k)),
-      bar(length(x) / longest, short(length(x))),
-      short(length(at(k))),
+      bar(size / longest, short(size)),
+      short(lengths[k]),
       list(likely),
     ];
     if (live) row.push(bar(shares[k] / largest, short(shares[k]), "bar signed"));
@@ -170,9 +170,9 @@ function list(texts) {
   );
 }
 
-// The share of a vector that was added to the stream x in the logit of a minus the logit of b.
-function contribution(x, a, b) {
-  const [, rstd] = meanAndRstd(x, 0, C),
+// The share of a vector that was added to row t of the stream in the logit of a minus that of b.
+function contribution(x, t, a, b) {
+  const [, rstd] = meanAndRstd(x, t * C, C),
     weight = model.weights["ln_f.weight"];
   return (part) => {
     const mean = part.reduce((sum, value) => sum + value / C, 0);

@@ -38,6 +38,7 @@ export const teach = {
   needsModel: true,
   about: "Train it on one sentence: it memorises that, and forgets the rest.",
   section: "Training Process: The optimizer",
+  words: ["nats"],
   build(root) {
     const [line, putLine] = textLine("The sentence to learn", "sentence");
     const [rate, putRate] = slider(
@@ -135,7 +136,7 @@ function isBegun() {
 }
 
 async function begin(ids, pause) {
-  if (recitals.length && !recitals.at(-1).done) recitals.pop();
+  recitals = recitals.filter(({ of, done }) => done && of === sentence());
   learned = [[optimizer.steps, lossOf(ids)]];
   await recite(ids, pause);
 }

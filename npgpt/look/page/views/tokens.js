@@ -25,6 +25,10 @@ export const tokens = {
   title: "Tokens",
   about: "How likely the model found each token, and what it expects next.",
   section: "What is a Language Model?, Text Generation",
+  words: ["token", "nats", "perplexity"].concat(
+    record.kind === "int8" ? "int8" : [],
+    record.grammar ? "grammar" : [],
+  ),
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
     const summary = el("p", { class: "summary" }),
@@ -92,8 +96,8 @@ function rounding() {
   if (!live || !isRecorded()) return "";
   const { loss, moved } = record.rounding;
   return (
-    ` The model's own weights have ${loss.toFixed(4)}: rounding them to ${record.kind} ` +
-    `moves a probability by up to ${short(moved)}.`
+    ` Before its weights were rounded to ${record.kind}, the model had ${loss.toFixed(4)}, and ` +
+    `every probability here within ${short(moved)} of what it is now.`
   );
 }
 
@@ -137,7 +141,7 @@ function klDivergence(exact, probs) {
 }
 
 function aboutGrammar(exact) {
-  if (!exact) return "The story so far is none of the grammar's, so it cannot say what follows.";
+  if (!exact) return "The grammar never writes such a text, so there are no exact odds here.";
   const here = klDivergence(exact, readOut(2 * L, state.t));
   const known = pass.ids.map((_, t) => t).filter((t) => pass.grammar[t]);
   const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
@@ -170,7 +174,7 @@ function sampling(steps) {
     step: 1,
     onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }),
   });
-  const streaming = button("Stream", () => (timer ? stop() : start()));
+  const streaming = button("Write on", () => (timer ? stop() : start()));
   const start = () => {
     shownText = state.text; // it stops when a text is typed
     timer = setInterval(
@@ -185,7 +189,7 @@ function sampling(steps) {
   const stop = () => {
     clearInterval(timer);
     timer = null;
-    streaming.textContent = "Stream";
+    streaming.textContent = "Write on";
   };
   const box = el(
     "div",
@@ -197,7 +201,7 @@ function sampling(steps) {
       { class: "controls" },
       button("Draw one token", step),
       streaming,
-      el("label", {}, "seed, of the page's own draws ", seed),
+      el("label", {}, "seed (the same seed draws the same tokens) ", seed),
     ),
     steps,
   );

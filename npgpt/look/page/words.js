@@ -1,0 +1,44 @@
+// The words that a reader may not know, explained under the pointer or the focus.
+
+import { el } from "./elements.js";
+import { record, tokenizer } from "./state.js";
+
+const ONE = tokenizer.kind === "char" ? "one letter, space or mark" : "a piece of a word";
+const AND = record.llama ? "" : " and each position";
+
+const MEANINGS = {
+  token: `What the model reads and writes one at a time, in this model ${ONE}.`,
+  grammar: "The rules by which a small program writes the tales; from them the true odds follow.",
+  stream:
+    "The upright line: the vector of the chosen token. It begins as the token's embedding; each " +
+    "part of the model reads it and adds to it, and on top it is read out as the answer.",
+  "head 1.3":
+    "Head 3 of block 1, both counted from 0. A head lets a token read earlier tokens: its curves " +
+    "lead from the tokens that it reads, and the percentage is the share of the largest.",
+  MLP:
+    "A small network of two layers (multilayer perceptron), in every block after its heads: it " +
+    "works on the vector of one token alone, and reads no other token.",
+  block: "One storey of the model: heads, which read other tokens, and then an MLP.",
+  embeddings: `The vectors that the model has learned for each token${AND}.`,
+  "✓": "The text goes on with this answer.",
+  nats: "What a guess costs: -ln of the probability it gave to what came. Sure and right costs 0.",
+  perplexity: "e to the power of the loss: a guess among so many equal choices would cost as much.",
+  int8: "A weight stored as a whole number from -127 to 127, times a factor for its row.",
+  logit:
+    "The model's score for a token. Softmax turns the scores of all tokens into probabilities.",
+  gradient: "For each weight, how fast the loss rises when this weight grows a little.",
+  GELU: "The bend inside an MLP: it lets large numbers pass, and takes negative ones close to 0.",
+  "bigram model": "It knows only how often each letter follows each other letter in the tales.",
+  channel: "One of the numbers of a vector, counted from 0.",
+};
+
+// A word of a view, or of the page's first lines.
+export function term(word, view = "page") {
+  const id = `term-${view}-${word.replace(/\W/g, "-")}`,
+    tip = el("span", { role: "tooltip", id }, MEANINGS[word]);
+  return el("span", { class: "term", tabindex: 0, "aria-describedby": id }, word, tip);
+}
+
+export function terms({ id, words }) {
+  return el("p", { class: "terms" }, "Words: ", ...words.map((word) => term(word, id)));
+}
