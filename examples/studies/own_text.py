@@ -1,16 +1,16 @@
 """Which defaults suit a text of one's own? Eight settings, by successive halving on equal minutes.
 
-    python examples/studies/own_text.py    the trainings that are missing, 2.5 hours in all; a table
+    python examples/studies/own_text.py    what own_text.jsonl lacks, 2.5 hours in all; a table
 
-The end of `PLAN.md` has texts, seeds and what decides. Texts and rows go into runs/own_text/. One
-text needs `pip install --no-deps django`.
+`PLAN.md` has texts, seeds and what decides. Each stage first measures how many steps its minutes
+hold, which wants a quiet machine; its trainings do not. Texts go into runs/own_text/. One of them
+needs `pip install --no-deps django`.
 """
 
 import importlib
 import re
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -26,7 +26,8 @@ from npgpt.run.progress import steps_within
 from npgpt.train import evaluate, training_steps
 
 FOLDER = Path(__file__).parents[2] / "runs" / "own_text"
-ROWS, MINUTES, HALVINGS, SEEDS = FOLDER / "rows.jsonl", 5, (4, 2, 1), (2, 3)
+ROWS = Path(__file__).with_suffix(".jsonl")
+MINUTES, HALVINGS, SEEDS = 5, (4, 2, 1), (2, 3)
 CHOOSE, JUDGE, OLD = ("prose", "python", "orders"), ("headers", "symbols", "french"), "characters"
 SETTINGS = {  # changes of the preset `text`, number of byte pairs
     OLD: ({}, None),
@@ -58,22 +59,34 @@ def text_of(name):
     return "\n".join(re.findall(r'^msgstr "(.+)"$', text, re.M)) if name == "french" else text
 
 
-def measure(trial):
-    """Train for some minutes; return what the best of ten evaluations on the way gives."""
+def opened(trial, stack):
+    """Return (dataset, model, training) of a setting on a text."""
     changes, pairs = SETTINGS[trial["setting"]]
     path = FOLDER / f"{trial['text']}.txt"
+    FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text(text_of(trial["text"]), encoding="utf-8")
     shape, training = from_preset("text", corpus=(str(path),), seed=trial["seed"], **changes)
     kind = FAMILIES["gpt"]
     tokens = "bpe" if pairs else "char"
+    data = open_dataset(kind, training, stack, training.corpus, kind=tokens, bpe_size=pairs)
+    config = kind.Config(data.tokenizer.vocab_size, **shape)
+    return data, kind.Model(config, training.seed), training
+
+
+def speed(trial):
+    """Return how many steps fit into MINUTES on all cores."""
     with ExitStack() as stack:
-        data = open_dataset(kind, training, stack, training.corpus, kind=tokens, bpe_size=pairs)
-        model = kind.Model(kind.Config(data.tokenizer.vocab_size, **shape), training.seed)
-        steps = steps_within(trial["minutes"], data, model, training)
-        training, lowest = replace(training, max_iters=steps), np.inf
+        return {"steps": steps_within(MINUTES, *opened(trial, stack))}
+
+
+def measure(trial):
+    """Train for some steps; return what the best of ten evaluations on the way gives."""
+    with ExitStack() as stack:
+        data, model, training = opened(trial, stack)
+        training, lowest = replace(training, max_iters=trial["steps"]), np.inf
         optimizer, weights = make_optimizer(model, training), model.parameters()
         for step in training_steps(model, optimizer, data.train_ids, training):
-            if step.step % max(1, steps // 10) == 0:
+            if step.step % max(1, trial["steps"] // 10) == 0:
                 loss, _ = evaluate(model, data.val_ids, max_tokens=20_000, seed=1)
                 if loss < lowest:
                     lowest, best = loss, {name: w.data.copy() for name, w in weights.items()}
@@ -82,7 +95,18 @@ def measure(trial):
         loss, _ = evaluate(model, data.val_ids, max_tokens=1_000_000)
         bits = bits_per_byte(loss, bytes_per_token(data.val_ids, data.tokenizer))
         sample = data.tokenizer.decode(model.generate(data.val_ids[:9], 200, seed=1))[:200]
-        return {"bits": bits, "steps": steps, "sample": sample}
+        return {"bits": bits, "sample": sample}
+
+
+def found(trials):
+    """Return the results of trials, each of as many steps as its minutes hold by three rounds."""
+    pairs = [*dict.fromkeys((trial["setting"], trial["text"]) for trial in trials)]
+    rounds = [{"setting": setting, "text": text, "seed": 1, "round": i}
+              for i in range(3) for setting, text in pairs]
+    steps = np.reshape([r["steps"] for r in run(rounds, speed, ROWS, workers=0)], (3, -1))
+    a_minute = dict(zip(pairs, np.median(steps, 0) / MINUTES, strict=True))
+    return run([trial | {"steps": max(1, round(trial["minutes"] * a_minute[
+        trial["setting"], trial["text"]]))} for trial in trials], measure, ROWS)
 
 
 def chosen(found):
@@ -110,7 +134,6 @@ def judged(found, new):
 
 
 def main():
-    found = partial(run, measure=measure, path=ROWS, workers=0)  # each on all cores
     new = chosen(found)
     table, changes = judged(found, new)
     print(f"{table}\nThe default {'becomes ' + new if changes else 'stays ' + OLD}.")

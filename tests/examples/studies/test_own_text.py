@@ -1,9 +1,10 @@
 """Halving keeps what is best of planted results, three texts judge it, a row is a training."""
 
-import json
+from functools import partial
 
 import own_text as own
 import pytest
+from laboratory import kept
 
 
 def planted(best, worst_on=()):
@@ -38,8 +39,13 @@ def test_a_training_of_seconds_gives_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(own, "text_of", lambda name: short)
     monkeypatch.setattr(own, "SETTINGS", {"tiny": ({"n_layer": 1, "n_embd": 16, "block_size": 16,
                                                     "batch_size": 2}, 300)})
-    trial = {"setting": "tiny", "text": "orders", "minutes": 0.001, "seed": 1}
-    row = own.run([trial], own.measure, tmp_path / "rows.jsonl", workers=0)[0]
-    assert 0 < row["bits"] < 9 and row["steps"] >= 1 and row["sample"]
-    again = own.run([trial], None, tmp_path / "rows.jsonl", workers=0)
-    assert again == [row] and json.dumps(row)
+    monkeypatch.setattr(own, "ROWS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(own, "run", partial(own.run, workers=0))
+    monkeypatch.setattr(own, "speed", lambda trial: {"steps": 20 + 10 * trial["round"]})
+    trial = {"setting": "tiny", "text": "orders", "minutes": 1, "seed": 2}
+    row = own.found([trial])[0]
+    stored = kept(own.ROWS)
+    assert 0 < row["bits"] < 9 and row["sample"] and len(stored) == 4
+    assert stored[-1]["settings"] == trial | {"steps": 6} and stored[-1]["result"] == row
+    monkeypatch.setattr(own, "measure", None)
+    assert own.found([trial]) == [row]
