@@ -66,8 +66,8 @@ def tables(threads, quick=False, text=TEXT, model="smollm2"):
 def _beside_pytorch(path, ids, size, name, threads):
     """Return the table of numbers; `size`: bytes of a token."""
     windows = [ids[i : i + WINDOW + 1].tolist() for i in range(0, len(ids) - 1, WINDOW)]
-    columns = ["", OURS, TRANSFORMERS, "largest difference"]
-    title = f"Numbers in float32, of `{name}`"
+    columns = ["", OURS, TRANSFORMERS, ""]
+    title = f"Numbers in float32, of `{name}`; arrays: how far off those of PyTorch in float64"
     if note := missing(TRANSFORMERS):
         return Table(title, columns, [[note, "", "", ""]])
     asked = {"path": path, "idx": ids[: LEARNED + 1].tolist(), "windows": windows}
@@ -80,20 +80,24 @@ def _beside_pytorch(path, ids, size, name, threads):
     counts = [len(window) - 1 for window in windows]
     bits = [sum(n * nats for n, nats in zip(counts, side["nats"], strict=True)) / sum(counts)
             for side in found]
-    several, n = f"{theirs['weights']} weights", len(asked["idx"]) - 1
+    n, off = len(asked["idx"]) - 1, theirs["off"]
     return Table(title, columns, [
-        [f"logits of {n} tokens", "", "", f"{theirs['logits']:.1e} of the largest"],
+        [f"logits of {n} tokens", *_off(off["logits"]), "of the largest"],
         ["their loss, nats per token", *_pair(ours["before"], theirs["before"])],
-        [f"gradients of {several}", "", "", f"{theirs['gradients']:.1e} of a weight's norm"],
-        [f"updates of {several} by AdamW", "", "", f"{theirs['updates']:.1e} of a weight's norm"],
+        ["gradient of a weight, at most", *_off(off["gradients"]), "of its norm"],
+        ["update of a weight by AdamW, at most", *_off(off["updates"]), "of its norm"],
         ["the loss after it", *_pair(ours["after"], theirs["after"])],
         [f"bits per byte of {sum(counts):,} tokens, {WINDOW} at a time",
          *_pair(*(bits_per_byte(nats, size) for nats in bits))],
     ])
 
 
+def _off(pair):
+    return [f"{share:.1e}" for share in pair]
+
+
 def _pair(ours, theirs):
-    return f"{ours:.5f}", f"{theirs:.5f}", f"{abs(ours - theirs):.1e}"
+    return f"{ours:.5f}", f"{theirs:.5f}", f"{abs(ours - theirs):.1e} apart"
 
 
 def _speeds(path, ids, threads, quick):

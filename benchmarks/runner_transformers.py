@@ -64,35 +64,44 @@ def answer(path, prompt, new):
 
 
 def learned(path, idx, windows, folder):
-    """Return the losses, and how far our arrays in the folder are off, relative to these.
+    """Return the losses in float32, and how far our arrays and those in float32 are off float64's.
 
-    Logits by the largest entry, the others by the norm of each weight's: the largest of these.
+    {"before", "after", "nats", "off": {name: (ours, theirs)}}; logits by the largest entry, the
+    others by the norm of each weight's: the largest of these.
     """
-    model = published(path)
+    exact, _ = _learned(path, torch.float64, idx, windows)
+    theirs, losses = _learned(path, torch.float32, idx, windows)
+    ours = {name: load_file(f"{folder}/{name}.safetensors") for name in theirs}
+    return losses | {"off": {
+        name: tuple(_farthest(side[name], exact[name], name == "logits") for side in (ours, theirs))
+        for name in theirs
+    }}
+
+
+def _learned(path, dtype, idx, windows):
+    """Return {name: {weight: array}} and the losses of a step of AdamW on the text `idx`."""
+    model = published(path).to(dtype)
+    weights = dict(model.named_parameters())
 
     def logits_and_loss(ids):
         logits_TV = model(torch.tensor([ids[:-1]])).logits[0]
         return logits_TV, cross_entropy(logits_TV, torch.tensor(ids[1:]))
 
-    def farthest(name, arrays):
-        ours = load_file(f"{folder}/{name}.safetensors")
-        off = {key: (ours.pop(key) - a).norm() / a.norm() for key, a in arrays.items()}
-        assert not ours
-        return max(off.values()).item()
-
     with torch.no_grad():
         nats = [logits_and_loss(ids)[1].item() for ids in windows]
     logits_TV, loss = logits_and_loss(idx)
     loss.backward()
-    weights = dict(model.named_parameters())
-    ours_TV = load_file(f"{folder}/logits.safetensors")["logits"]
-    found = {
-        "before": loss.item(), "nats": nats, "weights": len(weights),
-        "logits": ((ours_TV - logits_TV).abs().max() / logits_TV.abs().max()).item(),
-        "gradients": farthest("gradients", {name: w.grad for name, w in weights.items()}),
-    }
+    found = {"logits": {"logits": logits_TV.detach()},
+             "gradients": {name: w.grad.clone() for name, w in weights.items()}}
     with torch.no_grad():
-        before = {name: weight.clone() for name, weight in weights.items()}
+        before = {name: w.clone() for name, w in weights.items()}
         clipped_update(list(weights.values()))()
-        found["updates"] = farthest("updates", {n: w - before[n] for n, w in weights.items()})
-        return found | {"after": logits_and_loss(idx)[1].item()}
+        found["updates"] = {name: w - before[name] for name, w in weights.items()}
+        return found, {"before": loss.item(), "nats": nats, "after": logits_and_loss(idx)[1].item()}
+
+
+def _farthest(arrays, exact, by_entry):
+    assert arrays.keys() == exact.keys()
+    order = torch.inf if by_entry else 2
+    return max((torch.linalg.vector_norm(arrays[name] - x, order)
+                / torch.linalg.vector_norm(x, order)).item() for name, x in exact.items())

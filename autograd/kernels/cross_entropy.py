@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import filled, helper, kernel
-from autograd.kernels.vector_math import exp, row_maximum
+from autograd.kernels.vector_math import PART, exp, row_maximum
 
 CHUNK = 4096  # logits that a thread works on at a time
 
@@ -44,11 +44,16 @@ def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
                 z_N[n] = logits_NV[n, targets_N[n]] - m_N[n]
         for first in range(start, end, 2):
             second = min(first + 1, end - 1)
-            logit1, logit2, m1, m2 = logits_NV[first], logits_NV[second], m_N[first], m_N[second]
-            total1 = total2 = logits_NV.dtype.type(0)
-            for v in range(V):
-                total1 += exp(logit1[v] - m1)
-                total2 += exp(logit2[v] - m2)
+            m1, m2 = m_N[first], m_N[second]
+            total1 = total2 = 0.0
+            for v in range(0, V, PART):
+                logit1, logit2 = logits_NV[first, v : v + PART], logits_NV[second, v : v + PART]
+                part1 = part2 = logits_NV.dtype.type(0)
+                for w in range(logit1.size):
+                    part1 += exp(logit1[w] - m1)
+                    part2 += exp(logit2[w] - m2)
+                total1 += part1
+                total2 += part2
             total_N[first], total_N[second] = total1, total2
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import filled, kernel
-from autograd.kernels.vector_math import exp, float_of, ordered_int, row_maximum
+from autograd.kernels.vector_math import PART, exp, float_of, ordered_int, row_maximum
 
 CHUNK = 4096  # elements, of whole rows, that a thread works on at a time
 
@@ -70,13 +70,16 @@ def _log_softmax(x_NC, y_NC):
     for n in prange(len(x_NC)):
         x, y = x_NC[n], y_NC[n]
         m = row_maximum(x)
-        total = x.dtype.type(0)
+        total = 0.0
         # x - m is stored first: the compiler may turn x - m - log_total into x - (m + log_total),
         # and beside a large m the logarithm is lost.
-        for c in range(x.size):
-            y[c] = x[c] - m
-            total += exp(y[c])
-        log_total = x.dtype.type(math.log(total))
+        for first in range(0, x.size, PART):
+            x_of, y_of, part = x[first : first + PART], y[first : first + PART], x.dtype.type(0)
+            for c in range(x_of.size):
+                y_of[c] = x_of[c] - m
+                part += exp(y_of[c])
+            total += part
+        log_total = x.dtype.type(math.log(x.dtype.type(total)))
         for c in range(y.size):
             y[c] -= log_total
 
@@ -90,8 +93,12 @@ def log_softmax_backward(dy_NC, y_NC):
 def _log_softmax_backward(dy_NC, y_NC, dx_NC):
     for n in prange(len(y_NC)):
         dy, y, dx = dy_NC[n], y_NC[n], dx_NC[n]
-        total = y.dtype.type(0)
-        for c in range(dy.size):
-            total += dy[c]
+        total = 0.0
+        for first in range(0, dy.size, PART):
+            dy_of, part = dy[first : first + PART], y.dtype.type(0)
+            for c in range(dy_of.size):
+                part += dy_of[c]
+            total += part
+        scale = y.dtype.type(total)
         for c in range(y.size):
-            dx[c] = dy[c] - exp(y[c]) * total
+            dx[c] = dy[c] - exp(y[c]) * scale

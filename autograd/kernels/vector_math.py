@@ -29,6 +29,9 @@ HIGHEST = np.float32(88.72283)  # e^x overflows above
 LOWEST = np.float32(-86.98)
 INFINITY = np.float32(np.inf)
 ZERO = np.float32(0)
+# How many values of a long row are added in float32, before their sum is added in float64: beside
+# one near 1, thousands of small ones would be rounded away, such as probabilities of other tokens.
+PART = 1024
 
 
 def exp(x):

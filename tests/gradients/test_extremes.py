@@ -167,3 +167,20 @@ def assert_near(found, true, scale, what):
         f"{what}: {found}, by PyTorch {true}; if it is right to rounding, give its Entry in "
         "tests/op_table.py a `scale`"
     )
+
+
+PEAKED = np.zeros((1, 50_000), np.float32)  # with e^-17 for each of 49,999 beside 1
+PEAKED[0, 7] = 17
+P = np.exp(PEAKED.astype(float) - 17) / (1 + 49_999 * np.exp(-17.0))
+
+
+@pytest.mark.parametrize(("f", "dx"), [
+    (lambda x: autograd.cross_entropy(x, [1]), P - np.eye(1, 50_000, 1)),
+    (lambda x: -autograd.log_softmax(x)[0, 1], P - np.eye(1, 50_000, 1)),
+    (lambda x: autograd.sum(autograd.log_softmax(x) * P.astype(np.float32)), 0 * P),
+])
+def test_thousands_of_small_probabilities_count_beside_a_large_one(f, dx, backend):
+    x = Tensor(PEAKED, requires_grad=True)
+    f(x).backward()
+    np.testing.assert_allclose(x.grad, dx, atol=3e-6)
+    assert abs(x.grad.sum(dtype=np.float64)) < 3e-6
