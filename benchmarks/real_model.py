@@ -80,12 +80,12 @@ def _beside_pytorch(path, ids, size, name, threads):
     counts = [len(window) - 1 for window in windows]
     bits = [sum(n * nats for n, nats in zip(counts, side["nats"], strict=True)) / sum(counts)
             for side in found]
-    n, off = len(asked["idx"]) - 1, theirs["off"]
+    several, n, off = f"{theirs['weights']} weights", len(asked["idx"]) - 1, theirs["off"]
     return Table(title, columns, [
         [f"logits of {n} tokens", *_off(off["logits"]), "of the largest"],
         ["their loss, nats per token", *_pair(ours["before"], theirs["before"])],
-        ["gradient of a weight, at most", *_off(off["gradients"]), "of its norm"],
-        ["update of a weight by AdamW, at most", *_off(off["updates"]), "of its norm"],
+        [f"gradients of {several}", *_off(off["gradients"]), "of a weight's norm"],
+        [f"updates of {several} by AdamW", *_off(off["updates"]), "of a weight's norm"],
         ["the loss after it", *_pair(ours["after"], theirs["after"])],
         [f"bits per byte of {sum(counts):,} tokens, {WINDOW} at a time",
          *_pair(*(bits_per_byte(nats, size) for nats in bits))],

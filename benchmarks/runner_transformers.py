@@ -66,13 +66,13 @@ def answer(path, prompt, new):
 def learned(path, idx, windows, folder):
     """Return the losses in float32, and how far our arrays and those in float32 are off float64's.
 
-    {"before", "after", "nats", "off": {name: (ours, theirs)}}; logits by the largest entry, the
-    others by the norm of each weight's: the largest of these.
+    {"before", "after", "nats", "weights": their number, "off": {name: (ours, theirs)}}; logits by
+    the largest entry, the others by the norm of each weight's: the largest of these.
     """
     exact, _ = _learned(path, torch.float64, idx, windows)
     theirs, losses = _learned(path, torch.float32, idx, windows)
     ours = {name: load_file(f"{folder}/{name}.safetensors") for name in theirs}
-    return losses | {"off": {
+    return losses | {"weights": len(exact["gradients"]), "off": {
         name: tuple(_farthest(side[name], exact[name], name == "logits") for side in (ours, theirs))
         for name in theirs
     }}

@@ -55,10 +55,11 @@ def test_numbers_of_a_file_are_those_of_transformers_and_each_library_is_timed(t
         weight.data += np.random.default_rng(0).normal(0, 0.2, weight.shape).astype(np.float32)
     save_gguf(model, tmp_path / "m.gguf", tokenizer, None, "Q8_0")
     numbers, *speeds = real_model.tables(1, quick=True, text=text, model=tmp_path / "m.gguf")
-    for (what, *_, off), most in zip(
-        numbers.rows, (1e-5, 1e-5, 1e-4, 1e-2, 1e-5, 1e-5), strict=True
-    ):
-        assert float(off.split()[0]) < most, what
+    for i, most in enumerate((1e-5, 1e-5, 1e-4, 1e-3, 1e-5, 1e-5)):
+        what, ours, theirs, last = numbers.rows[i]
+        array = last.startswith("of ")  # and else two numbers and their difference
+        for off in [ours, theirs] if array else [last.split()[0]]:
+            assert float(off) < most, what
     assert "my.txt" in numbers.title and "20 weights" in numbers.rows[2][0]
     loss, after = (float(numbers.rows[i][1]) for i in (1, 4))
     assert 0 < after < loss - 1e-3
