@@ -25,6 +25,8 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
     "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps",
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
+    "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
+    "init_from": "model from_pretrained pretrained model_name_or_path",
 }
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
@@ -235,6 +237,9 @@ def nearest(name, names):
     word = name.lstrip("-").replace("-", "_")
     if word in OF_THE_GPU:
         return ": everything runs on the CPU; leave it out"
-    meant = next((ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()), None)
-    near = [plain[meant]] if meant in plain else difflib.get_close_matches(name, names, 1, 0.65)
-    return f": did you mean {near[0]}?" if near else ""
+    meant = [ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()]
+    near = [ours for ours in meant if ours in plain] or difflib.get_close_matches(
+        word, plain, 1, 0.65)
+    if meant == ["init_from"] and not near:
+        return ": a model is named without a flag"
+    return f": did you mean {plain[near[0]]}?" if near else ""

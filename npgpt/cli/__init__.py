@@ -185,14 +185,14 @@ def _parsed(argv):
         parser, args = commands[first], argparse.Namespace(command=first)
         args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
     flags = [flag for action in parser._actions for flag in action.option_strings]
-    strange = [word for word in unknown if word.startswith("-")]
+    strange = [word for word in unknown if word.startswith("-") and word != "-"]
     near = [word + nearest(word.split("=")[0], flags) for word in strange]
     if args.command and not strange:
         from npgpt.cli.stray_words import place
 
         near = place(first, args, unknown)
     if near:
-        parser.error(f"unknown argument {' unknown argument '.join(near)}")
+        parser.error(f"unknown argument {'; unknown argument '.join(near)}")
     if args.command is None:
         if args.version:
             print(", ".join(f"{package} {version}" for package, version in versions().items()))

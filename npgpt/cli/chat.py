@@ -39,7 +39,7 @@ def run(args):
     args.model = args.model or "smollm2"
     folder = model_files(args.model)
     loaded = load_model(best_of(folder), args.weights)
-    check_continues(loaded.training.arch, ["npgpt chat"])
+    check_continues(loaded.training.arch, ["a conversation"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
     stop = [template.end] if template and template.end else ()
     sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})

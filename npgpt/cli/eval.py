@@ -10,7 +10,7 @@ from copy import deepcopy
 from functools import partial
 
 from autograd import using_matmul_precision
-from npgpt.cli import model_or_default, print_json
+from npgpt.cli import model_or_default, note, print_json
 from npgpt.families import family
 from npgpt.families.answers import Answered, answered
 from npgpt.families.conversations import open_conversations
@@ -30,7 +30,7 @@ def add_arguments(parser):
     add("--conversations", nargs="+", action="extend", metavar="tales|FILE",
         help="the loss on their answers, as npgpt train --conversations has them; of tales the "
         "share of right answers too")
-    add("--split", choices=("val", "train", "all"), default="val",
+    add("--split", choices=("val", "train", "all"),
         help="part of the text, cut as in training; default val")
     add("--stride", type=int, metavar="N",
         help="targets counted per window; 0 for all, the quickest; default: as in "
@@ -42,6 +42,7 @@ def add_arguments(parser):
 
 def run(args):
     args.run = model_or_default(args.run)
+    in_part, args.split = args.corpus and not args.split, args.split or "val"
     loaded = load_model(args.run)
     model, tokenizer, training = loaded.model, loaded.tokenizer, loaded.training
     if loaded.run is None and not (args.corpus or args.conversations):
@@ -55,6 +56,8 @@ def run(args):
         stack.enter_context(using_matmul_precision(precision))
         dataset = _dataset(args, loaded, stack)
         source, objective = dataset.source, dataset.objective
+        if in_part:
+            note("a part of the text is measured, as in training; --split all measures all of it")
         ids_N = dataset.train_ids if args.split == "train" else dataset.val_ids
         name = f"{source.name} ({args.split})"
         evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,

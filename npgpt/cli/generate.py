@@ -184,8 +184,8 @@ def check_continues(arch, given):
     if given and family(arch).write is not continue_text:
         able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
         raise ValueError(
-            f"{', '.join(given)}: only models that continue a text, {able}, have this, "
-            f"and this is a {arch}; leave it out"
+            f"{', '.join(given)}: only for models that continue a text, {able}, and this is a "
+            f"{arch}; use another model{', or leave it out' * given[0].startswith('-')}"
         )
 
 

@@ -15,9 +15,9 @@ from npgpt.tokenizers import CharTokenizer, load_tokenizer
 def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
-    add("folder", metavar="FOLDER",
+    add("folder", nargs="?", metavar="FOLDER",
         help="a new folder, for train.bin, val.bin and tokenizer.json")
-    add("--corpus", nargs="+", action="extend", required=True, metavar="NAME|PATH",
+    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help=help_of["corpus"])
     add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
     add("--split", choices=SPLITS, default="tail", help=help_of["split"])
@@ -26,6 +26,8 @@ def add_arguments(parser):
 
 
 def run(args):
+    if not (args.folder and args.corpus):
+        raise ValueError("name a new folder and texts: npgpt prepare FOLDER --corpus FILE ...")
     settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
     folder = Path(args.folder)
     check_free(folder)

@@ -17,7 +17,9 @@ TAKES = {
 
 def place(command, args, words):
     """Set in `args` what the words can only mean, with a note; return the others, with advice."""
-    slot, left = TAKES.get(command, ("", ""))[0], []
+    if command == "prepare":
+        return _of_prepare(args, words)
+    (slot, what), left = TAKES.get(command, ("", "")), []
     first = getattr(args, slot, None)
     if first and (command != "eval" or os.path.isfile(first)) and _meant(command, args, first):
         setattr(args, slot, None)
@@ -25,16 +27,27 @@ def place(command, args, words):
     for word in words:
         name = _meant(command, args, word)
         if name:
-            more = name == "corpus"
-            setattr(args, name, [*(args.corpus or ()), word] if more else word)
+            more = name in ("corpus", "conversations")
+            setattr(args, name, [*(getattr(args, name) or ()), word] if more else word)
             note(f"{quoted(word)} is read as {'the text' if name == 'text' else f'--{name}'}")
         elif command == "train" and _is_model(word):
             word = quoted(word)
             left.append(f"{word}: --resume --out {word} goes on with that run, --init-from {word} "
                         "--corpus FILE starts from its weights")
         else:
-            left.append(word + ": no such text is there; see --corpus" * (command == "train"))
+            left.append(word + ": no such text is there; see --corpus" * (what == "corpus"))
     return left
+
+
+def _of_prepare(args, words):
+    """Set the texts and the folder, which is the last word if it is not the first."""
+    if words and not args.corpus:
+        args.corpus, words = [args.folder, *words], []
+        args.folder = None
+    if args.folder is None and len(args.corpus or ()) > 1:
+        args.folder = args.corpus.pop()
+        note(f"{quoted(args.folder)} is read as FOLDER")
+    return words
 
 
 def _meant(command, args, word):
@@ -44,12 +57,15 @@ def _meant(command, args, word):
         free = getattr(args, name) in (None, "-") and not getattr(args, "prompt_file", None)
         more = getattr(args, slot) not in (None, word)
         words = (more or " " in word) and not word.startswith("hf:")
+        if free and word == "-" and hasattr(args, "prompt_file"):
+            return "prompt_file"
         return name if free and words and not os.path.lexists(word) else None
     if command == "train" and args.resume and not args.out and Path(word, RUN_STATE).exists():
         return "out"
     if command == "train" and not args.config and word.endswith(".toml"):
         return "config"
-    is_text = os.path.lexists(word) or word in BUILT_IN or glob.glob(word)
+    is_text = word == "-" or os.path.lexists(word) or word in BUILT_IN or glob.glob(word)
+    name = "conversations" if name and is_text and word.endswith(".jsonl") else name
     return name if name and is_text and not _is_model(word) else None
 
 

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from npgpt.checkpoint import runs_near
-from npgpt.cli import model_or_default, print_json
+from npgpt.cli import model_or_default, note, print_json
 from npgpt.families import reader
+from npgpt.files import quoted
 from npgpt.io.gguf import is_gguf
 from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
@@ -32,6 +33,8 @@ def add_arguments(parser):
 def run(args):
     tokenizer = _tokenizer(str(model_or_default(args.tokenizer)))
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
+    if os.path.isfile(args.text):
+        note(f"these are tokens of its name; those of its text: - < {quoted(args.text)}")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))
     per_token = n_bytes / len(ids) if ids else 0.0
@@ -95,4 +98,7 @@ def _tokenizer(name):
             f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "
             f"transformers library, or gpt2 for GPT-2's own; {runs_near(path)}"
         )
+    if path.suffix != ".json":
+        raise ValueError(f"{name} is no tokenizer.json; for the tokens of a text: npgpt tokenize "
+                         f"MODEL - < {quoted(path)}")
     return load_tokenizer(path)

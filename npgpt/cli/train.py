@@ -85,7 +85,7 @@ def add_arguments(parser):
     add("--config", metavar="FILE.toml", help="settings; they change the preset's")
     add("--init-from", metavar="MODEL",
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
-        "as npgpt generate takes it")
+        "as npgpt generate takes it; --block-size may be shorter")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", action="store_true",
         help="continue the run in --out, or else the latest in runs/; it may change "
@@ -276,9 +276,9 @@ def _started(args, ranks, stack):
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
-    if new:
+    if new or (initial and config.block_size != initial.model.config.block_size):
         model = grown(initial.model, config, training.seed)
-        if ranks.is_main:
+        if new and ranks.is_main:
             shown = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
             what = "tokens" if talks else "characters"
             tqdm.write(f"note    {len(new):,} {what} that {args.init_from} does not know are "
@@ -374,6 +374,8 @@ def _initial(args):
     of_others = given.keys() & (model_settings().keys() - is_now.keys())
     wanted |= {name: given[name] for name in of_others}
     wanted.pop("dropout", None)  # the one setting that is no shape
+    if given.get("block_size", math.inf) < is_now["block_size"]:
+        wanted.pop("block_size")  # a shorter window takes the first positions
     leave_out = [_flag(name) for name in sorted(wanted)]
     leave_out += ["--tokenizer"] if args.tokenizer else []
     leave_out += ["--vocab-size"] if args.bpe_size else []

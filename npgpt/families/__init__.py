@@ -102,9 +102,11 @@ def without_initial_weights():
 
 
 def grown(model, config, seed):
-    """Return a model of this config with the weights of `model`, whose vocabulary may differ.
+    """Return a model of this config with the weights of `model`, whose vocabulary may differ, and
+    whose window may be longer.
 
-    Tokens that come or go are the last; the rows of new ones are the initial ones of this seed.
+    Tokens and positions that come or go are the last; the rows of new ones are the initial ones of
+    this seed.
     """
     other, old = type(model)(config, seed, model.wte.weight.dtype), model.parameters()
     for name, weight in other.parameters().items():

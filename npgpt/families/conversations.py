@@ -20,7 +20,7 @@ from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
 from npgpt.io.tokens import new_tokenizer
 from npgpt.tales.questions import questions
-from npgpt.text import shown
+from npgpt.text import counted, shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
@@ -235,8 +235,8 @@ def open_conversations(
         raise ValueError("conversations are whole documents: leave --split out")
     found = [line for name in names for line in _read(name)]
     if len(found) < 2:
-        raise ValueError(f"{', '.join(names)} has {len(found)} conversations, one a line; give 2 "
-                         "or more, as the last tenth is for validation")
+        raise ValueError(f"{', '.join(names)} has {counted(len(found), 'conversation')}, one a "
+                         "line; give 2 or more, as the last tenth is for validation")
     contents = [message["content"] for _, messages, _ in found for message in messages]
     digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
     source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)

@@ -64,8 +64,12 @@ class Denoising:
         """
         for token in self.special_tokens if self.words else ():
             text = text.replace(f" {token}", token)
+        marked = [token for token, i in self.tokenizer.special_ids.items() if i in self.special]
+        for token in self.tokenizer.special_ids.keys() - {*marked}:
+            if token in text:
+                raise ValueError(f"{token} is a special token, but this model {self.purpose}")
         encode = getattr(self.tokenizer, "templated", self.tokenizer.encode)
-        ids_T = encode(text, allowed_special=self.special_tokens)
+        ids_T = encode(text, allowed_special=marked)
         found = [token for token in ids_T.tolist() if token in self.special]
         _, *marks = self.special  # a mask is for any gap; sentinels come in order, the last unasked
         expected = marks * len(found) if len(marks) == 1 else marks[:-1]

@@ -41,8 +41,8 @@ def check_memory(model_config, training, ranks=1):
             f"a step of {B:,} x {model_config.block_size:,} tokens on a model of "
             f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
             f"{needed / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f}; use a "
-            "smaller --n-embd, --n-layer, --block-size, --batch-size or "
-            "--gradient-accumulation-steps"
+            "smaller --block-size, --batch-size or --gradient-accumulation-steps, and in a new "
+            "model --n-embd or --n-layer"
         )
 
 

@@ -65,9 +65,10 @@ def test_eval_counts_the_validation_text_as_training_does(done, finished):
     assert whole["tokens"] == len(TEXT) - 1
 
 
-def test_eval_of_another_text(done, finished, tmp_path):
+def test_eval_of_another_text(cli, done, finished, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("said the hen " * 20, encoding="utf-8")
+    assert "--split all" in cli("eval", finished, "--corpus", other)[2]
     out = done("eval", finished, "--corpus", other, "--split", "all")
     assert "259" in out
 

@@ -60,7 +60,7 @@ def test_a_folder_of_the_transformers_library_will_do(done, finished, other_text
     ("flags", "leave_out"),
     [
         (["--n-layer", 7], "--n-layer"),
-        (["--n-embd", 16, "--block-size", 8], "--block-size, --n-embd"),
+        (["--n-embd", 16, "--block-size", 800], "--block-size, --n-embd"),
         (["--arch", "llama"], "--arch"),
         (["--n-kv-head", 1], "--n-kv-head"),
         (["--tokenizer", "bpe", "--vocab-size", 300], "--tokenizer, --vocab-size"),
@@ -72,6 +72,19 @@ def test_another_model_than_that_is_refused(refused, finished, tmp_path, flags, 
     out = tmp_path / "tuned"
     err = refused("train", "--init-from", finished, "--out", out, *flags)
     assert leave_out in err and str(finished) in err and not out.exists()
+
+
+@pytest.mark.parametrize("arch", ["gpt", "llama", "bert"])
+def test_a_shorter_window_has_the_first_positions(done, corpus, tmp_path, arch):
+    start, out = tmp_path / "start", tmp_path / "tuned"
+    done("train", "--arch", arch, "--corpus", corpus, "--out", start, *TINY, "--eval-stride", 0)
+    done("train", "--init-from", start, "--corpus", corpus, "--out", out, "--block-size", 8,
+         "--lr", 1e-9, "--min-lr", 0, *SCHEDULE)
+    (old, *_), (model, *_) = load_run(start), load_run(out)
+    assert model.config.block_size == 8 < old.config.block_size
+    for name, weight in model.parameters().items():
+        np.testing.assert_allclose(weight.data, old.parameters()[name].data[: len(weight.data)],
+                                   atol=1e-6)
 
 
 PROMPTS = {"bert": "(1) \u03b1 <mask>", "t5": "(1) \u03b1 <extra_id_0>"}

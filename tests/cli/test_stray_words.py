@@ -22,6 +22,7 @@ def place_of_work(here, finished):
     (here / "other.txt").write_text(TEXT * 2, encoding="utf-8")
     (here / "more.txt").write_text(TEXT, encoding="utf-8")
     (here / "my.toml").write_text("n_layer = 2", encoding="utf-8")
+    (here / "talks.jsonl").write_text("{}\n", encoding="utf-8")
 
 
 TAKEN = [
@@ -38,6 +39,13 @@ TAKEN = [
     ("tokenize 'The hen'", {"tokenizer": None, "text": "The hen"}),
     ("eval other.txt", {"run": None, "corpus": ["other.txt"]}),
     ("eval runs/hens other.txt tales", {"run": "runs/hens", "corpus": ["other.txt", "tales"]}),
+    ("train - --n-layer 2", {"corpus": ["-"], "n_layer": 2}),
+    ("eval runs/hens -", {"run": "runs/hens", "corpus": ["-"]}),
+    ("generate runs/hens -", {"model": "runs/hens", "prompt": None, "prompt_file": "-"}),
+    ("train talks.jsonl", {"corpus": None, "conversations": ["talks.jsonl"]}),
+    ("prepare other.txt more.txt new", {"corpus": ["other.txt", "more.txt"], "folder": "new"}),
+    ("prepare --corpus other.txt new", {"corpus": ["other.txt"], "folder": "new"}),
+    ("prepare new --corpus other.txt more.txt", {"corpus": ["other.txt", "more.txt"]}),
 ]
 
 
@@ -59,6 +67,11 @@ LED = [
     ("generate -p hen", ("--prompt?",)),
     ("chat --prompt-file x", ("--prompt?",)),
     ("generate --max-tokens 9", ("--max-new-tokens?",)),
+    ("generate --greedy", ("--temperature?",)),
+    ("generate --model x", ("without a flag",)),
+    ("generate --input x", ("--prompt?",)),
+    ("train --model x", ("--init-from?",)),
+    ("eval runs/hens absent.txt", ("absent.txt", "--corpus")),
 ]
 
 
@@ -76,7 +89,7 @@ def test_a_word_in_the_place_of_a_model_may_be_a_text(refused, here):
 
 def test_what_others_call_them_leads_to_settings_of_ours():
     flags = {a.dest for command in ("train", "generate")
-             for a in program._parser(command)[1][command]._actions}
+             for a in program._parser(command)[1][command]._actions if a.option_strings}
     assert OF_OTHERS.keys() <= flags and set(OF_THE_START) <= flags
     assert not {word for words in OF_OTHERS.values() for word in words.split()} & flags
 

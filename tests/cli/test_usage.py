@@ -82,8 +82,7 @@ def test_a_mistake_in_a_command_line_is_one_line(asked, here, words, facts):
 
 @pytest.mark.parametrize("command", program.COMMANDS)
 def test_every_command_names_the_flag_that_it_does_not_know(asked, command):
-    needed = ["--corpus", "x"] if command == "prepare" else []
-    status, out, err = asked(command, *needed, "--traceback", 1, "--josn", 2, 3, "--zzz=1")
+    status, out, err = asked(command, "--traceback", 1, "--josn", 2, 3, "--zzz=1")
     assert (status, out) == (2, "") and "--josn" in err and "--zzz=1" in err
 
 

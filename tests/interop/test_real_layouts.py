@@ -130,6 +130,10 @@ def test_every_command_takes_it(done, here, name):
     arguments += ["--max-new-tokens", 8] * (name != "bert")
     written = json.loads(done("generate", here, *arguments, "--json"))
     assert done("generate", here, *arguments).rstrip("\n").endswith(written["text"].rstrip("\n"))
+    if name == "bert":
+        arguments[1] = prompt.replace("<mask>", "[MASK]")
+        its_own = json.loads(done("generate", here, *arguments, "--json"))
+        assert its_own["text"] == written["text"]
     assert json.loads(done("eval", here, "--corpus", "text.txt", "--json"))["loss"] > 1
     if name in ("tinyllama", "smollm"):  # the tokens of greedy transformers
         ids = torch.tensor([TOKENIZERS[name].encode(prompt).ids])
