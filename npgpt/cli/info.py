@@ -73,7 +73,8 @@ def run(args):
     print("\narithmetic per token")
     print(f"  forward            {scaled(forward, 'FLOP'):>16}")
     print(f"  training           {scaled(training_flops, 'FLOP'):>16}")
-    print(f"\na training step on {result['tokens_per_step']:,} tokens, "
+    most = "at most " * bool(training.conversations)  # they are packed into shorter rows
+    print(f"\na training step on {most}{result['tokens_per_step']:,} tokens, "
           f"{training.batch_size} x {config.block_size} at a time")
     flops = training_flops * result["tokens_per_step"]
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")

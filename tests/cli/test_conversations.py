@@ -57,6 +57,8 @@ def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, ta
                tmp_path / "run", "--max-iters", "2")
     assert "<|user|>" in out and "new tokens" in out
     done("chat", tmp_path / "run" / "best.safetensors", "--prompt", "q1?", "--max-new-tokens", "3")
+    assert "at most" in done("info", tmp_path / "run")
+    assert "at most" not in done("info", finished)
     assert "chat template" in refused("eval", finished, "--conversations", talks)
     for wrong in (("--arch", "bert"), ("--eval-stride", "4"), ("--split", "documents")):
         refused("train", "--conversations", talks, "--out", tmp_path / "no", *wrong)
