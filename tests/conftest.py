@@ -32,11 +32,12 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Compute on one thread: for a few numbers a second takes longer to wake than to compute.
 
-    The results do not depend on the number of threads.
+    The results do not depend on the number of threads, as tests/kernels/test_threads.py, the
+    decoder's and processes started by others show.
     """
     import numba
 

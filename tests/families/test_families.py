@@ -18,7 +18,6 @@ T5_ = T5Config(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, n_dec
                n_bucket=4, max_distance=4)
 SMALL = {"gpt": GPTConfig(11, 8, 2, 2, 8), "llama": LLAMA, "bert": BERT, "t5": T5_}
 FAMILIES = pytest.mark.parametrize("arch", SMALL)
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made(config, spread=0.4, **options):

@@ -34,6 +34,11 @@ def a_model(Model=GPT, **changes):
     return model
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Not here."""
+
+
 @pytest.fixture(params=["one thread", "all threads", "all threads, prompts by the plain path"])
 def threads(request, monkeypatch):
     """The models here are so small that they would never be shared by threads, and their windows so

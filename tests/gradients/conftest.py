@@ -1,14 +1,9 @@
-"""Fixtures of the tests of gradients: one thread, each backend, a GPT of order one."""
+"""Fixtures of the tests of gradients: each backend, a GPT of order one."""
 
 import pytest
 
 import autograd.backend
 from npgpt.families import family
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_arrays(one_thread):
-    """Every test of this folder runs on one thread."""
 
 
 @pytest.fixture(params=["numba", "numpy"])

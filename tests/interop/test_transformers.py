@@ -34,7 +34,6 @@ transformers.utils.logging.set_verbosity_error()
 MODULES = ("numba", "numpy")
 MODELS = {"gpt": GPT, "llama": Llama, "bert": Bert, "t5": T5}
 B = 3
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- what is drawn

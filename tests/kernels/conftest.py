@@ -91,11 +91,6 @@ def make_arguments(name, sizes, dtype, seed=0, change=lambda array: array):
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_arrays(one_thread):
-    """Run every test of this folder on one thread."""
-
-
 @pytest.fixture(scope="session")
 def arguments():
     return make_arguments

@@ -23,8 +23,6 @@ from autograd import Tensor, gradcheck
 from npgpt.config import GPTConfig
 from npgpt.optim import AdamW
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
