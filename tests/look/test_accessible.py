@@ -6,7 +6,7 @@ axe is a script in the wheel `axe-playwright-python`; nothing else of the wheel 
 from importlib.resources import files
 
 import pytest
-from look_page import RIGHT, TAB, VIEWS, media
+from look_page import TAB, VIEWS, media
 
 from npgpt.look.page import view_titles
 
@@ -97,13 +97,3 @@ def test_the_tab_key_reaches_every_control_and_leaves_again(browser, pages, view
             break
         reached.append(at)
     assert len(reached) == count and count > 4
-
-
-def test_the_arrow_keys_choose_a_view(browser, pages):
-    browser.open(pages["tales"][0], f"view={VIEWS[0]}")
-    entries = browser.run("return history.length")
-    for view in (*VIEWS[1:4], "bet", *VIEWS[4:], VIEWS[0]):
-        browser.find("#views [aria-selected=true]").send_keys(RIGHT)
-        assert browser.run("return document.activeElement.id") == f"tab-{view}"
-        assert browser.run("return npgpt.state.view") == view
-    assert browser.run("return history.length") == entries  # or Back would lead through all

@@ -85,9 +85,12 @@ const choose = VIEWS.map((view) =>
 );
 tabs.append(...choose);
 tabs.onkeydown = (event) => {
-  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!by) return;
-  const next = (VIEWS.findIndex(({ id }) => id === state.view) + by + VIEWS.length) % VIEWS.length;
+  const at = VIEWS.findIndex(({ id }) => id === state.view),
+    end = VIEWS.length - 1,
+    [left, right] = [at > 0 ? at - 1 : end, at < end ? at + 1 : 0];
+  const next = { ArrowLeft: left, ArrowRight: right, Home: 0, End: end }[event.key];
+  if (next === undefined) return;
+  event.preventDefault(); // Home and End would scroll
   stayWith(VIEWS[next].id);
   choose[next].focus();
 };
