@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import time
 import unicodedata
 from contextlib import contextmanager
 from importlib.resources import files
@@ -159,6 +160,27 @@ def page_of(subject, folder, prompt=None, kind="fp16", **changes):
     path = folder / "page.html"
     path.write_text(assemble(record | changes), encoding="utf-8")
     return path, record | changes
+
+
+def changed_address(browser):
+    """Return the address, when it has caught up with the state."""
+    return browser.driver.execute_async_script(
+        "const done = arguments[0]; setTimeout(() => done(location.hash), 400);"
+    )
+
+
+def settled(browser, looks=6):
+    """Wait until the view is the same in so many looks at it: it measures by itself."""
+    before, same = None, 0
+    measuring = (
+        "return [...document.querySelectorAll('#view button')].some((b) => b.innerText === 'in')"
+        "|| [1, 2, 3].includes(document.querySelectorAll('[aria-label=answers] tr').length)"
+    )
+    while same < looks or browser.run(measuring):
+        now = browser.run("return document.getElementById('view').innerHTML")
+        same = same + 1 if now == before and "Computing" not in now else 0
+        before = now
+        time.sleep(0.05)
 
 
 def press(browser, words):

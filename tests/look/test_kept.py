@@ -1,8 +1,10 @@
 """The slider over the checkpoints that a run has kept."""
 
+from urllib.parse import urlencode
+
 import numpy as np
 import pytest
-from look_page import enter, page_of, stored, until
+from look_page import PASTE, VIEWS, enter, page_of, settled, stored, until
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
@@ -61,9 +63,13 @@ def test_the_slider_shows_the_model_as_it_was(browser, page):
     path, folder, record = page
     assert [step for step, _ in record["kept"]] == list(STEPS)
     browser.open(path, "view=tokens")
+    browser.run("npgpt.set({ t: 3, s: 2, heads: '0.1' })")
+    choices = browser.run("return npgpt.state")
     browser.run("window.drawn = document.querySelector('#view').innerText")
     for position in (3, 1, 0, 2, 3):
         slide(browser, position)
+        kept = position if position < 3 else -1
+        assert browser.run("return npgpt.state") == choices | {"kept": kept}
         name = f"kept-{STEPS[position]}.safetensors" if position < 3 else ""
         logits, said = shown(browser)
         wanted = logits_of(folder, name, "int8" if name else "fp16").ravel()
@@ -92,9 +98,34 @@ def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
     def verdict():
         return browser.run("return document.querySelector('.verdict')?.innerText ?? ''")
 
-    for position, stated in ((3, False), (0, True), (3, False)):
+    for position, text, stated in (
+        (3, PROMPT, False), (0, PROMPT, True), (3, PROMPT, False), (3, f"{PROMPT} so", True),
+        (3, PROMPT, False),
+    ):
+        browser.run(PASTE, text)
         slide(browser, position)
-        until(browser, lambda stated=stated: (other in verdict()) == stated)
+        until(browser, lambda stated=stated: verdict() and (other in verdict()) == stated)
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "bet"])
+def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, view):
+    """By a link to a kept step, or from the model's own weights, another text and another token."""
+    seen = ("const main = document.querySelector('main').cloneNode(true);"
+            "for (const e of main.querySelectorAll('[hidden]')) e.remove();"
+            "return [main.innerHTML, ...[...document.querySelectorAll('canvas')].filter((e) =>"
+            "e.checkVisibility()).map((e) => e.toDataURL()), npgpt.pass.labels]")
+    state = {"text": "One dawn a shy hen", "heads": "0.1", "t": 12, "s": 3, "kept": 0}
+    browser.open(page[0], f"view={view}&{urlencode(state)}")
+    settled(browser)
+    by_link = browser.run(seen)
+    assert len(by_link[0]) > 500 and "NaN" not in by_link[0] and browser.logs()[0] == []
+    browser.open(page[0], f"view={view}&heads=0.0")
+    settled(browser)
+    browser.run(PASTE, state["text"])
+    slide(browser, 0)
+    browser.run("npgpt.set(arguments[0])", state)
+    settled(browser)
+    assert browser.run(seen) == by_link and browser.logs()[0] == []
 
 
 def test_without_kept_weights_there_is_no_slider(browser, pages):

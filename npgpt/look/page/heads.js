@@ -9,7 +9,7 @@ export const NAMED = 0.25; // the least share of a head that has a name
 const shuffled = range(V).sort((a, b) => random(1, a) - random(1, b));
 const once = shuffled.slice(0, Math.min(32, record.window >> 1)); // tokens in random order
 const twice = new Trace(); // of them, said twice
-let twiceWith = -1; // the weights of that trace
+let twiceWith; // the weights of that trace
 
 // The mean shares { name: share } of one head on a text; `weight` (t, s) is what t reads from s.
 export function shares(ids, weight) {
