@@ -20,6 +20,7 @@ from look_page import (
     PASTE,
     VIEWS,
     agrees,
+    changed_address,
     expected,
     label,
     lively,
@@ -163,13 +164,6 @@ def test_finite_differences_are_the_engines_gradient(browser, pages, subjects, k
         largest = np.abs(d).max()
         assert abs(by_difference - d.flat[i]) < 1e-4 * largest, (name, i)
         assert abs(by_rule - d.flat[i]) < 1e-10 * largest, (name, i)
-
-
-def changed_address(browser):
-    """Return the address, when it has caught up with the state."""
-    return browser.driver.execute_async_script(
-        "const done = arguments[0]; setTimeout(() => done(location.hash), 400);"
-    )
 
 
 @pytest.mark.slow

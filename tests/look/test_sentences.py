@@ -1,11 +1,10 @@
 """Every sentence of every view is read through a pattern, and what it says is computed again; then
-what a reader reads between the sentences: legends, keys, the theme, and the file of a picture."""
+what a reader reads between the sentences: legends, keys and the theme."""
 
 import math
 import re
 from contextlib import suppress
 from types import SimpleNamespace
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -401,26 +400,3 @@ def test_light_or_dark_and_legends_reach_every_picture(browser, pages):
         colours = re.findall(r"rgb\((\d+), (\d+), (\d+)\)", ramp.value_of_css_property(
             "background-image"))
         assert same_colour(colours[0], LESS, 1) and same_colour(colours[-1], MORE, 1)
-
-
-def test_a_saved_picture_keeps_its_shades(browser, pages, tmp_path):
-    browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    browser.open(pages["tales"][0], "view=tokens&text=One+dawn+shy")
-    press(browser, "Save picture")
-    assert shown(browser, ".top output") == "Saved tales-tokens.svg"
-    until(browser, lambda: any("</svg>" in p.read_text("utf-8") for p in tmp_path.glob("*.svg")))
-    root = ElementTree.parse(next(tmp_path.glob("*.svg"))).getroot()
-    assert "temperature" not in "".join(root.itertext())  # nor a gap for it
-    boxes = [each.attrib for each in root.iter() if each.tag.endswith("}rect")]
-    shaded = browser.run(
-        "const { left, top } = document.querySelector('section:not([hidden])')"
-        ".getBoundingClientRect(); return [...document.querySelectorAll("
-        "'section:not([hidden]) :is([role=option][style], .bar i)')].map((e) => {"
-        "const b = e.getBoundingClientRect(), s = getComputedStyle(e); "
-        "return [b.left - left + 12, b.top - top + 36, b.width, s.backgroundColor, s.opacity]; })")
-    found = [[*(float(box[key]) for key in ("x", "y", "width")), box["fill"], box["opacity"]]
-             for box in boxes if "opacity" in box]
-    assert len(shaded) > 15 and len({row[4] for row in shaded}) == 2
-    for row in shaded:
-        assert any(np.allclose(row[:3], box[:3], atol=0.1) and row[3:] == box[3:] for box in found)

@@ -4,7 +4,8 @@ import { button, el, svg } from "./elements.js";
 import { pass, record, state, writeNow } from "./state.js";
 
 const FONT = ["font-family", "font-size", "font-weight"];
-const LOOK = [...FONT, "fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor"];
+const STROKE = ["stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "paint-order"];
+const LOOK = [...FONT, ...STROKE, "fill", "text-anchor"];
 
 const SOURCE = document.documentElement.outerHTML; // before the page changes it
 
