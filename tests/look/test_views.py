@@ -43,6 +43,8 @@ from look_page import (
     wait,
 )
 
+from autograd import exp, gelu, linear, logsumexp, matmul, mean, swapaxes
+from npgpt import gpt
 from npgpt.look.record import record_gradient
 from npgpt.sampling import Sampling
 
@@ -330,24 +332,58 @@ def test_training(browser, subjects, tmp_path, width):
 # ---- what holds in all views
 
 
-def test_a_planted_fault_shows_in_nearly_every_entry_that_it_reaches(browser, pages):
+def faulty_forwards(larger):
+    """Return forwards with the right values, whose gradients are those of the planted faults."""
+
+    def attention(q, k, v, *, causal):
+        z = matmul(q, swapaxes(k, 2, 3)) * q.shape[-1] ** -0.5
+        e = exp(z - z.data.max(axis=-1, keepdims=True)) * np.tri(z.shape[-1])
+        return matmul(e * (1 / e.data.sum(axis=-1, keepdims=True)), v)
+
+    def norm(x, weight, bias, eps):
+        n = x - x.data.mean(axis=-1, keepdims=True)
+        return n / (mean(n * n, axis=-1, keepdims=True) + eps) ** 0.5 * weight + bias
+
+    def too_large(x, weight, bias=None):
+        return linear(x, weight * (1 + larger) - larger * weight.data, bias)
+
+    return {
+        "layer_norm": norm, "gelu": lambda x: x * (gelu(x).data / x.data), "linear": too_large,
+        "scaled_dot_product_attention": attention,
+        "cross_entropy": lambda logits, targets: mean(logsumexp(logits, axis=-1)),
+    }
+
+
+def test_a_planted_fault_is_the_one_that_its_name_says_and_is_found(
+    browser, pages, subjects, monkeypatch
+):
     """The yardstick is the entry, not the largest of its weight; honest rules stay below it."""
-    browser.open(pages["bpe"][0], "view=backward&text=Once+a+jolly+king")
-    wait(browser, ".verdict.good")
-    faults = [o.text for o in browser.driver.find_elements("css selector", "select option")]
-    found = {}
-    for fault in ["", *(name for name in faults if "." not in name)]:
+    model, ids_T, _ = opened(browser, pages, subjects, "bpe", "view=backward&fault=linear", PAIRS)
+    wait(browser, ".verdict")
+    larger = float(re.search(r"weight is (\S+) % too", shown(browser))[1]) / 100
+    faults = {"": None, **faulty_forwards(larger)}
+    names = [e.text for e in browser.driver.find_elements("css selector", "select option")]
+    assert {name for name in names if "." not in name} == faults.keys() - {""}
+    for fault, forward_of in faults.items():
+        monkeypatch.setattr(f"npgpt.gpt.{fault or 'gelu'}", forward_of or gelu)
+        for block in model.h:
+            block.mlp.f = gpt.gelu
+        gpt.cross_entropy(model(ids_T[None, :-1])[0], ids_T[None, 1:]).backward()
+        monkeypatch.undo()
+        d = {name: weight.grad.ravel() for name, weight in model.parameters().items()}
+        if not fault:
+            honest = d
         browser.run("npgpt.set({ fault: arguments[0] })", fault)
         until(browser, lambda: "Computing" not in shown(browser))
-        browser.run("let s = 1; Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647")
         press(browser, "Check one entry of every weight")
-        wait(browser, "[aria-label='one entry of every weight'] tr:nth-child(28)", 60)
-        found[fault] = table(browser, "one entry of every weight")[1:]
-    assert all(row[5] == "✓" and float(row[2]) != 0 for row in found.pop("")) and len(found) == 5
-    reached = [row for row in found.pop("linear") if not re.search("ln_|wpe|wte|bias", row[0])]
-    assert {row[5] for row in reached} == {"✗"}
-    for fault, rows in found.items():  # none reaches the weights of the last ops
-        assert sum(row[5] == "✗" for row in rows) > 0.5 * len(rows), fault
+        wait(browser, f"[aria-label='one entry of every weight'] tr:nth-child({len(d)})", 60)
+        for name, at, *values, _, mark in table(browser, "one entry of every weight")[1:]:
+            rule, near, least = d[name][int(at)], honest[name][int(at)], 2e-4 * abs(d[name]).max()
+            apart = abs(rule - near) / max(abs(rule), abs(near), least)
+            assert np.allclose([float(x) for x in values], [rule, near], rtol=6e-3, atol=least / 99)
+            assert rule != 0 and (mark == "✗") == (apart > 1e-4), (fault, name, apart)
+        for weight in model.parameters().values():
+            weight.grad = None
     press(browser, "Take the fault out")
     wait(browser, ".verdict.good")
 
