@@ -69,7 +69,7 @@ class Browser:
     def open(self, path, address="", width=1000):
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 400},
         )
         self.driver.get("about:blank")  # so that another address of the same file is read anew
         self.logs()

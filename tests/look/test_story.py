@@ -11,13 +11,13 @@ from look_page import (
     ENTER,
     PASTE,
     RIGHT,
-    VIEWS,
     agrees,
     expected,
     far_reads,
     forward,
     knocked_out,
     label,
+    lively,
     losses,
     media,
     page_of,
@@ -32,6 +32,7 @@ from look_page import (
 from npgpt import tales
 from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
+from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
@@ -91,14 +92,6 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
     top, bottom = browser.run("const { top, bottom } = document.querySelector('.overview svg')"
                               ".getBoundingClientRect(); return [top, bottom]")
     assert 0 < top < bottom <= 800  # of 800 pixels
-    for word in ("grammar", "token", "block", "stream", "1.3", "MLP", "embeddings", "✓"):
-        term = next(e for e in browser.driver.find_elements("css selector", ".term")
-                    if word in e.text)
-        tip = term.find_element("css selector", "[role=tooltip]")
-        assert not tip.is_displayed()
-        browser.run("arguments[0].focus()", term)
-        box = tip.rect
-        assert len(tip.text) > 20 and box["x"] >= 0 and box["x"] + box["width"] <= width
     notebook = browser.find("section .overview ~ .concept p")  # unfolded, the first below it
     assert notebook.text.startswith("Think of a notebook")
     pitch = browser.find("#pitch").text
@@ -107,15 +100,41 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
         assert fact in pitch
 
 
-def test_the_words_of_every_view_are_explained(browser, pages):
-    found = {}
-    for view in (*VIEWS, "bet"):
-        browser.open(pages["tales"][0], f"view={view}", 400)
-        found |= {word: tip for word, *tip in browser.run(
-            "return [...document.querySelectorAll('.term')].map((e) => (e.focus(), [e.firstChild"
-            ".data, e.lastChild.innerText, e.lastChild.getBoundingClientRect().right]))")}
-    assert all(len(meaning) > 20 and right <= 400 for meaning, right in found.values()), found
-    assert found.keys() >= {"nats", "perplexity", "logit", "gradient", "GELU", "bigram model"}
+# What a tip has to say; of the kind of page, if that is a dictionary.
+TIPS = {
+    "token": {"GPT": "one letter", "Llama": "a piece of a word"},
+    "grammar": "rules.* odds", "block": "heads, which read other tokens, and then an MLP",
+    "stream": r"vector of the chosen token\. It begins as .* embedding.* part .* adds .* answer",
+    "head 1.3": "Head 3 of block 1, .* from 0.* earlier tokens.* from the tokens that it reads",
+    "MLP": "two layers .*after its heads.* one token alone.* no other token",
+    "embeddings": {"GPT": "token and each position", "Llama": r"learned for each token\."},
+    "✓": "text goes on with this answer", "nats": r"-ln of the probability.* right costs 0\.",
+    "perplexity": "^e to the power of the loss.* equal", "int8": "-127 to 127, .* factor .* row",
+    "logit": "score.* Softmax .* into probabilities", "channel": "numbers of a vector, .* from 0",
+    "gradient": "weight, how fast the loss rises when this weight grows",
+    "GELU": "large numbers pass.* negative .* to 0", "bigram model": "each letter follows each",
+}
+
+
+def test_the_words_of_every_view_are_explained_as_the_model_is(browser, subjects, tmp_path):
+    tokenizer, seen = subjects["bpe"].tokenizer, set()
+    config = LlamaConfig(tokenizer.vocab_size, 32, 2, 6, 24, n_kv_head=2, n_inner=40)
+    llama = dataclasses.replace(subjects["bpe"], model=lively(config, kind=Llama))
+    for kind, subject in {"GPT": subjects["tales"], "Llama": llama}.items():
+        browser.open(page_of(subject, tmp_path, "A hen", "int8")[0], "", 400)
+        found = browser.run(
+            "const found = []; for (const tab of document.querySelectorAll('[role=tab]')) {"
+            "tab.click(); for (const e of document.querySelectorAll('.term')) {"
+            "if (!e.checkVisibility()) continue; const tip = e.lastChild, hidden = !tip.check"
+            "Visibility(); e.focus(); const { left, right } = tip.getBoundingClientRect();"
+            "found.push([e.firstChild.data, tip.innerText, hidden && left >= 0 && right <= 400 &&"
+            "innerWidth === 400 && e.getAttribute('aria-describedby') === tip.id]); } }"
+            "return found")
+        for word, meaning, right in found:
+            fact = TIPS[word][kind] if isinstance(TIPS[word], dict) else TIPS[word]
+            assert re.search(fact, meaning) and right, (kind, word, meaning)
+        seen |= {word for word, *_ in found}
+    assert seen == TIPS.keys()
 
 
 def test_a_vocabulary_of_one_token_has_no_rival_and_no_open_future(browser, tmp_path):
@@ -448,6 +467,10 @@ def check_tour(browser, subject, path, record):
     return missing
 
 
+def test_the_tour_of_the_packages_model_is_true_and_has_all_steps(browser, more):
+    assert check_tour(browser, *more["shipped"]) == set()
+
+
 @pytest.mark.slow
 def test_the_tour_is_true_of_six_models(browser, more):
     """Each step that can be false is shown for one of them, and left out for another."""
@@ -502,8 +525,17 @@ def test_what_a_step_of_the_tour_names_is_in_sight_and_marked(browser, more, wid
     assert browser.run(IN_SIGHT.replace("getBoundingClientRect().top", "ariaLabel")) == []
 
 
+LEADS = """
+scrollTo(0, 9e9);
+const at = scrollY;
+if (arguments[0]) dispatchEvent(new Event(arguments[0]));
+npgpt.set({});
+return at > 100 && scrollY < at;
+"""
+
+
 def test_the_tour_goes_back_and_closes(browser, more):
-    browser.open(more["tales"][1], "text=A+hen&heads=0.0")
+    browser.open(more["tales"][1], "text=A+hen&heads=0.0", 400)
     assert not browser.find(".tour").is_displayed()
     press(browser, "Take the tour")
     assert browser.run("return npgpt.state.text") == more["tales"][2]["prompt"]
@@ -512,6 +544,9 @@ def test_the_tour_goes_back_and_closes(browser, more):
     assert browser.find(".tour p").text != first
     browser.find(".tour button").click()
     assert browser.find(".tour p").text == first
+    for gesture in ("wheel", "touchmove"):
+        press(browser, "Take the tour")
+        assert browser.run(LEADS, None) and not browser.run(LEADS, gesture)
     press(browser, "Close")
     assert not browser.find(".tour").is_displayed()
     assert browser.run("return npgpt.state.text") == "A hen"
