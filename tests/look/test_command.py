@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,8 @@ from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
 from npgpt.look import history as history_module
 from npgpt.look import page
-from npgpt.look.history import POINTS, history, whole_lines
+from npgpt.look.history import POINTS, history, open_text, whole_lines
+from npgpt.ngram import landmarks
 from npgpt.tokenizers import CharTokenizer
 
 
@@ -77,7 +79,12 @@ def test_the_text_of_a_run_is_opened_once(look, done, finished, tmp_path, monkey
     monkeypatch.setattr(history_module, "open_run", counted)
     record, _ = look(run)
     assert len(opened) == 1 and opened[0].val_ids.file.closed
-    assert record["others"] and len(record["training"]["levels"]) == (1 if kind == "file" else 5)
+    levels = record["training"]["levels"]
+    assert record["others"] and len(levels) == (1 if kind == "file" else 5)
+    with ExitStack() as stack:
+        data = open_text(load_run(run)[2], load_run(run)[1], stack)
+        ids, V = (data.train_ids[:300_000], data.val_ids[:50_000]), data.tokenizer.vocab_size
+        assert levels[1:4] == (landmarks(*ids, V) if kind == "tales" else [])
 
 
 @pytest.mark.parametrize("fraction", [1e-9, 0.5, 0.9])

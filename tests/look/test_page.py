@@ -113,6 +113,11 @@ def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
     assert len(record["pass"]["lens"]) == 5 and record["gradient"]["dtype"] == "float32"
     shown = {v for row in record["pass"]["lens"] for likeliest in row for v, _ in likeliest}
     assert record["tokenizer"]["tokens"].keys() == shown | set(record["ids"])
+    for data, live in ((record, False), (record | {"kind": "int8"}, True)):
+        tags = Elements(assemble(data)).tags
+        said = {a.get("name", a.get("property")): a.get("content") for _, a in tags}
+        assert live == bool(re.search("teach|check|runs", said["description"]))
+        assert live != ("one text" in said["og:description"])
 
 
 def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):

@@ -381,6 +381,9 @@ def test_keys_and_clicks_choose_what_they_say(browser, pages):
     for key, t in ((HOME, 0), (RIGHT, 1), (END, 30), (LEFT, 29)):
         box.send_keys(key)
         assert browser.run("return npgpt.state.t") == t
+        chosen = box.find_element("css selector", "[aria-selected=true]")  # which is read aloud
+        assert box.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+        assert chosen.get_attribute("data-t") == str(t)
     mouse(browser, "[aria-label='logit lens'] canvas", 104 + 5.5 * 24, 30)
     assert browser.run("return npgpt.state.t") == 5
 
