@@ -98,12 +98,11 @@ def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
     def verdict():
         return browser.run("return document.querySelector('.verdict')?.innerText ?? ''")
 
-    for position, text, stated in (
-        (3, PROMPT, False), (0, PROMPT, True), (3, PROMPT, False), (3, f"{PROMPT} so", True),
-        (3, PROMPT, False),
-    ):
+    own = 3, PROMPT
+    for position, text in (own, (0, PROMPT), own, (3, f"{PROMPT} so"), own):
         browser.run(PASTE, text)
         slide(browser, position)
+        stated = (position, text) != own
         until(browser, lambda stated=stated: verdict() and (other in verdict()) == stated)
 
 
@@ -118,14 +117,15 @@ def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, vi
     browser.open(page[0], f"view={view}&{urlencode(state)}")
     settled(browser)
     by_link = browser.run(seen)
-    assert len(by_link[0]) > 500 and "NaN" not in by_link[0] and browser.logs()[0] == []
+    assert browser.logs()[0] == []
     browser.open(page[0], f"view={view}&heads=0.0")
     settled(browser)
     browser.run(PASTE, state["text"])
     slide(browser, 0)
     browser.run("npgpt.set(arguments[0])", state)
     settled(browser)
-    assert browser.run(seen) == by_link and browser.logs()[0] == []
+    assert browser.run(seen) == by_link and len(by_link[0]) > 500 and "NaN" not in by_link[0]
+    assert browser.logs()[0] == []
 
 
 def test_without_kept_weights_there_is_no_slider(browser, pages):
