@@ -424,6 +424,11 @@ def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
     def attach(function):
         of.vjp, of.vjp_flops = function, flops
         parameters = inspect.signature(function).parameters
+        needed = [p.name for p in parameters.values() if p.default is p.empty
+                  and p.name not in ("needs", "sums")]
+        if len(needed) != 2:
+            raise TypeError(f"{function.__name__} takes {', '.join(needed)}; write (d_output, "
+                            f"saved), where saved is all that {of.name} returns beside its output")
         of.vjp_takes = [name for name in ("needs", "sums") if name in parameters]
         return function
 

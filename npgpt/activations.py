@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from autograd import Observer, observing, softmax
 
@@ -23,7 +25,7 @@ class Activations:
     weights_LBHTT: np.ndarray
 
 
-def activations(model, ids_BT):
+def activations(model: Any, ids_BT: ArrayLike) -> Activations:
     """Return the `Activations` of a GPT or a Llama that reads texts of equal length.
 
     Raises what the model does for ids that are not of its window or vocabulary.

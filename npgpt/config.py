@@ -21,13 +21,15 @@ NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model de
 OF_OTHERS = {  # our names, and what other programs call the same
     "corpus": "data dataset train_file text input f", "lr": "learning_rate max_lr",
     "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
-    "block_size": "seq_len context_length ctx_size max_length n_ctx", "out": "o output output_dir",
+    "block_size": "seq_len context context_length ctx_size max_length n_ctx",
+    "out": "o output output_dir checkpoint_dir", "matmul_precision": "dtype bf16 fp16 precision",
     "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
-    "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps",
+    "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps save_every",
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
     "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
     "init_from": "model from_pretrained pretrained model_name_or_path",
 }
+OF_THREADS = ("threads", "n_threads", "num_threads", "workers", "num_workers")
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
 
@@ -237,6 +239,8 @@ def nearest(name, names):
     word = name.lstrip("-").replace("-", "_")
     if word in OF_THE_GPU:
         return ": everything runs on the CPU; leave it out"
+    if word in OF_THREADS:
+        return ": the environment variable NUMBA_NUM_THREADS says how many threads"
     meant = [ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()]
     near = [ours for ours in meant if ours in plain] or difflib.get_close_matches(
         word, plain, 1, 0.65)

@@ -18,7 +18,8 @@ HELP = """\
 /system TEXT     begin a new one, in which the model is told this first
 /stats           tokens, and tokens per second of the last answer
 /help            this
-Ctrl-C ends an answer, Ctrl-D the conversation."""
+/quit            or Ctrl-D: leave
+Ctrl-C ends an answer."""
 
 
 def add_arguments(parser):
@@ -133,6 +134,8 @@ def _talk(chat):
         except (EOFError, KeyboardInterrupt):
             return print()
         command, _, rest = line.partition(" ")
+        if line.strip() in ("/quit", "/exit", "quit", "exit"):
+            return None
         if command in ("/reset", "/system"):
             chat.reset(rest.strip() or None)
         elif command == "/stats":

@@ -11,14 +11,18 @@ from npgpt.io.gguf_writer import KINDS, end_of
 def add_arguments(parser):
     parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "
                         "another MODEL of npgpt generate")
-    parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an empty folder "
-                        "for the transformers library, or a new FILE.gguf for llama.cpp")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="where to write: a new or an "
+                        "empty folder for the transformers library, or a new FILE.gguf for "
+                        "llama.cpp")
+    parser.add_argument("--out", metavar="FOLDER", help="the same")
     parser.add_argument("--outtype", choices=[kind.lower() for kind in KINDS],
                         help="of the matrices in FILE.gguf; default f32")
 
 
 def run(args):
-    folder = Path(args.folder)
+    if not (args.folder or args.out):
+        raise ValueError("name a new folder or FILE.gguf: npgpt export MODEL FOLDER")
+    folder = Path(args.folder or args.out)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
     if args.outtype and not as_gguf:

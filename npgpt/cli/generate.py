@@ -69,6 +69,8 @@ def add_sampling(parser, temperature):
 
 
 def run(args):
+    if args.prompt == "-":
+        args.prompt, args.prompt_file = None, "-"
     loaded = load_model(best_of(model_or_default(args.model)), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     continues = family(arch).write is continue_text

@@ -4,12 +4,13 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
+from npgpt.cli.tokenize import named_tokenizer
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.files import atomic_file, quoted
 from npgpt.folders import check_free, new_folder
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
-from npgpt.tokenizers import CharTokenizer, load_tokenizer
+from npgpt.tokenizers import CharTokenizer
 
 
 def add_arguments(parser):
@@ -19,7 +20,9 @@ def add_arguments(parser):
         help="a new folder, for train.bin, val.bin and tokenizer.json")
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help=help_of["corpus"])
-    add("--tokenizer", metavar="FILE", help="a tokenizer.json; default: one token a character")
+    add("--tokenizer", metavar="MODEL|FILE",
+        help="a tokenizer.json, gpt2, or a run's, such as one of npgpt train --tokenizer bpe; "
+        "default: one token a character")
     add("--split", choices=SPLITS, default="tail", help=help_of["split"])
     add("--train-fraction", type=float, default=0.9, metavar="X",
         help=help_of["train_fraction"] + "; default 0.9")
@@ -34,7 +37,7 @@ def run(args):
     corpus = load_corpus(args.corpus)
     stats = scan(corpus)
     if args.tokenizer:
-        tokenizer = load_tokenizer(args.tokenizer)
+        tokenizer = named_tokenizer(args.tokenizer)
     else:
         tokenizer = CharTokenizer(stats.alphabet)
     chunks = split_chunks(corpus, stats, settings.split, settings.train_fraction)

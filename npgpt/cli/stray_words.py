@@ -30,6 +30,8 @@ def place(command, args, words):
             more = name in ("corpus", "conversations")
             setattr(args, name, [*(getattr(args, name) or ()), word] if more else word)
             note(f"{quoted(word)} is read as {'the text' if name == 'text' else f'--{name}'}")
+        elif slot and getattr(args, slot) is None and os.path.lexists(word):
+            setattr(args, slot, word)
         elif command == "train" and _is_model(word):
             word = quoted(word)
             left.append(f"{word}: --resume --out {word} goes on with that run, --init-from {word} "
@@ -40,12 +42,13 @@ def place(command, args, words):
 
 
 def _of_prepare(args, words):
-    """Set the texts and the folder, which is the last word if it is not the first."""
+    """Set the texts and the folder, which is the last word that is no text."""
     if words and not args.corpus:
-        args.corpus, words = [args.folder, *words], []
-        args.folder = None
+        args.corpus, args.folder, words = [args.folder, *words], None, []
     if args.folder is None and len(args.corpus or ()) > 1:
-        args.folder = args.corpus.pop()
+        new = [word for word in args.corpus if not _is_text(word)]
+        args.folder = (new or args.corpus)[-1]
+        args.corpus.remove(args.folder)
         note(f"{quoted(args.folder)} is read as FOLDER")
     return words
 
@@ -55,6 +58,8 @@ def _meant(command, args, word):
     slot, name = TAKES.get(command, ("", ""))
     if name in ("prompt", "text"):
         free = getattr(args, name) in (None, "-") and not getattr(args, "prompt_file", None)
+        if command == "look" and word.endswith(".html"):
+            return "out"
         more = getattr(args, slot) not in (None, word)
         words = (more or " " in word) and not word.startswith("hf:")
         if free and word == "-" and hasattr(args, "prompt_file"):
@@ -64,9 +69,13 @@ def _meant(command, args, word):
         return "out"
     if command == "train" and not args.config and word.endswith(".toml"):
         return "config"
-    is_text = word == "-" or os.path.lexists(word) or word in BUILT_IN or glob.glob(word)
+    is_text = _is_text(word)
     name = "conversations" if name and is_text and word.endswith(".jsonl") else name
     return name if name and is_text and not _is_model(word) else None
+
+
+def _is_text(word):
+    return word == "-" or os.path.lexists(word) or word in BUILT_IN or glob.glob(word)
 
 
 def _is_model(word):

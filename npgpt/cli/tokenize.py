@@ -31,7 +31,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    tokenizer = _tokenizer(str(model_or_default(args.tokenizer)))
+    tokenizer = named_tokenizer(str(model_or_default(args.tokenizer)))
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
     if os.path.isfile(args.text):
         note(f"these are tokens of its name; those of its text: - < {quoted(args.text)}")
@@ -87,7 +87,8 @@ def _name(tokenizer, token_id):
         return "<" + token.hex(" ") + ">"
 
 
-def _tokenizer(name):
+def named_tokenizer(name):
+    """Return the tokenizer of a file, a MODEL or gpt2."""
     if name == "gpt2" and not Path(name).exists():
         return BPETokenizer.gpt2()
     path = local_folder(name, TOKENIZER_FILES)

@@ -204,7 +204,7 @@ def _with_objective(run, dataset, model, optimizer, ranks):
     if ranks.is_main:
         own = isinstance(dataset.template, OwnTemplate)
         what = "texts that it draws" if own else "its answers to other questions"
-        note(f"the model is held to {what} now; --hold 0 does not")
+        note(f"the model is held to {what}, and writes them first; --hold 0 does not")
     return held(dataset, model, optimizer, run.training)
 
 
@@ -350,7 +350,7 @@ def _tokens(args, preset, corpus):
     if args.tokenizer not in (None, "char") and prepared_paths(corpus):
         raise ValueError(
             "token files have their tokens already: leave --tokenizer out, or prepare the text "
-            "again with npgpt prepare --tokenizer FILE"
+            "again with npgpt prepare --tokenizer RUN"
         )
     if args.tokenizer == "bpe":
         return "bpe", 1024 if args.bpe_size is None else args.bpe_size

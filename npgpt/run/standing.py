@@ -15,7 +15,8 @@ def standing(rows):
     training and validation; None before the third evaluation, and with a reward.
 
     It compares the last evaluation with that a quarter of them before; the training loss is a mean
-    between two evaluations.
+    between two evaluations. Validation draws some of the text: where its loss has not fallen, and
+    that in training has, only one below it is overfitting.
     """
     ends = [i for i, row in enumerate(rows, 1) if row["val_loss"] is not None]
     if len(ends) < 3 or "reward" in rows[0]:
@@ -27,7 +28,8 @@ def standing(rows):
     if validation[-1] < validation[before] * (1 - LITTLE):
         word = "still falling"
     elif training[-1] < training[min(before, best)] * (1 - 2 * LITTLE):
-        word = "overfitting"  # what training goes on to gain is no use for other text
+        gap = training[-1] < validation[-1] * (1 - 2 * LITTLE)
+        word = "overfitting" if gap else "still falling"
     else:
         word = "flat"
     return word, training[-1], validation[-1]

@@ -17,8 +17,3 @@ def register():
 def pytest_generate_tests(metafunc):
     if "name" in metafunc.fixturenames:
         metafunc.parametrize("name", sorted(OPS))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_arrays(one_thread):
-    """Every test of this folder runs on one thread."""

@@ -270,3 +270,16 @@ def test_an_op_without_a_vjp_or_with_an_array_that_is_no_array(register):
 def test_an_op_whose_slash_is_forgotten(register, forward):
     with pytest.raises(TypeError, match=r"def <lambda>\(\w+, /\)"):
         register[0](forward)
+
+
+def test_a_rule_that_does_not_take_what_its_op_saved_is_refused_at_once(register):
+    op, vjp = register
+
+    @op
+    def scaled(x, /, factor):
+        return x * factor, (x, factor)
+
+    with pytest.raises(TypeError, match="scaled_vjp takes dy, x, factor.*saved.*scaled "):
+        @vjp(scaled)
+        def scaled_vjp(dy, x, factor):
+            return dy * factor

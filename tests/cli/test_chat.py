@@ -89,7 +89,8 @@ def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     first = asked("so\nthe ")
     second = asked(f"so\n{first}.a\nthe ")
     third = asked("it\nso\nthe ")
-    out, err = typed("so", "a", "/stats", "/what", "", "/system it", "so", "/reset", "so")
+    out, err = typed("so", "a", "/stats", "/what", "", "/system it", "so", "/reset", "so",
+                     "/quit", "so")
     answers = [line for line in out.split("\n") if line in (first, second, third)]
     assert answers == [first, second, third, first]
     read = len(f"so\n{first}.a\nthe ")

@@ -49,6 +49,8 @@ def test_a_prompt_is_continued_also_as_windows_writes_it(
     assert json.loads(done(*arguments, "--prompt-file", prompt)) == result
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(windows), "utf-8"))
     assert json.loads(done(*arguments, "--prompt-file", "-")) == result
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(windows), "utf-8"))
+    assert json.loads(done(*arguments, "--prompt", "-")) == result
     prompt.write_text("The hen", encoding="utf-16")
     assert "prompt.txt" in refused(*arguments, "--prompt-file", prompt)
 

@@ -107,6 +107,9 @@ def test_prepared_with_a_given_tokenizer(done, here, books):
     CharTokenizer.train(TEXT + "0123456789é").save(here / "mine.json")
     done("prepare", "tokens", "--corpus", "books", "--tokenizer", "mine.json")
     assert (here / "tokens/tokenizer.json").read_bytes() == (here / "mine.json").read_bytes()
+    done("train", "--corpus", "books", "--out", "run", *SETTINGS)
+    done("prepare", "more", "--corpus", "books", "--tokenizer", "run")
+    assert (here / "more/tokenizer.json").read_bytes() == (here / "run/tokenizer.json").read_bytes()
 
 
 def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, here, books):

@@ -34,6 +34,7 @@ def rows(training, validation, between=3):
         ([3, 1, 0.5, 0.2], [3, 2.4, 2.9, 3.4], "overfitting"),
         ([3, 1, 0.2, 0.2], [3, 2.4, 3.4, 3.4], "overfitting"),  # nothing is left to memorise
         ([3, 2, 1.8, 1.6], [3, 2, 2.001, 2], "overfitting"),  # it gains nothing that holds
+        ([3, 2.8, 2.6, 2.5], [3, 2.4, 2.41, 2.4], "still falling"),  # noise of a young model
         ([3, 2, 2, 2], [3, 2.5, 2.5, 2.499], "flat"),  # other text, which is harder: no memory
         ([3, 2, 2.2, 2.4], [3, 2, 2.2, 2.4], "flat"),  # a rate that is too high
         ([3, 2, *[1.9] * 10], [3, 2, *[1.9] * 10], "flat"),
