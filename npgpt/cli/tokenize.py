@@ -99,7 +99,10 @@ def named_tokenizer(name):
             f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "
             f"transformers library, or gpt2 for GPT-2's own; {runs_near(path)}"
         )
-    if path.suffix != ".json":
+    try:
+        return load_tokenizer(path)
+    except ValueError as error:
+        if path.suffix == ".json":
+            raise
         raise ValueError(f"{name} is no tokenizer.json; for the tokens of a text: npgpt tokenize "
-                         f"MODEL - < {quoted(path)}")
-    return load_tokenizer(path)
+                         f"MODEL - < {quoted(path)}") from error
