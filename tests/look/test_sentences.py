@@ -365,6 +365,7 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
     text = tales.generate(2000, seed=5)[:300]
     browser.open(pages["tales"][0], "view=tokens&t=9")
     browser.run(PASTE + "npgpt.set({ t: 9 })", text)
+    window = pages["tales"][1]["config"]["block_size"]
     cut = browser.run("return npgpt.pass.cut")
     odds = browser.run("return [...npgpt.nextCharacters(npgpt.record.grammar, arguments[0])"
                        ".at(-1)]", text[: cut + 10])
@@ -372,7 +373,8 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
     rows = {row[0]: row[3] for row in table(browser, "distribution of the next token")[1:]}
     assert cut > 0 and odds and all(agrees(rows[shapes.get(c, c)], p) for c, p in odds)
     assert shown(browser, "#note") == (
-        f"The last {300 - cut} tokens; the {cut} before them are not read")
+        f"The last {300 - cut} tokens; the {cut} before them are not read, as a window that is "
+        f"full moves on by {window // 2}")
 
 
 def test_keys_and_clicks_choose_what_they_say(browser, pages):

@@ -396,7 +396,9 @@ def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
         press(browser, "Draw one token")
     text = tokenizer.decode(model.generate(tokenizer.encode("One dawn"), 30, temperature=0))
     assert browser.find("#prompt").get_attribute("value") == text
-    assert shown(browser, "#note") == "The last 14 tokens; the 24 before them are not read"
+    assert shown(browser, "#note") == (
+        "The last 14 tokens; the 24 before them are not read, as a window that is full moves on "
+        "by 8")
 
 
 def test_rounding_is_stated_beside_the_runs_own_loss(browser, subjects, tmp_path):

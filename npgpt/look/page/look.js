@@ -130,7 +130,8 @@ function render() {
   back.textContent = `Back to ${first.title}`;
   back.hidden = !state.only || view === first;
   if (prompt.value !== state.text) prompt.value = state.text;
-  const cut = pass.cut ? `; the ${pass.cut} before them are not read` : "";
+  const moves = `a window that is full moves on by ${record.window >> 1}`;
+  const cut = pass.cut ? `; the ${pass.cut} before them are not read, as ${moves}` : "";
   const taught = pass.weights > 0 ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
