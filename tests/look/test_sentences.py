@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from look_page import (
+    DOWN,
     END,
     HOME,
     LEFT,
@@ -19,6 +20,7 @@ from look_page import (
     RIGHT,
     STRONG,
     TALE,
+    UP,
     agrees,
     canvas_texts,
     continued,
@@ -388,6 +390,10 @@ def test_keys_and_clicks_choose_what_they_say(browser, pages):
         assert chosen.get_attribute("data-t") == str(t)
     mouse(browser, "[aria-label='logit lens'] canvas", 104 + 5.5 * 24, 30)
     assert browser.run("return npgpt.state.t") == 5
+    browser.run("npgpt.set({ view: 'attention', t: 9, s: 4 })")
+    for key, at in ((DOWN, [10, 4]), (RIGHT, [10, 5]), (UP, [9, 5]), (LEFT, [9, 4])):
+        browser.find("#view canvas[tabindex][role=img]").send_keys(key)
+        assert browser.run("return [npgpt.state.t, npgpt.state.s]") == at
 
 
 def test_light_or_dark_and_legends_reach_every_picture(browser, pages):

@@ -128,7 +128,8 @@ def test_the_words_of_every_view_are_explained_as_the_model_is(browser, subjects
             "if (!e.checkVisibility()) continue; const tip = e.lastChild, hidden = !tip.check"
             "Visibility(); e.focus(); const { left, right } = tip.getBoundingClientRect();"
             "found.push([e.firstChild.data, tip.innerText, hidden && left >= 0 && right <= 400 &&"
-            "innerWidth === 400 && e.getAttribute('aria-describedby') === tip.id]); } }"
+            "innerWidth === 400 && !e.tabIndex && e.getAttribute('aria-describedby') === tip.id"
+            "]); } }"
             "return found")
         for word, meaning, right in found:
             fact = TIPS[word][kind] if isinstance(TIPS[word], dict) else TIPS[word]
