@@ -371,6 +371,7 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
     cut = browser.run("return npgpt.pass.cut")
     odds = browser.run("return [...npgpt.nextCharacters(npgpt.record.grammar, arguments[0])"
                        ".at(-1)]", text[: cut + 10])
+    assert browser.run("return [...npgpt.pass.grammar[9]]") == odds
     shapes = {" ": "␣", "\n": "⏎"}
     rows = {row[0]: row[3] for row in table(browser, "distribution of the next token")[1:]}
     assert cut > 0 and odds and all(agrees(rows[shapes.get(c, c)], p) for c, p in odds)
