@@ -5,6 +5,7 @@ import re
 import shutil
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +86,7 @@ def test_the_text_of_a_run_is_opened_once(look, done, finished, tmp_path, monkey
         data = open_text(load_run(run)[2], load_run(run)[1], stack)
         ids, V = (data.train_ids[:300_000], data.val_ids[:50_000]), data.tokenizer.vocab_size
         assert levels[1:4] == (landmarks(*ids, V) if kind == "tales" else [])
+        assert levels[0][1] == pytest.approx(np.log(V))
 
 
 @pytest.mark.parametrize("fraction", [1e-9, 0.5, 0.9])
