@@ -215,14 +215,21 @@ def check_handled(config, handled, reader, names):
     For code that reads settings by hand, `reader`: without this check it would silently compute or
     write something different from the model. `names` is where the code has the list `handled`.
     """
-    for unread in fields(config):
-        value = getattr(config, unread.name)
-        if unread.name not in {*handled, *NOT_COMPUTED} and value != unread.default:
-            raise ValueError(
-                f"{reader} does not know the setting {unread.name}={value!r} of a "
-                f"{type(config).__name__}; use the default, {unread.default!r}, or implement it "
-                f"there and name it in {names}"
-            )
+    unread = unhandled(config, handled)
+    if unread:
+        raise ValueError(
+            f"{reader} does not know the setting {unread.name}={getattr(config, unread.name)!r} of "
+            f"a {type(config).__name__}; use the default, {unread.default!r}, or implement it "
+            f"there and name it in {names}"
+        )
+
+
+def unhandled(config, handled):
+    """Return the first field that is not in `handled` and differs from its default, or None."""
+    return next((
+        field for field in fields(config) if field.name not in {*handled, *NOT_COMPUTED}
+        and getattr(config, field.name) != field.default
+    ), None)
 
 
 def nearest(name, names):

@@ -49,7 +49,8 @@ def run(args):
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else formats(model))
     if args.weights is not None and not formats(model):
-        raise ValueError(f"--weights is for a gpt or llama, not for {training.arch}; leave it out")
+        raise ValueError("--weights is for a gpt or llama with settings that the compiled decoder "
+                         f"knows, not for this {training.arch}; leave it out")
     precision = training.matmul_precision
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:

@@ -16,17 +16,13 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.config import check_handled
-from npgpt.fast.storage import DTYPES, GROUP, StoredWeight, fill_panels
+from npgpt.fast.storage import DTYPES, GROUP, HANDLED, StoredWeight, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
 # tokens a step takes 0.27 of the plain path's time in float32 and 0.13 in int8; with 128 tokens it
 # takes half of it, with 256 all of it.
 SHORT = 128
-BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights"}
-HANDLED = {
-    "GPT": BOTH | {"bias"}, "Llama": BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
-}
 
 
 class Decoder:
@@ -40,7 +36,7 @@ class Decoder:
     """
 
     def __init__(self, model, kind="fp32"):
-        where = "HANDLED of npgpt/fast/decoder.py"
+        where = "HANDLED of npgpt/fast/storage.py"
         check_handled(model.config, HANDLED[type(model).__name__], "the compiled decoder", where)
         self.model, self.config = model, model.config
         self.parameters = {

@@ -14,11 +14,16 @@ positions are not.
 import numpy as np
 
 from autograd import Tensor
+from npgpt.config import unhandled
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8, "q8": np.int8}
 GROUP = 32  # as in `autograd.kernels.decode`, which the NumPy backend does not load
 STORAGE_FORMATS = tuple(DTYPES)
 PLAIN = "plain"  # no compiled generation
+BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights"}
+HANDLED = {  # what `npgpt.fast.decoder` computes; with another setting a model takes the plain path
+    "GPT": BOTH | {"bias"}, "Llama": BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
+}
 COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
 
 
@@ -35,9 +40,9 @@ def use_storage(model, kind):
     if kind not in known:
         raise ValueError(f"weights={kind!r} is unknown; use one of: {', '.join(known)}")
     if kind not in ("fp32", PLAIN):
-        if not decodes(type(model)):
-            raise ValueError(f"weights={kind!r} is for a GPT or a Llama; a {name} has float32: use "
-                             "fp32")
+        if not decodes(model):
+            raise ValueError(f"weights={kind!r} is for a GPT or a Llama with settings that the "
+                             f"compiled decoder knows; this {name} has float32: use fp32")
         if kind not in formats(model):
             raise ValueError(f"weights={kind!r} has a scale for each {GROUP} inputs, and this "
                              f"{name} has layers with a number of inputs in between; use int8")
@@ -46,7 +51,7 @@ def use_storage(model, kind):
                 weight_OI = weight.data if name == "wte.weight" else weight.data.T
                 for o in range(0, len(weight_OI), 64):  # intermediate results fit in the cache
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
-    model.storage = kind if kind != PLAIN and decodes(type(model)) else None
+    model.storage = kind if kind != PLAIN and decodes(model) else None
     return model
 
 
@@ -72,14 +77,17 @@ class StoredWeight(Tensor):
         return array
 
 
-def decodes(Model):
-    """Return whether the compiled decoder knows this class: GPT or Llama, no subclass of them."""
-    return "PRODUCTS" in vars(Model)
+def decodes(model):
+    """Return whether the compiled decoder knows this model's class, GPT or Llama and no subclass of
+    them, and its settings.
+    """
+    Model = type(model)
+    return "PRODUCTS" in vars(Model) and not unhandled(model.config, HANDLED[Model.__name__])
 
 
 def formats(model):
     """Return the storage formats that a model's matrices can have; none if it is not decoded."""
-    if not decodes(type(model)):
+    if not decodes(model):
         return ()
     grouped = all(
         weight.shape[name == "wte.weight"] % GROUP == 0

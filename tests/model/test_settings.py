@@ -19,8 +19,8 @@ from npgpt.config import NOT_COMPUTED, TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.fast import decoder as fast_decoder
-from npgpt.fast.decoder import HANDLED, Decoder
-from npgpt.fast.storage import decodes, use_storage
+from npgpt.fast.decoder import Decoder
+from npgpt.fast.storage import HANDLED, formats, use_storage
 from npgpt.generate import CachedLogits, KVCache
 from npgpt.look import page
 
@@ -110,7 +110,7 @@ def readers_of(arch):
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
         yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
-    if decodes(kind.Model):
+    if kind.Model.__name__ in HANDLED:
         yield "the compiled decoder", HANDLED[kind.Model.__name__], lambda m, _: Decoder(m)
     if kind.Model is GPT:
         yield "the page of npgpt look", {*page.SHOWN}, show
@@ -180,7 +180,9 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_p
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize(("arch", "name"), [s for s in OPTIONAL if decodes(family(s[0]).Model)])
+@pytest.mark.parametrize(
+    ("arch", "name"), [s for s in OPTIONAL if family(s[0]).Model.__name__ in HANDLED]
+)
 def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch):
     model = in_float32(model_with(arch, name)[0])
     try:
@@ -192,19 +194,22 @@ def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch
         monkeypatch.setattr(fast_decoder, "SHORT", short)
         np.testing.assert_allclose(
             decoder(list(IDX_BT[:, :read])), model.next_logits(IDX_BT[:, :read]), atol=1e-4,
-            err_msg=f"npgpt/fast/decoder.py has {name} in HANDLED and does not compute it",
+            err_msg=f"npgpt/fast/storage.py has {name} in HANDLED; it is not computed",
         )
 
 
-def test_a_subclass_of_gpt_takes_the_plain_path():
+@pytest.mark.parametrize("unknown", ["class", "setting"])
+def test_what_the_compiled_decoder_does_not_know_takes_the_plain_path(unknown, monkeypatch):
     """Its arithmetic may differ from the compiled decoder's."""
 
     class Variant(GPT):
         pass
 
-    config = replace(family("gpt").small_model(0)[0].config, dropout=0.0)
-    model = use_storage(Variant(config), "fp32")
-    assert decodes(GPT) and not decodes(Variant)
+    config = replace(family("gpt").small_model(0)[0].config, dropout=0.0, bias=False)
+    if unknown == "setting":
+        monkeypatch.setitem(HANDLED, "GPT", HANDLED["GPT"] - {"bias"})
+    model = use_storage((Variant if unknown == "class" else GPT)(config), "fp32")
     assert isinstance(model.decoder(), CachedLogits)
-    with pytest.raises(ValueError, match="Variant .*fp32"):
+    with pytest.raises(ValueError, match=r"(Variant|GPT) .*fp32"):
         use_storage(model, "int8")
+    assert not formats(model)
