@@ -28,6 +28,9 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
     "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
     "init_from": "model from_pretrained pretrained model_name_or_path",
+    "generate": "sample complete predict infer inference run", "train": "finetune fine_tune fit",
+    "eval": "evaluate test perplexity", "look": "show view serve", "info": "summary params",
+    "prepare": "encode preprocess", "export": "save convert",
 }
 OF_THREADS = ("threads", "n_threads", "num_threads", "workers", "num_workers")
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")

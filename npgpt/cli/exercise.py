@@ -3,6 +3,7 @@
 The reader's code runs in another process, which ends after a time: see `npgpt.exercises.apart`.
 """
 
+import argparse
 import os
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from npgpt.files import quoted, read_text
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("number", nargs="?", type=int, metavar="N", help="its number; without it, all are listed")
+    add("number", nargs="?", type=number_of, metavar="N",
+        help="its number, or its function's name; without it, all are listed")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
                       help="show one hint; --hint 2 and --hint 3 show more")
@@ -24,6 +26,16 @@ def add_arguments(parser):
                            "number, name, section, file, status, message for all or for N; a "
                            f"status is {', '.join(track.STATUSES)}")
     add("--out", metavar="FILE.py", help="the file; default: exercise_N_NAME.py")
+
+
+def number_of(word):
+    if word in NAMES:
+        return NAMES.index(word) + 1
+    try:
+        return int(word)
+    except ValueError:
+        error = f"{word!r} is no exercise; npgpt exercise lists them"
+        raise argparse.ArgumentTypeError(error) from None
 
 
 def run(args):

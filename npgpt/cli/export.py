@@ -7,6 +7,8 @@ from npgpt.families.models import load_model, model_files, save, template_of
 from npgpt.folders import check_free
 from npgpt.io.gguf_writer import KINDS, end_of
 
+OF_OTHERS = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
+
 
 def add_arguments(parser):
     parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "
@@ -25,6 +27,9 @@ def run(args):
     folder = Path(args.folder or args.out)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
+    if folder.suffix in OF_OTHERS:
+        raise ValueError(f"{folder}: a model is written as a FOLDER, with model.safetensors in it, "
+                         "or as FILE.gguf; name one of these")
     if args.outtype and not as_gguf:
         raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
     source = model_files(args.run)

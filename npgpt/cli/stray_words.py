@@ -37,7 +37,9 @@ def place(command, args, words):
             left.append(f"{word}: --resume --out {word} goes on with that run, --init-from {word} "
                         "--corpus FILE starts from its weights")
         else:
-            left.append(word + ": no such text is there; see --corpus" * (what == "corpus"))
+            absent = "no such run is there; see --out" if getattr(args, "resume", False) else (
+                "no such text is there; see --corpus")
+            left.append(word + f": {absent}" * (what == "corpus"))
     return left
 
 

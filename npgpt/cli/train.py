@@ -335,6 +335,8 @@ def _continued(args, ranks, stack):
         raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
     changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
     run = replace(run, training=replace(run.training, **changes))
+    if optimizer.steps >= run.training.max_iters and ranks.is_main and args.minutes is None:
+        note(f"all {optimizer.steps:,} steps are done: --max-iters {2 * optimizer.steps} goes on")
     if run.training.conversations:
         dataset = open_conversations(
             run.training, args.conversations or run.training.conversations, run.model.block_size,

@@ -78,6 +78,10 @@ LED = [
     ("generate --input x", ("--prompt?",)),
     ("train --model x", ("--init-from?",)),
     ("eval runs/hens absent.txt", ("absent.txt", "--corpus")),
+    ("sample hen", ("sample", "generate?")),
+    ("finetune x.txt", ("finetune", "train?")),
+    ("train --resume hens", ("hens", "--out")),
+    ("exercise softmax", ("'softmax'", "npgpt exercise lists")),
 ]
 
 
@@ -96,7 +100,7 @@ def test_a_word_in_the_place_of_a_model_may_be_a_text(refused, here):
 def test_what_others_call_them_leads_to_settings_of_ours():
     flags = {a.dest for command in ("train", "generate")
              for a in program._parser(command)[1][command]._actions if a.option_strings}
-    assert OF_OTHERS.keys() <= flags and set(OF_THE_START) <= flags
+    assert OF_OTHERS.keys() <= flags | program.COMMANDS.keys() and set(OF_THE_START) <= flags
     assert not {word for words in OF_OTHERS.values() for word in words.split()} & flags
 
 

@@ -89,14 +89,15 @@ def test_a_stopped_run_has_the_exit_status_of_its_signal(
 
 @pytest.mark.pictures
 def test_a_finished_run_is_drawn_again_and_samples_after_its_checkpoint_are_dropped_in_one_step(
-    done, tmp_path, finished
+    cli, tmp_path, finished
 ):
     folder = shutil.copytree(finished, tmp_path / "run")
     (folder / "loss.png").unlink()
     kept, before = folder / "samples.txt", (folder / "samples.txt").read_text(encoding="utf-8")
     kept.write_text(before + "step 7: loss 1.0\n", encoding="utf-8")
     old = kept.stat().st_ino
-    done("train", "--resume", "--out", folder)
+    status, _, err = cli("train", "--resume", "--out", folder)
+    assert status == 0 and "--max-iters" in err
     assert kept.read_text(encoding="utf-8") == before
     assert kept.stat().st_ino != old  # it was not written in place
     assert (folder / "loss.png").exists()

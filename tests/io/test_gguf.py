@@ -220,6 +220,7 @@ def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here,
     assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED, *greedy)
     assert "t.gguf" in refused("export", SHIPPED, "new/t.gguf")  # is there
     assert "out.gguf" in refused("export", SHIPPED, "out", "--outtype", "f32")
+    assert "out.onnx" in refused("export", SHIPPED, "out.onnx")
     config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
     words, marks = WordTokenizer("abc", ["ab"]), CharTokenizer("abcd")
     llama = BPETokenizer([], pattern="llama3")
