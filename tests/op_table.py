@@ -476,3 +476,33 @@ TABLE = {
     "pad": Entry(lambda x, widths, value: np.pad(x, widths or 0, constant_values=value), of_pad),
     "embedding": Entry(lambda weight, indices: weight[indices], of_embedding),
 }
+# An op, a row, its output and the gradient of the output's sum, from mathematics alone: what
+# `test_extremes.py` has where PyTorch is not installed.
+LN2, LN10 = math.log(2), math.log(10)
+KNOWN = [
+    (ag.exp, [-1e3, -1e30, -inf], [0, 0, 0], [0, 0, 0]),
+    (ag.log, [1e3, 1e30], [3 * LN10, 30 * LN10], [1e-3, 1e-30]),
+    (ag.sqrt, [1e30], [1e15], [5e-16]),
+    (ag.abs, [1e30, -1e30, -inf], [1e30, 1e30, inf], [1, -1, -1]),
+    (ag.tanh, [1e3, 1e30, inf, -1e30], [1, 1, 1, -1], [0, 0, 0, 0]),
+    (ag.sigmoid, [1e3, inf, -1e3, -1e30, -inf], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]),
+    (ag.relu, [-inf, -1e30, 1e30, inf], [0, 0, 1e30, inf], [0, 0, 1, 1]),
+    (ag.silu, [-1e30, -1e3, 1e3, 1e30], [0, 0, 1e3, 1e30], [0, 0, 1, 1]),
+    (both_gelus, [-1e30, -1e3, 1e3, 1e30], [0, 0, 1e3, 1e30] * 2, [0, 0, 2, 2]),
+    (lambda x: 1 / x, [1e3, 1e30, -1e30], [1e-3, 1e-30, -1e-30], [-1e-6, -1e-60, -1e-60]),
+    (lambda x: 1e30 / x, [1e30, -1e30], [1, -1], [-1e-30, -1e-30]),
+    (lambda x: x**0.5, [1e30], [1e15], [5e-16]),
+    (ag.sum, [1e30, -1e30, 1e3], 1e3, [1, 1, 1]),
+    (ag.mean, [1e30, 1e30], 1e30, [0.5, 0.5]),
+    (ag.max, [1e30, -inf, 1e3], 1e30, [1, 0, 0]),
+    (ag.var, [1e3, -1e3], 1e6, [1e3, -1e3]),
+    (ag.logsumexp, [1e3, 1e3], 1e3 + LN2, [0.5, 0.5]),
+    (ag.logsumexp, [-1e3, -inf], -1e3, [1, 0]),
+    (ag.softmax, [1e30, 1e30, -1e30, -inf], [0.5, 0.5, 0, 0], [0, 0, 0, 0]),
+    (ag.log_softmax, [-1e3, 1e3], [-2e3, 0], [1, -1]),
+    (ag.log_softmax, [1e4, 0, -inf], [0, -1e4, -inf], [-2, 1, 1]),
+    (ag.logsumexp, [-inf, 3], 3, [0, 1]),
+    (lambda x: ag.cross_entropy(x, 1), [1e3, -1e3], 2e3, [1, -1]),
+    (lambda x: ag.cross_entropy(x, 0), [1e4, 0, -inf], 0, [0, 0, 0]),
+    (ag.layer_norm, [-1e3, 1e3], [-1, 1], [0, 0]),
+]
