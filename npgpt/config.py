@@ -120,9 +120,9 @@ class TrainConfig:
     min_lr: float = setting("learning rate at the end", default=1e-4)
     warmup_iters: int = setting("steps of linear warm-up", default=100)
     beta1: float = setting("AdamW: memory of the mean gradient", default=0.9)
-    beta2: float = setting("AdamW: memory of the mean squared gradient", default=0.99)
+    beta2: float = setting("AdamW: memory of the squared gradient", default=0.99)
     weight_decay: float = setting("AdamW: decay of matrices and embeddings", default=0.1)
-    grad_clip: float = setting("largest global gradient norm; 0 for no clipping", default=1.0)
+    grad_clip: float = setting("largest gradient norm; 0 for no clipping", default=1.0)
     eval_interval: int = setting(
         "steps between evaluations and checkpoints", group="evaluation", default=250
     )
@@ -140,8 +140,7 @@ class TrainConfig:
         "the kind of model", since=3, before="gpt", group="the model", default="gpt"
     )
     matmul_precision: str = setting(
-        "what matrix products multiply: float32, or operands rounded to bfloat16, which is faster "
-        "on processors that have instructions for it",
+        "operands of matrix products; bfloat16 rounds them, faster on processors that have it",
         since=4, before="float32", group="training", default="float32",
     )
     keep: int = setting(

@@ -39,7 +39,7 @@ class T5Config(Shape):
     n_decoder_layer: int = setting("number of blocks of the decoder; 0: n_layer", default=0)
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     head_size: int = setting("D, channels of a head; 0: C / H", default=0)
-    n_bucket: int = setting("buckets that distances between positions fall into", default=32)
+    n_bucket: int = setting("buckets that distances fall into", default=32)
     max_distance: int = setting("distances beyond this share the last bucket", default=128)
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
     dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
