@@ -8,7 +8,8 @@ token, and weights may be stored in fewer bytes:
     float32   as they are
     uint16    bfloat16, the upper half of a float32: widened by a shift
     int8      with a scale for each output: w_io = scale_o q_io, or with a scale and an offset for
-              each output and GROUP inputs g: w_io = scale_og q_io + offset_og, in float16
+              each output and GROUP inputs g: w_io = scale_og q_io + offset_og, in float16;
+              such codes may be of 4 bits, two in a byte
 
 A weight is widened in a register; sums are float32 always. A matrix is stored in panels of the
 outputs that a tile of `autograd.kernels.microkernel` has side by side, (panel, I, WIDTH): memory is
@@ -52,10 +53,10 @@ def gpt_step(
     the cache. The tokens are the next ones of several rows, or several of one row.
 
     x_BC          the tokens' embeddings, a GPT's with positions added; it is overwritten
-    products      (4 L + 1, 4) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
+    products      (4 L + 1, 5) addresses: of QKV, OUT, FC and PROJ of each block, then of the output
                   layer, the weight (panels, I, WIDTH), its scales (O,) and biases (O,), both
                   float32, and 0 or scales and offsets of groups (panels, I / GROUP, 2, WIDTH), the
-                  bits of float16
+                  bits of float16; last no address, but how many codes are in a byte, 1 or 2
     norms         (2 L + 1, 2) addresses of weights and biases (C,)
     kv            (L, 2, rows, G, S, D), the cache, G heads of keys and values; row b of x belongs
                   to rows_B[b] of it, where lengths_B[b] positions are filled
@@ -156,20 +157,27 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     O = y_BO.shape[1]  # noqa: E741
     outputs = WIDTH // 2 if task == GATED else WIDTH  # of a panel
     panels = (O + outputs - 1) // outputs
-    x, w = x_BI.reshape(-1), array_at(product[0], 0, panels * I * WIDTH, like)
+    depth = I // product[4]  # rows of the weight in a panel
+    x, w = x_BI.reshape(-1), array_at(product[0], 0, panels * depth * WIDTH, like)
     scale = array_at(product[1], 0, panels * WIDTH, x_BI)
     bias = array_at(product[2], 0, panels * WIDTH, x_BI)
     sums = np.empty(ROWS * WIDTH, np.float32)
-    grouped = like.itemsize == 1 and product[3] != 0
-    halves = array_at(product[3], 0, I // GROUP * panels * 2 * WIDTH, HALVES)
+    grouped, groups = like.itemsize == 1 and product[3] != 0, I // GROUP
+    totals = np.empty(B * groups if grouped else 0, np.float32)
+    for g in range(totals.size):
+        total = ZERO
+        for i in range(g * GROUP, g * GROUP + GROUP):
+            total += x[i]
+        totals[g] = total
+    halves = array_at(product[3], 0, groups * panels * 2 * WIDTH, HALVES)
     for panel in range(panels * thread // threads, panels * (thread + 1) // threads):
         first, start = panel * WIDTH, panel * outputs
         end, b = min(start + outputs, O), 0
         while b < B:
             height = tile_height(B - b)
             if grouped:
-                multiply_grouped(x, b * I, I, w, first * I, halves, first * I // GROUP * 2,
-                                 sums, 0, I // GROUP, height)
+                multiply_grouped(x, b * I, I, totals, b * groups, w, first * depth, halves,
+                                 first * groups * 2, sums, 0, groups, height, depth < I)
             else:
                 multiply_streamed(x, b * I, I, 1, w, first * I, WIDTH, sums, 0, WIDTH,
                                   sums, 0, WIDTH, I, height, WIDTH, False)

@@ -138,13 +138,14 @@ def _tile_function(module, vector, argument_types, read, multiply_add):
 
 def sum_over_k(
     builder, height, vectors, vector, a, a_row, a_col, b, b_row, depth, read, multiply_add,
-    start=None,
+    apart=None,
 ):
     """Build the loop; return the sums of the tile, a list of vectors for each row.
 
-    start   such a list, to which is added
+    apart   `read` returns two rows of b, one after the other, the second for the entries of a that
+            are so many further on
     """
-    start = start or [[vector(None)] * vectors] * height
+    steps = (0, apart) if apart else (0,)
     index = depth.type
     before = builder.block
     loop, after = builder.append_basic_block("k"), builder.append_basic_block("after")
@@ -160,14 +161,16 @@ def sum_over_k(
     b_k_vectors = read(builder, b_k, vectors, vector)
     new_sums = []
     for row, old_sums in zip(rows, sums, strict=True):
-        a_ik = copies(builder, builder.load(builder.gep(a_k, [row])), vector.count)
-        terms = zip(b_k_vectors, old_sums, strict=True)
-        new_sums.append([multiply_add(builder, a_ik, b_kj, old) for b_kj, old in terms])
+        a_i = [builder.gep(a_k, [builder.add(row, index(step))]) for step in steps]
+        a_i = [copies(builder, builder.load(a_ik), vector.count) for a_ik in a_i]
+        a_i = [a_ik for a_ik in a_i for _ in range(vectors // len(steps))]
+        terms = zip(a_i, b_k_vectors, old_sums, strict=True)
+        new_sums.append([multiply_add(builder, *term) for term in terms])
     next_k = builder.add(k, index(1))
     next_a, next_b = builder.gep(a_k, [a_col]), builder.gep(b_k, [b_row])
     variables = [(k, index(0), next_k), (a_k, a, next_a), (b_k, b, next_b)]
-    for rows in zip(sums, start, new_sums, strict=True):
-        variables += zip(*rows, strict=True)
+    for old_row, new_row in zip(sums, new_sums, strict=True):
+        variables += [(old, vector(None), new) for old, new in zip(old_row, new_row, strict=True)]
     for variable, at_first, then in variables:
         variable.add_incoming(at_first, before)
         variable.add_incoming(then, loop)

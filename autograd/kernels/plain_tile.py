@@ -31,12 +31,16 @@ def multiply_tile(
 
 
 @helper
-def multiply_grouped(a, a0, a_row, b, b0, s, s0, c, c0, groups, height):
+def multiply_grouped(a, a0, a_row, t, t0, b, b0, s, s0, c, c0, groups, height, halves):
     c[c0 : c0 + height * WIDTH] = 0
+    half = GROUP // 2
     for k in range(groups * GROUP):
         first = s0 + k // GROUP * 2 * WIDTH
         for j in range(WIDTH):
-            weight = np.float32(b[b0 + k * WIDTH + j]) * _half(s[first + j])
+            code = b[b0 + (k // GROUP * half + k % half if halves else k) * WIDTH + j]
+            if halves:
+                code = code >> 4 & 15 if k % GROUP >= half else code & 15
+            weight = np.float32(code) * _half(s[first + j])
             weight += _half(s[first + WIDTH + j])
             for i in range(height):
                 c[c0 + i * WIDTH + j] += a[a0 + i * a_row + k] * weight

@@ -58,9 +58,11 @@ class Decoder:
         self.read, self.kv = [], None
 
     def _products(self, names, kind):
-        """Return the stored weight, scales, bias, and scales of groups of each product."""
+        """Return the stored weight, scales, bias, scales of groups, and codes in a byte of each."""
         weights = [list(map(self._weight, row)) for row in names]
-        shapes = [(_panels(row), row[0].shape[1], decode.WIDTH) for row in weights]
+        in_byte = [min(getattr(weight, "in_byte", 1) for weight in row) for row in weights]
+        shapes = [(_panels(row), row[0].shape[1] // codes, decode.WIDTH)
+                  for row, codes in zip(weights, in_byte, strict=True)]
         # One array, which the system puts on large pages: reading int8 takes 0.9 of the time.
         ends = np.cumsum([math.prod(shape) for shape in shapes])
         stored = np.empty(ends[-1], DTYPES[kind])
@@ -68,8 +70,9 @@ class Decoder:
         panels = [flat.reshape(shape) for flat, shape in zip(slices, shapes, strict=True)]
         self.like = stored[:0]
         # The bytes of weights that a token reads; a group has four bytes of its own.
-        count = sum(weight_OI.size for row in weights for weight_OI in row)
-        self.bytes_per_token = count * stored.itemsize + (kind == "q8") * count // GROUP * 4
+        counts = [sum(weight_OI.size for weight_OI in row) for row in weights]
+        read = sum(size // codes for size, codes in zip(counts, in_byte, strict=True))
+        self.bytes_per_token = read * stored.itemsize + (kind == "q8") * sum(counts) // GROUP * 4
 
         def fill(panels_PIW, weights):
             if isinstance(weights[0], np.ndarray):
@@ -82,8 +85,9 @@ class Decoder:
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             scales = pool.map(fill, panels, weights)
         return [
-            (panels_PIW, scale_O, self._bias(row[0], scale_O.size), groups)
-            for row, panels_PIW, (scale_O, groups) in zip(names, panels, scales, strict=True)
+            (panels_PIW, scale_O, self._bias(row[0], scale_O.size), groups, codes)
+            for row, panels_PIW, (scale_O, groups), codes in zip(
+                names, panels, scales, in_byte, strict=True)
         ]
 
     def _weight(self, name):
@@ -209,5 +213,8 @@ def _kept(context, read):
 
 
 def _addresses(rows):
-    """Return the addresses of arrays, 0 for None."""
-    return np.array([[0 if a is None else a.ctypes.data for a in row] for row in rows], np.int64)
+    """Return the addresses of arrays, 0 for None; numbers stay."""
+    def of(x):
+        return x.ctypes.data if isinstance(x, np.ndarray) else x or 0
+
+    return np.array([[of(x) for x in row] for row in rows], np.int64)

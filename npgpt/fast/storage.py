@@ -1,8 +1,8 @@
 """Quantised weights for generation: float32, bfloat16, or codes of 8 bits.
 
 The codes of int8 have a scale for each output. Those of q8 have one for each output and GROUP
-inputs, and an offset, and so hold the weights of a quantised GGUF file exactly: a `StoredWeight`
-takes no memory of its own.
+inputs, and an offset, and so hold the weights of a quantised GGUF file exactly, those of Q4_1 two
+in a byte: a `StoredWeight` takes no memory of its own.
 
 A token reads every weight once, so fewer bytes make generation faster. Rounding changes the model a
 little. To make the change measurable, `use_storage` rounds the model's own float32 weights, so that
@@ -131,14 +131,15 @@ def _codes(weight_RI, dtype):
 
 
 def fill_panels(panels_PIW, weight_OI, kind, given=None):
-    """Store a weight as (panels, I, width) for `autograd.kernels.decode`.
+    """Store a weight as (panels, I, width) for `autograd.kernels.decode`; with half as many rows,
+    two codes of a group in each byte.
 
     given   scales and offsets, (O, I / GROUP, 2), if the weight is codes already
 
     The last panel is padded with zeros. Return scales for each output (P * width,), and None or
     scales and offsets of groups, (panels, I / GROUP, 2, width) in float16.
     """
-    P, I, width = panels_PIW.shape  # noqa: E741
+    (P, depth, width), I = panels_PIW.shape, weight_OI.shape[1]  # noqa: E741
     scale_O = np.ones(P * width, np.float32)
     groups_PG2W = np.zeros((P, I // GROUP, 2, width), np.float16) if kind == "q8" else None
     for p in range(P):
@@ -146,12 +147,19 @@ def fill_panels(panels_PIW, weight_OI, kind, given=None):
         array, scales = part_OI, None if given is None else given[p * width : (p + 1) * width]
         if given is None:
             array, scales = stored(part_OI, kind)
-        panels_PIW[p, :, : len(array)], panels_PIW[p, :, len(array) :] = array.T, 0
+        rows_IW = array.T if depth == I else _in_half_bytes(array.T)
+        panels_PIW[p, :, : len(array)], panels_PIW[p, :, len(array) :] = rows_IW, 0
         if groups_PG2W is None:
             scale_O[p * width : p * width + len(array)] = scales
         else:
             groups_PG2W[p, :, :, : len(array)] = scales.transpose(1, 2, 0)
     return scale_O, groups_PG2W
+
+
+def _in_half_bytes(codes_IW):
+    """Return codes (I / 2, W): a byte has those of the inputs i and, above, i + GROUP / 2."""
+    low, high = codes_IW.reshape(-1, 2, GROUP // 2, codes_IW.shape[1]).swapaxes(0, 1)
+    return (low | high << 4).reshape(-1, codes_IW.shape[1])
 
 
 def restored(array, scales):

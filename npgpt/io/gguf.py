@@ -243,6 +243,7 @@ class Packed:
     def __init__(self, data, kind, shape_OI, turned=False):
         self.data, self.kind, self.shape_OI, self.turned = data, kind, tuple(shape_OI), turned
         self.shape, self.size = self.shape_OI[:: -1 if turned else 1], math.prod(shape_OI)
+        self.in_byte = 2 if KINDS[kind][0] == "Q4_1" else 1  # codes, as a decoder stores them
 
     @property
     def T(self):

@@ -148,13 +148,19 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
         return
     fast, size = exact.decoder(), 0
     assert np.abs(fast(ids) - np.concatenate(logits)).max() < 1e-5 * np.abs(logits).max()
-    for panels_PIW, _, _, groups in fast.products:
+    for panels_PIW, _, _, groups, _ in fast.products:
         size += panels_PIW.nbytes + groups.nbytes
-    codes, _, _, groups = fast.products[-1]  # the output layer's
+    codes, _, _, groups, in_byte = fast.products[-1]  # the output layer's
+    assert in_byte == (2 if kind.name == "Q4_1" else 1)
+    if in_byte == 2:
+        P, _, W = codes.shape
+        codes = np.stack([codes & 15, codes >> 4 & 15], 1).reshape(P, 2, -1, 16, W)
+        codes = codes.swapaxes(1, 2).reshape(P, -1, W)
     held = [restored(c.T, g.transpose(2, 0, 1)) for c, g in zip(codes, groups, strict=True)]
     table_VC = rounded.wte.weight.data
     np.testing.assert_array_equal(np.concatenate(held)[: len(table_VC)], table_VC)
-    assert size < 1.7 * sum(weight.size * 1.125 for weight in matrices.values())  # with padding
+    of_one = 1.125 if in_byte == 1 else 0.625
+    assert size < 1.7 * sum(weight.size * of_one for weight in matrices.values())  # with padding
 
 
 @st.composite
@@ -323,5 +329,5 @@ def test_smollm2_answers_from_its_own_codes(done):
     if backend.name == "numba":
         path = transformers_folder.local_folder("smollm2")
         fast = Llama.from_pretrained(path, weights="q8").decoder()
-        arrays = [array for row in fast.products + fast.norms for array in row if array is not None]
-        assert sum(array.nbytes for array in arrays) < 1.6 * path.stat().st_size
+        arrays = [x for row in fast.products + fast.norms for x in row if isinstance(x, np.ndarray)]
+        assert sum(array.nbytes for array in arrays) < 1.1 * path.stat().st_size

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import product as product_of
 
 import numba
 import numpy as np
@@ -32,8 +33,11 @@ def main():
         )
 
     @numba.njit
-    def grouped(x, w, halves, y, groups, height):
-        multiply_grouped(x, 0, groups * GROUP, w, 0, halves, 0, y, 0, groups, height)
+    def grouped(x, w, halves, y, groups, height, packed):
+        totals = np.array([x[i : i + GROUP].sum() for i in range(0, x.size, GROUP)])
+        multiply_grouped(
+            x, 0, groups * GROUP, totals, 0, w, 0, halves, 0, y, 0, groups, height, packed
+        )
 
     rng = np.random.default_rng(0)
     for height in HEIGHTS:
@@ -49,17 +53,19 @@ def main():
                 expected = x_HI.astype(np.float64) @ meant
                 error = np.abs(y.reshape(height, WIDTH) - expected).max()
                 assert error < 1e-5 * np.abs(expected).max(), (stored.dtype, height, depth)
-        for groups in (1, 3):
+        for groups, packed in product_of((1, 3), (False, True)):
             x_HI = rng.standard_normal((height, groups * GROUP), np.float32)
-            w_GIO = rng.integers(-127, 128, (groups, GROUP, WIDTH)).astype(np.int8)
+            least, most = (0, 15) if packed else (-127, 127)
+            w_GIO = rng.integers(least, most + 1, (groups, GROUP, WIDTH)).astype(np.int8)
+            held = w_GIO[:, : GROUP // 2] | w_GIO[:, GROUP // 2 :] << 4 if packed else w_GIO
             scale, offset = halves = rng.standard_normal((2, groups, 1, WIDTH)).astype(np.float16)
             scale[0], offset[0] = 2.0**-24, -60000  # the smallest, and nearly the largest
             y = np.full(height * WIDTH, np.nan, np.float32)
             bits = halves.swapaxes(0, 1).copy().view(np.uint16)
-            grouped(x_HI.ravel(), w_GIO.ravel(), bits.ravel(), y, groups, height)
+            grouped(x_HI.ravel(), held.ravel(), bits.ravel(), y, groups, height, packed)
             w_IO = (w_GIO * scale.astype(np.float64) + offset).reshape(-1, WIDTH)
             error = np.abs(y.reshape(height, WIDTH) - x_HI.astype(np.float64) @ w_IO).max()
-            assert error < 1e-6 * (np.abs(x_HI) @ np.abs(w_IO)).max(), (height, groups)
+            assert error < 1e-6 * (np.abs(x_HI) @ np.abs(w_IO)).max(), (height, groups, packed)
 
 
 @pytest.mark.parametrize("tile", TILES)
