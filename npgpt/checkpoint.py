@@ -231,7 +231,8 @@ def _training(table, run_format):
 def runs_near(folder):
     """Return a clause that names the runs in a folder, or beside it if it does not exist."""
     home = folder if folder.is_dir() else folder.parent
-    found = sorted(p.parent for here in (home, home / "runs") for p in here.glob(f"*/{RUN_STATE}"))
+    homes = home, home / "runs", Path("runs")
+    found = sorted({p.parent for here in homes for p in here.glob(f"*/{RUN_STATE}")})
     if not found:
         return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
     return "the runs there are: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])

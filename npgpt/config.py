@@ -21,16 +21,17 @@ NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model de
 OF_OTHERS = {  # our names, and what other programs call the same
     "corpus": "data dataset train_file text input f", "lr": "learning_rate max_lr",
     "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
-    "block_size": "seq_len context context_length ctx_size max_length n_ctx",
+    "block_size": "seq_len context context_length ctx ctx_size max_length n_ctx",
     "out": "o output output_dir checkpoint_dir", "matmul_precision": "dtype bf16 fp16 precision",
     "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
     "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps save_every",
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
     "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
     "init_from": "model from_pretrained pretrained model_name_or_path",
-    "generate": "sample complete predict infer inference run", "train": "finetune fine_tune fit",
-    "eval": "evaluate test perplexity", "look": "show view serve", "info": "summary params",
-    "prepare": "encode preprocess", "export": "save convert",
+    "generate": "sample complete predict infer inference run", "eval": "evaluate test perplexity",
+    "train": "finetune fine_tune fit", "look": "show view", "chat": "serve talk ask",
+    "info": "summary params list ls", "prepare": "encode preprocess",
+    "export": "save convert quantize", "outtype": "format type quantization",
 }
 OF_THREADS = ("threads", "n_threads", "num_threads", "workers", "num_workers")
 OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
@@ -250,6 +251,7 @@ def nearest(name, names):
         return ": everything runs on the CPU; leave it out"
     if word in OF_THREADS:
         return ": the environment variable NUMBA_NUM_THREADS says how many threads"
+    word = "max_tokens" if name == "-n" else word  # of llama.cpp
     meant = [ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()]
     near = [ours for ours in meant if ours in plain] or difflib.get_close_matches(
         word, plain, 1, 0.65)

@@ -280,9 +280,9 @@ def agrees(text, value):
     if "%" not in text and text != "0":
         return math.isclose(float(text), value, rel_tol=6e-3, abs_tol=1e-9)
     if text.startswith("<"):
-        return 0 < value < 0.0005
+        return text == "< 0.1 %" and 0 < value < 0.0005
     if text.startswith(">"):
-        return 0.9995 < value < 1
+        return text == "> 99.9 %" and 0.9995 < value < 1
     if text.startswith("100"):
         return math.isclose(value, 1, rel_tol=1e-12)
     digits = text.rstrip(" %")

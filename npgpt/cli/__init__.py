@@ -178,7 +178,7 @@ def _parsed(argv):
     first = "".join(argv[:1])
     parser, commands = _parser(first)
     if argv and first not in COMMANDS and not first.startswith("-"):
-        parser.error(f"there is no command {first}{nearest(first, COMMANDS)}")
+        parser.error(f"there is no command {first}{nearest(first, [*COMMANDS, '--version'])}")
     args, unknown = parser.parse_known_args(argv)
     if unknown and first in COMMANDS:
         # Python before 3.13 gives an optional argument up at a flag that comes before it.

@@ -33,18 +33,18 @@ def run(args):
     if args.outtype and not as_gguf:
         raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
     source = model_files(args.run)
-    loaded = load_model(source)
+    loaded, template = load_model(source), template_of(source)
     model, tokenizer = loaded.model, loaded.tokenizer
     if as_gguf:
-        template = template_of(source)
         save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
         print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"
                + ("" if template else "; no chat template"))
         if end_of(tokenizer, template) is None:  # it would take token 11 to be one
             print("  no token ends a text: run llama.cpp with --ignore-eos")
         return
-    save(model, tokenizer, folder)
-    print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json")
+    save(model, tokenizer, folder, template)
+    print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json"
+          + ", chat_template.jinja" * bool(template))
     cls = family_of(model.config).files.class_name
     print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "

@@ -26,7 +26,7 @@ from npgpt.families.held import held, keep_start
 from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.families.writing import continue_text
-from npgpt.files import quoted
+from npgpt.files import RUN_STATE, quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import ANSWERED, DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
@@ -449,4 +449,8 @@ def _default_folder(training, resume=False):
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
     if resume and len(folders) == 1:
         raise checkpoint.RunError(f"there is no run {folders[0]} to resume; name one with --out")
+    earlier = folders[-2:][0]
+    if not resume and (earlier / RUN_STATE).exists() and not (earlier / "result.json").exists():
+        note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "
+             f"this is {folders[-1]}, a new one")
     return folders[-2 if resume else -1]

@@ -1,5 +1,6 @@
 """Load the model that a command is to use, from a run or from the transformers library's files."""
 
+import json
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from npgpt.checkpoint import BEST, Run, check_vocabulary, latest_run, load_run, 
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family, grown, reader, without_initial_weights
 from npgpt.fast.storage import use_storage
-from npgpt.files import RUN_STATE
+from npgpt.files import RUN_STATE, atomic_write, read_json
 from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model
+from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
@@ -40,8 +42,12 @@ def load(model: str | Path | None = None) -> tuple[Any, Any, Run | None]:
     return loaded.model, loaded.tokenizer, loaded.run
 
 
-def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
+def save(
+    model: Model, tokenizer: Tokenizer, folder: str | Path, template: ChatTemplate | None = None
+) -> None:
     """Write a new folder that `load` and transformers' AutoModel and AutoTokenizer read.
+
+    template   the form of conversations that the model was taught, of `template_of`
 
     Raises ValueError if there is anything at its path already, other than an empty folder, and for
     settings that the transformers library does not have.
@@ -50,6 +56,20 @@ def save(model: Model, tokenizer: Tokenizer, folder: str | Path) -> None:
     with new_folder(folder) as building:
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)
+        if template:
+            _save_template(template, tokenizer, building)
+
+
+def _save_template(template, tokenizer, folder):
+    """Write a template beside a tokenizer, and the token that ends an answer into config.json."""
+    for name, content in template.files().items():
+        path = folder / name
+        if path.exists():  # the tokenizer's settings
+            content = json.dumps(read_json(path) | json.loads(content), indent=2) + "\n"
+        atomic_write(path, content)
+    path = folder / "config.json"
+    end = {"eos_token_id": tokenizer.special_ids.get(template.end)}
+    atomic_write(path, json.dumps(read_json(path) | end, indent=2) + "\n")
 
 
 def best_of(name):

@@ -68,6 +68,8 @@ class Denoising:
         for token in self.tokenizer.special_ids.keys() - {*marked}:
             if token in text:
                 raise ValueError(f"{token} is a special token, but this model {self.purpose}")
+        if not any(token in text for token in marked):
+            raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         encode = getattr(self.tokenizer, "templated", self.tokenizer.encode)
         ids_T = encode(text, allowed_special=marked)
         found = [token for token in ids_T.tolist() if token in self.special]

@@ -111,7 +111,8 @@ def print_results(run, dataset, model, draw):
     ids, objective = dataset.val_ids, dataset.objective
     total = min(len(ids) - 1, LAST_TOKENS)
     part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
-    loss, tokens = evaluate_all(model, ids, objective, run.training, f"{part} validation text",
+    what = f"{part} validation text (Ctrl-C skips it)"
+    loss, tokens = evaluate_all(model, ids, objective, run.training, what,
                                 run.training.eval_stride, LAST_TOKENS)
     name, all_ = quoted(run.folder), total == len(ids) - 1
     parts, per_byte = [f"validation loss {loss:.4f} nats per {objective.target},"], None

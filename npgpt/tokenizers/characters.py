@@ -98,13 +98,15 @@ class CharTokenizer:
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
         if not special_ids:
             return self._plain(text)
-        data, found = text.encode("utf-8"), []
+        data, found, before = text.encode("utf-8"), [], 0
         for begin, stop, token in spans(data, special_ids).tolist():
-            found.append(self._plain(data[begin:stop].decode("utf-8")))
+            plain = data[begin:stop].decode("utf-8")
+            found.append(self._plain(plain, before))
             found.append(np.array([token] if token >= 0 else [], np.int32))
+            before += len(plain) + (len(self.tokens[token].decode("utf-8")) if token >= 0 else 0)
         return np.concatenate(found)
 
-    def _plain(self, text: str) -> np.ndarray:
+    def _plain(self, text: str, before: int = 0) -> np.ndarray:
         points_N = _code_points(text)
         found_N = np.searchsorted(self._points_V, points_N)
         found_N[found_N == len(self._points_V)] = 0  # beyond the last: unknown, caught below
@@ -113,7 +115,7 @@ class CharTokenizer:
             character = text[unknown[0]]
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{unknown[0]}: it is not among the {len(self._points_V)} characters this "
+                f"{before + unknown[0]}: it is not among the {len(self._points_V)} characters this "
                 "tokenizer was trained on. Leave it out; a model trained with --tokenizer bpe "
                 "reads any text"
             )

@@ -65,11 +65,11 @@ class WordTokenizer(CharTokenizer):
         words = sorted(word for word, n in counts.items() if n >= OFTEN and len(word) > 1)
         return cls(characters, words, special_tokens)
 
-    def _plain(self, text: str) -> np.ndarray:
+    def _plain(self, text: str, before: int = 0) -> np.ndarray:
         ids = []
-        for word in WORD.findall(text):
-            known = self._ids.get(word)
-            ids += super()._plain(word).tolist() if known is None else [known]
+        for found in WORD.finditer(text):
+            known, at = self._ids.get(found[0]), before + found.start()
+            ids += super()._plain(found[0], at).tolist() if known is None else [known]
         return np.array(ids, np.int32)
 
     def write(self, word: str | None, character: str) -> tuple[tuple[str, ...], str | None]:

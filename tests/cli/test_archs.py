@@ -96,7 +96,10 @@ def test_generate_continues_fills_in_and_rewrites(done, runs):
         ("bert", [], "<mask>"),
         ("bert", ["--prompt", "A <mask>", "--max-new-tokens", 3], "--max-new-tokens"),
         ("bert", ["--prompt", "<mask>" * 200], "190"),
+        ("bert", ["--prompt", "A [MASK]"], "<mask>"),
         ("t5", ["--prompt", "A 7<extra_id_0>"], "'7'"),
+        ("t5", ["--prompt", "A <extra_id_0>7"], "position 14"),
+        ("t5", ["--prompt", "A <mask>"], "<extra_id_0>"),
     ],
 )
 def test_generate_says_what_to_give(refused, runs, arch, arguments, fact):

@@ -92,8 +92,11 @@ def test_a_template_stays_with_the_run(tmp_path, done, refused, finished, talks,
     assert "KL" not in done(*train, "--hold", "0")
     assert (tmp_path / "run/chat_template.jinja").read_text() == TEMPLATE
     done("train", "--resume", "--out", tmp_path / "run", "--max-iters", "3")
-    found = json.loads(done("chat", tmp_path / "run", "--prompt", "q1?", "--json"))
-    assert "." not in found["text"]
+    done("export", tmp_path / "run", tmp_path / "again")
+    assert (tmp_path / "again/chat_template.jinja").read_text() == TEMPLATE
+    found, again = (json.loads(done("chat", tmp_path / name, "--prompt", "q1?", "--json", "--seed",
+                                    1)) for name in ("run", "again"))
+    assert "." not in found["text"] and again == found
     for wrong in (("--conversations", talks),
                   ("--init-from", tmp_path / "model", "--reward", "answers")):
         assert "--hold" in refused("train", *wrong, "--hold", "1", "--out", tmp_path / "no")

@@ -81,6 +81,12 @@ LED = [
     ("sample hen", ("sample", "generate?")),
     ("finetune x.txt", ("finetune", "train?")),
     ("train --resume hens", ("hens", "--out")),
+    ("generate -n 9", ("--max-new-tokens?",)),
+    ("chat -n 9", ("--max-new-tokens?",)),
+    ("train --ctx 9", ("--block-size?",)),
+    ("export runs/hens --format gguf", ("--outtype?",)),
+    ("version", ("--version?",)),
+    ("list", ("info?",)),
     ("exercise softmax", ("'softmax'", "npgpt exercise lists")),
 ]
 
@@ -98,7 +104,7 @@ def test_a_word_in_the_place_of_a_model_may_be_a_text(refused, here):
 
 
 def test_what_others_call_them_leads_to_settings_of_ours():
-    flags = {a.dest for command in ("train", "generate")
+    flags = {a.dest for command in ("train", "generate", "export")
              for a in program._parser(command)[1][command]._actions if a.option_strings}
     assert OF_OTHERS.keys() <= flags | program.COMMANDS.keys() and set(OF_THE_START) <= flags
     assert not {word for words in OF_OTHERS.values() for word in words.split()} & flags

@@ -23,6 +23,7 @@ from autograd import matmul_precision
 from npgpt.checkpoint import RunError
 from npgpt.cli.train import _default_folder
 from npgpt.config import TrainConfig
+from npgpt.files import RUN_STATE, quoted
 from npgpt.metrics import read_metrics
 
 
@@ -122,7 +123,7 @@ def test_resume_refuses_other_settings_and_another_text(refused, tmp_path, finis
         (".", "corpus"), ("..", "corpus"), ("my [1] text.txt", "corpus"), ("a text.txt", "a-text"),
     ],
 )
-def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name):
+def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name, capsys):
     training = TrainConfig(corpus=(spec, "more"))
     assert _default_folder(training) == Path("runs", name)
     assert _default_folder(replace(training, arch="bert")) == Path("runs", f"{name}-bert")
@@ -133,6 +134,13 @@ def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name):
         before.mkdir(parents=True)
         assert _default_folder(training) == Path("runs", f"{name}-{number}")
         assert _default_folder(training, resume=True) == before
+        assert capsys.readouterr().err == ""
+    (before / RUN_STATE).touch()  # a run that has not ended
+    _default_folder(training)
+    assert f"--out {quoted(before)}" in capsys.readouterr().err
+    (before / "result.json").touch()
+    _default_folder(training)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

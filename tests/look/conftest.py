@@ -66,10 +66,10 @@ class Browser:
     def __init__(self, driver):
         self.driver = driver
 
-    def open(self, path, address="", width=1000):
+    def open(self, path, address="", width=1000, ratio=1):
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 400},
+            {"width": width, "height": 900, "deviceScaleFactor": ratio, "mobile": width == 400},
         )
         self.driver.get("about:blank")  # so that another address of the same file is read anew
         self.logs()

@@ -1,10 +1,11 @@
 """The slider over the checkpoints that a run has kept."""
 
+import json
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from look_page import PASTE, VIEWS, enter, page_of, settled, stored, until
+from look_page import PASTE, VIEWS, enter, page_of, record_in, settled, stored, until
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
@@ -126,6 +127,12 @@ def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, vi
     settled(browser)
     assert browser.run(seen) == by_link and len(by_link[0]) > 500 and "NaN" not in by_link[0]
     assert browser.logs()[0] == []
+
+
+def test_the_command_says_how_large_they_are(page, done, tmp_path):
+    out = done("look", page[1], "--prompt", PROMPT, "--out", tmp_path / "a.html")
+    kept = json.dumps(record_in(tmp_path / "a.html")["kept"])
+    assert f" {len(STEPS)} checkpoints" in out and f" {len(kept) / 1e6:.2f} MB, as int8" in out
 
 
 def test_without_kept_weights_there_is_no_slider(browser, pages):

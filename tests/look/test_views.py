@@ -279,6 +279,9 @@ def test_backward(browser, pages, subjects):
     head, row = table(browser, "gradients outside of the blocks")
     assert all(agrees(text, np.linalg.norm(grads[name]))
                for name, text in zip(head, row, strict=True))
+    names = browser.run(CHART, "error of the finite difference by step")["names"]
+    limit = float(re.search(r"the limit is (\S+) of", shown(browser, ".verdict"))[1])
+    assert f"the limit {limit:.2e}".replace("e-0", "e-") in [name[0] for name in names]
     _, rule, difference, engine = table(browser, "three gradients of one weight")
     d = grads["h.1.mlp.c_fc.weight"].flat[77]
     assert math.isclose(float(rule[1]), d, rel_tol=1e-8) and "not recorded" in engine[1]
@@ -482,6 +485,21 @@ def test_nothing_is_cut_or_piled_up(browser, pages):
         ".map((e) => e.getBoundingClientRect().right))"
     )
     assert right > 0.75 * 1280
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_picture_has_all_pixels_of_the_screen_and_its_size_on_the_page(browser, pages, ratio):
+    browser.open(pages["tales"][0], "text=One+dawn+a+shy+hen", 1280, ratio)
+    seen = 0
+    for view in VIEWS:
+        browser.run("npgpt.set({ view: arguments[0] })", view)
+        sizes = browser.run(
+            "return [...document.querySelectorAll('section:not([hidden]) canvas')].map((c) => "
+            "[c.width, c.height, c.offsetWidth, c.offsetHeight]).filter((size) => size[2])")
+        for *pixels, width, height in sizes:
+            assert np.allclose(pixels, [ratio * width, ratio * height], atol=2), view
+        seen += len(sizes)
+    assert seen >= 5
 
 
 def test_in_print_pictures_fit_and_headings_stay_with_what_follows(browser, pages):
