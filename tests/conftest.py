@@ -11,7 +11,7 @@ import sys
 
 import pytest
 from hypothesis import settings
-from tiny_run import FORTY, TEXT, TINY, npgpt
+from tiny_run import CHAR, FORTY, TEXT, TINY, npgpt
 
 from autograd import backend
 
@@ -156,7 +156,7 @@ def finished(tmp_path_factory, corpus):
     from npgpt.cli import main
 
     folder = tmp_path_factory.mktemp("runs") / "hens"
-    assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY]) == 0
+    assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY, *CHAR]) == 0
     return folder
 
 

@@ -13,6 +13,7 @@ TINY = [
     "--block-size", "16", "--n-layer", "1", "--n-head", "2", "--n-embd", "8", "--batch-size", "4",
     "--max-iters", "6", "--eval-interval", "3", "--warmup-iters", "2", "--sample-tokens", "10",
 ]
+CHAR = ["--tokenizer", "char"]
 FORTY = [*TINY, "--max-iters", "40", "--eval-interval", "5"]
 TEXT = "It was too tired to cross the street, so it slept.\n\nThe end, said the hen.\n" * 12
 

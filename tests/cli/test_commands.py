@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, TINY, files, settings_of
+from tiny_run import CHAR, TEXT, TINY, files, settings_of
 
 from autograd import OPS, backend
 from autograd.gradcheck_cases import CASES
@@ -81,7 +81,7 @@ def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_work
     (tmp_path / "texts").mkdir()
     for name in ("a.txt", "b.txt"):
         (tmp_path / "texts" / name).write_text(TEXT, encoding="utf-8")
-    train = ["train", "--corpus", tmp_path / "texts", "--out", tmp_path / "run", *TINY]
+    train = ["train", "--corpus", tmp_path / "texts", "--out", tmp_path / "run", *TINY, *CHAR]
     done(*train, "--split", "documents")
     command = ["eval", tmp_path / "run", "--corpus", tmp_path / "texts" / "a.txt"]
     for_train, for_eval = re.findall(r"--split \w+", refused(*command))

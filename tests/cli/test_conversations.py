@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_run import TINY, assert_same_checkpoint, settings_of
+from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
 from npgpt.checkpoint import SHIPPED
@@ -28,7 +28,7 @@ def talks(tmp_path):
 
 
 def test_a_run_is_resumed_evaluated_and_talked_to(tmp_path, done, refused, talks):
-    common = ("train", "--conversations", talks, *TINY, *WINDOW)
+    common = ("train", "--conversations", talks, *TINY, *WINDOW, *CHAR)
     out = done(*common, "--out", tmp_path / "whole")
     assert "npgpt chat" in out and "<|user|>" in out
     done(*common, "--max-iters", "3", "--out", tmp_path / "parts")

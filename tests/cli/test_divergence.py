@@ -1,7 +1,7 @@
 """`npgpt train` on a step that is not finite, and `--check`."""
 
 import numpy as np
-from tiny_run import TINY, files
+from tiny_run import CHAR, TINY, files
 
 from autograd import OPS
 from npgpt.checkpoint import load_run
@@ -51,7 +51,7 @@ def test_weights_that_are_not_finite_are_not_saved(refused, here, corpus, at_eac
 
 
 def test_check_trains_nothing_and_writes_nothing(cli, here, corpus):
-    status, out, err = cli("train", "--corpus", corpus, "--check", *TINY)
+    status, out, err = cli("train", "--corpus", corpus, "--check", *TINY, *CHAR)
     assert (status, err) == (0, "")
     assert "3.4957" in out and out.count("right") == 3  # ln 20 + 1/2
     assert files(here) == {}

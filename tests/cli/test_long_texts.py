@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from tiny_run import TINY, files, settings_of
+from tiny_run import CHAR, TINY, files, settings_of
 
 from npgpt import checkpoint
 from npgpt.run import progress, summary
@@ -23,7 +23,7 @@ def result_of(folder):
 
 @pytest.mark.parametrize("arch", ["gpt", "bert"])
 def test_the_last_evaluation_takes_a_named_part_of_a_long_text(done, here, corpus, capped, arch):
-    flags = ("--arch", arch, *TINY, "--eval-tokens", 0, "--eval-stride", 0)
+    flags = ("--arch", arch, *TINY, *CHAR, "--eval-tokens", 0, "--eval-stride", 0)
     out = " ".join(done("train", "--corpus", corpus, "--out", "run", *flags).split())
     whole = json.loads(done("eval", "run", "--json"))
     part = result_of(here / "run")

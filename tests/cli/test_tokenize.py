@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_run import TEXT, TINY
+from tiny_run import CHAR, TEXT, TINY
 
 from npgpt.checkpoint import load_run
 from npgpt.tokenizers import BPETokenizer, gpt2_files
@@ -86,7 +86,7 @@ def test_training_on_byte_pairs(cli, corpus, tmp_path):
 def test_what_the_flags_of_the_tokenizer_refuse(cli, corpus, finished, tmp_path):
     new = ["--corpus", corpus, "--out", tmp_path / "run", *TINY]
     for arguments, fact in [
-        ([*new, "--vocab-size", 300], "--tokenizer bpe"),
+        ([*new, *CHAR, "--vocab-size", 300], "--tokenizer bpe"),
         ([*new, "--tokenizer", "bpe", "--vocab-size", 9], "vocab_size 9"),
         (["--resume", "--out", finished, "--tokenizer", "bpe"], "leave out --tokenizer"),
     ]:
