@@ -1,6 +1,6 @@
 """Which defaults suit a text of one's own? Eight settings, by successive halving on equal minutes.
 
-    python examples/studies/own_text.py    what own_text.jsonl lacks, 2.5 hours in all; a table
+    python examples/studies/own_text.py    what own_text.jsonl lacks, 2.5 hours in all; own_text.md
 
 `PLAN.md` has texts, seeds and what decides. Each stage first measures how many steps its minutes
 hold, which wants a quiet machine; its trainings do not. Texts go into runs/own_text/. One of them
@@ -26,7 +26,7 @@ from npgpt.run.progress import steps_within
 from npgpt.train import evaluate, training_steps
 
 FOLDER = Path(__file__).parents[2] / "runs" / "own_text"
-ROWS = Path(__file__).with_suffix(".jsonl")
+ROWS, REPORT = Path(__file__).with_suffix(".jsonl"), Path(__file__).with_suffix(".md")
 MINUTES, HALVINGS, SEEDS = 5, (4, 2, 1), (2, 3)
 CHOOSE, JUDGE, OLD = ("prose", "python", "orders"), ("headers", "symbols", "french"), "characters"
 SETTINGS = {  # changes of the preset `text`, number of byte pairs
@@ -133,10 +133,33 @@ def judged(found, new):
     return markdown(("text", OLD, new), lines), bool(np.mean(better) < 0 and not worse)
 
 
-def main():
+def report(found):
+    """Return the report, in which all six texts stand by the old setting and the one chosen."""
     new = chosen(found)
     table, changes = judged(found, new)
-    print(f"{table}\nThe default {'becomes ' + new if changes else 'stays ' + OLD}.")
+    verdict = f"The default {'becomes ' + new if changes else 'stays ' + OLD}."
+    lines, samples = [], []
+    for text in CHOOSE + JUDGE:
+        line = [text, "judges" if text in JUDGE else "chose"]
+        for setting in (OLD, new):
+            seeds = SEEDS if text in JUDGE else (1,)
+            rows = found([{"setting": setting, "text": text, "minutes": MINUTES, "seed": n}
+                          for n in seeds])
+            line.append(f"{np.mean([row['bits'] for row in rows]):.3f}")
+            sample = "\n".join(f"    {x}".rstrip() for x in rows[0]["sample"].splitlines())
+            samples.append(f"**{text}, {setting}:**\n\n{sample}\n")
+        lines.append(line)
+    return "\n".join((
+        "# Defaults for a text of one's own\n",
+        "By `own_text.py`, planned in [PLAN.md](PLAN.md). Bits per byte of a text's last tenth,",
+        f"after {MINUTES} minutes on two cores.\n", "## The three that judge, two seeds\n",
+        table, f"{verdict}\n", "## All six\n",
+        markdown(("text", "part", OLD, new), lines), "## What the models write\n", *samples,
+    ))
+
+
+def main():
+    REPORT.write_text(report(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ def test_a_bet_costs_what_python_says_and_the_text_stays(browser, pages, subject
     assert first >= 30 and shown(browser, ".tokens") == f"{story[:first]}…"
     for guess in (story[first], "q"):  # one right, one wrong
         field.send_keys(guess, ENTER)
+        assert field.get_attribute("value") == ""  # for the next one
     assert story[first + 1] != "q"
     ids = tokenizer.encode(story[: first + 2])
     model = softmax(expected(stored(subjects["tales"]), ids)[0])

@@ -116,6 +116,12 @@ TIPS = {
 }
 
 
+def test_only_a_page_with_the_grammar_speaks_of_tales(browser, pages):
+    for path, record in pages.values():
+        browser.open(path)
+        assert ("fairy tales" in browser.find("header").text) == bool(record["grammar"])
+
+
 def test_the_words_of_every_view_are_explained_as_the_model_is(browser, subjects, tmp_path):
     tokenizer, seen = subjects["bpe"].tokenizer, set()
     config = LlamaConfig(tokenizer.vocab_size, 32, 2, 6, 24, n_kv_head=2, n_inner=40)
@@ -248,6 +254,7 @@ def test_overview(browser, more, kind, width):
     assert np.allclose(drawn["trunk"], thick[0], rtol=1e-5)
     assert np.allclose(drawn["ribbon"][: 2 * L + 1], thick[1], rtol=1e-5)
     captions = "\n".join(found["captions"])
+    assert f"after token {t + 1} of {T}" in captions
     shares = [int(share) for share in re.findall(r"adds (\d+) %", captions)]
     assert shares == [round(100 * a / b) for a, b in zip(added, lengths, strict=True)][1:]
 

@@ -34,6 +34,7 @@ from look_page import (
     press,
     same_colour,
     scale,
+    settled,
     shown,
     softmax,
     stored,
@@ -485,6 +486,38 @@ def test_nothing_is_cut_or_piled_up(browser, pages):
         ".map((e) => e.getBoundingClientRect().right))"
     )
     assert right > 0.75 * 1280
+
+
+# What the columns of each table are, which other tests read by their places.
+HEADS = {
+    "what it writes": "after step, it goes on", "answers": "text, {0}, {1}, goes on",
+    "parts of the model": "block, head 0, head 1, head 2, head 3, MLP",
+    "distribution of the next token": "token, the model, as it is drawn, the grammar",
+    "from products to a weight": "step, result", "values": "channel, v of “{s}”, weight × v, "
+    "sum over the row", "queries and keys": "channel, q of “{t}”, k of “{s}”, q × k",
+    "the stream at the chosen token":
+    "after, adds, length, stream, length, logit lens, contribution, of its heads",
+    "three gradients of one weight": "gradient of the loss, value",
+    "losses in nats": "character, you, bigram model, the model, exact odds",
+}
+
+
+def test_the_columns_of_each_table_have_their_names(browser, pages):
+    browser.open(pages["tales"][0], "t=9&s=4", 1280)
+    seen = {}
+    for view in (*VIEWS, "bet"):
+        browser.run("npgpt.set({ view: arguments[0], t: 9, s: 4 })", view)
+        settled(browser)
+        seen |= dict(browser.run(
+            "return [...document.querySelectorAll('section:not([hidden]) table')].map((table) => ["
+            "table.getAttribute('aria-label'), [...table.rows[0].cells].map((c) => c.textContent)"
+            ".join(', ')])"))
+    answers = seen["answers"].split(", ")[1:3]
+    labels = browser.run("return npgpt.pass.labels")
+    token = {"s": labels[4], "t": labels[9]}
+    assert {name: seen[name] for name in HEADS} == {
+        name: head.format(*answers, **token) for name, head in HEADS.items()}
+    assert len(seen) == len(HEADS) + 2  # the gradients', which have the names of weights
 
 
 @pytest.mark.parametrize("ratio", [1, 2])

@@ -6,6 +6,8 @@ import own_text as own
 import pytest
 from laboratory import kept
 
+from npgpt.families.presets import PRESETS
+
 
 def planted(best, worst_on=()):
     """Return a function from trials to results, by their settings, and the trials that it got."""
@@ -30,6 +32,14 @@ def test_the_best_of_eight_is_left_and_judged(best):
     assert table.count("1.9250 (within 0.0100)") == (3 if best != own.OLD else 6)
     assert not own.judged(planted(best, ("french",))[0], best)[1]
     assert {*own.CHOOSE} & {*own.JUDGE} == set() and 1 not in own.SEEDS
+
+
+def test_the_report_is_that_of_the_rows(monkeypatch):
+    monkeypatch.setattr(own, "measure", None)
+    monkeypatch.setattr(own, "speed", None)
+    assert own.REPORT.read_text(encoding="utf-8") == own.report(own.found)
+    tokens = PRESETS["text"]["tokenizer"], PRESETS["text"]["vocab_size"]
+    assert ("bpe", own.SETTINGS[own.chosen(own.found)][1]) == tokens
 
 
 def test_a_training_of_seconds_gives_a_row(tmp_path, monkeypatch):
