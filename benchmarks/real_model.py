@@ -8,6 +8,7 @@ itself, and files of other types that we write. As it rounds activations to 8 bi
 are codes, its numbers differ, and only its times stand here.
 """
 
+import math
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -38,11 +39,9 @@ from npgpt.metrics import bits_per_byte, bytes_per_token
 TEXT = ROOT / "CONCEPTS.md"
 LEARNED, WINDOW, MOST = 256, 512, 4096  # tokens: of the step; of a window, and of all windows
 PROMPT, NEW, LONG_PROMPT = 16, 100, 512
-# what writes: the bytes of a weight, and what it is compared with
+# what writes, and what it is compared with
 WRITING = {
-    OURS: (4, (REAL_F32, TRANSFORMERS)),
-    OURS_BF16: (2, (REAL_BF16,)),
-    OURS_Q8: (1 + 4 / 32, (REAL_Q8, THE_FILE)),
+    OURS: (REAL_F32, TRANSFORMERS), OURS_BF16: (REAL_BF16,), OURS_Q8: (REAL_Q8, THE_FILE),
 }
 READERS = {OURS: (REAL_F32, TRANSFORMERS), OURS_BF16_PRODUCTS: (REAL_BF16,), OURS_Q8: (THE_FILE,)}
 BASELINES = (OURS_BF16, OURS_Q8, OURS_BF16_PRODUCTS, READING, REAL_F32, REAL_BF16, REAL_Q8,
@@ -103,6 +102,7 @@ def _pair(ours, theirs):
 def _speeds(path, ids, threads, quick):
     """Yield the tables of times."""
     new, long_prompt = (4, 32) if quick else (NEW, LONG_PROMPT)
+    sizes = {OURS: 4, OURS_BF16: 2, OURS_Q8: _bytes_of_codes(path)}
     with Contest(threads, BASELINES, QUICK if quick else FULL) as contest:
         timed = partial(contest.timed, "answer", path=path)
         others = [name for name in BASELINES if name != OURS_BF16_PRODUCTS]
@@ -113,11 +113,11 @@ def _speeds(path, ids, threads, quick):
             f"A text of a prompt of {PROMPT} tokens and {new} new ones, batch 1",
             ["", "tokens/s", "the limit of memory", "share (min – max)"],
             [speed(kind, new, size, _seconds(writing)[kind], _seconds(writing)[READING])
-             for kind, (size, _) in WRITING.items()],
+             for kind, size in sizes.items()],
             "The limit is how often the weights can be read in a second. " + _built(contest),
         )
         for what, times, kinds in (
-            ("Generating it", writing, {kind: names for kind, (_, names) in WRITING.items()}),
+            ("Generating it", writing, WRITING),
             (f"Reading a prompt of {len(ids[:long_prompt])} tokens", reading, READERS),
         ):
             yield comparison_table(what, [
@@ -130,6 +130,15 @@ def _speeds(path, ids, threads, quick):
             [[name, _cpu(writing, name, new), _cpu(reading, name, len(ids[:long_prompt]))]
              for name in contest.runners if name != READING],
         )
+
+
+def _bytes_of_codes(path):
+    """Return how many bytes a weight of the file takes in the mean: its code, of 4 or 8 bits, and
+    its part of a group's scale and offset."""
+    matrices = [(math.prod(shape), gguf.KINDS[kind][0])
+                for shape, kind, *_ in gguf.read_header(path)[1].values() if len(shape) == 2]
+    codes = sum(count / 2 if kind == "Q4_1" else count for count, kind in matrices)
+    return codes / sum(count for count, _ in matrices) + 4 / 32
 
 
 def _built(contest):

@@ -336,7 +336,7 @@ def _continued(args, ranks, stack):
     changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
     run = replace(run, training=replace(run.training, **changes))
     if optimizer.steps >= run.training.max_iters and ranks.is_main and args.minutes is None:
-        note(f"all {optimizer.steps:,} steps are done: --max-iters {2 * optimizer.steps} goes on")
+        note(f"its {optimizer.steps:,} steps are done: --max-iters {2 * optimizer.steps} goes on")
     if run.training.conversations:
         dataset = open_conversations(
             run.training, args.conversations or run.training.conversations, run.model.block_size,
@@ -354,13 +354,16 @@ def _tokens(args, preset, corpus):
             "token files have their tokens already: leave --tokenizer out, or prepare the text "
             "again with npgpt prepare --tokenizer RUN"
         )
-    if args.tokenizer == "bpe":
-        return "bpe", 1024 if args.bpe_size is None else args.bpe_size
+    of_preset = PRESETS[preset].get("tokenizer", "char")
+    kind = args.tokenizer or of_preset
+    if kind == "bpe":
+        size = PRESETS[preset]["vocab_size"] if kind == of_preset else 1024
+        return kind, size if args.bpe_size is None else args.bpe_size
     if args.bpe_size is not None:
         raise ValueError(
             "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
         )
-    return args.tokenizer or PRESETS[preset].get("tokenizer", "char"), None
+    return kind, None
 
 
 def _initial(args):
