@@ -104,7 +104,7 @@ class TrainConfig:
         "learn answers: JSONL files, or tales for questions", since=8, before=(), default=(),
     )
     hold: float = setting(
-        "weight of the KL from the start, on its own answers or texts",
+        "weight of the KL from the start, on its own answers or texts; with --init-from 2.0",
         since=9, before=0.0, default=0.0,
     )
     train_fraction: float = setting("share of the text that is trained on", default=0.9)

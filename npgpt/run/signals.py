@@ -20,7 +20,8 @@ def stop_request(ranks):
             signal.raise_signal(number)
         elif ranks.is_main:
             with suppress(OSError):  # not print: a signal may come while something is printed
-                os.write(2, b"\nstopping after this step, which is evaluated and saved\n")
+                os.write(2, b"\nstopping after this step, which is evaluated and saved "
+                            b"(a second one: at once)\n")
 
     with _handled(note) as before:
         yield

@@ -98,6 +98,10 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
     for fact in ("npgpt (GPTs in plain NumPy)", "826,752", "offline", "fairy", "odds", "learns",
                  "gradient can be checked"):
         assert fact in pitch
+    views, room, scrolls = browser.run(
+        "const views = document.querySelector('#views'); return [views.scrollWidth, "
+        "views.clientWidth, getComputedStyle(views).overflowX]")
+    assert views <= room or scrolls == "auto"  # so that all can be brought into sight
 
 
 # What a tip has to say; of the kind of page, if that is a dictionary.

@@ -121,6 +121,9 @@ def test_teaching(browser, subjects, tmp_path, kind):
     assert np.allclose([float(after), float(lost)], nats[-1], atol=1e-4)
     assert nats[-1, 0] < nats[0, 0] / 2
     drawn = browser.run(CHART, "losses by taught step")
+    last = {"the sentence": nats[-1, 0], "the other text": nats[::4][-1, 1]}
+    names = [name for name, *_ in sorted(drawn["names"], key=lambda name: name[2])]
+    assert names == sorted(last, key=last.get, reverse=True)  # from above
     y = scale(drawn["y"], lambda tick: tick[2] - 4)
     ends = [(float(tick[0]), tick[1]) for tick in (drawn["x"][0], drawn["x"][-1])]
     for (_, line), column, steps in zip(drawn["lines"], (0, 1), (1, 4), strict=True):
