@@ -66,6 +66,9 @@ def main():
             w_IO = (w_GIO * scale.astype(np.float64) + offset).reshape(-1, WIDTH)
             error = np.abs(y.reshape(height, WIDTH) - x_HI.astype(np.float64) @ w_IO).max()
             assert error < 1e-6 * (np.abs(x_HI) @ np.abs(w_IO)).max(), (height, groups, packed)
+            alone = np.empty(WIDTH, np.float32)  # a row's bits do not depend on the rows beside it
+            grouped(x_HI[-1].copy(), held.ravel(), bits.ravel(), alone, groups, 1, packed)
+            np.testing.assert_array_equal(alone, y[-WIDTH:])
 
 
 @pytest.mark.parametrize("tile", TILES)
