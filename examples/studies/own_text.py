@@ -123,10 +123,10 @@ def chosen(found):
 def judged(found, new):
     """Return the table of the texts that judge, and whether the default changes."""
     lines, better, worse = [], [], False
-    for text in JUDGE:
-        (old, by_new) = ([r["bits"] for r in found(
-            [{"setting": s, "text": text, "minutes": MINUTES, "seed": n} for n in SEEDS])]
-            for s in (OLD, new))
+    trials = [{"setting": setting, "text": text, "minutes": MINUTES, "seed": n}
+              for text in JUDGE for setting in (OLD, new) for n in SEEDS]
+    bits = np.reshape([r["bits"] for r in found(trials)], (len(JUDGE), 2, len(SEEDS)))
+    for text, (old, by_new) in zip(JUDGE, bits, strict=True):
         worse |= np.mean(by_new) > np.mean(old) + np.ptp(old)
         better.append(np.log(np.mean(by_new) / np.mean(old)))
         lines.append((text, *(f"{np.mean(x):.4f} (within {np.ptp(x):.4f})" for x in (old, by_new))))
