@@ -108,8 +108,7 @@ PRESETS = {
     # learning rate, and reaches a lower loss.
     "text": {
         "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
-        "init": "fan_in", "tokenizer": "bpe", "vocab_size": 512, "max_iters": 2000,
-        "batch_size": 6, "lr": 6e-3,
+        "init": "fan_in", "max_iters": 2000, "batch_size": 6, "lr": 6e-3,
     },
     # nanoGPT's recipe for a CPU, with its initial weights, which are GPT-2's
     "shakespeare-cpu": {
