@@ -15,7 +15,7 @@ SPLITS = ("tail", "documents")
 INITS = ("gpt2", "fan_in")
 INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas and sources
     "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
-    "since": 7, "before": "gpt2", "default": "gpt2",
+    "since": 7, "before": "gpt2", "default": "gpt2", "choices": INITS,
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 OF_OTHERS = {  # our names, and what other programs call the same
@@ -38,14 +38,15 @@ OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
 RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
 
 
-def setting(help, since=1, before=None, group=None, **default):
+def setting(help, since=1, before=None, group=None, choices=(), **default):
     """Return a dataclass field with metadata.
 
     since    the first RUN_FORMAT that has the field
     before   its value in older runs
     group    the heading in `npgpt train --help-all` from this field on
+    choices  its values, if it is one of a few
     """
-    metadata = {"help": help, "since": since, "before": before, "group": group}
+    metadata = {"help": help, "since": since, "before": before, "group": group, "choices": choices}
     return field(metadata=metadata, **default)
 
 
@@ -77,7 +78,7 @@ def check_sizes(config, *optional):
             least = 0 if known.name in optional else 1
             check_range(owner, least=least, **{known.name: getattr(config, known.name)})
     check_range(owner, below=1, dropout=config.dropout)
-    check_choices(config, init=INITS)
+    check_choices(config)
 
 
 def check_heads(config):
@@ -109,7 +110,8 @@ class TrainConfig:
     )
     train_fraction: float = setting("share of the text that is trained on", default=0.9)
     split: str = setting(
-        "what is for validation: the tail of the text, or whole documents", default="tail"
+        "what is for validation: the tail of the text, or whole documents", choices=SPLITS,
+        default="tail",
     )
     max_iters: int = setting("optimizer steps", group="training", default=2000)
     batch_size: int = setting("B, windows of text in one forward and backward", default=12)
@@ -142,7 +144,7 @@ class TrainConfig:
     )
     matmul_precision: str = setting(
         "operands of matrix products; bfloat16 rounds them, faster on processors that have it",
-        since=4, before="float32", group="training", default="float32",
+        since=4, before="float32", group="training", choices=PRECISIONS, default="float32",
     )
     keep: int = setting(
         "checkpoints to leave, most of them early", since=5, before=0, group="evaluation",
@@ -162,7 +164,7 @@ class TrainConfig:
                 "min_lr, so lr is positive and min_lr at most lr"
             )
         check_range("TrainConfig", below=1, beta1=self.beta1, beta2=self.beta2)
-        check_choices(self, split=SPLITS, matmul_precision=PRECISIONS)
+        check_choices(self)
         if not 0 <= self.keep <= 100:
             raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
         if not 0 < self.train_fraction < 1:
@@ -189,14 +191,13 @@ def check_range(owner, below=math.inf, least=0, **values):
             raise ValueError(f"{owner}: {name}={value}; use {instead}")
 
 
-def check_choices(config, **choices):
-    """Raise ValueError unless each of the named settings has one of its values."""
-    for name, known in choices.items():
-        if getattr(config, name) not in known:
-            known = " or ".join(value or "nothing" for value in known)
-            raise ValueError(
-                f"{type(config).__name__}: {name}={getattr(config, name)!r}; use {known}"
-            )
+def check_choices(config):
+    """Raise ValueError unless each setting that is one of a few values has one of them."""
+    for known in fields(config):
+        choices, value = known.metadata.get("choices"), getattr(config, known.name)
+        if choices and value not in choices:
+            choices = " or ".join(choice or "nothing" for choice in choices)
+            raise ValueError(f"{type(config).__name__}: {known.name}={value!r}; use {choices}")
 
 
 def wanted(value, type):

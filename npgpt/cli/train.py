@@ -14,12 +14,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autograd import backend, compiling, using_matmul_precision
-from autograd.precision import PRECISIONS
 from npgpt import checkpoint, reward
 from npgpt.batches import check_length
 from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
-from npgpt.config import INITS, RUN_FORMAT, SPLITS, TrainConfig
+from npgpt.config import RUN_FORMAT, TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.conversations import TAUGHT, OwnTemplate, open_conversations
 from npgpt.families.held import held, keep_start
@@ -29,7 +28,7 @@ from npgpt.families.writing import continue_text
 from npgpt.files import RUN_STATE, quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.optim import learning_rate, make_optimizer
-from npgpt.reward.settings import ANSWERED, DEFAULTS, REWARD_SWITCHES, RewardConfig, checked
+from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory
 from npgpt.run.parallel import join_ranks, run_worker
@@ -39,10 +38,6 @@ from npgpt.run.summary import draw_loss, print_results, print_summary, write_bef
 from npgpt.run.watch import Watch
 from npgpt.train import train
 
-CHOICES = {
-    "split": SPLITS, "init": INITS, "arch": tuple(FAMILIES), "matmul_precision": PRECISIONS,
-    **{name: tuple(filter(None, values)) for name, values in REWARD_SWITCHES.items()},
-}
 # What --resume may change, and what only a new run is asked.
 MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
 OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
@@ -117,8 +112,10 @@ def add_arguments(parser):
         elif field.type == tuple[str, ...]:
             metavar = "NAME|PATH" if field.name == "corpus" else "FILE"
             add(flag, nargs="+", action="extend", metavar=metavar, **options)
-        elif field.name in CHOICES:
-            add(flag, choices=CHOICES[field.name], **options)
+        elif field.name == "arch":
+            add(flag, choices=tuple(FAMILIES), **options)
+        elif field.metadata["choices"]:
+            add(flag, choices=tuple(filter(None, field.metadata["choices"])), **options)
         else:
             add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
     groups["training"]("--minutes", type=float, metavar="M",

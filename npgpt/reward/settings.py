@@ -1,8 +1,8 @@
 """The settings of a run that learns from a reward: those of any training, and these."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
-from npgpt.config import TrainConfig, check_choices, check_range, setting
+from npgpt.config import TrainConfig, check_range, setting
 
 # What settings of a reward need where they differ from their defaults, a test and words for it.
 REWARD_NEEDS = (
@@ -30,8 +30,7 @@ DEFAULTS = {
 
 def _switch(help, *values, group=None):
     """Return a field with one of these values, the first by default."""
-    metadata = setting(help, since=5, group=group).metadata
-    return field(default=values[0], metadata={**metadata, "values": values})
+    return setting(help, since=5, group=group, choices=values, default=values[0])
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,12 @@ class RewardConfig(TrainConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choices(self, **REWARD_SWITCHES)
         for name in ("reward_kl", "reward_entropy", "reward_clip"):
             check_range("RewardConfig", **{name: getattr(self, name)})
         check_range("RewardConfig", least=1, reward_updates=self.reward_updates)
 
 
 # The switches: setting -> its values, the default first.
-REWARD_SWITCHES = {
-    known.name: known.metadata["values"]
-    for known in fields(RewardConfig) if "values" in known.metadata
-}
 
 
 def checked(config):

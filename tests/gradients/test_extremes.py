@@ -136,7 +136,7 @@ def assert_near(found, true, scale, what):
     )
     assert (same | (np.abs(found - true) <= allowed)).all(), (
         f"{what}: {found}, by PyTorch {true}; if it is right to rounding, give its Entry in "
-        "tests/op_table.py a `scale`"
+        "tests/op_table.py a `scale`, or where PyTorch's is wrong, `most`"
     )
 
 

@@ -113,7 +113,8 @@ def test_a_fault_in_the_gradient_of_any_input_is_caught(name, fault):
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_the_transpose_test_notices_an_error_of_the_twelfth_digit(name):
     exact = TABLE[name].exact
-    assert (check_op(name).transpose is not None) == exact
+    assert (check_op(name).transpose is not None) == exact, (
+        "whether a complex step goes through it: `exact` of its Entry in tests/op_table.py")
     for i in range(number_of_inputs(name)):
         with planted(name, in_input(i, lambda gradient: gradient * TINY)) as seen:
             report = check_op(name)

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from npgpt.cli import main
 from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward.draws import PAD, Rewarded
-from npgpt.reward.settings import REWARD_SWITCHES, RewardConfig, checked
+from npgpt.reward.settings import RewardConfig, checked
 from npgpt.reward.verify import Verdict
 from npgpt.train import training_steps
 
@@ -159,7 +159,9 @@ def weights_after(steps=6, **switches):
 
 
 NUMBERS = {"reward_kl": 0.1, "reward_entropy": 0.1, "reward_updates": 2, "reward_clip": 0.01}
-CHANGES = {*NUMBERS.items(), *((name, value) for name, values in REWARD_SWITCHES.items()
+SWITCHES = {f.name: f.metadata["choices"] for f in fields(RewardConfig)
+            if f.name.startswith("reward") and f.metadata["choices"]}
+CHANGES = {*NUMBERS.items(), *((name, value) for name, values in SWITCHES.items()
                                for value in values[1:] if name != "reward")}
 
 
