@@ -98,7 +98,7 @@ def test_generate_continues_fills_in_and_rewrites(done, runs):
         ("bert", ["--prompt", "<mask>" * 200], "190"),
         ("bert", ["--prompt", "A [MASK]"], "<mask>"),
         ("t5", ["--prompt", "A 7<extra_id_0>"], "'7'"),
-        ("t5", ["--prompt", "A <extra_id_0>7"], "position 14"),
+        ("t5", ["--prompt", "A<extra_id_0>7"], "position 13"),
         ("t5", ["--prompt", "A <mask>"], "<extra_id_0>"),
     ],
 )
