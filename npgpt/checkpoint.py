@@ -41,10 +41,10 @@ from npgpt.folders import check_free, new_folder, working_in
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
-BEST, LAST = "best.safetensors", "model.safetensors"
+BEST, LAST, RESULT = "best.safetensors", "model.safetensors", "result.json"
 FILES = (
     "config.json", "tokenizer.json", LAST, RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png", "reward.png", "result.json", BEST,
+    "loss.png", "reward.png", RESULT, BEST,
 )
 SHIPPED = Path(__file__).parent / "shipped" / "tales"  # a trained run that the package has
 KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")
@@ -235,7 +235,7 @@ def runs_near(folder):
     found = sorted({p.parent for here in homes for p in here.glob(f"*/{RUN_STATE}")})
     if not found:
         return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
-    return "the runs there are: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
+    return "runs found: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
 
 
 def latest_run():

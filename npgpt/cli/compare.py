@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.checkpoint import read_run, refusing
+from npgpt.checkpoint import RESULT, read_run, refusing
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
@@ -91,7 +91,7 @@ class Result:
             self.rows = read_metrics(member(folder, "metrics.csv"))
             self.steps = self.rows[-1]["step"] if self.rows else 0
             # on the whole validation text, empty if the run has not ended
-            self.whole = read_result(member(folder, "result.json"), self.steps)
+            self.whole = read_result(member(folder, RESULT), self.steps)
             self.tokens = read_text(member(folder, "tokenizer.json"))
             tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = family(self.run.training.arch).Objective(tokenizer)

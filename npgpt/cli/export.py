@@ -5,9 +5,10 @@ from pathlib import Path
 from npgpt.families import family_of, save_gguf
 from npgpt.families.models import load_model, model_files, save, template_of
 from npgpt.folders import check_free
-from npgpt.io.gguf_writer import KINDS, end_of
+from npgpt.io.chat_template import eos_token
+from npgpt.io.gguf_writer import KINDS
 
-OF_OTHERS = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
+OTHER_SUFFIXES = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
 
 
 def add_arguments(parser):
@@ -27,7 +28,7 @@ def run(args):
     folder = Path(args.folder or args.out)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
-    if folder.suffix in OF_OTHERS:
+    if folder.suffix in OTHER_SUFFIXES:
         raise ValueError(f"{folder}: a model is written as a FOLDER, with model.safetensors in it, "
                          "or as FILE.gguf; name one of these")
     if args.outtype and not as_gguf:
@@ -39,7 +40,7 @@ def run(args):
         save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
         print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"
                + ("" if template else "; no chat template"))
-        if end_of(tokenizer, template) is None:  # it would take token 11 to be one
+        if eos_token(tokenizer, template) is None:  # it would take token 11 to be one
             print("  no token ends a text: run llama.cpp with --ignore-eos")
         return
     save(model, tokenizer, folder, template)

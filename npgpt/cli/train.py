@@ -450,7 +450,7 @@ def _default_folder(training, resume=False):
     if resume and len(folders) == 1:
         raise checkpoint.RunError(f"there is no run {folders[0]} to resume; name one with --out")
     earlier = folders[-2:][0]
-    if not resume and (earlier / RUN_STATE).exists() and not (earlier / "result.json").exists():
+    if not resume and (earlier / RUN_STATE).exists() and not (earlier / checkpoint.RESULT).exists():
         note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "
              f"this is {folders[-1]}, a new one")
     return folders[-2 if resume else -1]

@@ -13,7 +13,7 @@ from npgpt.fast.storage import use_storage
 from npgpt.files import RUN_STATE, atomic_write, read_json
 from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model
-from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.chat_template import ChatTemplate, eos_token
 from npgpt.io.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
@@ -68,7 +68,7 @@ def _save_template(template, tokenizer, folder):
             content = json.dumps(read_json(path) | json.loads(content), indent=2) + "\n"
         atomic_write(path, content)
     path = folder / "config.json"
-    end = {"eos_token_id": tokenizer.special_ids.get(template.end)}
+    end = {"eos_token_id": tokenizer.special_ids.get(eos_token(tokenizer, template))}
     atomic_write(path, json.dumps(read_json(path) | end, indent=2) + "\n")
 
 

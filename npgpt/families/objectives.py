@@ -75,7 +75,7 @@ class Denoising:
         found = [token for token in ids_T.tolist() if token in self.special]
         _, *marks = self.special  # a mask is for any gap; sentinels come in order, the last unasked
         expected = marks * len(found) if len(marks) == 1 else marks[:-1]
-        if not found or found != expected[: len(found)]:
+        if found != expected[: len(found)]:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cached_property
 
 LIMIT = 5  # seconds
 MEMORY = 1 << 29  # bytes of address space, where the system can limit it
@@ -23,14 +24,17 @@ class ChatTemplate:
     template   its source
     tokens     bos_token and eos_token, as far as the model has them
     source     the file, for messages
-    end        what follows an answer
     """
 
     def __init__(self, template, tokens, source):
         self.template, self.tokens, self.source = template, tokens, source
+
+    @cached_property
+    def end(self):
+        """What follows an answer. Raises ValueError as `prompt`."""
         talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
-        self.end = self.rendered([(talk, False)])[0].rpartition(MARK)[2].strip()
-        self.end = self.end or tokens.get("eos_token", "")
+        end = self.rendered([(talk, False)])[0].rpartition(MARK)[2].strip()
+        return end or self.tokens.get("eos_token", "")
 
     def prompt(self, messages):
         """Return the text after which the model answers.
@@ -81,6 +85,12 @@ class ChatTemplate:
         except ValueError:
             error = "it takes too much memory or ends Python"
         return [[None, error]]
+
+
+def eos_token(tokenizer, template):
+    """Return the special token that ends a text, None if there is none."""
+    end = template.tokens.get("eos_token") if template else "<|endoftext|>"
+    return end if end in tokenizer.special_ids else None
 
 
 def main(folders):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.files import temporary_name
+from npgpt.io.chat_template import eos_token
 from npgpt.io.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.io.transformers_folder import described, renamed
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
@@ -70,12 +71,6 @@ def save(path, files, settings, weights, tokenizer=None, template=None, kind="F3
         temporary.unlink(missing_ok=True)
 
 
-def end_of(tokenizer, template):
-    """Return the special token that ends a text, None if there is none."""
-    end = template.tokens.get("eos_token") if template else "<|endoftext|>"
-    return end if end in tokenizer.special_ids else None
-
-
 def _vocabulary(tokenizer, template):
     """Return {setting: (its type, its value)}.
 
@@ -114,7 +109,7 @@ def _vocabulary(tokenizer, template):
     }
     if template:
         found["chat_template"] = "string", template.template
-    end = end_of(tokenizer, template)
+    end = eos_token(tokenizer, template)
     for name, text in {"eos": end, "bos": template and template.tokens.get("bos_token")}.items():
         if text in tokenizer.special_ids:
             found[f"ggml.{name}_token_id"] = "uint32", tokenizer.special_ids[text]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 
 from npgpt import plots, tales
+from npgpt.checkpoint import RESULT
 from npgpt.families.answers import Answered, answered
 from npgpt.families.held import forgotten
 from npgpt.families.models import best_of
@@ -158,7 +159,7 @@ def print_results(run, dataset, model, draw):
         print(forgotten(model, objective))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "floor": floor and floor.nats, "tokens": total}
-    atomic_write(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
+    atomic_write(run.folder / RESULT, json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, floor)}")
     except plots.MatplotlibMissing:

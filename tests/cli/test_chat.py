@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,7 +173,15 @@ HOSTILE = [
 def test_a_hostile_template_costs_a_line(monkeypatch, template, fact):
     monkeypatch.setattr(chat_template, "LIMIT", 1 if fact == "1 s" else 60)
     with pytest.raises(ValueError, match=f"a.gguf.*{fact}.*--no-template"):
-        ChatTemplate(template, {}, "a.gguf")
+        ChatTemplate(template, {}, "a.gguf").prompt([])
+
+
+def test_export_copies_a_template_and_does_not_run_it(done, refused, model, tmp_path):
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model/chat_template.jinja").write_text(HOSTILE[2][0], encoding="utf-8")
+    done("export", tmp_path / "model", tmp_path / "out")
+    assert (tmp_path / "out/chat_template.jinja").read_text(encoding="utf-8") == HOSTILE[2][0]
+    assert "--no-template" in refused("chat", tmp_path / "out", "--prompt", "a")
 
 
 BIG = [f"10**{n}" for n in (7, 8, 9, 10, 18, 30)]
