@@ -18,7 +18,7 @@ function filled(element, attributes, children) {
     if (typeof value === "function") element[name] = value;
     else if (name.startsWith("aria-")) element.setAttribute(name, value);
     else if (value === true) element.setAttribute(name, "");
-    else if (value !== null && value !== false) element.setAttribute(name, value);
+    else if (![null, undefined, false].includes(value)) element.setAttribute(name, value);
   }
   element.append(...children.flat().filter((child) => child !== null));
   return element;
