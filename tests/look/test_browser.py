@@ -87,12 +87,12 @@ def check_numbers(browser, model, tokenizer, text):
     ids_T = read(tokenizer, text, model)
     assert found["ids"] == ids_T.tolist() and not found["note"]
     logits_TV, weights, lens = expected(model, ids_T)
-    assert np.abs(np.reshape(found["logits"], logits_TV.shape) - logits_TV).max() < 1e-4
-    assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 1e-4
+    assert np.abs(np.reshape(found["logits"], logits_TV.shape) - logits_TV).max() < 1e-10
+    assert np.abs(np.reshape(found["weights"], weights.shape) - weights).max() < 1e-10
     for probs_TV, likeliest in zip(lens, found["lens"], strict=True):
         for probs_V, best in zip(probs_TV, likeliest, strict=True):
-            assert np.allclose([p for _, p in best], np.sort(probs_V)[::-1][:3], atol=1e-4)
-            assert np.allclose([p for _, p in best], probs_V[[v for v, _ in best]], atol=1e-4)
+            assert np.allclose([p for _, p in best], np.sort(probs_V)[::-1][:3], atol=1e-10)
+            assert np.allclose([p for _, p in best], probs_V[[v for v, _ in best]], atol=1e-10)
 
 
 def draw_prompts(tokenizer, rng, count):
