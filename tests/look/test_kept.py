@@ -53,7 +53,7 @@ def shown(browser):
         "const { pass, model } = npgpt, logits = pass.trace.arrays.get('logits');"
         "return Array.from(logits.slice(0, pass.T * model.V));"
     )
-    return np.array(found), browser.find("#kept output").text
+    return np.array(found), browser.find("#kept b").text
 
 
 def slide(browser, position):

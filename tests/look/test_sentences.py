@@ -338,8 +338,9 @@ def test_the_verdict_on_a_gradient_says_how_far_the_rules_are_from_the_engine(br
     words = shown(browser, ".verdict p")
     count, most = re.search(r"Over the (\d+) entries .* at most ([\d.e-]+)\.", words).groups()
     assert int(count) == len(apart) and float(most) == float(f"{max(apart):.0e}")
-    error, limit = re.search(r"by ([\d.e-]+) of .*; the limit is (\S+) ", words).groups()
-    assert float(limit) == 1e-4 > float(error)
+    error, limit, floor = re.search(
+        r"by ([\d.e-]+) of .*; the limit is (\S+) .* below ([\d.e-]+) of the la", words).groups()
+    assert float(limit) == 1e-4 > float(error) and float(floor) == 2e-4
     rule, near = (float(row[1]) for row in table(browser, "three gradients of one weight")[1:3])
     assert float(error) < 1e-9 or abs(rule - near) <= 1.2 * float(error) * max(abs(rule), abs(near))
     assert "h = 1.00e-4" in shown(browser, ".verdict table")

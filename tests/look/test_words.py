@@ -19,8 +19,11 @@ const blocks = "p, h1, h2, button, label, summary, th, td, option, output, text,
 const found = [document.title];
 for (const e of document.querySelectorAll("body, body *")) {
   if (e.closest("[hidden]") || e.matches("script, style, noscript, pre, .concept p")) continue;
-  for (const name of ["title", "aria-label", "aria-description", "href", "placeholder"])
+  for (const name of ["title", "aria-label", "aria-valuetext", "href", "placeholder"])
     if (e.getAttribute(name)) found.push(`${name}: ${e.getAttribute(name)}`);
+  if (e.control) found.push(`${e.textContent} of: ${e.control.tagName} ${e.control.id}`);
+  const by = document.getElementById(e.getAttribute("aria-labelledby"));
+  if (by) found.push(`labelled: ${e.id} by ${by.textContent}`);
   for (const name of ["aria-pressed", "aria-selected", "disabled"])
     if (e.matches(`button[${name}]:not([${name}=false])`)) found.push(`${name}: ${e.textContent}`);
   found.push(...(e.written ?? []).map(([text]) => `drawn: ${text}`));

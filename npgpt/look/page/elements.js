@@ -103,12 +103,13 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
 }
 
 export function slider(label, attributes, oninput, show = String) {
-  const value = el("output"),
+  const value = el("b"),
     input = el("input", { type: "range", ...attributes });
   input.oninput = () => oninput(Number(input.value));
   const put = (number) => {
     input.value = number;
     value.textContent = show(number);
+    input.ariaValueText = value.textContent;
   };
   return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
 }
