@@ -319,6 +319,11 @@ def test_training(browser, subjects, tmp_path, width):
     names = sorted(found["names"], key=lambda name: name[2])
     assert [name[0] for name in names] == [
         "a uniform guess 3.90", "validation", "training", "the entropy 0.390"]
+    colours = browser.run(  # of a line and of its name
+        "const [lines, names] = ['polyline', '.name'].map((css) => [...document.querySelectorAll("
+        "`svg[aria-label='loss by step'] ${css}`)].map((e) => getComputedStyle(e)));"
+        "return [lines.map((style) => style.stroke), names.map((style) => style.fill)]")
+    assert len({*colours[0]}) == 2 and {*colours[0]} <= {*colours[1]}
     for above, below in pairwise(names):
         assert above[3] + above[4] <= below[3] + 6
     assert max(name[2] for name in names) < found["x"][0][2] - 16  # above the axis
@@ -543,6 +548,7 @@ def test_in_print_pictures_fit_and_headings_stay_with_what_follows(browser, page
             "width": 720, "height": 1000, "deviceScaleFactor": 1, "mobile": False})
         assert browser.find("section:not([hidden]) h2").value_of_css_property(
             "break-after") == "avoid"
+        assert shown(browser, "#views") == "Residual stream"
         right = browser.run(
             "return document.querySelector('canvas').getBoundingClientRect().right")
         assert right <= 720
