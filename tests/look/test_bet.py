@@ -29,7 +29,7 @@ def test_a_bet_costs_what_python_says_and_the_text_stays(browser, pages, subject
     assert rows[-1][0] == "mean"
     means = np.mean([[float(x) for x in row[1:4]] for row in rows[3:5]], axis=0)
     assert np.allclose([float(x) for x in rows[-1][1:4]], means, atol=0.011)
-    assert "that cost you" in shown(browser)
+    assert f"that cost you {rows[4][1]} nats" in shown(browser)
     assert browser.run("return npgpt.state.text") == "A hen"
 
 

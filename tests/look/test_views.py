@@ -110,6 +110,8 @@ def test_attention(browser, pages, subjects):
     for h in (0, 4):  # the small pictures, without smoothing between their cells
         found = pixel(browser, f"button[aria-label^='1.{h}'] canvas", 72 / T * 1.5, 72 / T * 5.5)
         assert same_colour(found, STRONG, weights[1, h, 5, 1] ** 0.6), h
+    for e in browser.driver.find_elements("css selector", ".heads button"):
+        assert re.fullmatch(r"(\d)\.(\d).*: block \1, head \2", e.get_attribute("aria-label"))
     for share, swatch in zip(
         (0, 0.03, 0.1, 0.3, 1), browser.driver.find_elements("css selector", ".swatch"), strict=True
     ):
