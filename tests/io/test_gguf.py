@@ -198,6 +198,13 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
     ids, known = (t.encode(text, allowed_special="all") for t in (loaded.tokenizer, tokenizer))
     assert ids.tolist() == known.tolist()
     assert loaded.tokenizer.special_ids == tokenizer.special_ids
+    if type(tokenizer) is CharTokenizer:  # merges, in whatever order, make its bytes a whole
+        merges = gguf.read_header(path)[0]["tokenizer.ggml.merges"]
+        for token in tokenizer.tokens:
+            spelled = [byte_to_unicode()[byte] for byte in token]
+            while len(spelled) > 1 and " ".join(spelled[:2]) in merges:
+                spelled[:2] = ["".join(spelled[:2])]
+            assert len(spelled) <= 1 or token.decode() in tokenizer.special_ids
     known = asdict(model.config) | {"dropout": 0.0, "init": loaded.model.config.init}
     known |= {"bias": True} if isinstance(model, GPT) and "bias" in known else {}
     known |= {"n_kv_head": model.config.kv_heads} if "n_kv_head" in known else {}
