@@ -200,6 +200,9 @@ def test_an_evaluation_reads_every_whole_story_once(cls):
     rows = objective.rows(ids, 192, seed=4)
     written = [objective.tokenizer.decode(row) for row, _ in rows]
     assert written == tales.stories(TEXT)[1:]  # the first may be the end of one
+    asked = sum(batch.n_targets for batch in objective.evaluation(ids, 192, 8, seed=4))
+    share = asked / sum(len(row) for row, _ in rows)
+    assert share == pytest.approx(objective.target_share, rel=0.1)
     some = objective.rows(ids, 192, max_tokens=3000, seed=4)
     assert 3000 <= sum(len(row) for row, _ in some) < 3200
     by_text = {row.tobytes(): hidden for row, hidden in rows}
