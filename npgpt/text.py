@@ -21,6 +21,8 @@ def shown(name, most=200):
 
     >>> print(shown("a" + chr(27) + "[2J"))
     a\\x1b[2J
+    >>> print(shown("hens", 4), shown("roosters", 4))
+    hens r...
     """
     text = str(name)[: most + 1]
     text = text[: most - 3] + "..." if len(text) > most else text
