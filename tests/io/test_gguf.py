@@ -283,6 +283,13 @@ def test_what_is_not_read_here_is_refused_by_name(refused, here, change, message
     assert "m.gguf" in err and re.search(message, err), err
 
 
+@pytest.mark.parametrize("at", [1 << 20, "x"])
+def test_a_token_that_the_file_does_not_have_ends_no_answer(here, at):
+    settings = {"tokenizer.chat_template": "{{ 1 }}", "tokenizer.ggml.eos_token_id": at}
+    (here / "m.gguf").write_bytes(file_of("llama", **settings))
+    assert gguf.template("m.gguf").tokens == {}
+
+
 WHOLE = file_of("llama")
 NUMBERS = st.sampled_from([0, 1, 31, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 62, (1 << 64) - 1])
 
