@@ -351,11 +351,9 @@ def _tokens(args, preset, corpus):
             "token files have their tokens already: leave --tokenizer out, or prepare the text "
             "again with npgpt prepare --tokenizer RUN"
         )
-    of_preset = PRESETS[preset].get("tokenizer", "char")
-    kind = args.tokenizer or of_preset
+    kind = args.tokenizer or PRESETS[preset].get("tokenizer", "char")
     if kind == "bpe":
-        size = PRESETS[preset]["vocab_size"] if kind == of_preset else 1024
-        return kind, size if args.bpe_size is None else args.bpe_size
+        return kind, 1024 if args.bpe_size is None else args.bpe_size
     if args.bpe_size is not None:
         raise ValueError(
             "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
