@@ -397,6 +397,9 @@ def test_a_hidden_position_is_a_masked_key_in_python(browser, pages, subjects):
     loss = hidden.head_loss(hidden.ln_f(x)[:, :-1], ids_T[None, 1:]).item()
     browser.open(pages["bpe"][0], "view=knockout&positions=2&text=Once+a+jolly+king")
     assert f"{loss:.4f} now" in browser.find("section [aria-live]").text
+    browser.run("npgpt.set({ heads: '0.1', mlps: '1' })")
+    press(browser, "Put everything back")
+    assert browser.find("section [aria-live]").text == "Nothing is taken out."
 
 
 def test_a_recorded_pass_shows_its_numbers_and_says_what_it_is(

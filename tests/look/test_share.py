@@ -221,6 +221,7 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
     title = saved["said"].removesuffix(drawn["said"])  # as much of it as there is room for
     assert f"tales,{view}:{text}".replace(" ", "").startswith(title) and 18 < len(title) < 120
     drawn["words"].insert(0, saved["words"][0])
+    assert saved["words"][0][2] == "rgb(26, 29, 33)"  # the ink, on white
     drawn["fills"].insert(0, [[0, 0, *saved["size"]], "rgb(255, 255, 255)", "1"])
     for kind in ("words", "fills", "images", "parts"):
         assert len(saved[kind]) == len(drawn[kind]), kind
