@@ -112,6 +112,7 @@ def test_the_keys_on_the_tabs_choose_a_view_and_stay_in_one_entry(browser, pages
         browser.find("#views [aria-selected=true]").send_keys(key)
         now = browser.run("return [document.activeElement.id, npgpt.state.view]")
         assert now == [f"tab-{ring[at]}", ring[at]]
+        assert browser.find("#view").get_attribute("aria-labelledby") == f"tab-{ring[at]}"
     outline = "return getComputedStyle(document.activeElement).outlineStyle"
     assert browser.run(outline) == "solid"  # for who has no mouse
     assert browser.run("return history.length") == entries  # or Back would lead through all
