@@ -19,7 +19,7 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 OF_OTHERS = {  # our names, and what other programs call the same
-    "corpus": "data dataset train_file text input f", "lr": "learning_rate max_lr",
+    "corpus": "data dataset data_dir train_file file text input f", "lr": "learning_rate max_lr",
     "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
     "block_size": "seq_len context context_length ctx ctx_size max_length n_ctx",
     "out": "o output output_dir checkpoint_dir", "matmul_precision": "dtype bf16 fp16 precision",
@@ -28,9 +28,11 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
     "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
     "init_from": "model from_pretrained pretrained model_name_or_path",
-    "generate": "sample complete predict infer inference run", "eval": "evaluate test perplexity",
-    "train": "finetune fine_tune fit", "look": "show view", "chat": "serve talk ask",
-    "info": "summary params list ls", "prepare": "encode preprocess",
+    "generate": "sample complete predict infer inference run pull download",
+    "eval": "evaluate test perplexity", "train": "finetune fine_tune fit",
+    "chat": "serve talk ask", "look": "show view inspect visualize visualise plot microscope",
+    "info": "summary params list ls models presets status", "compare": "diff log logs history",
+    "tokenize": "decode", "prepare": "encode preprocess",
     "export": "save convert quantize", "outtype": "format type quantization",
 }
 OF_THREADS = ("threads", "n_threads", "num_threads", "workers", "num_workers")

@@ -13,6 +13,7 @@ import errno
 import importlib
 import json
 import math
+import os
 import sys
 import warnings
 
@@ -178,7 +179,11 @@ def _parsed(argv):
     first = "".join(argv[:1])
     parser, commands = _parser(first)
     if argv and first not in COMMANDS and not first.startswith("-"):
-        parser.error(f"there is no command {first}{nearest(first, [*COMMANDS, '--version'])}")
+        hint = nearest(first, [*COMMANDS, "--version"])
+        if not hint or " " in first or os.path.lexists(first):
+            hint = (": npgpt train FILE learns from a text, npgpt chat MODEL talks to a model, and "
+                    "npgpt generate --prompt TEXT goes on with what you type")
+        parser.error(f"there is no command {quoted(first)}{hint}")
     args, unknown = parser.parse_known_args(argv)
     if unknown and first in COMMANDS:
         # Python before 3.13 gives an optional argument up at a flag that comes before it.

@@ -87,6 +87,11 @@ LED = [
     ("export runs/hens --format gguf", ("--outtype?",)),
     ("version", ("--version?",)),
     ("list", ("info?",)),
+    ("diff runs/hens", ("diff", "compare?")),
+    ("train --file other.txt", ("--corpus?",)),
+    ("'The hen'", ("generate --prompt", "The hen")),
+    ("other.txt", ("other.txt", "npgpt train FILE")),
+    ("smollm2", ("smollm2", "npgpt chat MODEL")),
     ("exercise softmax", ("'softmax'", "npgpt exercise lists")),
 ]
 
