@@ -26,7 +26,7 @@ export function chips() {
     all.forEach((chip, i) => {
       const found = IDEAS[i](state.text);
       chip.hidden = !(live && found) || Boolean(tokenizer.read(found[1]).problem);
-      if (found) chip.textContent = found[0];
+      if (found && chip.textContent !== found[0]) chip.textContent = found[0];
     });
   return [root, update];
 }

@@ -141,9 +141,10 @@ function render() {
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   updateIdeas();
   VIEWS.forEach(({ id }, i) => {
-    choose[i].setAttribute("aria-selected", id === view.id);
+    const turned = id === view.id && choose[i].ariaSelected !== "true";
+    choose[i].ariaSelected = id === view.id;
     choose[i].tabIndex = id === view.id ? 0 : -1;
-    if (id === view.id) tabs.scrollLeft = choose[i].offsetLeft - 60;
+    if (turned) tabs.scrollLeft = choose[i].offsetLeft - 60; // a layout, not for every letter
   });
   if (!updates.has(view.id)) open(view);
   for (const [id, { root }] of updates) root.hidden = id !== view.id;
