@@ -81,6 +81,8 @@ def words(browser):
 
 
 def test_the_page_says_what_is_in_the_list(browser, paths, tmp_path):
+    browser.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     said, lines = set(), []
     for name, (kind, address, then) in STATES.items():
         open_written(browser, paths[kind], address, 1280)

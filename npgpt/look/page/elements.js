@@ -109,7 +109,7 @@ export function slider(label, attributes, oninput, show = String) {
   const put = (number) => {
     input.value = number;
     value.textContent = show(number);
-    input.ariaValueText = value.textContent;
+    input.setAttribute("aria-valuetext", value.textContent);
   };
   return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
 }

@@ -141,8 +141,8 @@ function render() {
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   updateIdeas();
   VIEWS.forEach(({ id }, i) => {
-    const turned = id === view.id && choose[i].ariaSelected !== "true";
-    choose[i].ariaSelected = id === view.id;
+    const turned = id === view.id && choose[i].getAttribute("aria-selected") !== "true";
+    choose[i].setAttribute("aria-selected", id === view.id);
     choose[i].tabIndex = id === view.id ? 0 : -1;
     if (turned) tabs.scrollLeft = choose[i].offsetLeft - 60; // a layout, not for every letter
   });
