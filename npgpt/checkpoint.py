@@ -186,12 +186,7 @@ def read_run(folder):
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
-        why = "has no config.json" if folder.exists() else "is not there"
-        raise RunError(
-            f"{folder} {why}: it is no run folder, folder of the transformers library or GGUF file "
-            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt); "
-            + runs_near(folder)
-        )
+        raise RunError(f"{folder} {_no_model(folder)}; {runs_near(folder)}")
     settings = files.read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format", 1)
     if made_by != MADE_BY:
@@ -216,6 +211,22 @@ def read_run(folder):
     return Run(folder, model, training, text)
 
 
+def _no_model(path):
+    """Return what is at a path without a config.json, and what to do."""
+    if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl"):
+        return ("is pickled, and not read, since unpickling can run any code: save it as a folder "
+                "by save_pretrained of transformers, and name that")
+    if (path / "adapter_config.json").exists():
+        return "is an adapter: merge it (merge_and_unload of peft), save_pretrained, and name that"
+    inside = sorted(path.glob("*/config.json"))
+    if inside and not (inside[-1].parent / RUN_STATE).exists():
+        return f"has no config.json: name a folder in it, such as {inside[-1].parent}"
+    why = "has no config.json" if path.exists() else "is not there"
+    return (f"{why}: it is no run folder, folder of the transformers library or GGUF file "
+            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt or "
+            "--prompt-file)")
+
+
 def _training(table, run_format):
     """Return the TrainConfig in a table; a RewardConfig if there is a reward."""
     found = table if isinstance(table, dict) else {}
@@ -235,7 +246,9 @@ def runs_near(folder):
     found = sorted({p.parent for here in homes for p in here.glob(f"*/{RUN_STATE}")})
     if not found:
         return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
-    return "runs found: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
+    near = [files.quoted(path) for path in found if path.name == folder.name]
+    meant = f"did you mean {' or '.join(near)}? " * bool(near)
+    return f"{meant}runs found: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
 
 
 def latest_run():

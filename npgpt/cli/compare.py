@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.checkpoint import RESULT, read_run, refusing
+from npgpt.checkpoint import RESULT, RunError, read_run, refusing
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
@@ -68,7 +68,11 @@ def named(paths):
 
     Raises ValueError for fewer than two runs, or one that is named twice.
     """
-    folders = [read_run(path).folder for path in paths]
+    try:
+        folders = [read_run(path).folder for path in paths]
+    except RunError as error:
+        raise RunError(f"{error} (only a run has curves to compare; npgpt eval MODEL FILE measures "
+                       "any model)") from error
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError("a run is named twice; name each once")
     if len(folders) < 2:

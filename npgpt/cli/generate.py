@@ -1,17 +1,19 @@
 """`npgpt generate MODEL`: continue a text, or restore its hidden tokens."""
 
+import argparse
+import os
 import secrets
 import sys
 import time
 
 import numpy as np
 
-from npgpt.cli import model_or_default, print_json
+from npgpt.cli import model_or_default, note, print_json
 from npgpt.families import FAMILIES, family
 from npgpt.families.models import best_of, load_model
 from npgpt.families.writing import continue_text, fill_masks
 from npgpt.fast.storage import STORAGE_FORMATS
-from npgpt.files import read_given
+from npgpt.files import quoted, read_given
 from npgpt.generate import decoding_steps
 from npgpt.io.corpora import decode_whole
 from npgpt.run.estimate import read_bandwidth
@@ -36,15 +38,13 @@ def add_arguments(parser):
         "trained model of the package")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
-        "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "
-        "hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden spans",
+        "--prompt", action=Once, metavar="TEXT", help="the text to continue; for bert with "
+        "<mask> for each hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden "
+        "spans",
     )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
     add_sampling(parser, 1)
-    add("--repetition-penalty", type=float, metavar="R",
-        help="above 1: makes tokens of the text so far less likely")
-    add("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
     add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
         help="with --json: the log-probability of each token, and the K likeliest")
@@ -64,11 +64,33 @@ def add_sampling(parser, temperature):
     add("--top-p", type=float, metavar="P", help="draw from the likeliest that reach P together")
     add("--min-p", type=float, metavar="P",
         help="draw from tokens at least P times as likely as the likeliest")
+    add("--repetition-penalty", type=float, metavar="R",
+        help="above 1: makes tokens of the text so far less likely")
+    add("--stop", action="append", metavar="TEXT", help="end before this text; may be repeated")
     add("--weights", choices=STORAGE_FORMATS, default="fp32",
         help="how a gpt's or llama's weights are stored: fewer bytes are read faster; default fp32")
 
 
+class Once(argparse.Action):
+    """A flag that a command takes once; argparse itself would keep the last value."""
+
+    def __call__(self, parser, args, value, flag=None):
+        if getattr(args, self.dest) is not None:
+            parser.error(f"{flag} is given twice; start the command once for each")
+        setattr(args, self.dest, value)
+
+
+def check_typed(prompt, stop=()):
+    """Note what a shell leaves as it was typed, and was perhaps meant for more."""
+    file = prompt.removeprefix("@").removeprefix("FILE:")
+    if os.path.isfile(file):
+        note(f"--prompt is the text {prompt!r} itself; --prompt-file {quoted(file)} reads the file")
+    if any("\\n" in text for text in (prompt, *stop)):
+        note("\\n is two characters here; a shell such as bash makes $'\\n' a line end")
+
+
 def run(args):
+    check_typed(args.prompt or "", args.stop or ())
     if args.prompt == "-":
         args.prompt, args.prompt_file = None, "-"
     loaded = load_model(best_of(model_or_default(args.model)), args.weights)
@@ -81,12 +103,9 @@ def run(args):
         args.seed = secrets.randbelow(2**32)
         if args.stats or sys.stderr.isatty():
             print(f"--seed {args.seed} writes this text again", file=sys.stderr)
-    sampling = {name: getattr(args, name) for name in SAMPLING}
     if not continues:
-        return _restore(args, model, arch, tokenizer, objective, prompt, sampling)
-    if args.repetition_penalty is not None:
-        sampling["repetition_penalty"] = args.repetition_penalty
-    writer = Writer(model, tokenizer, Sampling(**sampling), args.max_new_tokens, args.seed,
+        return _restore(args, model, arch, tokenizer, objective, prompt)
+    writer = Writer(model, tokenizer, sampling_of(args), args.max_new_tokens, args.seed,
                     args.stop or (), args.n or 1, args.logprobs)
     if args.json:
         samples = writer.write(objective.prompt(prompt), show=lambda text: None)
@@ -98,6 +117,12 @@ def run(args):
     writer.write(prompt_T, show, shown)
     print()
     return writer.print_stats() if args.stats else None
+
+
+def sampling_of(args):
+    """Return the `Sampling` of a model that continues a text."""
+    penalty = 1.0 if args.repetition_penalty is None else args.repetition_penalty
+    return Sampling(**{name: getattr(args, name) for name in SAMPLING}, repetition_penalty=penalty)
 
 
 class Writer:
@@ -208,7 +233,8 @@ def _check_flags(args, arch):
     args.max_new_tokens = 500 if args.max_new_tokens is None else args.max_new_tokens
 
 
-def _restore(args, model, arch, tokenizer, objective, prompt, sampling):
+def _restore(args, model, arch, tokenizer, objective, prompt):
+    sampling = {name: getattr(args, name) for name in SAMPLING}
     ids = family(arch).write(
         model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed, **sampling
     )

@@ -40,8 +40,11 @@ def run(args):
         raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.arch and not args.model:
         raise ValueError(f"--arch {args.arch} is for a model: give --model, too")
-    if args.name and (args.op or args.model or args.plot):
-        raise ValueError(f"{args.name} is one op already: leave --op, --model and --plot out")
+    if args.name and args.model:
+        raise ValueError(f"{args.name}: --model checks a small model of an --arch, no file; leave "
+                         "the name out")
+    if args.name and (args.op or args.plot):
+        raise ValueError(f"{args.name} is one op already: leave --op and --plot out")
     if args.plot:
         path = str(_plot(args))
         return print_json({"picture": path}) if args.json else print(f"picture {path}")

@@ -2,21 +2,48 @@
 
 import glob
 import os
+import sys
+from array import array
 from pathlib import Path
 
 from npgpt.cli import note
-from npgpt.files import RUN_STATE, quoted
-from npgpt.io.corpora import BUILT_IN
+from npgpt.files import quoted
+from npgpt.io.corpora import BUILT_IN, SPLIT_FILES
+from npgpt.io.transformers_folder import HUB_NAMES, PACKAGED
 
 # command -> its arguments for a model and for a text
 TAKES = {
     "generate": ("model", "prompt"), "chat": ("model", "prompt"), "look": ("run", "prompt"),
     "tokenize": ("tokenizer", "text"), "eval": ("run", "corpus"), "train": ("", "corpus"),
 }
+# command -> its arguments that a pipe would have been meant for; how it is read
+PIPED = {"train": (("corpus", "conversations", "resume", "config"), "npgpt train -"),
+         "generate": (("prompt", "prompt_file"), "npgpt generate --prompt -")}
 
 
 def place(command, args, words):
     """Set in `args` what the words can only mean, with a note; return the others, with advice."""
+    left = _placed(command, args, words)
+    names, how = PIPED.get(command, ((), ""))
+    if names and not any(getattr(args, name) for name in names) and _waits():
+        note(f"standard input is not read; {how} reads it")
+    return left
+
+
+def _waits():
+    """Return whether standard input has text to read, and is no terminal; what it has stays."""
+    try:
+        import fcntl
+        import termios
+
+        count = array("i", [0])
+        fcntl.ioctl(sys.stdin.fileno(), termios.FIONREAD, count)
+        return count[0] > 0 and not sys.stdin.isatty()
+    except (ImportError, OSError, ValueError, AttributeError):  # Windows; no standard input
+        return False
+
+
+def _placed(command, args, words):
     if command == "prepare":
         return _of_prepare(args, words)
     (slot, what), left = TAKES.get(command, ("", "")), []
@@ -29,17 +56,18 @@ def place(command, args, words):
         if name:
             more = name in ("corpus", "conversations")
             setattr(args, name, [*(getattr(args, name) or ()), word] if more else word)
-            note(f"{quoted(word)} is read as {'the text' if name == 'text' else f'--{name}'}")
+            flag = "the text" if name == "text" else f"--{name.replace('_', '-')}"
+            note(f"{quoted(word)} is read as {flag}")
         elif slot and getattr(args, slot) is None and os.path.lexists(word):
             setattr(args, slot, word)
         elif command == "train" and _is_model(word):
             word = quoted(word)
-            left.append(f"{word}: --resume --out {word} goes on with that run, --init-from {word} "
-                        "--corpus FILE starts from its weights")
+            left.append(f"{word}: --init-from {word} --corpus FILE starts from its weights"
+                        + f", --resume {word} goes on with that run" * os.path.isdir(word))
+        elif word.lower() in ("true", "false"):
+            left.append(f"{word}: a flag such as --bias is on, and --no-bias is off")
         else:
-            absent = "no such run is there; see --out" if getattr(args, "resume", False) else (
-                "no such text is there; see --corpus")
-            left.append(word + f": {absent}" * (what == "corpus"))
+            left.append(word + ": no such text is there; see --corpus" * (what == "corpus"))
     return left
 
 
@@ -48,7 +76,8 @@ def _of_prepare(args, words):
     if words and not args.corpus:
         args.corpus, args.folder, words = [args.folder, *words], None, []
     if args.folder is None and len(args.corpus or ()) > 1:
-        new = [word for word in args.corpus if not _is_text(word)]
+        new = [word for word in args.corpus
+               if not _is_text(word) or Path(word, SPLIT_FILES[0]).exists()]
         args.folder = (new or args.corpus)[-1]
         args.corpus.remove(args.folder)
         note(f"{quoted(args.folder)} is read as FOLDER")
@@ -64,11 +93,11 @@ def _meant(command, args, word):
             return "out"
         more = getattr(args, slot) not in (None, word)
         words = (more or " " in word) and not word.startswith("hf:")
-        if free and word == "-" and hasattr(args, "prompt_file"):
+        if free and hasattr(args, "prompt_file") and (
+            word == "-" or (more and os.path.isfile(word) and not _is_model(word))
+        ):
             return "prompt_file"
         return name if free and words and not os.path.lexists(word) else None
-    if command == "train" and args.resume and not args.out and Path(word, RUN_STATE).exists():
-        return "out"
     if command == "train" and not args.config and word.endswith(".toml"):
         return "config"
     is_text = _is_text(word)
@@ -77,9 +106,11 @@ def _meant(command, args, word):
 
 
 def _is_text(word):
-    return word == "-" or os.path.lexists(word) or word in BUILT_IN or glob.glob(word)
+    return word in BUILT_IN or os.path.lexists(word) or glob.glob(word) or "://" in word
 
 
 def _is_model(word):
     path = Path(word)
-    return (path / "config.json").exists() or path.suffix in (".gguf", ".safetensors")
+    known = word in PACKAGED or word in HUB_NAMES or word.startswith("hf:")
+    return (known and not path.exists()) or (path / "config.json").exists() or path.suffix in (
+        ".gguf", ".safetensors")

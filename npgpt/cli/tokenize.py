@@ -97,7 +97,8 @@ def named_tokenizer(name):
     if not path.exists():
         raise FileNotFoundError(
             f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "
-            f"transformers library, or gpt2 for GPT-2's own; {runs_near(path)}"
+            "transformers library, or gpt2 for GPT-2's own (npgpt train --tokenizer bpe learns "
+            f"one); {runs_near(path)}"
         )
     try:
         return load_tokenizer(path)

@@ -82,8 +82,8 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it; --block-size may be shorter")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", action="store_true",
-        help="continue the run in --out, or else the latest in runs/; it may change "
+    add("--resume", nargs="?", const=True, metavar="RUN",
+        help="continue a run, or else the latest in runs/; it may change "
         + ", ".join(map(_flag, MAY_CHANGE)))
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
@@ -228,6 +228,8 @@ def _print_results(run, dataset, model):
 
 def _started(args, ranks, stack):
     """Return (Run, Dataset, model, optimizer) of a new run."""
+    if args.init == "gpt2" and ranks.is_main:
+        note("--init gpt2 draws weights as GPT-2 did; --init-from gpt2 starts from its own")
     initial = _initial(args) if args.init_from else None
     preset, settings, training = _settings(args, initial)
     training = checked(training)
@@ -304,8 +306,11 @@ def _flag(name):
 
 def _continued(args, ranks, stack):
     """Return the same for the run in a folder, as its last checkpoint left it."""
-    if args.out or args.corpus or args.conversations:
-        folder = Path(args.out or _default_folder(_settings(args)[2], resume=True))
+    named = args.out if args.resume is True else args.resume
+    if args.out not in (None, named):
+        raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
+    if named or args.corpus or args.conversations:
+        folder = Path(named or _default_folder(_settings(args)[2], resume=True))
     elif (folder := checkpoint.latest_run()) != checkpoint.SHIPPED:
         if ranks.is_main:
             note(f"no --out is given: this is {quoted(folder)}, the latest run")

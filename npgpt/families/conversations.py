@@ -248,7 +248,7 @@ def open_conversations(
     for (where, *_), talk in zip(found, talks, strict=True):
         if len(talk) > block_size:
             help = ("give a model of words, as of --preset tales-words" if talk.question
-                    else "shorten it, or leave it out")
+                    else "shorten it, leave it out, or give a new model a larger --block-size")
             raise ValueError(f"{where} takes {len(talk) + 1:,} tokens, and the model reads "
                              f"{block_size:,}: {help}")
     cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))

@@ -8,7 +8,7 @@ Perhaps a message of "system" comes first, then "user" and "assistant" in turn.
 import json
 from itertools import count
 
-from npgpt.files import open_file
+from npgpt.files import open_file, quoted
 from npgpt.text import shown
 
 EXAMPLE = ('{"messages": [{"role": "user", "content": "Hi"}, '
@@ -31,12 +31,17 @@ def read_conversations(path):
                                  "each conversation")
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                if number == 1 and text.startswith("["):
+                    raise ValueError("a list begins (jq -c '.[]' makes lines of it)")
                 found = json.loads(text) if text else None
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where} is not JSON in UTF-8: {shown(error)}; give a line for "
                                  f"each conversation, as {EXAMPLE}") from error
             if text:
                 messages = found.get("messages") if isinstance(found, dict) else None
+                if isinstance(found, dict) and isinstance(found.get("text"), str):
+                    raise ValueError(f"{where} is a text: jq -r .text {quoted(path)} > NEW.txt "
+                                     "makes a text of them for --corpus")
                 if wrong := _wrong(messages):
                     raise ValueError(f"{where}: {wrong}; give a line as {EXAMPLE}")
                 yield where, [{k: m[k] for k in ("role", "content")} for m in messages], None

@@ -112,6 +112,8 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
 def _load(spec: str) -> Corpus:
     if spec in BUILT_IN:
         return BUILT_IN[spec]()
+    if "://" in spec:
+        raise ValueError(f"{spec} is an address: download the file first, and name it")
     path = Path(spec)
     if path.is_dir():
         return _folder(path)
@@ -242,6 +244,15 @@ BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
 
 # ---- text files
 
+# How files begin that are often given as a text, and what to do with them.
+NO_TEXTS = {
+    b"PK\3\4": "a zip archive, as .docx and .epub are, too: unpack it, or save its text as .txt",
+    b"\x1f\x8b": "packed: unpack it by gunzip", b"BZh": "packed: unpack it by bunzip2",
+    b"\xfd7zXZ": "packed: unpack it by unxz", b"%PDF": "a PDF: save its text, as by pdftotext",
+    b"PAR1": "a table in Parquet: write its texts into a file, as pandas does",
+    b"\xff\xfe": "in UTF-16: save it as UTF-8", b"\xfe\xff": "in UTF-16: save it as UTF-8",
+}
+
 
 def read_chunks(path: Path) -> Iterator[str]:
     """Yield the text of a UTF-8 file in chunks, none of them empty.
@@ -290,6 +301,9 @@ def decode_whole(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         wrong = error.start if wrong < 0 else wrong
     if wrong >= 0:
+        kind = next((kind for start, kind in NO_TEXTS.items() if data.startswith(start)), None)
+        if kind:
+            raise ValueError(f"{name} is {kind}")
         line = data.count(b"\n", 0, wrong) + 1
         raise ValueError(
             f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset {wrong}, line "

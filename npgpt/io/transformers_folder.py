@@ -107,8 +107,8 @@ def local_folder(name, files=HUB_FILES):
     path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
     owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
     is_name = owner and owner[1] != "runs" and not Path(owner[1]).exists()
-    if given in PACKAGED and not path.exists():
-        return _packaged(given)
+    if given.lower() in PACKAGED and not path.exists():
+        return _packaged(given.lower())
     if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
         return path
     by_hand = f"download its files from https://huggingface.co/{name} and name their folder"

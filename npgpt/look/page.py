@@ -82,6 +82,9 @@ def check_target(path):
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.html")
+    if path.suffix not in (".html", ".htm"):
+        raise ValueError(f"{path}: a page is an HTML file, which a browser prints as PDF; name it "
+                         f"{path.stem}.html{OUT}")
     check_free(path, OUT, OWN)
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent}; make it first, or name a file{OUT}")

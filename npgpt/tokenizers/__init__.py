@@ -34,13 +34,14 @@ Tokenizer = CharTokenizer | BPETokenizer | LibraryTokenizer
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Read the tokenizer at `path` (a run's tokenizer.json), of any kind.
+    """Read the tokenizer at `path`, a tokenizer.json or a folder with one, of any kind.
 
     Raises FileNotFoundError without a file, ValueError for a file that is not a complete tokenizer,
     ImportError for one that needs the library `tokenizers` where it is not installed.
     """
     classes = {"char": CharTokenizer, "words": WordTokenizer, "bpe": BPETokenizer,
                "library": LibraryTokenizer}
+    path = Path(path, "tokenizer.json") if Path(path).is_dir() else path
     return tokenizer_json.load(path, classes)
 
 

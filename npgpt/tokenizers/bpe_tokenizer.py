@@ -24,7 +24,12 @@ from npgpt.tokenizers import (
     tokenizer_json,
 )
 from npgpt.tokenizers.byte_pair_encoding import Pair
-from npgpt.tokenizers.characters import check_ids, check_special_tokens, check_text
+from npgpt.tokenizers.characters import (
+    check_ids,
+    check_no_name,
+    check_special_tokens,
+    check_text,
+)
 from npgpt.tokenizers.pretokenize import check_pattern, recognised, spans, split
 
 MAX_TOKENS = 1 << 21  # the compiled tables keep three tokens in one word of 64 bits
@@ -136,6 +141,8 @@ class BPETokenizer:
         counts: Counter[bytes] = Counter()
         special_ids = dict.fromkeys(special_tokens, 0)
         blocks = [text] if isinstance(text, str) else text
+        for block in blocks[:1] if isinstance(blocks, (list, tuple)) else ():
+            check_no_name(block)
         for chunk in chunking.chunks(blocks, special_ids, pattern):
             data = chunk.encode("utf-8")
             cut = spans(data, special_ids)

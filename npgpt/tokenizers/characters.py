@@ -6,6 +6,7 @@ and a character the training text lacks cannot be encoded. Byte pairs remove bot
 The checks at the end are common to all tokenizers, so that they report a mistake in the same words.
 """
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -64,9 +65,10 @@ class CharTokenizer:
     def train(cls, text: str) -> "CharTokenizer":
         """Return the tokenizer of the sorted distinct characters of `text`, which is not a path.
 
-        Raises ValueError for an empty text or a lone surrogate.
+        Raises ValueError for an empty text, a lone surrogate or the name of a file.
         """
         check_text(text)
+        check_no_name(text)
         return cls("".join(sorted(set(text))))
 
     @property
@@ -113,11 +115,13 @@ class CharTokenizer:
         unknown = np.flatnonzero(self._points_V[found_N] != points_N)
         if unknown.size:
             character = text[unknown[0]]
+            special = next((token for token in self.special_ids if token in text), None)
+            also = f"allowed_special='all' reads {special} as one token; " if special else ""
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{before + unknown[0]}: it is not among the {len(self._points_V)} characters this "
-                "tokenizer was trained on. Leave it out; a model trained with --tokenizer bpe "
-                "reads any text"
+                f"{before + unknown[0]}: {also}it is not among the {len(self._points_V)} "
+                "characters this tokenizer was trained on. Leave it out; a model trained with "
+                "--tokenizer bpe reads any text"
             )
         return self._ids_V[found_N].astype(np.int32)
 
@@ -197,6 +201,13 @@ def check_text(text: str) -> None:
             "character and cannot be encoded. Read the file with encoding='utf-8', "
             "errors='replace', or remove it from the text"
         ) from None
+
+
+def check_no_name(text: str) -> None:
+    """Raise ValueError for the name of a file, which would be learned in place of its text."""
+    if isinstance(text, str) and len(text) < 1000 and os.path.isfile(text):
+        raise ValueError(f"{text!r} is the name of a file; pass its text, "
+                         f"pathlib.Path({text!r}).read_text(encoding='utf-8')")
 
 
 def check_ids(ids: ArrayLike, vocab_size: int, unused: ArrayLike = ()) -> np.ndarray:

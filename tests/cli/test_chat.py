@@ -17,6 +17,7 @@ from tiny_run import environment
 from npgpt.checkpoint import SHIPPED
 from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
+from npgpt.io.conversations import read_conversations
 
 pytest.importorskip("jinja2")
 # In characters of the run: a line for each message, "." after an answer.
@@ -76,6 +77,8 @@ def test_one_question_is_read_as_the_template_has_it(done, refused, model, asked
     piped = io.TextIOWrapper(io.BytesIO(b"so\n"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", piped)
     assert done(*command) == f"{answer}\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"so\n"), encoding="utf-8"))
+    assert done(*command, "--prompt", "-", "--stop", answer[1:]) == f"{answer[0]}\n"
     assert not sys.stdin.buffer.read() and "--prompt" in refused(*command)
 
 
@@ -96,6 +99,13 @@ def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     assert answers == [first, second, third, first]
     read = len(f"so\n{first}.a\nthe ")
     assert "/reset" in out and f"{read} tokens" in err and "tokens/s" in err
+
+
+def test_a_conversation_that_is_saved_can_be_learned(typed, asked, here):
+    _, err = typed("/save", "so", "/save talks.jsonl", "/save no/talks.jsonl")
+    (_, messages, _), = read_conversations("talks.jsonl")
+    assert [m["content"] for m in messages] == ["so", asked("so\nthe ")]
+    assert "FILE" in err and "talks.jsonl" in err and "no/talks.jsonl" in err
 
 
 def test_a_line_that_ends_in_a_backslash_goes_on(typed, asked):

@@ -2,6 +2,8 @@
 
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,8 @@ def place_of_work(here, finished):
     (here / "other.txt").write_text(TEXT * 2, encoding="utf-8")
     (here / "more.txt").write_text(TEXT, encoding="utf-8")
     (here / "my.toml").write_text("n_layer = 2", encoding="utf-8")
+    (here / "tokens").mkdir()
+    (here / "tokens" / "train.bin").write_bytes(b"")
     (here / "talks.jsonl").write_text("{}\n", encoding="utf-8")
 
 
@@ -30,7 +34,11 @@ TAKEN = [
     ("train other.txt --n-layer 2 more.txt", {"corpus": ["other.txt", "more.txt"], "n_layer": 2}),
     ("train '*.txt' my.toml", {"corpus": ["*.txt"], "config": "my.toml"}),
     ("train shakespeare", {"corpus": ["shakespeare"]}),
-    ("train --resume runs/hens", {"out": "runs/hens", "corpus": None}),
+    ("train --resume runs/hens", {"resume": "runs/hens", "corpus": None}),
+    ("train other.txt --n_layer=2 --max_iters 3", {"n_layer": 2, "max_iters": 3}),
+    ("generate runs/hens other.txt", {"model": "runs/hens", "prompt_file": "other.txt"}),
+    ("prepare tokens other.txt", {"folder": "tokens", "corpus": ["other.txt"]}),
+    ("train https://a.b/c.txt", {"corpus": ["https://a.b/c.txt"]}),
     ("generate 'The hen'", {"model": None, "prompt": "The hen"}),
     ("generate runs/hens hen --n 2", {"model": "runs/hens", "prompt": "hen", "n": 2}),
     ("generate gpt2", {"model": "gpt2", "prompt": None}),
@@ -60,7 +68,26 @@ def test_a_word_that_can_mean_one_thing_only_is_taken(place_of_work, line, wante
 
 
 LED = [
-    ("train runs/hens", ("--resume --out runs/hens", "--init-from runs/hens")),
+    ("train runs/hens", ("--resume runs/hens", "--init-from runs/hens")),
+    ("train smollm2 other.txt", ("--init-from smollm2",)),
+    ("train --init smollm2", ("--init-from",)),
+    ("train --tokenizer gpt2", ("npgpt prepare",)),
+    ("train --bias False", ("False", "--no-")),
+    ("train --bias=False", ("--no-",)),
+    ("train --val-split 0.1", ("--train-fraction?",)),
+    ("train --validation-file x", ("npgpt eval",)),
+    ("train --base smollm2", ("--init-from?",)),
+    ("train --resume_from_checkpoint x", ("--resume",)),
+    ("resume runs/hens", ("npgpt train --resume",)),
+    ("generate --prompt a --prompt b", ("--prompt", "twice")),
+    ("generate -o x", ("> FILE",)),
+    ("generate --quantize int8", ("--weights?",)),
+    ("generate --stream", ("as it comes",)),
+    ("chat --n 3", ("--n",)),
+    ("chat --save x", ("/save FILE",)),
+    ("run smollm2", ("generate or chat",)),
+    ("export runs/hens new --outtype gguf", (".gguf",)),
+    ("info --n-layer 12", ("npgpt train", "--check")),
     ("train stray", ("stray", "--corpus")),
     ("eval runs/hens runs/hens", ("runs/hens",)),
     ("generate runs/hens runs/hens", ("runs/hens",)),
@@ -80,7 +107,6 @@ LED = [
     ("eval runs/hens absent.txt", ("absent.txt", "--corpus")),
     ("sample hen", ("sample", "generate?")),
     ("finetune x.txt", ("finetune", "train?")),
-    ("train --resume hens", ("hens", "--out")),
     ("generate -n 9", ("--max-new-tokens?",)),
     ("chat -n 9", ("--max-new-tokens?",)),
     ("train --ctx 9", ("--block-size?",)),
@@ -109,7 +135,7 @@ def test_a_word_in_the_place_of_a_model_may_be_a_text(refused, here):
 
 
 def test_what_others_call_them_leads_to_settings_of_ours():
-    flags = {a.dest for command in ("train", "generate", "export")
+    flags = {a.dest for command in ("train", "generate", "export", "chat")
              for a in program._parser(command)[1][command]._actions if a.option_strings}
     assert OF_OTHERS.keys() <= flags | program.COMMANDS.keys() and set(OF_THE_START) <= flags
     assert not {word for words in OF_OTHERS.values() for word in words.split()} & flags
@@ -141,3 +167,36 @@ def test_fine_tuning_asks_for_its_text(refused, done, here, place_of_work, flags
 def test_a_text_without_a_flag_is_trained_on(done, place_of_work):
     done("train", "other.txt", *TINY)
     assert read_run("runs/other").training.corpus == ("other.txt",)
+
+
+def test_standard_input_that_nobody_reads_is_noted_and_stays(here, place_of_work):
+    waiting = "import sys; from npgpt.cli import _parsed; _parsed(sys.argv[1:]); print(input())"
+    for line, fact in (("train --check", "train -"), ("generate runs/hens", "--prompt -"),
+                       ("generate --prompt hen", ""), ("train other.txt", ""), ("info", "")):
+        done = subprocess.run([sys.executable, "-c", waiting, *line.split()], input="hen\n",
+                              capture_output=True, encoding="utf-8", check=True)
+        noted = "standard input" in done.stderr
+        assert (noted and fact in done.stderr if fact else not noted) and done.stdout == "hen\n"
+
+
+@pytest.mark.parametrize(("flag", "text", "fact"), [
+    ("--prompt", "other.txt", "--prompt-file other.txt"),
+    ("--prompt", "@other.txt", "--prompt-file other.txt"),
+    ("--stop", r"hen\n", r"$'\n'"),
+    ("--stop", "hen", ""),
+])
+def test_what_a_shell_leaves_as_typed_is_noted(cli, place_of_work, flag, text, fact):
+    err = cli("generate", "runs/hens", "--max-new-tokens", 1, flag, text)[2]
+    assert fact in err if fact else not err
+
+
+@pytest.mark.parametrize(("path", "fact"), [
+    ("x.pt", "save_pretrained"), ("hens", "did you mean runs/hens?"), ("lora", "merge_and_unload"),
+    ("out", "out/checkpoint-5"), ("other.txt", "--prompt-file"),
+])
+def test_what_is_no_model_leads_to_one(refused, place_of_work, here, path, fact):
+    for name in ("lora/adapter_config.json", "out/checkpoint-5/config.json", "x.pt"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("{}", encoding="utf-8")
+    assert fact in refused("generate", path)
+    assert "npgpt eval" in refused("compare", "runs/hens", path)

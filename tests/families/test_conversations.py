@@ -239,7 +239,8 @@ def test_what_is_no_conversation_is_refused_by_its_line(tmp_path, kind):
 
 def test_files_that_hold_too_little_are_refused(tmp_path):
     path = tmp_path / "talks.jsonl"
-    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"), (lines(TALKING), "1 conv")):
+    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"), (lines(TALKING), "1 conv"),
+                        ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "--corpus")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=match):
             open_conversations(TrainConfig(), [str(path)], 60)

@@ -3,6 +3,7 @@
 import encodings.utf_8_sig  # noqa: F401 (nobody, as one test is, may not read it)
 import errno
 import glob
+import gzip
 import hashlib
 import http.server
 import io
@@ -220,6 +221,8 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(here, spec, message
     (b"", "bad .*empty"), (b"\xef\xbb\xbf", "bad .*empty"),
     (b"one\ntwo \xe9t\xe9", "bad .*0xe9 .* 8, line 2"),
     (b"\xef\xbb\xbfa\r\n\xff", "0xff .* 6, line 2"), (b"\x89PNG\0", "0x00 .* 4, line 1"),
+    (gzip.compress(b"hen"), "bad .*gunzip"), (b"PK\3\4\0", "bad .*zip.*docx"),
+    (b"%PDF-1.7\n\xe2\xe3", "bad .*PDF"), ("hen".encode("utf-16"), "bad .*UTF-16.*UTF-8"),
 ])
 def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
     write(here / "bad", content)
@@ -239,6 +242,11 @@ def test_a_folder_without_text_is_an_error(here):
         write(here / "books" / name, content)
         with pytest.raises(ValueError, match=message):
             load_corpus(["books"])
+
+
+def test_an_address_is_not_fetched():
+    with pytest.raises(ValueError, match="https://a.b/c.txt.*download"):
+        load_corpus(["https://a.b/c.txt"])
 
 
 @pytest.mark.parametrize("specs", [[], [""], ["tales", ""]])
