@@ -277,6 +277,9 @@ def targets(op, logits_shape, targets, ignore_index):
                          "the shape of logits without the last axis")
     kept = targets != ignore_index
     count = int(np.count_nonzero(kept))
+    if ignore_index == -1 and np.any(targets == -100):
+        raise ValueError(f"{op}: a target is -100, which PyTorch ignores; use -1, or ignore_index="
+                         "-100")
     some = targets if count == targets.size else np.where(kept, targets, 0)
     targets_N = indices(op, some, logits_shape[-1]).reshape(-1)
     if count == 0:

@@ -39,7 +39,8 @@ INSTEAD = {  # attributes of PyTorch's tensors -> what to write here
     "view": "x.reshape(shape)", "unsqueeze": "x.reshape(shape)", "squeeze": "x.reshape(shape)",
     "permute": "x.transpose(axes)", "T": "x.swapaxes(-1, -2)", "zero_": "x.grad = None",
     "clone": "Tensor(x.data.copy()), a constant",
-    "to": "Tensor(x.data.astype(dtype)), a constant",
+    "to": "Tensor(x.data.astype(dtype)), a constant", "cpu": "x", "flatten": "x.reshape(-1)",
+    "masked_fill": "autograd.where(mask, value, x)", "topk": "numpy.argsort(x.data)[..., -k:]",
 }
 
 _recording = ContextVar("recording", default=True)

@@ -209,3 +209,7 @@ def _token_ids(prompt, *ranks):
             "or a list of rows (T,)"
         )
     return prompt.astype(np.int64)
+
+
+if __name__ == "__main__":
+    raise SystemExit("write npgpt generate, or python -m npgpt generate")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -40,6 +40,13 @@ from npgpt.sampling import Sampling
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
 RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader replaces the weights
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
+INSTEAD = {  # attributes of others -> what to write here
+    "forward": "model(idx)", "to": "model, as all is on the CPU",
+    "state_dict": "npgpt.save(model, tokenizer, folder), or model.parameters()",
+    "load_state_dict": "npgpt.load(folder), or weight.data[...] = array",
+    "named_parameters": "model.parameters().items()", "zero_grad": "optimizer.zero_grad()",
+    "generate": "npgpt.families.writing.fill_masks, or write_spans of a T5",
+}
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
@@ -49,6 +56,17 @@ LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
 class Module:
     """A part of a model. Its attributes are Tensors, Modules and lists of Modules."""
+
+    def __init_subclass__(cls) -> None:
+        if "forward" in vars(cls):
+            raise TypeError(f"{cls.__name__}.forward is never called; name it __call__")
+
+    if not TYPE_CHECKING:  # a type checker would then accept any name
+
+        def __getattr__(self, name):
+            instead = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+            said = f"{type(self).__name__!r} object has no attribute {name!r}{instead}"
+            raise AttributeError(said, name=name, obj=self)
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {dotted name: weight}, each weight once, in a fixed order."""

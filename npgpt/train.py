@@ -284,3 +284,7 @@ def _weight_sample(parameters):
     step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
     samples = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
     return np.concatenate(samples, dtype=np.float64)
+
+
+if __name__ == "__main__":
+    raise SystemExit("write npgpt train, or python -m npgpt train")

@@ -32,7 +32,10 @@ def reshape_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def transpose(x, /, *axes):
-    """Axis i of the result is axis axes[i] of x; without axes, their order is reversed."""
+    """Axis i of the result is axis axes[i] of x; without axes, their order is reversed.
+
+    As in NumPy, x.transpose(0, 1) of two axes is x; swapaxes exchanges two.
+    """
     axes = _one_tuple(axes) or tuple(reversed(range(x.ndim)))
     axes = checks.permutation("transpose", axes, x.shape)
     return x.transpose(axes), (axes,)

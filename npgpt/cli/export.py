@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from npgpt.families import family_of, save_gguf
+from npgpt.families.conversations import template_for
 from npgpt.families.models import load_model, model_files, save, template_of
 from npgpt.folders import check_free
 from npgpt.io.chat_template import eos_token
@@ -34,8 +35,9 @@ def run(args):
     if args.outtype and not as_gguf:
         raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
     source = model_files(args.run)
-    loaded, template = load_model(source), template_of(source)
+    loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer
+    template = template_for(tokenizer, template_of(source))
     if as_gguf:
         save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
         print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"

@@ -24,6 +24,12 @@ from npgpt.text import counted, shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
+JINJA = (  # the form of ours, for other programs
+    "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}"
+    "{% elif m.role == 'assistant' %}<|assistant|>{{ m.content }}<|end|>"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 # Settings of training in place of a preset's, if the model is a published one.
 TAUGHT = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
           "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
@@ -34,6 +40,7 @@ class OwnTemplate(ChatTemplate):
     """The form of conversations in models trained here; their tokens tell it."""
 
     def __init__(self):
+        super().__init__(JINJA, {"eos_token": END}, "npgpt")
         self.end = END
 
     def rendered(self, asked, names=()):
@@ -42,12 +49,14 @@ class OwnTemplate(ChatTemplate):
                 + ASSISTANT * answers for messages, answers in asked]
 
     def files(self):
-        return {}
+        return {}  # in a run, whose tokens tell it
+
 
 
 def template_for(tokenizer, given=None):
     """Return the template `given`, or ours if the tokenizer has its tokens, else None."""
-    return given or (OwnTemplate() if {*OWN} <= tokenizer.special_ids.keys() else None)
+    ours = given is None or given.template == JINJA  # which needs no Jinja
+    return OwnTemplate() if ours and {*OWN} <= tokenizer.special_ids.keys() else given
 
 
 def with_own_tokens(tokenizer):

@@ -47,12 +47,16 @@ def save(
 ) -> None:
     """Write a new folder that `load` and transformers' AutoModel and AutoTokenizer read.
 
-    template   the form of conversations that the model was taught, of `template_of`
+    template   the form of conversations that the model was taught, of `template_of`; default: ours
+               if the tokenizer has its tokens
 
     Raises ValueError if there is anything at its path already, other than an empty folder, and for
     settings that the transformers library does not have.
     """
+    from npgpt.families.conversations import template_for  # what other commands do not need
+
     check_free(folder)
+    template = template_for(tokenizer, template)
     with new_folder(folder) as building:
         model.save_pretrained(building)
         save_pretrained(tokenizer, building)
@@ -62,7 +66,7 @@ def save(
 
 def _save_template(template, tokenizer, folder):
     """Write a template beside a tokenizer, and the token that ends an answer into config.json."""
-    for name, content in template.files().items():
+    for name, content in ChatTemplate.files(template).items():
         path = folder / name
         if path.exists():  # the tokenizer's settings
             content = json.dumps(read_json(path) | json.loads(content), indent=2) + "\n"

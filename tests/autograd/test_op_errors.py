@@ -157,6 +157,8 @@ ERRORS = [
     (lambda: ag.cross_entropy(t(), targets()), ValueError, r"cross_entropy: logits \(\)"),
     (lambda: ag.cross_entropy(t(2, 3), targets(0, 3)), IndexError,
      r"cross_entropy: index 3 .*\(1,\) .*\[0, 3\)"),
+    (lambda: ag.cross_entropy(t(2, 3), targets(0, -100)), ValueError,
+     "cross_entropy: .*-100.*ignore_index"),
     (lambda: ag.cross_entropy(t(2, 3), targets(0, -1), ignore_index=-100), IndexError,
      r"cross_entropy: index -1 .*\(1,\) .*\[0, 3\)"),
     (lambda: ag.cross_entropy(t(2, 3), targets(0.0, 1.0)), TypeError, "cross_entropy: float64"),

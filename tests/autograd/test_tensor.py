@@ -114,7 +114,8 @@ REFUSED = [
         ("view", r"\.reshape\("), ("unsqueeze", r"\.reshape\("), ("permute", r"\.transpose\("),
         ("argmax", r"\.data\.argmax\("), ("exp", r"autograd\.exp\("), ("to", r"\.data\.astype\("),
         ("softmax", r"autograd\.softmax\("), ("clone", r"\.data\.copy\("),
-        ("zero_", r"\.grad = None")]],
+        ("zero_", r"\.grad = None"), ("topk", r"numpy\.argsort"), ("masked_fill", "where"),
+        ("flatten", r"\.reshape\(-1\)"), ("cpu", "x$")]],
     (lambda: X.shap, AttributeError, "'shap'$"),
     (lambda: setattr(X, "grd", 1), AttributeError, "'grd'"),
 ]

@@ -48,6 +48,12 @@ def test_a_run_is_resumed_evaluated_and_talked_to(tmp_path, done, refused, talks
     answer = json.loads(done("chat", tmp_path / "whole", "--prompt", "q1?", "--json",
                              "--max-new-tokens", 5))
     assert "<|end|>" not in answer["text"]
+    done("export", tmp_path / "whole", tmp_path / "exported")
+    assert json.loads((tmp_path / "exported/config.json").read_text())["eos_token_id"]
+    assert (tmp_path / "exported/chat_template.jinja").read_text() == conversations.JINJA
+    asked = ("--prompt", "q1?", "--temperature", 0, "--max-new-tokens", 5)
+    answers = [done("chat", tmp_path / name, *asked) for name in ("whole", "exported")]
+    assert answers[0] == answers[1]
     done(*resume, moved)
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
 

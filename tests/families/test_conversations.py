@@ -12,6 +12,7 @@ from npgpt import GPT, GPTConfig, Llama, LlamaConfig
 from npgpt.config import TrainConfig
 from npgpt.families import conversations
 from npgpt.families.conversations import (
+    JINJA,
     OWN,
     Answers,
     OwnTemplate,
@@ -30,12 +31,6 @@ from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.train import Alone, evaluate, micro_batches, training_steps
 
-JINJA = (
-    "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}"
-    "{% elif m.role == 'assistant' %}<|assistant|>{{ m.content }}<|end|>"
-    "{% else %}{{ m.content }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
 TALKING = [
     {"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"},
     {"role": "assistant", "content": "you"}, {"role": "user", "content": "bye"},
