@@ -22,7 +22,10 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "corpus": "data dataset data_dir train_file file text input f", "lr": "learning_rate max_lr",
     "max_iters": "epochs num_epochs num_train_epochs steps max_steps iterations iters",
     "block_size": "seq_len context context_length ctx ctx_size max_length n_ctx",
-    "out": "o output output_dir out_dir checkpoint_dir",
+    "out": "o output output_dir out_dir checkpoint_dir name run_name",
+    "batch_size": "bs per_device_train_batch_size", "min_lr": "min_learning_rate",
+    "gradient_accumulation_steps": "accumulate grad_accum", "grad_clip": "clip max_grad_norm",
+    "conversations": "sft messages", "eval_tokens": "eval_iters",
     "matmul_precision": "dtype bf16 fp16 precision",
     "n_layer": "num_layers num_hidden_layers", "n_embd": "d_model hidden_size",
     "n_head": "num_heads num_attention_heads", "eval_interval": "eval_steps save_steps save_every",
@@ -33,7 +36,7 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "json": "format", "system": "system_prompt system_message instructions",
     "train_fraction": "val_split validation_split test_split test_size val_size val_fraction",
     "init_from": "model from_pretrained pretrained model_name_or_path base_model base finetune "
-                 "from checkpoint ckpt load",
+                 "from checkpoint ckpt load m",
     "generate": "sample complete predict infer inference run pull download",
     "eval": "evaluate test perplexity", "train": "finetune fine_tune fit",
     "chat": "serve talk ask run", "look": "show view inspect visualize visualise plot microscope",
@@ -46,8 +49,17 @@ OTHERWISE = {  # what other programs have, and this one in another way
     "threads n_threads num_threads workers num_workers":
         "the environment variable NUMBA_NUM_THREADS says how many threads",
     "resume continue resume_from_checkpoint": "npgpt train --resume goes on with the latest run",
-    "val_corpus val_data val_file eval_data eval_file valid_file validation_file test_file":
+    "val val_corpus val_data val_file eval_data eval_file valid_file validation_file test_file":
         "the end of the text is kept for validation; npgpt eval RUN FILE measures another text",
+    "out_dir": "a model is named without a flag",
+    "text prompt p": "it is written without a flag, behind the model",
+    "force overwrite restart": "nothing is overwritten; name another place, or delete that one",
+    "early_stopping patience": "the best weights are kept, and npgpt generate takes them",
+    "wandb wandb_log tensorboard": "metrics.csv in the run has all numbers, and npgpt compare RUN "
+                                   "RUN draws them",
+    "lora peft freeze": "all weights are trained; leave it out",
+    "encoding": "a text is UTF-8; save it so",
+    "bench benchmark": "python -m benchmarks, in a clone",
     "decode detokenize": "in Python, npgpt.load_tokenizer(FILE).decode([1, 2]) does it",
     "stream no_stream": "a text is shown as it comes, and with --json at its end; leave it out",
     "o out output output_file": "what is printed goes to a file by > FILE",

@@ -77,7 +77,8 @@ WRONG_VALUE = {  # of flags that take one of a few: where the others belong
     "--init": "--init-from MODEL starts from a model's weights",
     "--tokenizer": "that of a model or a file: npgpt prepare FOLDER --corpus FILE --tokenizer "
                    "MODEL, then npgpt train FOLDER",
-    "--outtype": "a name that ends in .gguf is written for llama.cpp",
+    "--outtype": "a name that ends in .gguf is written for llama.cpp, whose llama-quantize makes "
+                 "other types of it",
 }
 # These write files, or their status is the answer; they go on without a reader.
 TO_THE_END = ("train", "prepare", "gradcheck", "export", "look", "book", "compare", "warm-up",
@@ -225,9 +226,10 @@ def _parsed(argv):
 
 def _of_train(command, flag):
     """Return advice on a flag of `npgpt train` that is given to another command."""
-    from npgpt.cli.settings import all_settings
+    from npgpt.families.presets import model_settings
 
-    if command == "train" or flag.lstrip("-").replace("-", "_") not in all_settings():
+    shape = {"arch", *model_settings()}
+    if command == "train" or flag.lstrip("-").replace("-", "_") not in shape:
         return ""
     return ": of npgpt train, which with --check shows the size of a model and trains nothing"
 

@@ -18,6 +18,7 @@ def add_arguments(parser):
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
     add("folder", nargs="?", metavar="FOLDER",
         help="a new folder, for train.bin, val.bin and tokenizer.json")
+    add("--out", metavar="FOLDER", help="the same")
     add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
         help=help_of["corpus"])
     add("--tokenizer", metavar="MODEL|FILE",
@@ -29,6 +30,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    args.folder = args.folder or args.out
     if not (args.folder and args.corpus):
         raise ValueError("name a new folder and texts: npgpt prepare FOLDER --corpus FILE ...")
     settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)

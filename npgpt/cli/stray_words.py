@@ -8,7 +8,7 @@ from pathlib import Path
 
 from npgpt.cli import note
 from npgpt.files import quoted
-from npgpt.io.corpora import BUILT_IN, SPLIT_FILES
+from npgpt.io.corpora import BUILT_IN, SPLIT_FILES, missing
 from npgpt.io.transformers_folder import HUB_NAMES, PACKAGED
 
 # command -> its arguments for a model and for a text
@@ -67,15 +67,16 @@ def _placed(command, args, words):
         elif word.lower() in ("true", "false"):
             left.append(f"{word}: a flag such as --bias is on, and --no-bias is off")
         else:
-            left.append(word + ": no such text is there; see --corpus" * (what == "corpus"))
+            said = "it is no text" if os.path.lexists(word or ".") else missing(Path(word))
+            left.append(word + f": {said}; see --corpus" * (what == "corpus"))
     return left
 
 
 def _of_prepare(args, words):
     """Set the texts and the folder, which is the last word that is no text."""
-    if words and not args.corpus:
+    if args.folder and (words or args.out) and not args.corpus:
         args.corpus, args.folder, words = [args.folder, *words], None, []
-    if args.folder is None and len(args.corpus or ()) > 1:
+    if not (args.folder or args.out) and len(args.corpus or ()) > 1:
         new = [word for word in args.corpus
                if not _is_text(word) or Path(word, SPLIT_FILES[0]).exists()]
         args.folder = (new or args.corpus)[-1]

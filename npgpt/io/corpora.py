@@ -128,7 +128,7 @@ def _load(spec: str) -> Corpus:
             "file, or give - for standard input"
         )
     if not files:
-        raise FileNotFoundError(_missing(path))
+        raise FileNotFoundError(missing(path))
     plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
     return _files(spec, [*files.values()][::-1], home=Path(*plain))
 
@@ -205,9 +205,9 @@ def _is_of_a_model(path: Path) -> bool:
     return b'"model"' in start or b'"model_type"' in start
 
 
-def _missing(path: Path) -> str:
+def missing(path: Path) -> str:
     """Return the message for a missing path: its first missing part, and names like that."""
-    while not path.parent.exists():
+    while not os.path.exists(path.parent):
         path = path.parent
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     near = [str(path.parent / n) for n in difflib.get_close_matches(path.name, names)]
