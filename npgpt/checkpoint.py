@@ -35,9 +35,10 @@ from autograd.anomaly import described
 from autograd.engine import mark_written
 from npgpt import files
 from npgpt.batches import TextSource
-from npgpt.config import RUN_FORMAT, TrainConfig, nearest
+from npgpt.config import RUN_FORMAT, TrainConfig
 from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
+from npgpt.names import nearest
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"

@@ -22,8 +22,8 @@ import numpy as np
 
 from npgpt.checkpoint import SHIPPED, latest_run, versions
 from npgpt.cli.streams import ReaderLeftError, standard_streams
-from npgpt.config import nearest
 from npgpt.files import quoted
+from npgpt.names import nearest
 from npgpt.run.compile_notice import announced
 
 COMMANDS = {

@@ -3,9 +3,10 @@
 import tomllib
 from dataclasses import fields
 
-from npgpt.config import nearest, wanted
+from npgpt.config import wanted
 from npgpt.families.presets import model_settings
 from npgpt.files import read_given
+from npgpt.names import nearest
 from npgpt.reward.settings import RewardConfig
 
 TABLES = ("model", "training")

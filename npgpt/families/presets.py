@@ -2,8 +2,9 @@
 
 from dataclasses import fields
 
-from npgpt.config import TrainConfig, nearest
+from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
+from npgpt.names import nearest
 
 PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
 

@@ -14,7 +14,7 @@ from npgpt import cli as program
 from npgpt.checkpoint import read_run
 from npgpt.cli.stray_words import TAKES, place
 from npgpt.cli.train import OF_THE_START
-from npgpt.config import OF_OTHERS
+from npgpt.names import OF_OTHERS
 
 
 @pytest.fixture
