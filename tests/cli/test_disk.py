@@ -53,7 +53,8 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     out = tmp_path / "out"
     arguments = {
         "export": [finished, out], "prepare": [out, "--corpus", corpus],
-        "train": ["--corpus", corpus, "--out", out, *TINY], "look": [finished, "--out", out],
+        "train": ["--corpus", corpus, "--out", out, *TINY],
+        "look": [finished, "--out", f"{out}.html"],
     }[command]
 
     def full(descriptor):

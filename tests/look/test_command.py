@@ -179,6 +179,7 @@ def test_a_folder_that_is_not_there_or_cannot_be_written_to_is_named(
     refused, finished, tmp_path, monkeypatch
 ):
     assert "--out" in refused("look", finished, "--out", tmp_path / "no" / "a.html")
+    assert "page.html" in refused("look", finished, "--out", tmp_path / "page.pdf")
     monkeypatch.setattr("os.access", lambda path, mode: False)  # as root everything can be
     assert "--out" in refused("look", finished, "--out", tmp_path / "a.html")
     assert list(tmp_path.iterdir()) == []
