@@ -1,5 +1,6 @@
 """What the lists of the page read in a browser: how it looks, and what its controls do."""
 
+# arguments: the style sheet, if it is a file, which scripts may not read
 # Returns [[a kind of element and its looks, how many, the first's shape], ...] in the page's order.
 # Looks are what differs from a bare element of its tag or, where they are inherited, from its
 # parent: sizes as they are set, not as fonts make them.
@@ -17,6 +18,7 @@ const INHERITED = ["color", "fill", "font-family", "font-size", "font-weight", "
   "border-collapse", "list-style-type", "print-color-adjust", "color-scheme"];
 const AS_SET = /^(min-|max-|line-)?(width|height)$|^(left|right|top|bottom|margin)|columns$/;
 const read = (e, name) => {
+  if (name === "height" && e.localName === "iframe") return ""; // it comes from within, later
   const style = getComputedStyle(e), typed = e.computedStyleMap();
   if (name === "margin") return ["top", "right", "bottom", "left"].map((side) =>
     typed.get(`margin-${side}`)).join(" ").replace(/^(\S+) (\S+) \1 \2$/, "$1 $2");
@@ -30,8 +32,9 @@ host.style.colorScheme = getComputedStyle(document.documentElement).colorScheme;
 const shadow = host.attachShadow({ mode: "open" }), bare = {}, colours = {};
 const probe = shadow.appendChild(document.createElement("b"));
 const root = getComputedStyle(document.documentElement);
-for (const [, name] of [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
-  .map((rule) => rule.cssText).join().matchAll(/--([a-z]+): light/g)) {
+const rules = arguments[0] ?? [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+  .map((rule) => rule.cssText).join("\n");
+for (const [, name] of rules.matchAll(/--([a-z]+): light/g)) {
   probe.style.color = root.getPropertyValue(`--${name}`);
   const rgb = getComputedStyle(probe).color;
   colours[rgb] = colours[rgb] ? `${colours[rgb]}/${name}` : `--${name}`;
@@ -43,18 +46,17 @@ const naked = (e) => {
   const one = shadow.appendChild(document.createElementNS(e.namespaceURI, e.localName));
   return bare[e.localName] = Object.fromEntries(OWN.map((name) => [name, read(one, name)]));
 };
-const kind = (e) => e.localName + (/^(tab-|term-|L-)|-\d+$/.test(e.id) || !e.id ? "" : `#${e.id}`)
+const kind = (e) => e.localName + (e.id && !e.closest("main, nav button") ? `#${e.id}` : "")
   + [...e.classList].map((name) => `.${name}`).join("") + (e.disabled ? ":disabled" : "")
   + ["pressed", "selected"].filter((n) => e.getAttribute(`aria-${n}`) === "true")
     .map((n) => `:${n}`).join("") + (e.type === "range" ? ":range" : "");
 const of = Object.entries(colours).map(([rgb, name]) => `${name} ${rgb}`).join(", ");
 const found = new Map([[`colours: ${of}`, [1, ""]]]);
-for (const { selectorText, cssText } of [...document.styleSheets].flatMap((s) => [...s.cssRules]))
-  if (/:(hover|focus)/.test(selectorText)) found.set(cssText, [1, ""]);
+for (const rule of rules.split("\n")) if (/:(hover|focus)/.test(rule)) found.set(rule, [1, ""]);
 for (const e of document.querySelectorAll("html, body, body *")) {
-  if (e === host || !e.checkVisibility() || e.matches("script, style, wbr, br")) continue;
-  const up = e.parentElement, key = (up && up !== document.body ? `${kind(up)} > ` : "") + kind(e),
-    painted = e.style.backgroundColor ? ["background-color", "color"] : [], plain = naked(e);
+  if (e === host || !e.checkVisibility() || e.matches("script, style, wbr, br, math, math *")) continue;
+  const up = e.parentElement, within = up && up !== document.body ? `${kind(up)} > ` : "",
+    key = within + kind(e), painted = e.style.backgroundColor ? ["background-color", "color"] : [], plain = naked(e);
   const own = OWN.map((name) => [name, read(e, name)]).filter(([name, value]) => value &&
     value !== plain[name] && !e.style.getPropertyValue(name) && !painted.includes(name));
   const whole = own.some(([name]) => name === "border") ? /^border-[trbl][a-z]+$/ : /^border$/;

@@ -140,6 +140,17 @@ def media(browser, name, value):
     browser.driver.execute_cdp_cmd(command, {"features": []})
 
 
+@contextmanager
+def on_paper(browser):
+    """Show a page as it is printed."""
+    command = "Emulation.setEmulatedMedia"
+    browser.driver.execute_cdp_cmd(command, {"media": "print"})
+    browser.run("window.onbeforeprint?.()")
+    yield
+    browser.run("window.onafterprint?.()")
+    browser.driver.execute_cdp_cmd(command, {"media": ""})
+
+
 def mouse(browser, css, x, y, what="click"):
     """Send an event of the mouse to an element, at a point from its upper left corner."""
     browser.run(

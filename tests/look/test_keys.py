@@ -6,11 +6,14 @@ the first and the last. Below it is what changes: the page's state, the focus, o
 """
 
 from pathlib import Path
+from textwrap import wrap
 
 from look_lists import ACTS, STEADY
 from look_page import VIEWS, compare, turn_to
 
 LIST = Path(__file__).with_name("keys.txt")
+INDENTED = {"initial_indent": "    ", "subsequent_indent": "    ", "break_long_words": False,
+            "break_on_hyphens": False}
 TEXT = "text=One+dawn+shy"
 OUT = "heads=0.1&mlps=2&positions=3,4"
 BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
@@ -45,5 +48,5 @@ def test_each_control_does_what_is_in_the_list(browser, paths, tmp_path):
                 lines.append(control)
             else:  # several that are only offered
                 lines[-1] += f" | {control}"
-            lines += [f"    {line}" for line in does]
+            lines += wrap("; ".join(does), 160, **INDENTED)
     compare(lines, LIST, tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from look_lists import SEEN
-from look_page import PASTE, VIEWS, compare, turn_to
+from look_page import PASTE, VIEWS, compare, on_paper, turn_to
 
 LIST, LOOKS = (Path(__file__).with_name(name) for name in ("words.txt", "looks.txt"))
 READ = """
@@ -81,20 +81,11 @@ def walked(browser, paths, tmp_path_factory):
         turn_to(browser, paths[kind], address, then)
         found[name] = list(words(browser)), browser.run(SEEN)
         if name in (*VIEWS, "bet"):
-            found[f"{name} on paper"] = [], on_paper(browser)
+            with on_paper(browser):
+                found[f"{name} on paper"] = [], browser.run(SEEN)
             turn_to(browser, paths[kind], address, "", 400)
             found[f"{name} on a phone"] = [], browser.run(SEEN)
     return found
-
-
-def on_paper(browser):
-    command = "Emulation.setEmulatedMedia"
-    browser.driver.execute_cdp_cmd(command, {"media": "print"})
-    browser.run("window.onbeforeprint()")
-    seen = browser.run(SEEN)
-    browser.run("window.onafterprint()")
-    browser.driver.execute_cdp_cmd(command, {"media": ""})
-    return seen
 
 
 def test_the_page_says_what_is_in_the_list(walked, tmp_path):
