@@ -16,6 +16,7 @@ const INHERITED = ["color", "fill", "font-family", "font-size", "font-weight", "
   "text-align", "white-space", "cursor", "overflow-wrap", "font-variant-numeric", "text-anchor",
   "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "paint-order", "accent-color",
   "border-collapse", "list-style-type", "print-color-adjust", "color-scheme"];
+const UNSEEN = "script, style, wbr, br, math, math *"; // formulas look as each browser has them
 const AS_SET = /^(min-|max-|line-)?(width|height)$|^(left|right|top|bottom|margin)|columns$/;
 const read = (e, name) => {
   if (name === "height" && e.localName === "iframe") return ""; // it comes from within, later
@@ -54,9 +55,10 @@ const of = Object.entries(colours).map(([rgb, name]) => `${name} ${rgb}`).join("
 const found = new Map([[`colours: ${of}`, [1, ""]]]);
 for (const rule of rules.split("\n")) if (/:(hover|focus)/.test(rule)) found.set(rule, [1, ""]);
 for (const e of document.querySelectorAll("html, body, body *")) {
-  if (e === host || !e.checkVisibility() || e.matches("script, style, wbr, br, math, math *")) continue;
+  if (e === host || !e.checkVisibility() || e.matches(UNSEEN)) continue;
   const up = e.parentElement, within = up && up !== document.body ? `${kind(up)} > ` : "",
-    key = within + kind(e), painted = e.style.backgroundColor ? ["background-color", "color"] : [], plain = naked(e);
+    key = within + kind(e), plain = naked(e),
+    painted = e.style.backgroundColor ? ["background-color", "color"] : [];
   const own = OWN.map((name) => [name, read(e, name)]).filter(([name, value]) => value &&
     value !== plain[name] && !e.style.getPropertyValue(name) && !painted.includes(name));
   const whole = own.some(([name]) => name === "border") ? /^border-[trbl][a-z]+$/ : /^border$/;

@@ -18,12 +18,14 @@ TEXT = "text=One+dawn+shy"
 OUT = "heads=0.1&mlps=2&positions=3,4"
 BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
        "document.querySelector('section:not([hidden]) .begin').click();")
+DRAW = "[...document.querySelectorAll('button')].find((b) => /^Draw/.test(b.textContent)).click();"
 # For each: the page, the address, the button to press or the script to run there, where to act.
 STATES = {
     "the page": ("microscope", TEXT, "",
                  ".top > button:not(.begin), #pitch, #reads, #prompt, #kept, #views, footer"),
     **{view: ("microscope", f"view={view}&{TEXT}", "", "section") for view in (*VIEWS, "bet")},
     "parts are out": ("microscope", f"view=knockout&{TEXT}&{OUT}", "", ".controls"),
+    "two tokens are drawn": ("microscope", f"view=tokens&{TEXT}", 2 * DRAW, ".steps"),
     "a fault": ("microscope", f"view=backward&{TEXT}&fault=gelu&at=5", "", ".controls > button"),
     "taught": ("microscope", f"view=teach&{TEXT}&sentence=A", "npgpt.pass.weights = 1;"
                "npgpt.set({})", ".controls > button"),
