@@ -140,6 +140,17 @@ def media(browser, name, value):
     browser.driver.execute_cdp_cmd(command, {"features": []})
 
 
+@contextmanager
+def on_paper(browser):
+    """Show a page as it is printed."""
+    command = "Emulation.setEmulatedMedia"
+    browser.driver.execute_cdp_cmd(command, {"media": "print"})
+    browser.run("window.onbeforeprint?.()")
+    yield
+    browser.run("window.onafterprint?.()")
+    browser.driver.execute_cdp_cmd(command, {"media": ""})
+
+
 def mouse(browser, css, x, y, what="click"):
     """Send an event of the mouse to an element, at a point from its upper left corner."""
     browser.run(
@@ -220,10 +231,10 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
 """
 
 
-def open_written(browser, path, address, width):
-    """Open a page whose canvases keep their texts in `written`."""
+def open_written(browser, path, address, width, more=""):
+    """Open a page whose canvases keep their texts in `written`, after a script."""
     add = "Page.addScriptToEvaluateOnNewDocument"
-    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
+    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN + more})
     browser.open(path, address, width)
     browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
 
@@ -334,3 +345,35 @@ def label(tokenizer, v):
         f"\\u{{{ord(c):x}}}" if unicodedata.category(c)[0] in "CZ" else c
         for c in (shapes.get(c, c) for c in text)
     )
+
+
+# Scroll bars, which are of different widths elsewhere, take no room.
+NO_BARS = """
+addEventListener("readystatechange", () => {
+  document.documentElement.style.scrollbarWidth = "none";
+}, true);
+"""
+
+
+def turn_to(browser, path, address, then, width=1280, more=""):
+    """Open a page, press the button with the words `then` or run it as a script, and wait."""
+    open_written(browser, path, address, width, NO_BARS + more)
+    settled(browser)
+    if ";" in then or "(" in then:
+        browser.run(then)
+    elif then:
+        press(browser, then)
+        away = {"type": "mouseMoved", "x": 0, "y": 0}
+        browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", away)
+    if then:
+        settled(browser)
+
+
+def compare(lines, path, folder):
+    """Check that a list of lines is the one in a file; what it is now is written to the folder."""
+    found = folder / path.name
+    found.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    listed = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    new, gone = ([f"{sign} {line}" for line in one if line not in other]
+                 for sign, one, other in (("+", lines, listed), ("-", listed, lines)))
+    assert lines == listed, "\n".join([f"if this is meant, copy {found} over {path}:", *gone, *new])

@@ -7,9 +7,10 @@ the tests that need it are skipped and say so.
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
-from look_page import lively
+from look_page import lively, page_of, record_in
 
 from npgpt import tales
 from npgpt.batches import TextSource
@@ -18,9 +19,11 @@ from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.models import Loaded
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
+from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
+MICROSCOPE = Path(__file__).parents[2] / "examples" / "microscope.html"
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")
 
@@ -58,6 +61,18 @@ def pages(subjects, tmp_path_factory):
         path.write_text(html, encoding="utf-8")
         found[kind] = path, record
     return found
+
+
+@pytest.fixture(scope="session")
+def paths(subjects, pages, tmp_path_factory):
+    """Return {page of the lists: its path}."""
+    folder = tmp_path_factory.mktemp("paths")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "LIVE", 1)
+        recorded, _ = page_of(subjects["bpe"], folder, "Once a jolly king")
+    microscope = folder / "microscope.html"  # of the sources as they are now
+    microscope.write_text(page.assemble(record_in(MICROSCOPE)), encoding="utf-8")
+    return {"microscope": microscope, "bpe": pages["bpe"][0], "recorded": recorded}
 
 
 class Browser:

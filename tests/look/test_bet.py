@@ -33,6 +33,12 @@ def test_a_bet_costs_what_python_says_and_the_text_stays(browser, pages, subject
     assert browser.run("return npgpt.state.text") == "A hen"
 
 
+def test_the_story_is_a_whole_one_that_no_run_has_learned(pages):
+    story = pages["tales"][1]["bet"]["story"]
+    assert story.startswith("A wise grey pig of Lararia did not cross the small street because it")
+    assert tales.stories(story) == [story] and story not in tales.generate(2_000_000)
+
+
 def test_twelve_bets_end_with_a_true_verdict(browser, pages):
     """All right and sure; then all wrong."""
     path, record = pages["tales"]

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import xml.dom.minidom
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from look_page import enter, lively, losses, softmax, stored, until
+from look_lists import SEEN
+from look_page import compare, enter, lively, losses, on_paper, softmax, stored, until
 from tiny_run import files
 
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
@@ -339,6 +340,22 @@ def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder,
     if words == "qxqx":
         assert not found and browser.find("#found").text
     assert len(found) <= 12 and browser.logs()[0] == []
+
+
+def test_the_pages_of_the_book_look_as_in_the_list(browser, book, folder, tmp_path):
+    """One of each kind, wide, on a phone and on paper; on the first, the results of a search."""
+    known, lines = set(), []
+    for name in ("index.html", "attention-mechanism.html", "code/npgpt.gpt.py.html"):
+        for way, width in (("", 1280), (" on a phone", 400), (" on paper", 1280)):
+            browser.open(folder / name, width=width)
+            if name == "index.html":
+                enter(browser, "#search", "logit")
+            with on_paper(browser) if "paper" in way else nullcontext():
+                seen = [looks for looks, _, _ in browser.run(SEEN, book["book.css"])]
+            new = [looks for looks in seen if looks not in known]
+            known.update(new)
+            lines += [f"# {name}{way}", *sorted(new)]
+    compare(lines, Path(__file__).with_name("book.txt"), tmp_path)
 
 
 def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(browser, folder):

@@ -1,4 +1,5 @@
-"""All words of the page, tips, labels and keys too, stand in words.txt: a change of one is meant.
+"""All words of the page, tips, labels and keys too, stand in words.txt, and the looks of each kind
+of element in looks.txt: a change of one is meant.
 
 Numbers and quoted tokens are left out, as other tests compute them again. What the page says now is
 written to a file, to be copied over the list.
@@ -8,12 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
-from look_page import PASTE, VIEWS, open_written, page_of, press, record_in, settled
+from look_lists import SEEN
+from look_page import PASTE, VIEWS, compare, on_paper, turn_to
 
-from npgpt.look import page
-
-MICROSCOPE = Path(__file__).parents[2] / "examples" / "microscope.html"
-LIST = Path(__file__).with_name("words.txt")
+LIST, LOOKS = (Path(__file__).with_name(name) for name in ("words.txt", "looks.txt"))
 READ = """
 const blocks = "p, h1, h2, button, label, summary, th, td, option, output, text, title, a, b";
 const found = [document.title];
@@ -56,19 +55,10 @@ STATES = {
     "sent": ("microscope", "view=tokens", "Save to send"),
     "a picture": ("microscope", "view=tokens", "Save picture"),
     "the tour": ("microscope", "", "Take the tour"),
+    "dark": ("microscope", "view=tokens", "document.getElementById('theme').click();"),
     **{f"byte pairs: {view}": ("bpe", f"view={view}", "") for view in ("overview", "tokens")},
     **{f"recorded: {view}": ("recorded", f"view={view}", "") for view in VIEWS},
 }
-
-
-@pytest.fixture
-def paths(subjects, pages, tmp_path, monkeypatch):
-    """Return {page: its path}."""
-    monkeypatch.setattr(page, "LIVE", 1)
-    recorded, _ = page_of(subjects["bpe"], tmp_path, "Once a jolly king")
-    microscope = tmp_path / "microscope.html"  # of the sources as they are now
-    microscope.write_text(page.assemble(record_in(MICROSCOPE)), encoding="utf-8")
-    return {"microscope": microscope, "bpe": pages["bpe"][0], "recorded": recorded}
 
 
 def words(browser):
@@ -80,24 +70,38 @@ def words(browser):
             yield text
 
 
-def test_the_page_says_what_is_in_the_list(browser, paths, tmp_path):
+@pytest.fixture(scope="module")
+def walked(browser, paths, tmp_path_factory):
+    """Return {state: (its words, its looks)}; of each view also its looks on a phone, on paper."""
+    folder = str(tmp_path_factory.mktemp("saved"))
     browser.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    said, lines = set(), []
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+    found = {}
     for name, (kind, address, then) in STATES.items():
-        open_written(browser, paths[kind], address, 1280)
-        settled(browser)
-        if ";" in then or "(" in then:
-            browser.run(then)
-        elif then:
-            press(browser, then)
-        settled(browser)
-        new = [text for text in dict.fromkeys(words(browser)) if text not in said]
+        turn_to(browser, paths[kind], address, then)
+        found[name] = list(words(browser)), browser.run(SEEN)
+        if name in (*VIEWS, "bet"):
+            with on_paper(browser):
+                found[f"{name} on paper"] = [], browser.run(SEEN)
+            turn_to(browser, paths[kind], address, "", 400)
+            found[f"{name} on a phone"] = [], browser.run(SEEN)
+    return found
+
+
+def test_the_page_says_what_is_in_the_list(walked, tmp_path):
+    said, lines = set(), []
+    for name in STATES:
+        new = [text for text in dict.fromkeys(walked[name][0]) if text not in said]
         said.update(new)
         lines += [f"# {name}", *new]
-    found = tmp_path / "words.txt"
-    found.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    listed = LIST.read_text(encoding="utf-8").splitlines()
-    new, gone = ([f"{sign} {line}" for line in one if line not in other]
-                 for sign, one, other in (("+", lines, listed), ("-", listed, lines)))
-    assert lines == listed, "\n".join([f"if this is meant, copy {found} there:", *gone, *new])
+    compare(lines, LIST, tmp_path)
+
+
+def test_the_page_looks_as_in_the_list(walked, tmp_path):
+    """A kind of element that looks different in a later state has one more line there."""
+    known, lines = set(), []
+    for name, (_, seen) in walked.items():
+        new = [f"{many} {looks}{shape}" for looks, many, shape in seen if looks not in known]
+        known.update(looks for looks, _, _ in seen)
+        lines += [f"# {name}", *new] if new else []
+    compare(lines, LOOKS, tmp_path)
