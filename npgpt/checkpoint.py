@@ -214,7 +214,7 @@ def read_run(folder):
 
 def _no_model(path):
     """Return what is at a path without a config.json, and what to do."""
-    if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl"):
+    if path.is_file() and path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl"):
         return ("is pickled, and not read, since unpickling can run any code: save it as a folder "
                 "by save_pretrained of transformers, and name that")
     if (path / "adapter_config.json").exists():

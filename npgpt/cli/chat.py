@@ -140,7 +140,7 @@ def save(messages, path):
         return note("/save FILE.jsonl keeps what was said, once something was")
     try:
         append(path, json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
-        note(f"{counted(len(messages), 'message')} are in {path} now")
+        note(f"{path} has {counted(len(messages), 'message')} more")
     except (OSError, ValueError) as error:
         note(error)
 

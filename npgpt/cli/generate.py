@@ -84,7 +84,7 @@ def check_typed(prompt, stop=()):
     """Note what a shell leaves as it was typed, and was perhaps meant for more."""
     file = prompt.removeprefix("@").removeprefix("FILE:")
     if os.path.isfile(file):
-        note(f"--prompt is the text {prompt!r} itself; --prompt-file {quoted(file)} reads the file")
+        note(f"--prompt is the text {prompt!r} itself; --prompt - < {quoted(file)} reads the file")
     if any("\\n" in text for text in (prompt, *stop)):
         note("\\n is two characters here; a shell such as bash makes $'\\n' a line end")
 

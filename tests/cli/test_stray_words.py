@@ -186,8 +186,8 @@ def test_standard_input_that_nobody_reads_is_noted_and_stays(here, place_of_work
 
 
 @pytest.mark.parametrize(("flag", "text", "fact"), [
-    ("--prompt", "other.txt", "--prompt-file other.txt"),
-    ("--prompt", "@other.txt", "--prompt-file other.txt"),
+    ("--prompt", "other.txt", "--prompt - < other.txt"),
+    ("--prompt", "@other.txt", "--prompt - < other.txt"),
     ("--stop", r"hen\n", r"$'\n'"),
     ("--stop", "hen", ""),
 ])
