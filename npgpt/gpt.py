@@ -42,6 +42,7 @@ RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader re
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
 INSTEAD = {  # attributes of others -> what to write here
     "forward": "model(idx)", "to": "model, as all is on the CPU",
+    "save": "npgpt.save(model, tokenizer, folder)",
     "state_dict": "npgpt.save(model, tokenizer, folder), or model.parameters()",
     "load_state_dict": "npgpt.load(folder), or weight.data[...] = array",
     "named_parameters": "model.parameters().items()", "zero_grad": "optimizer.zero_grad()",

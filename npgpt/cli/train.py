@@ -371,6 +371,9 @@ def _initial(args):
 
     Raises ValueError for settings that ask for a different model, and if no text is named.
     """
+    if args.init_from in ("resume", "scratch"):  # of nanoGPT
+        raise ValueError("--init-from takes a model: npgpt train --resume goes on with a run, and "
+                         "without --init-from a model starts anew")
     folder = model_files(args.init_from)
     initial, args.template = load_model(folder), template_of(folder)
     is_now = asdict(initial.model.config) | {"arch": initial.training.arch}

@@ -161,6 +161,10 @@ def test_a_settings_file_with_anothers_name_is_led_too(refused, here):
     assert "lr?" in refused("train", "my.toml")
 
 
+def test_a_start_of_nanogpt_is_led_on(refused, here):
+    assert "npgpt train --resume" in refused("train", "--init_from=resume")
+
+
 @pytest.mark.parametrize("flags", [[], ["--out", "tuned"], ["--lr", 1e-4]])
 def test_fine_tuning_asks_for_its_text(refused, done, here, place_of_work, flags):
     err = refused("train", "--init-from", "runs/hens", *flags)
