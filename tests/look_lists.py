@@ -1,7 +1,8 @@
 """What the lists of the page read in a browser: how it looks, and what its controls do."""
 
 # arguments: the style sheet, if it is a file, which scripts may not read
-# Returns [[a kind of element and its looks, how many, the first's shape], ...] in the page's order.
+# Returns [[a kind of element and its looks, how many, the shapes of the first and the
+# last], ...] in the page's order.
 # Looks are what differs from a bare element of its tag or, where they are inherited, from its
 # parent: sizes as they are set, not as fonts make them.
 SEEN = r"""
@@ -52,8 +53,8 @@ const kind = (e) => e.localName + (e.id && !e.closest("main, nav button") ? `#${
   + ["pressed", "selected"].filter((n) => e.getAttribute(`aria-${n}`) === "true")
     .map((n) => `:${n}`).join("") + (e.type === "range" ? ":range" : "");
 const of = Object.entries(colours).map(([rgb, name]) => `${name} ${rgb}`).join(", ");
-const found = new Map([[`colours: ${of}`, [1, ""]]]);
-for (const rule of rules.split("\n")) if (/:(hover|focus)/.test(rule)) found.set(rule, [1, ""]);
+const found = new Map([[`colours: ${of}`, [""]]]);
+for (const rule of rules.split("\n")) if (/:(hover|focus)/.test(rule)) found.set(rule, [""]);
 for (const e of document.querySelectorAll("html, body, body *")) {
   if (e === host || !e.checkVisibility() || e.matches(UNSEEN)) continue;
   const up = e.parentElement, within = up && up !== document.body ? `${kind(up)} > ` : "",
@@ -78,11 +79,12 @@ for (const e of document.querySelectorAll("html, body, body *")) {
     ? !/^(class|id|tabindex|aria-.*|href)$/.test(name) : name === "style" && up && !painted.length)
     .map(({ name, value }) => `${name} ${rounded(value).slice(0, 70)}`).join(" ");
   if (!looks.length && !shape) continue;
-  if (!found.has(line)) found.set(line, [0, shape]);
-  found.get(line)[0]++;
+  found.set(line, [...(found.get(line) ?? []), shape]);
 }
 host.remove();
-return [...found].map(([line, [many, shape]]) => [line, many, shape && `; the first: ${shape}`]);
+const shown = (shapes) => [...new Set([shapes[0], shapes.at(-1)])].filter(Boolean).map(
+  (shape) => ` | ${shape}`).join("");
+return [...found].map(([line, shapes]) => [line, shapes.length, shown(shapes)]);
 """
 
 # Random choices are the same each time; what is saved is kept, not written.
@@ -143,6 +145,8 @@ const found = [...groups.values()].flatMap((group) => group.length < 7 ? group
   : [group[0], group.at(-1)]).filter((e) => e.closest(where))
   .sort((a, b) => a.compareDocumentPosition(b) & 4 ? -1 : 1)
   .map((e) => ({ e, name: offered(e), group: of(e), at: groups.get(of(e)).indexOf(e), does: [] }));
+const focus = document.activeElement,
+  focused = focus === document.body ? [] : [[`focus on ${kind(focus)} “${called(focus)}”`, []]];
 const tryAll = ({ e, group, at, does }) => {
   const act = (what, run, more) => {
     if (!e.isConnected) e = all().filter((other) => of(other) === group)[at] ?? e;
@@ -162,7 +166,10 @@ const tryAll = ({ e, group, at, does }) => {
   const keys = e.tabIndex >= 0 && !e.matches("summary, .term, a:not(.part), .scroll") ? KEYS : [];
   for (const key of keys)
     act(key === " " ? "Space" : key, () => send("keydown", KeyboardEvent, { key })), back();
-  const press = () => void send("click", MouseEvent);
+  const press = () => { // a canvas asks where
+    const { left, top, width, height } = e.getBoundingClientRect();
+    return send("click", MouseEvent, { clientX: left + 0.7 * width, clientY: top + 0.4 * height });
+  };
   if (e.matches("[type=range], [type=number]"))
     for (const end of new Set([e.min, e.max, 0.4, ""])) put(end), back();
   else if (e.matches("select")) put(e.options[e.length - 1].value);
@@ -174,5 +181,5 @@ const tryAll = ({ e, group, at, does }) => {
 };
 const last = (e) => e.matches("textarea"); // after which much has to be computed
 for (const late of [false, true]) found.filter(({ e }) => last(e) === late).forEach(tryAll);
-return found.map(({ name, does }) => [name, does]);
+return [...focused, ...found.map(({ name, does }) => [name, does])];
 """

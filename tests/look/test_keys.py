@@ -33,7 +33,7 @@ STATES = {
     "an unknown mark": ("microscope", "text=A+hen+€", "", "#reads, header > p:not(#pitch)"),
     "the tour": ("microscope", "", "Take the tour", ".tour"),
     "in a book": ("microscope", f"view=attention&only=1&{TEXT}", "npgpt.set({ view: 'tokens' })",
-                  "main > button"),
+                  "main > button, header *, .concept *, footer *"),
     **{f"recorded: {view}": ("recorded", f"view={view}", "",
          "#prompt, section :is(.controls, button, canvas, [role=listbox])")
        for view in ("overview", "tokens", "residual")},

@@ -47,6 +47,8 @@ STATES = {
     "texts of two lengths": ("microscope", "view=patch&other=A+hen", ""),
     "the same text": ("microscope", "view=patch", "npgpt.set({ other: npgpt.state.text })"),
     "a fault": ("microscope", "view=backward&fault=gelu", "Check one entry of every weight"),
+    **{f"a fault in {rule}": ("microscope", f"view=backward&fault={rule}", "")
+       for rule in ("layer_norm", "scaled_dot_product_attention", "linear", "cross_entropy")},
     "an entry that is not recorded": ("microscope", "view=backward&at=5&step=-3", ""),
     "a sentence of a letter": ("microscope", "view=teach&sentence=A", ""),
     "taught": ("microscope", "view=teach&sentence=A+hen+sat", "Teach it,"),
