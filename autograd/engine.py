@@ -153,6 +153,14 @@ class Tensor:
             said += f"; write {instead}" if instead else ""
             raise AttributeError(said, name=name, obj=self)
 
+        def __isub__(self, other: object) -> Any:
+            if self.requires_grad and self.node is None:
+                raise TypeError("w -= ... would make a new Tensor and leave the weight as it is; write "
+                                "w.data = w.data - rate * w.grad")
+            return NotImplemented  # then it is x = x - other
+
+        __iadd__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = __isub__
+
     def __array_ufunc__(self, ufunc, method, *inputs, **settings):
         if ufunc in OPERATORS and method == "__call__" and not settings:
             return OPS[OPERATORS[ufunc]](*inputs)

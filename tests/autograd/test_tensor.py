@@ -106,6 +106,8 @@ REFUSED = [
     (lambda: X >= 0, TypeError, r"\.data .*autograd\.where"),
     # habits
     (lambda: operator.setitem(X, 0, 3.0), TypeError, r"autograd\.where"),
+    *[(lambda change=change: change(Tensor([1.0], requires_grad=True), 3.0), TypeError,
+       r"w\.data = ") for change in (operator.isub, operator.iadd, operator.imul)],
     *[(lambda compare=compare, y=y: compare(X, y), TypeError, r"x\.data == 3")
       for compare in (operator.eq, operator.ne) for y in (1.0, X.detach(), np.ones(2), None)],
     *[(lambda name=name: getattr(X, name), AttributeError,
