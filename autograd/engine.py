@@ -155,8 +155,8 @@ class Tensor:
 
         def __isub__(self, other: object) -> Any:
             if self.requires_grad and self.node is None:
-                raise TypeError("w -= ... would make a new Tensor and leave the weight as it is; write "
-                                "w.data = w.data - rate * w.grad")
+                raise TypeError("w -= ... would make a new Tensor and leave the weight as it is; "
+                                "write w.data = w.data - rate * w.grad")
             return NotImplemented  # then it is x = x - other
 
         __iadd__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = __isub__
