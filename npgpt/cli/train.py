@@ -82,7 +82,7 @@ def add_arguments(parser):
         help="start from the weights, the shape and the tokenizer of a run, or of a folder or name "
         "as npgpt generate takes it; --block-size may be shorter")
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
-    add("--resume", nargs="?", const=True, metavar="RUN",
+    add("--resume", nargs="?", const=True, default=False, metavar="RUN",
         help="continue a run, or else the latest in runs/; it may change "
         + ", ".join(map(_flag, MAY_CHANGE)))
     add("--check", action="store_true",
