@@ -1,7 +1,7 @@
 """The game: its losses are Python's, its verdict is true, and the reader's text stays."""
 
 import numpy as np
-from look_page import ENTER, enter, expected, shown, softmax, stored, table
+from look_page import ENTER, agrees, enter, expected, shown, softmax, stored, table
 
 from npgpt import tales
 from npgpt.ngram import NgramModel
@@ -21,7 +21,9 @@ def test_a_bet_costs_what_python_says_and_the_text_stays(browser, pages, subject
     ids = tokenizer.encode(story[: first + 2])
     model = softmax(expected(stored(subjects["tales"]), ids)[0])
     bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), tokenizer.vocab_size, 2)
-    V, rows = tokenizer.vocab_size, table(browser, "losses in nats")[1:]
+    head, *rows = table(browser, "losses in nats")
+    assert head == ["character", "you", "bigram model", "the model", "exact odds"]
+    V = tokenizer.vocab_size
     for i, yours in enumerate((None, None, None, 0.7, 0.3 / (V - 1))):  # three are shown before
         t = first - 3 + i
         p = (yours, bigrams.probabilities([ids[t - 1]])[ids[t]], model[t - 1, ids[t]])
@@ -45,6 +47,7 @@ def test_twelve_bets_end_with_a_true_verdict(browser, pages):
     for sure, right in ((0.99, True), (0.6, False)):
         browser.open(path, "view=bet")
         enter(browser, "section:not([hidden]) input[type=range]", sure)
+        assert agrees(shown(browser, "section:not([hidden]) .slider b"), sure)
         first = len(shown(browser, ".tokens")) - 1
         for character in record["bet"]["story"][first : first + 12]:
             browser.run("document.querySelector('[aria-label=\"the next character\"]').value ="

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from contextlib import suppress
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -227,6 +228,15 @@ return {
 
 def spoken(text):
     return text.replace("␣", " space ").replace("⏎", " line end ")
+
+
+def test_a_blank_and_a_line_end_are_spoken_as_words(browser, pages):
+    browser.open(pages["tales"][0], f"view=tokens&text={quote('A hen sat.' + chr(10) + 'Oh')}")
+    found = browser.run("return [...document.querySelectorAll('[role=option]')].map((e) =>"
+                        "[e.textContent, e.getAttribute('aria-label')])")
+    assert {"␣", "⏎"} <= {text for text, _ in found}
+    for text, said in found:
+        assert said == (spoken(text) if text in "␣⏎" else None)
 
 
 @pytest.mark.parametrize(("kind", "width"), [

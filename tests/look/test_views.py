@@ -146,9 +146,12 @@ def test_attention(browser, pages, subjects):
         assert all(map(agrees, found[1:], numbers))
     assert agrees(total[-1], q @ k)
     scores = qkv[1, 1, 4, : t + 1] @ q / math.sqrt(len(q))
+    powers, steps = np.exp(scores - scores.max()), table(browser, "from products to a weight")[1:]
+    row = re.fullmatch(r"divided by the sum of the row's (\d+), (.*)", steps[-1][0])
+    assert int(row[1]) == t + 1 and agrees(row[2], powers.sum())
     for (_, found), value in zip(
-        table(browser, "from products to a weight")[1:],
-        (q @ k, scores[s], None, np.exp(scores[s] - scores.max()), a[t, s]), strict=True,
+        steps,
+        (q @ k, scores[s], None, powers[s], a[t, s]), strict=True,
     ):
         assert value is None or agrees(found.split(",")[0], value)
     colours = browser.run(

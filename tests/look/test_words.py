@@ -45,6 +45,7 @@ STATES = {
     "no text": ("microscope", "view=tokens", PASTE.replace("arguments[0]", "''")),
     "a later token": ("microscope", "view=attention&layer=1&head=0&t=9&s=20", ""),
     "texts of two lengths": ("microscope", "view=patch&other=A+hen", ""),
+    "texts that differ at once": ("microscope", "view=patch&other=B+hen", ""),
     "the same text": ("microscope", "view=patch", "npgpt.set({ other: npgpt.state.text })"),
     "a fault": ("microscope", "view=backward&fault=gelu", "Check one entry of every weight"),
     **{f"a fault in {rule}": ("microscope", f"view=backward&fault={rule}", "")
@@ -105,5 +106,9 @@ def test_the_page_looks_as_in_the_list(walked, tmp_path):
     for name, (_, seen) in walked.items():
         new = [f"{many} {looks}{shape}" for looks, many, shape in seen if looks not in known]
         known.update(looks for looks, _, _ in seen)
+        if name.endswith(" on paper"):
+            screen, paper = ({looks.split(": ")[0] for looks, _, _ in walked[state][1]}
+                             for state in (name.removesuffix(" on paper"), name))
+            new.append(f"hidden: {', '.join(sorted(screen - paper))}")
         lines += [f"# {name}", *new] if new else []
     compare(lines, LOOKS, tmp_path)
