@@ -3,7 +3,6 @@
 On a terminal that is a bar; in a pipe, a file or a notebook plain lines.
 """
 
-import statistics
 import sys
 import textwrap
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 from tqdm import tqdm
 
 from npgpt.families.size import flops_per_token
@@ -141,4 +141,4 @@ def steps_within(minutes, dataset, model, training):
         seconds += [step.seconds] if step.step > 1 else []
         if sum(seconds) > (min(5, 6 * minutes) if len(seconds) > 4 else 30 * minutes):
             break
-    return min(MOST_STEPS, max(1, round(60 * minutes / statistics.median(seconds))))
+    return min(MOST_STEPS, max(1, round(60 * minutes / np.median(seconds))))

@@ -1,7 +1,8 @@
 """Where a training stands: its validation loss still falls, is flat, or the text is memorised."""
 
 from itertools import pairwise
-from statistics import fmean
+
+import numpy as np
 
 from npgpt.families.models import best_of
 from npgpt.files import quoted
@@ -22,7 +23,7 @@ def standing(rows):
     if len(ends) < 3 or "reward" in rows[0]:
         return None
     validation = [rows[i - 1]["val_loss"] for i in ends]
-    training = [fmean(row["loss"] for row in rows[a:b]) for a, b in pairwise([0, *ends])]
+    training = [float(np.mean([row["loss"] for row in rows[a:b]])) for a, b in pairwise([0, *ends])]
     before = len(ends) - 1 - max(1, len(ends) // 4)
     best = validation.index(min(validation))
     if validation[-1] < validation[before] * (1 - LITTLE):
