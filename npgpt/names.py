@@ -29,13 +29,13 @@ OF_OTHERS = {  # our names, and what other programs call the same
     "export": "save convert quantize", "outtype": "format type quantize quantization gguf to",
 }
 OTHERWISE = {  # what other programs have, and this one in another way
+    OF_OTHERS["init_from"] + " out_dir": "a model is named without a flag",
     "device gpu cuda n_gpu ngl n_gpu_layers": "everything runs on the CPU; leave it out",
     "threads n_threads num_threads workers num_workers":
         "the environment variable NUMBA_NUM_THREADS says how many threads",
     "resume continue resume_from_checkpoint": "npgpt train --resume goes on with the latest run",
     "val val_corpus val_data val_file eval_data eval_file valid_file validation_file test_file":
         "the end of the text is kept for validation; npgpt eval RUN FILE measures another text",
-    "out_dir": "a model is named without a flag",
     "text prompt p": "it is written without a flag, behind the model",
     "force overwrite restart": "nothing is overwritten; name another place, or delete that one",
     "early_stopping patience": "the best weights are kept, and npgpt generate takes them",
@@ -70,7 +70,5 @@ def nearest(name, names):
     otherwise = next((said for words, said in OTHERWISE.items() if word in words.split()), None)
     if otherwise and not near:
         return f": {otherwise}"
-    if "init_from" in meant and not near:
-        return ": a model is named without a flag"
     near = near or [plain[word] for word in difflib.get_close_matches(word, plain, 1, 0.65)]
     return f": did you mean {' or '.join(near)}?" if near else ""

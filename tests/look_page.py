@@ -145,10 +145,12 @@ def on_paper(browser):
     """Show a page as it is printed."""
     command = "Emulation.setEmulatedMedia"
     browser.driver.execute_cdp_cmd(command, {"media": "print"})
-    browser.run("window.onbeforeprint?.()")
-    yield
-    browser.run("window.onafterprint?.()")
-    browser.driver.execute_cdp_cmd(command, {"media": ""})
+    try:
+        browser.run("window.onbeforeprint?.()")
+        yield
+        browser.run("window.onafterprint?.()")
+    finally:
+        browser.driver.execute_cdp_cmd(command, {"media": ""})
 
 
 def mouse(browser, css, x, y, what="click"):
@@ -347,6 +349,9 @@ def label(tokenizer, v):
     )
 
 
+# A script that bets on a character that never comes.
+BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
+       "document.querySelector('section:not([hidden]) .begin').click();")
 # Scroll bars, which are of different widths elsewhere, take no room.
 NO_BARS = """
 addEventListener("readystatechange", () => {

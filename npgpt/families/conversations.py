@@ -52,7 +52,6 @@ class OwnTemplate(ChatTemplate):
         return {}  # in a run, whose tokens tell it
 
 
-
 def template_for(tokenizer, given=None):
     """Return the template `given`, or ours if the tokenizer has its tokens, else None."""
     ours = given is None or given.template == JINJA  # which needs no Jinja

@@ -117,3 +117,7 @@ def test_without_a_folder_the_latest_run_goes_on(done, refused, here, finished):
     done("train", "--resume", "--max-iters", 7, *TINY[:8], "--arch", "gpt")  # the run's own
     assert len(read_metrics("runs/late/metrics.csv")) == 7
     assert len(read_metrics("runs/early/metrics.csv")) == 6
+    done("train", "--resume", "runs/early", "--max-iters", 8, "--out", "runs/early")
+    assert len(read_metrics("runs/early/metrics.csv")) == 8
+    assert "once" in refused("train", "--resume", "runs/early", "--out", "runs/late")
+    assert "runs/late" in refused("train", "--resume", "late")

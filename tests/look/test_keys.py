@@ -9,15 +9,13 @@ from pathlib import Path
 from textwrap import wrap
 
 from look_lists import ACTS, STEADY
-from look_page import VIEWS, compare, turn_to
+from look_page import BET, VIEWS, compare, turn_to
 
 LIST = Path(__file__).with_name("keys.txt")
 INDENTED = {"initial_indent": "    ", "subsequent_indent": "    ", "break_long_words": False,
             "break_on_hyphens": False}
 TEXT = "text=One+dawn+shy"
 OUT = "heads=0.1&mlps=2&positions=3,4"
-BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
-       "document.querySelector('section:not([hidden]) .begin').click();")
 DRAW = "[...document.querySelectorAll('button')].find((b) => /^Draw/.test(b.textContent)).click();"
 # For each: the page, the address, the button to press or the script to run there, where to act.
 STATES = {

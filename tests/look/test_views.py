@@ -27,6 +27,7 @@ from look_page import (
     losses,
     media,
     mouse,
+    on_paper,
     open_written,
     opened,
     page_of,
@@ -548,8 +549,7 @@ def test_a_picture_has_all_pixels_of_the_screen_and_its_size_on_the_page(browser
 
 def test_in_print_pictures_fit_and_headings_stay_with_what_follows(browser, pages):
     browser.open(pages["tales"][0], "view=residual", 1280)
-    try:
-        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    with on_paper(browser):
         browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": 720, "height": 1000, "deviceScaleFactor": 1, "mobile": False})
         assert browser.find("section:not([hidden]) h2").value_of_css_property(
@@ -558,8 +558,6 @@ def test_in_print_pictures_fit_and_headings_stay_with_what_follows(browser, page
         right = browser.run(
             "return document.querySelector('canvas').getBoundingClientRect().right")
         assert right <= 720
-    finally:
-        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_a_perplexity_beyond_all_bounds_and_a_certainty_are_rounded(browser, subjects, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from look_lists import SEEN
-from look_page import PASTE, VIEWS, compare, on_paper, turn_to
+from look_page import BET, PASTE, VIEWS, compare, on_paper, turn_to
 
 LIST, LOOKS = (Path(__file__).with_name(name) for name in ("words.txt", "looks.txt"))
 READ = """
@@ -32,8 +32,6 @@ for (const e of document.querySelectorAll("body, body *")) {
 }
 return found;
 """
-BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
-       "document.querySelector('section:not([hidden]) .begin').click();")
 # For each: the page, the address, and the button to press or the script to run there.
 STATES = {
     **{view: ("microscope", f"view={view}", "") for view in (*VIEWS, "bet")},
