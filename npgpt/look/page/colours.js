@@ -1,6 +1,17 @@
 // Colours, which the style sheet names; they differ in lightness too.
 
+export const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const known = {}; // by scheme and name: for each that is asked, the browser computes styles
+
+export function scheme() {
+  return document.documentElement.dataset.theme ?? (prefersDark.matches ? "dark" : "light");
+}
+
 export function colour(name) {
+  return (known[`${scheme()} ${name}`] ??= asked(name));
+}
+
+function asked(name) {
   document.getElementById("probe").style.color = `var(${name})`;
   return getComputedStyle(document.getElementById("probe"))
     .color.match(/\d+/g)

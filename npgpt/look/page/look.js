@@ -1,7 +1,7 @@
 // The page: the text, the views to choose from, and the view that is shown.
 
 import { chips } from "./chips.js";
-import { colour } from "./colours.js";
+import { prefersDark, scheme } from "./colours.js";
 import { button, counted, el } from "./elements.js";
 import { nextCharacters } from "./grammar.js";
 import { keptWeights } from "./kept.js";
@@ -65,7 +65,8 @@ prompt.after(known, kept);
 const [ideas, updateIdeas] = chips();
 document.getElementById("reads").append(ideas);
 const [begin, guide, follow] = tour();
-let first; // the view of a frame in the book
+let first, // the view of a frame in the book
+  shown;
 const back = button("", () => set({ view: first.id }));
 main.before(back);
 main.after(guide);
@@ -126,9 +127,6 @@ function holds() {
 
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
-  first ??= view;
-  back.textContent = `Back to ${first.title}`;
-  back.hidden = !state.only || view === first;
   if (prompt.value !== state.text) prompt.value = state.text;
   const moves = `a window that is full moves on by ${record.window >> 1}`;
   const cut = pass.cut ? `; the ${pass.cut} before them are not read, as ${moves}` : "";
@@ -136,22 +134,29 @@ function render() {
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
-  theme.textContent = colour("--paper")[0] < 128 ? "Light" : "Dark";
+  theme.textContent = scheme() === "dark" ? "Light" : "Dark";
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
   updateIdeas();
-  VIEWS.forEach(({ id }, i) => {
-    const turned = id === view.id && choose[i].getAttribute("aria-selected") !== "true";
-    choose[i].setAttribute("aria-selected", id === view.id);
-    choose[i].tabIndex = id === view.id ? 0 : -1;
-    if (turned) tabs.scrollLeft = choose[i].offsetLeft - 60; // a layout, not for every letter
-  });
-  if (!updates.has(view.id)) open(view);
-  for (const [id, { root }] of updates) root.hidden = id !== view.id;
-  main.setAttribute("aria-labelledby", `tab-${view.id}`);
+  if (view !== shown) turnTo(view);
   updates.get(view.id).update();
   follow();
   writeAddress();
+}
+
+function turnTo(view) {
+  first ??= view;
+  shown = view;
+  back.textContent = `Back to ${first.title}`;
+  back.hidden = !state.only || view === first;
+  VIEWS.forEach(({ id }, i) => {
+    choose[i].setAttribute("aria-selected", id === view.id);
+    choose[i].tabIndex = id === view.id ? 0 : -1;
+  });
+  tabs.scrollLeft = choose[VIEWS.indexOf(view)].offsetLeft - 60;
+  if (!updates.has(view.id)) open(view);
+  for (const [id, { root }] of updates) root.hidden = id !== view.id;
+  main.setAttribute("aria-labelledby", `tab-${view.id}`);
 }
 
 // Of CONCEPTS.md, where Python found it.
@@ -191,7 +196,7 @@ function open(view) {
 onChange(render);
 window.onhashchange = readAddress;
 window.onresize = () => set({});
-matchMedia("(prefers-color-scheme: dark)").onchange = () => set({});
+prefersDark.onchange = () => set({});
 window.onbeforeprint = () => {
   document.documentElement.dataset.printed = document.documentElement.dataset.theme ?? "";
   document.documentElement.dataset.theme = "light";

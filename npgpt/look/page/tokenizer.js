@@ -10,7 +10,7 @@ export class UnknownCharacter extends Error {}
 
 export class Tokenizer {
   constructor({ kind, tokens, pattern, merges, ids, special = {} }) {
-    Object.assign(this, { kind, tokens, pattern, ids });
+    Object.assign(this, { kind, tokens, pattern, ids, labels: [] });
     this.special = new Map(Object.entries(special)); // roles of a conversation, and the like
     this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
     this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
@@ -106,6 +106,10 @@ export class Tokenizer {
 
   // A token as a label: its text, or its bytes if it is not UTF-8.
   label(id) {
+    return (this.labels[id] ??= this.labelOf(id));
+  }
+
+  labelOf(id) {
     const text = this.decode([id]);
     if (!text.includes("\ufffd")) return visible(text);
     const hex = Array.from(this.tokens[id], (byte) => byte.charCodeAt(0).toString(16));

@@ -82,10 +82,11 @@ export const knockout = {
         measuring.start();
       }
       const { change } = palette(),
-        now = knockedOut(chosen());
+        out = chosen(),
+        now = knockedOut(out);
       const by = pass.losses.map((loss, t) => now[t] - loss);
-      updateParts();
-      updateStrip((t) => ({ off: chosen().positions.has(t), title: `token ${t + 1}` }));
+      updateParts(out, change);
+      updateStrip((t) => ({ off: out.positions.has(t), title: `token ${t + 1}` }));
       updateEffect((t) => ({
         rgb: t ? change(by[t - 1] / HARDER) : null,
         title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "",
@@ -139,17 +140,19 @@ function grid() {
   );
   const head = ["block", ...range(H).map((h) => `head ${h}`), "MLP"];
   const rows = buttons.map((row, l) => [el("th", { scope: "row" }, l), ...row]);
-  const update = () =>
+  const update = (out, change) =>
     PARTS.flat().forEach(([kind, which, name], i) => {
       const by = measured.get(`${kind} ${which}`),
-        off = chosen()[kind].has(which);
+        off = out[kind].has(which);
       const cost = by === undefined ? "" : `${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
-      const cell = buttons.flat()[i];
+      const cell = buttons.flat()[i],
+        label = `${off ? "out" : "in"}${cost && " "}${cost}, ${name}`;
+      if (by === undefined) cell.removeAttribute("style");
+      else paint(cell, change(by / COST));
+      if (cell.getAttribute("aria-label") === label) return;
       cell.replaceChildren(off ? "out" : "in", cost && " ", el("span", { class: "cost" }, cost));
       cell.setAttribute("aria-pressed", off);
-      cell.setAttribute("aria-label", `${cell.textContent}, ${name}`);
-      if (by === undefined) cell.removeAttribute("style");
-      else paint(cell, palette().change(by / COST));
+      cell.setAttribute("aria-label", label);
     });
   return [table(head, rows, { "aria-label": "parts of the model" }), update];
 }

@@ -35,6 +35,7 @@ const LEGEND =
   "as the stream after it. The stronger a head's colour, the more it reads from a single token. " +
   "Press a part to open its view.";
 const SEND = "Send the token through";
+const sizes = {}; // found by `size`
 
 let stages = []; // [group, height] of the embeddings, each branch, and the answer
 let dot = null,
@@ -111,8 +112,8 @@ function inWords({ weight, layer, head, t, s }) {
 
 // The number of parameters in the weights with such names; a page without weights has none to count.
 function size(names) {
-  const found = Object.keys(model.weights).filter((name) => RegExp(names).test(name));
-  return found.reduce((sum, name) => sum + model.weights[name].length, 0);
+  const found = () => Object.keys(model.weights).filter((name) => RegExp(names).test(name));
+  return (sizes[names] ??= found().reduce((sum, name) => sum + model.weights[name].length, 0));
 }
 
 // A token and, if it is a character, where it stands.

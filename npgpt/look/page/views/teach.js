@@ -63,6 +63,7 @@ export const teach = {
       other,
     );
     const updateRest = this.rest(root);
+    let drawn, length;
     forget();
     return () => {
       const own = pass.weights <= 0; // not taught
@@ -75,7 +76,10 @@ export const teach = {
       back.disabled = !(pass.weights > 0);
       words.textContent = problem ?? inWords();
       plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
-      written.replaceChildren(...(recitals.length ? [recited()] : []));
+      const { ids } = recitals.at(-1) ?? {}; // of the text that grows
+      if (ids !== drawn || ids?.length !== length)
+        written.replaceChildren(...(ids ? [recited()] : []));
+      [drawn, length] = [ids, ids?.length];
       updateRest();
       const busy = teaching.current && !teaching.done;
       if (!problem && !busy && !opening.current && !isBegun()) opening.start();
