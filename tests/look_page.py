@@ -142,13 +142,15 @@ def media(browser, name, value):
 
 @contextmanager
 def on_paper(browser):
-    """Show a page as it is printed."""
-    command = "Emulation.setEmulatedMedia"
+    """Show a page as it is printed; afterwards it has its theme again."""
+    command, theme = "Emulation.setEmulatedMedia", "return document.documentElement.dataset.theme"
+    before = browser.run(theme)
     browser.driver.execute_cdp_cmd(command, {"media": "print"})
     try:
         browser.run("window.onbeforeprint?.()")
         yield
         browser.run("window.onafterprint?.()")
+        assert browser.run(theme) == before
     finally:
         browser.driver.execute_cdp_cmd(command, {"media": ""})
 

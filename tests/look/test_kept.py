@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from look_page import PASTE, VIEWS, enter, page_of, record_in, settled, stored, until
+from look_page import PASTE, VIEWS, enter, page_of, press, record_in, settled, stored, until
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
@@ -107,14 +107,33 @@ def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
         until(browser, lambda stated=stated: verdict() and (other in verdict()) == stated)
 
 
+# Another choice for each field of an address, and the script that comes from there to the present
+# ones: from all others first, and by one as the last.
+AWAY = {
+    "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
+    "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
+    "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "step": -2, "fault": "gelu",
+    "rival": 3, "answer": 3, "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
+    "sentence": "A cat",
+}
+BACK = """
+const [name, away] = arguments, { set, state } = npgpt, all = { ...state }, { text, t } = state;
+set({ ...away, view: state.view });
+set({ ...all, [name]: away[name] });
+set({ ...(["text", "kept"].includes(name) ? { text, t } : {}), [name]: all[name] });
+"""
+
+
 @pytest.mark.parametrize("view", [*VIEWS, "bet"])
 def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, view):
-    """By a link to a kept step, or from the model's own weights, another text and another token."""
+    """By a link to a kept step, from the model's own weights and another text and token, from any
+    other choice, or from taught weights that are put back."""
     seen = ("const main = document.querySelector('main').cloneNode(true);"
             "for (const e of main.querySelectorAll('[hidden]')) e.remove();"
             "return [main.innerHTML, ...[...document.querySelectorAll('canvas')].filter((e) =>"
             "e.checkVisibility()).map((e) => e.toDataURL()), npgpt.pass.labels]")
-    state = {"text": "One dawn a shy hen", "heads": "0.1", "t": 12, "s": 3, "kept": 0}
+    state = {"text": "One dawn a shy hen", "heads": "0.1", "t": 12, "s": 3, "kept": 0,
+             "sentence": "A hen"}
     browser.open(page[0], f"view={view}&{urlencode(state)}")
     settled(browser)
     by_link = browser.run(seen)
@@ -126,6 +145,19 @@ def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, vi
     browser.run("npgpt.set(arguments[0])", state)
     settled(browser)
     assert browser.run(seen) == by_link and len(by_link[0]) > 500 and "NaN" not in by_link[0]
+
+    def same():
+        return browser.run(seen) == by_link
+
+    for name in AWAY:
+        browser.run(BACK, name, AWAY)
+        until(browser, same)
+    browser.run("npgpt.set({ view: 'teach' })")
+    press(browser, "Teach it,")
+    until(browser, lambda: "taught" in browser.find("#note").text)
+    press(browser, "Put the weights back")
+    browser.run("npgpt.set({ view: arguments[0] })", view)
+    until(browser, same)
     assert browser.logs()[0] == []
 
 

@@ -81,7 +81,7 @@ def walked(browser, paths, tmp_path_factory):
     for name, (kind, address, then) in STATES.items():
         turn_to(browser, paths[kind], address, then)
         found[name] = list(words(browser)), browser.run(SEEN)
-        if name in (*VIEWS, "bet"):
+        if name in (*VIEWS, "bet", "dark"):
             with on_paper(browser):
                 found[f"{name} on paper"] = [], browser.run(SEEN)
             turn_to(browser, paths[kind], address, "", 400)
