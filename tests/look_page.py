@@ -351,6 +351,12 @@ def label(tokenizer, v):
     )
 
 
+# A training, as a page records it.
+HISTORY = {
+    "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41], "grad_norm": [2.0, 1.0, 4.0, 0.5],
+    "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
+    "samples": [[10, "first words"], [1000, "last words"]],
+}
 # A script that bets on a character that never comes.
 BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
        "document.querySelector('section:not([hidden]) .begin').click();")

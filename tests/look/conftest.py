@@ -7,15 +7,17 @@ the tests that need it are skipped and say so.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from look_page import lively, page_of, record_in
+from look_page import HISTORY, lively, page_of, record_in
 
 from npgpt import tales
 from npgpt.batches import TextSource
 from npgpt.checkpoint import Run
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.models import Loaded
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
@@ -70,9 +72,16 @@ def paths(subjects, pages, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "LIVE", 1)
         recorded, _ = page_of(subjects["bpe"], folder, "Once a jolly king")
+        config = LlamaConfig(subjects["bpe"].tokenizer.vocab_size, 32, 2, 6, 24, 2, 40)
+        llama = replace(subjects["bpe"], model=lively(config, kind=Llama))
+        (folder / "llama").mkdir()
+        llama, _ = page_of(llama, folder / "llama", "Once a jolly king")
+    (folder / "trained").mkdir()
+    trained, _ = page_of(subjects["untied"], folder / "trained", training=HISTORY)
     microscope = folder / "microscope.html"  # of the sources as they are now
     microscope.write_text(page.assemble(record_in(MICROSCOPE)), encoding="utf-8")
-    return {"microscope": microscope, "bpe": pages["bpe"][0], "recorded": recorded}
+    return {"microscope": microscope, "bpe": pages["bpe"][0], "recorded": recorded,
+            "llama": llama, "trained": trained}
 
 
 class Browser:

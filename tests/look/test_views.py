@@ -299,11 +299,6 @@ def test_backward(browser, pages, subjects):
     assert math.isclose(float(rule[1]), float(engine[1]), rel_tol=1e-6, abs_tol=1e-12)
 
 
-HISTORY = {
-    "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41], "grad_norm": [2.0, 1.0, 4.0, 0.5],
-    "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
-    "samples": [[10, "first words"], [1000, "last words"]],
-}
 @pytest.mark.parametrize("width", [400, 1280, 2000])
 def test_training(browser, subjects, tmp_path, width):
     path, _ = page_of(subjects["untied"], tmp_path, training=HISTORY)

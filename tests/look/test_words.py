@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from look_lists import SEEN
-from look_page import BET, PASTE, VIEWS, compare, on_paper, turn_to
+from look_page import BET, PASTE, VIEWS, compare, on_paper, press, settled, shown, turn_to
 
 LIST, LOOKS = (Path(__file__).with_name(name) for name in ("words.txt", "looks.txt"))
 READ = """
@@ -32,6 +32,9 @@ for (const e of document.querySelectorAll("body, body *")) {
 }
 return found;
 """
+DOG = "Q+shy+small+dog+of+Velaria+did+not+cross+the+red+street+because+it+was+too+tired,+so+it+"
+SEND = "[...document.querySelectorAll('button')].find((b) => /send/.test(b.textContent)).click();"
+OPEN = "[...document.querySelectorAll('#view details')].at(-1).open = true;"
 # For each: the page, the address, and the button to press or the script to run there.
 STATES = {
     **{view: ("microscope", f"view={view}", "") for view in (*VIEWS, "bet")},
@@ -55,10 +58,19 @@ STATES = {
     "twelve bets": ("microscope", "view=bet", 12 * BET),
     "sent": ("microscope", "view=tokens", "Save to send"),
     "a picture": ("microscope", "view=tokens", "Save picture"),
+    "both go on alike": ("microscope", f"view=patch&other={DOG}", ""),
+    "no other answer": ("microscope", "view=patch&text=A", ""),
+    "no token is harder": ("microscope", "view=knockout&text=An&heads=0.0", ""),
+    "taught, and sent": ("microscope", "view=teach", "npgpt.pass.weights = 1;" + SEND),
+    "half a character": ("microscope", "", PASTE.replace("arguments[0]", r"'\ud800'")),
     "the tour": ("microscope", "", "Take the tour"),
     "dark": ("microscope", "view=tokens", "document.getElementById('theme').click();"),
     **{f"byte pairs: {view}": ("bpe", f"view={view}", "") for view in ("overview", "tokens")},
     **{f"recorded: {view}": ("recorded", f"view={view}", "") for view in VIEWS},
+    **{f"llama: {view}": ("llama", f"view={view}", "")
+       for view in ("overview", "attention", "residual")},
+    "a bias": ("trained", "view=residual", ""),
+    "a training": ("trained", "view=teach", OPEN),
 }
 
 
@@ -81,6 +93,10 @@ def walked(browser, paths, tmp_path_factory):
     for name, (kind, address, then) in STATES.items():
         turn_to(browser, paths[kind], address, then)
         found[name] = list(words(browser)), browser.run(SEEN)
+        while name == "the tour" and not re.match(r"(\d+) of \1$", shown(browser, ".tour span")):
+            press(browser, "Next")
+            settled(browser)
+            found[name][0].extend(words(browser))
         if name in (*VIEWS, "bet", "dark"):
             with on_paper(browser):
                 found[f"{name} on paper"] = [], browser.run(SEEN)
