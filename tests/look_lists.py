@@ -87,6 +87,21 @@ const shown = (shapes) => [...new Set([shapes[0], shapes.at(-1)])].filter(Boolea
 return [...found].map(([line, shapes]) => [line, shapes.length, shown(shapes)]);
 """
 
+# Returns all that is shown, with every number, label, tip and state, line by line; places and sizes
+# are left out, as fonts make them, and so are numbers that are only rounding.
+WHOLE = r"""
+const PLACES = /^(id|x|y|d|[xy][12]|c[xy]|points|width|height|transform)$/;
+const value = (e) => (/^(input|textarea|select)$/.test(e.localName) ? [`= ${e.value}`] : []);
+const lines = (e) => [[e.localName, ...[...e.attributes].filter(({ name }) =>
+  !(e.ownerSVGElement || e.localName === "canvas" ? PLACES : /^id$/).test(name))
+  .map(({ name, value }) => `${name}=${value}`), ...value(e), ...[...e.childNodes].filter(
+  (node) => node.nodeType === 3).map((node) => node.textContent)].join(" "),
+  ...(e.written ?? []).map(([text]) => `drawn ${text}`)];
+return [...document.querySelectorAll("body *")].filter((e) => !e.closest(
+  "[hidden], script, style, #probe, #holds, svg:not(section *)")).flatMap(lines).join("\n")
+  .toWellFormed().replace(/\d\.?\d*e-1\d/g, "rounding");
+"""
+
 # Random choices are the same each time; what is saved is kept, not written.
 STEADY = """
 Math.random = () => 0.4;

@@ -5,14 +5,16 @@ Numbers and quoted tokens are left out, as other tests compute them again. What 
 written to a file, to be copied over the list.
 """
 
+import hashlib
 import re
 from pathlib import Path
 
 import pytest
-from look_lists import SEEN
+from look_lists import SEEN, WHOLE
 from look_page import BET, PASTE, VIEWS, compare, on_paper, press, settled, shown, turn_to
 
-LIST, LOOKS = (Path(__file__).with_name(name) for name in ("words.txt", "looks.txt"))
+LIST, LOOKS, NUMBERS = (
+    Path(__file__).with_name(f"{name}.txt") for name in ("words", "looks", "numbers"))
 READ = """
 const blocks = "p, h1, h2, button, label, summary, th, td, option, output, text, title, a, b";
 const found = [document.title];
@@ -85,30 +87,34 @@ def words(browser):
 
 @pytest.fixture(scope="module")
 def walked(browser, paths, tmp_path_factory):
-    """Return {state: (its words, its looks)}; of each view also its looks on a phone, on paper."""
+    """Return {state: (its words, its looks)}, of each view also its looks on a phone, on paper; and
+    {state: all that the committed page shows}."""
     folder = str(tmp_path_factory.mktemp("saved"))
     browser.driver.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
-    found = {}
+    found, whole = {}, {}
     for name, (kind, address, then) in STATES.items():
-        turn_to(browser, paths[kind], address, then)
+        turn_to(browser, paths[kind], address, then, more="Math.random = () => 0.4;")
+        if kind == "microscope":
+            whole[name] = browser.run(WHOLE)
         found[name] = list(words(browser)), browser.run(SEEN)
         while name == "the tour" and not re.match(r"(\d+) of \1$", shown(browser, ".tour span")):
             press(browser, "Next")
             settled(browser)
             found[name][0].extend(words(browser))
+            whole[f"the tour, {shown(browser, '.tour span')}"] = browser.run(WHOLE)
         if name in (*VIEWS, "bet", "dark"):
             with on_paper(browser):
                 found[f"{name} on paper"] = [], browser.run(SEEN)
             turn_to(browser, paths[kind], address, "", 400)
             found[f"{name} on a phone"] = [], browser.run(SEEN)
-    return found
+    return found, whole
 
 
 def test_the_page_says_what_is_in_the_list(walked, tmp_path):
     said, lines = set(), []
     for name in STATES:
-        new = [text for text in dict.fromkeys(walked[name][0]) if text not in said]
+        new = [text for text in dict.fromkeys(walked[0][name][0]) if text not in said]
         said.update(new)
         lines += [f"# {name}", *new]
     compare(lines, LIST, tmp_path)
@@ -117,12 +123,22 @@ def test_the_page_says_what_is_in_the_list(walked, tmp_path):
 def test_the_page_looks_as_in_the_list(walked, tmp_path):
     """A kind of element that looks different in a later state has one more line there."""
     known, lines = set(), []
-    for name, (_, seen) in walked.items():
+    for name, (_, seen) in walked[0].items():
         new = [f"{many} {looks}{shape}" for looks, many, shape in seen if looks not in known]
         known.update(looks for looks, _, _ in seen)
         if name.endswith(" on paper"):
-            screen, paper = ({looks.split(": ")[0] for looks, _, _ in walked[state][1]}
+            screen, paper = ({looks.split(": ")[0] for looks, _, _ in walked[0][state][1]}
                              for state in (name.removesuffix(" on paper"), name))
             new.append(f"hidden: {', '.join(sorted(screen - paper))}")
         lines += [f"# {name}", *new] if new else []
     compare(lines, LOOKS, tmp_path)
+
+
+def test_the_committed_page_shows_the_numbers_of_the_list(walked, tmp_path):
+    """A line is a hash of all that a state shows; the texts themselves are written to a folder, to
+    be compared with those of the commit before."""
+    for name, text in walked[1].items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()[:16]} {text.count(chr(10)) + 1} {name}"
+             for name, text in walked[1].items()]
+    compare(lines, NUMBERS, tmp_path)
