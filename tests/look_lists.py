@@ -61,7 +61,8 @@ for (const e of document.querySelectorAll("html, body, body *")) {
     key = within + kind(e), plain = naked(e),
     painted = e.style.backgroundColor ? ["background-color", "color"] : [];
   const own = OWN.map((name) => [name, read(e, name)]).filter(([name, value]) => value &&
-    value !== plain[name] && !e.style.getPropertyValue(name) && !painted.includes(name));
+    value !== plain[name] && !e.style.getPropertyValue(name) && !painted.includes(name)
+    && !e.style.getPropertyValue(`${name}-bottom`)); // below a tour, whose lines fonts make
   const whole = own.some(([name]) => name === "border") ? /^border-[trbl][a-z]+$/ : /^border$/;
   const inherited = INHERITED.map((name) => [name, read(e, name)]).filter(([name, value]) =>
     !painted.includes(name) && !e.hasAttribute(name)
@@ -76,7 +77,8 @@ for (const e of document.querySelectorAll("html, body, body *")) {
   if (font) looks.push(`drawn last ${font} ${textBaseline} ${strokeStyle} ${lineWidth} ${smooth}`);
   const line = `${key}: ${looks.join("; ")}`;
   const shape = [...e.attributes].filter(({ name }) => e.ownerSVGElement
-    ? !/^(class|id|tabindex|aria-.*|href)$/.test(name) : name === "style" && up && !painted.length)
+    ? !/^(class|id|tabindex|aria-.*|href)$/.test(name)
+    : name === "style" && up?.parentElement && !painted.length)
     .map(({ name, value }) => `${name} ${rounded(value).slice(0, 70)}`).join(" ");
   if (!looks.length && !shape) continue;
   found.set(line, [...(found.get(line) ?? []), shape]);

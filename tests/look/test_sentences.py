@@ -191,8 +191,8 @@ SENTENCES = {
         (rf"At token (\d+) of (\d+), after “(.*)”, the model expects “(.*)” \({SHARE}\), or “(.*)” "
          rf"\({SHARE}\)\. Most is read from 8 or more back by head (\d+)\.(\d+): {SHARE}, from "
          r"“(.*)”, the end of “(.*)”, (\d+) back\.", overview),
-        (r"The wider a line, the longer its vector; .* half as long as the stream after it\. The "
-         r"stronger a head's colour, the more it reads from a single token\. .*", None),
+        (r"The wider a line, the longer its vector\. The stronger a head's colour, the more it "
+         r"reads from a single token\. .*", None),
         (r"The whole model at one token.*", None),
     ],
     "tokens": [

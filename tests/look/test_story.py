@@ -111,6 +111,7 @@ TIPS = {
     "grammar": "rules.* odds", "block": "heads, which read other tokens, and then an MLP",
     "stream": r"vector of the chosen token\. It begins as .* embedding.* part .* adds .* answer",
     "head 1.3": "Head 3 of block 1, .* from 0.* earlier tokens.* from the tokens that it reads",
+    "adds 50 %": "half as long as the stream after it",
     "MLP": "two layers .*after its heads.* one token alone.* no other token",
     "embeddings": {"GPT": "token and each position", "Llama": r"learned for each token\."},
     "✓": "text goes on with this answer", "nats": r"-ln of the probability.* right costs 0\.",
@@ -377,6 +378,19 @@ def facts(sentence):
     return [fact.strip("“”") for fact in found]
 
 
+def word_of(model, tokenizer, ids_T, v):
+    """Return [the word that token v begins after a text, by the likeliest letters], or []."""
+    letters = []
+    while tokenizer.decode([v]).isalpha() and len(letters) < 13:
+        letters.append(v)
+        ids = [*ids_T, *letters]
+        if len(ids) > model.config.block_size:
+            break
+        v = expected(model, np.array(ids))[0][-1].argmax()
+    is_one = len(letters) > 1 and isinstance(tokenizer, CharTokenizer)
+    return [tokenizer.decode(letters)] if is_one else []
+
+
 def check_tour(browser, subject, path, record):
     """Walk the tour: every number is Python's, no claim is false, and nothing that holds is left
     out. Return the first words of the steps that are."""
@@ -407,7 +421,9 @@ def check_tour(browser, subject, path, record):
 
     shown, p = lambda v: label(tokenizer, v), probs_TV[-1].max()
     found, _ = step("This is", True)
-    is_right(found, *weights.shape[:2], T, shown(probs_TV[-1].argmax()), p)
+    best = probs_TV[-1].argmax()
+    begins = word_of(model, tokenizer, ids_T, best)
+    is_right(found, *weights.shape[:2], T, shown(best), *begins, p)
 
     t = least_certain(probs_TV)
     a, b = np.argsort(-probs_TV[t], kind="stable")[:2]
@@ -456,9 +472,11 @@ def check_tour(browser, subject, path, record):
     swapped = tokenizer.encode(prompt.replace(*swap))
     start = window_start(len(swapped), model.config.block_size)
     changed = softmax(expected(model, swapped[start:])[0])[-1]
-    found, state = step("Write", swap[0] and changed.argmax() != probs_TV[-1].argmax())
+    other = changed.argmax()
+    found, state = step("Write", swap[0] and other != best)
     if found:
-        answers = shown(probs_TV[-1].argmax()), p, shown(changed.argmax()), changed.max()
+        ends = word_of(model, tokenizer, swapped[start:], other)
+        answers = shown(best), *begins, p, shown(other), *ends, changed.max()
         is_right(found, *swap[::-1], *answers)
         assert state["text"] == prompt.replace(*swap)
 
@@ -513,9 +531,9 @@ return [...document.querySelectorAll(".pointed")].map((e) => {
     && b.right <= right + 0.5]; });
 """
 NAMED = {  # by the first words of a step: which of its facts, or what else, stands where it points
-    "This is": slice(3, 5), "Here the": slice(0, 4), "Now it": ["Step 20."],
+    "This is": slice(3, 6, 2), "Here the": slice(0, 4), "Now it": ["Step 20."],
     "The text": slice(0, 1), "Head ": slice(4, 5), "Take head": slice(1, 2),
-    "Write “hungry”": slice(4, 6), "Stop the": slice(2, 3), "Take out": slice(1, 3),
+    "Write “hungry”": slice(5, 8, 2), "Stop the": slice(2, 3), "Take out": slice(1, 3),
     "A weight's": ["They differ"], "Now you": [],
 }
 
@@ -569,9 +587,11 @@ def test_the_tour_goes_back_and_closes(browser, more):
     for gesture in ("wheel", "touchmove"):
         press(browser, "Take the tour")
         assert browser.run(LEADS, None) and not browser.run(LEADS, gesture)
+    browser.run("npgpt.set({ heads: '0.1', mlps: '0' })")  # as steps of the tour do
     press(browser, "Close")
     assert not browser.find(".tour").is_displayed()
-    assert browser.run("return npgpt.state.text") == "A hen"
+    assert browser.run("return [npgpt.state.text, npgpt.state.heads + npgpt.state.mlps]") == [
+        "A hen", ""]
 
 
 def test_the_tour_of_a_taught_model_begins_with_its_own_weights(browser, more):

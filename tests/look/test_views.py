@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from look_page import (
     CHART,
+    HISTORY,
     LESS,
     MORE,
     NUMBER,

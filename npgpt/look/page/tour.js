@@ -8,7 +8,7 @@ import { button, el, percent, range, short } from "./elements.js";
 import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
-import { probabilities } from "./sampling.js";
+import { likeliestNext, probabilities } from "./sampling.js";
 import { putBack, sentence, start } from "./views/teach.js";
 import {
   H,
@@ -48,12 +48,26 @@ function nextAfter(ids, off) {
   return probabilities(run(ids, off).slice(-V), { temperature: 1, topK: V, topP: 1 });
 }
 
+// The word that an answer begins, where the tokens are letters.
+function word(before, id) {
+  const letters = [],
+    trace = new Trace();
+  if (!live || tokenizer.kind !== "char") return "";
+  for (let next = id; /\p{L}/u.test(tokenizer.decode([next]));) {
+    letters.push(next);
+    const ids = [...before, ...letters];
+    if (letters.length > 12 || ids.length > record.window) break;
+    next = likeliestNext(model, ids, trace);
+  }
+  return letters.length > 1 ? ` for “${tokenizer.decode(letters)}”` : "";
+}
+
 function whole() {
   const t = pass.T - 1,
     [id, p] = answer(t);
   const read = `This is the whole model, ${L} blocks of ${H} heads, after ${pass.T} tokens.`;
   return [
-    `${read} Its answer is on top: ${name(id)}, ${percent(p)}.`,
+    `${read} Its answer is on top: ${name(id)}${word(pass.ids, id)}, ${percent(p)}.`,
     { view: "overview", t },
     [ANSWER],
   ];
@@ -77,7 +91,8 @@ function teaches() {
   const words =
     `Now it learns: 20 steps on “${sentence()}”, which costs it ${own} nats per token before. ` +
     "See what becomes of that loss, and of another text's. After this step its weights are put back.";
-  return [words, { view: "teach" }, ["[role=status]", "[aria-label^='losses by']"], start, putBack];
+  const shown = ["[role=status]", ":is([aria-label^='losses by'], tr:nth-child(2) .recital)"];
+  return [words, { view: "teach" }, shown, start, putBack];
 }
 
 function loss() {
@@ -123,11 +138,13 @@ function swap() {
   const [from, to] = SWAPS.find(([from]) => record.prompt.includes(from)) ?? ["", ""],
     text = record.prompt.replaceAll(from, to);
   const [id, p] = answer(pass.T - 1),
-    ids = tokenizer.encode(text),
-    odds = nextAfter(ids.slice(windowStart(ids.length))),
+    all = tokenizer.encode(text),
+    ids = all.slice(windowStart(all.length)),
+    odds = nextAfter(ids),
     now = odds.indexOf(Math.max(...odds));
   if (now === id) return null;
-  const change = `${name(id)}, ${percent(p)}, becomes ${name(now)}, ${percent(odds[now])}`;
+  const other = `${name(now)}${word(ids, now)}, ${percent(odds[now])}`,
+    change = `${name(id)}${word(pass.ids, id)}, ${percent(p)}, becomes ${other}`;
   const words = `Write “${to}” for “${from}”: the answer ${change}.`;
   return [words, { view: "overview", text }, ["#prompt", ANSWER]];
 }
@@ -203,7 +220,7 @@ export function tour() {
     close = button("Close", () => {
       root.hidden = true;
       leave();
-      set({ text: own });
+      set({ ...FIRST, text: own });
     });
   const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
   root.append(el("div", {}, count, back, next, close));

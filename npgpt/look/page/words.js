@@ -15,6 +15,7 @@ const MEANINGS = {
   "head 1.3":
     "Head 3 of block 1, both counted from 0. A head lets a token read earlier tokens: its curves " +
     "lead from the tokens that it reads, and the percentage is the share of the largest.",
+  "adds 50 %": "The vector that the part adds is half as long as the stream after it.",
   MLP:
     "A small network of two layers (multilayer perceptron), in every block after its heads: it " +
     "works on the vector of one token alone, and reads no other token.",

@@ -31,9 +31,8 @@ const TOPS = [80, 84]; // the answers, and the lines to them, on a narrow screen
 const LEAST = 0.04; // of the weights that are drawn
 const STAGE = 450; // milliseconds of a branch, when the token goes through
 const LEGEND =
-  "The wider a line, the longer its vector; “adds 50 %” means that the added vector is half as long " +
-  "as the stream after it. The stronger a head's colour, the more it reads from a single token. " +
-  "Press a part to open its view.";
+  "The wider a line, the longer its vector. The stronger a head's colour, the more it reads from a " +
+  "single token. Press a part to open its view.";
 const SEND = "Send the token through";
 const sizes = {}; // found by `size`
 
@@ -46,7 +45,7 @@ export const overview = {
   title: "Overview",
   about: "The whole model at one token: what it reads, what each part adds, and the answer.",
   section: "Transformer Architecture",
-  words: ["stream", "head 1.3", "MLP", "block", "embeddings", "✓"],
+  words: ["stream", "adds 50 %", "head 1.3", "MLP", "block", "embeddings", "✓"],
   build(root) {
     const words = el("p", { "aria-live": "polite" }),
       picture = el("div", { class: "overview" });
