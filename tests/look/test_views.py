@@ -398,6 +398,10 @@ def test_a_planted_fault_is_the_one_that_its_name_says_and_is_found(
     browser.run("npgpt.set({ step: -5 })")
     press(browser, "Take the fault out")
     wait(browser, ".verdict.good")
+    press(browser, "Check one entry of every weight")
+    wait(browser, f"[aria-label='one entry of every weight'] tr:nth-child({len(d)})", 60)
+    browser.run(PASTE, "Once")  # the checks are of another text
+    until(browser, lambda: not table(browser, "one entry of every weight"))
 
 
 def test_the_page_goes_on_as_generate_does(browser, pages, subjects):
