@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import xml.dom.minidom
+from ast import literal_eval
 from contextlib import nullcontext, suppress
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -271,7 +272,10 @@ def test_backward_rules_end_with_the_ops_that_backward_visits(book):
     names, shapes, rules = zip(*rows[1:], strict=True)
     assert names[:3] == ("linear_cross_entropy", "layer_norm", "add") and shapes[0] == "()"
     assert names.count("linear") == 4 and names[-2:] == ("embedding",) * 2
-    assert ("linear", "(1, 4, 32)") in zip(names, shapes, strict=True)
+    T, C = literal_eval(shapes[names.index("layer_norm")])[1:]
+    assert ("linear", f"(1, {T}, {4 * C})") in zip(names, shapes, strict=True)
+    H = int(re.search(rf"{T} tokens, {C}\s+channels, (\d+) heads", page)[1])
+    assert f"(1, {H}, {T}, {C // H})" in shapes
     assert "dx = dy weight^T" in rules[names.index("linear")] and not rules[names.index("reshape")]
 
 
@@ -351,6 +355,17 @@ def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder,
     assert browser.logs()[0] == []
 
 
+# What a page of the book says beside its text, and what it tells machines.
+OF_THE_BOOK = """
+const told = "link, meta[content]:not([name=viewport], [property='og:description'])";
+const css = `title, ${told}, header *, summary, .turn a, figcaption, iframe`;
+return [...document.querySelectorAll(css)].map((e) => [e.localName, ...[...e.attributes].filter(
+  ({ name }) => !/^(class|style)$/.test(name)).map(({ name, value }) => `${name}=${value}`),
+  ...[...e.childNodes].filter((node) => node.nodeType === 3).map((node) => node.textContent)]
+  .join(" "));
+"""
+
+
 def test_the_pages_of_the_book_look_as_in_the_list(browser, book, folder, tmp_path):
     """One of each kind, wide, on a phone and on paper; on the first, the results of a search."""
     known, lines = set(), []
@@ -364,6 +379,8 @@ def test_the_pages_of_the_book_look_as_in_the_list(browser, book, folder, tmp_pa
             new = [looks for looks in seen if looks not in known]
             known.update(new)
             lines += [f"# {name}{way}", *sorted(new)]
+        says = [" ".join(line.split()) for line in browser.run(OF_THE_BOOK)]
+        lines += [line for line in says if line not in lines]
     compare(lines, Path(__file__).with_name("book.txt"), tmp_path)
 
 
