@@ -502,7 +502,7 @@ def test_nothing_is_cut_or_piled_up(browser, pages):
 
 # What the columns of each table are, which other tests read by their places.
 HEADS = {
-    "what it writes": "after step, it goes on", "answers": "text, {0}, {1}, goes on",
+    "what it writes": "step, it goes on", "answers": "text, {0}, {1}, goes on",
     "parts of the model": "block, head 0, head 1, head 2, head 3, MLP",
     "distribution of the next token": "token, the model, as it is drawn, the grammar",
     "from products to a weight": "step, result", "values": "channel, v of “{s}”, weight × v, "

@@ -126,7 +126,7 @@ export function chart(label, curves, { levels = [], unit = "", mark = null, coun
   const names = levels.map(([words, value]) => [y.of(value), `${words} ${short(value)}`, ""]);
   for (const [at] of names) line(left, edge, at, at, "level");
   curves.forEach(({ name, style }, i) => {
-    if (!seen[i].length) return;
+    if (seen[i].length < 2) return;
     const at = seen[i].map(([vx, vy]) => [x.of(vx), y.of(vy)]);
     root.append(svg("polyline", { points: at.join(" "), class: style }));
     names.push([at.at(-1)[1], name, style]);

@@ -117,7 +117,7 @@ function holds() {
   const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
   const model =
     `A ${record.arch} of ${counted(record.parameters, "parameter")}: ${counted(n_layer, "block")}, ` +
-    `${counted(n_head, "head")}, ${counted(n_embd, "channel")}, ${counted(vocab_size, "token")}`;
+    `${counted(n_head, "head")}, ${counted(n_embd, "channel")}, a vocabulary of ${counted(vocab_size, "token")}`;
   const what = live
     ? `the model itself, its weights rounded to ${record.kind}, and runs it on what you type`
     : "what the model computed for this text, which cannot be changed: " +

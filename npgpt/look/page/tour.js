@@ -4,7 +4,7 @@
 
 import { finiteDifference } from "./check.js";
 import { SWAPS } from "./chips.js";
-import { button, el, percent, range, short } from "./elements.js";
+import { button, counted, el, percent, range, short } from "./elements.js";
 import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
@@ -80,8 +80,12 @@ function future() {
   if (V < 2 || p >= 0.5) return null;
   const two = `${name(id)}, ${percent(p)}, or ${name(other)}, ${percent(q)}`;
   const known = exact ? ` The grammar gives ${name(id)} ${percent(exact)}.` : "";
-  const words = `Here the future is open: the model says ${two}.${known}`;
-  return [words, { view: "tokens", t }, ["tbody tr:nth-child(-n+2) > :nth-child(-n+2)"]];
+  const words = `After “${pass.labels.slice(Math.max(0, t - 15), t + 1).join("")}” the future is open`;
+  return [
+    `${words}: the model says ${two}.${known}`,
+    { view: "tokens", t },
+    ["tbody tr:nth-child(-n+2) > :nth-child(-n+2)"],
+  ];
 }
 
 function teaches() {
@@ -89,8 +93,8 @@ function teaches() {
   if (pass.weights > 0 || !(ids?.length > 1) || ids.length > record.window) return null;
   const own = mean(losses(run(ids), ids, V)).toFixed(4);
   const words =
-    `Now it learns: 20 steps on “${sentence()}”, which costs it ${own} nats per token before. ` +
-    "See what becomes of that loss, and of another text's. After this step its weights are put back.";
+    `Now it learns “${sentence()}” in 20 steps, from a loss of ${own} nats. Wait for step 20: ` +
+    "see its loss, and another text's. The next step puts the weights back.";
   const shown = ["[role=status]", ":is([aria-label^='losses by'], tr:nth-child(2) .recital)"];
   return [words, { view: "teach" }, shown, start, putBack];
 }
@@ -99,7 +103,8 @@ function loss() {
   const own = mean(pass.losses),
     blind = Math.log(V);
   if (own >= blind) return null;
-  const words = `The text costs the model ${own.toFixed(4)} nats per token, and a blind guess`;
+  const costs = `The text costs the model ${own.toFixed(4)} nats per token (-ln of its probability)`,
+    words = `${costs}, and a blind guess among ${counted(V, "token")}`;
   const t = 1 + pass.losses.indexOf(Math.max(...pass.losses));
   const most = `${name(pass.ids[t])}, token ${t + 1}, surprised it most.`;
   return [`${words} ${blind.toFixed(4)}. ${most}`, { view: "tokens", t }, [CHOSEN, ".summary"]];
@@ -129,7 +134,9 @@ function without() {
     heads = `${layer}.${head}`;
   const q = nextAfter(ids, { heads: new Set([heads]) })[id];
   if (p - q < 0.05) return null;
-  const change = `${name(id)} after token ${t + 1} falls from ${percent(p)} to ${percent(q)}`;
+  const change =
+    `${name(id)} after token ${t + 1} falls from ${percent(p)} to ${percent(q)}, ` +
+    `which costs ${Math.log(p / q).toFixed(2)} nats`;
   const changes = { view: "knockout", heads, text: tokenizer.decode([...ids, id]) };
   return [`Take head ${heads} out: ${change}.`, changes, OUT];
 }

@@ -260,6 +260,7 @@ function draw(width, far) {
     further || null,
     svg("text", { x: left, y: 20, class: "unit" }, "← what may come next,"),
     svg("text", { x: left, y: 36, class: "unit" }, `after token ${t + 1} of ${pass.T}`),
+    svg("text", { x: left, y: 70, class: "unit" }, "↓ adds: % of the stream"),
     ...shown.map(token),
   );
 }

@@ -85,15 +85,15 @@ function choose(k, t) {
   set({ point: Math.max(0, Math.min(2 * L, k)), t });
 }
 
-// The chosen point of the stream and position; at first the one before the last token, where all of
-// it must come back, that brings back most.
+// The chosen point of the stream and position; at first the one that brings back most, without the
+// last token and the embeddings of a single token that differs: all of it must come back there.
 function chosen() {
   if (state.point >= 0 && state.point <= 2 * L)
     return [state.point, Math.max(found.first, state.t)];
   let best = [2 * L - 1, pass.T - 1];
   const share = ([k, t]) => (t < pass.T - 1 ? (found.shares[k][t] ?? -Infinity) : -Infinity);
   for (let t = pass.T - 2; patching.done && t >= found.first; t--) {
-    for (let k = 0; k <= 2 * L; k++) if (share([k, t]) > share(best)) best = [k, t];
+    for (let k = 1; k <= 2 * L; k++) if (share([k, t]) > share(best)) best = [k, t];
   }
   return best;
 }

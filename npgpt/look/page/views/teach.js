@@ -220,5 +220,5 @@ function recited() {
       el("td", { class: "recital" }, el("b", {}, start), rest),
     ];
   });
-  return table(["after step", "it goes on"], rows, { "aria-label": "what it writes" });
+  return table(["step", "it goes on"], rows, { "aria-label": "what it writes" });
 }
