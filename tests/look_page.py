@@ -113,22 +113,17 @@ def continued(model, x, k):
 
 def until(browser, condition, seconds=30):
     """Return the first true value of condition(); raise an error when the time is over."""
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(browser.driver, seconds).until(lambda driver: condition())
+    missing = (NoSuchElementException, StaleElementReferenceException)  # as the page draws anew
+    waiting = WebDriverWait(browser.driver, seconds, ignored_exceptions=missing)
+    return waiting.until(lambda driver: condition())
 
 
 def wait(browser, css, seconds=30):
     """Return the first element of a CSS selector, when there is one."""
-    from selenium.common.exceptions import NoSuchElementException
-
-    def found():
-        try:
-            return browser.find(css)
-        except NoSuchElementException:
-            return None
-
-    return until(browser, found, seconds)
+    return until(browser, lambda: browser.find(css), seconds)
 
 
 @contextmanager
@@ -199,8 +194,11 @@ def settled(browser, looks=6):
 
 
 def press(browser, words):
-    buttons = browser.driver.find_elements("css selector", "button")
-    next(b for b in buttons if words in b.text and b.is_displayed()).click()
+    def pressed():
+        buttons = browser.driver.find_elements("css selector", "button")
+        return [next(b for b in buttons if words in b.text and b.is_displayed()).click()]
+
+    until(browser, pressed)
 
 
 # ---- what a reader sees
@@ -267,7 +265,7 @@ def strip(browser, label):
 
 
 def shown(browser, css="section:not([hidden])"):
-    return browser.find(css).text
+    return until(browser, lambda: [browser.find(css).text])[0]
 
 
 def mixed(to, share):

@@ -213,7 +213,9 @@ def test_a_saved_picture_has_what_the_view_shows(browser, pages, tmp_path, view)
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     text = SAVED.get(view, "One dawn shy")
-    browser.open(pages["tales"][0], f"view={view}&text={quote(text)}")
+    first = "overview" if view == "tokens" else "tokens"  # which stays in the page, hidden
+    browser.open(pages["tales"][0], f"view={first}&text={quote(text)}")
+    browser.run("npgpt.set({ view: arguments[0] })", view)
     settled(browser)
     drawn = browser.run(DRAWN)
     press(browser, "Save picture")

@@ -109,6 +109,8 @@ def test_attention(browser, pages, subjects):
             found = pixel(browser, picture, (j + 0.5) * cell, (i + 0.4) * cell)
             if j <= i:
                 assert same_colour(found, STRONG, a[i, j] ** 0.6), (i, j)
+    beyond = [pixel(browser, picture, (T - 0.5) * cell, i * cell) for i in (t - 1, t, t + 1, t + 2)]
+    assert beyond[0] == beyond[3] not in beyond[1:3]  # the frame of the chosen row
     for h in (0, 4):  # the small pictures, without smoothing between their cells
         found = pixel(browser, f"button[aria-label^='1.{h}'] canvas", 72 / T * 1.5, 72 / T * 5.5)
         assert same_colour(found, STRONG, weights[1, h, 5, 1] ** 0.6), h

@@ -129,7 +129,8 @@ export function chart(label, curves, { levels = [], unit = "", mark = null, coun
     if (seen[i].length < 2) return;
     const at = seen[i].map(([vx, vy]) => [x.of(vx), y.of(vy)]);
     root.append(svg("polyline", { points: at.join(" "), class: style }));
-    names.push([at.at(-1)[1], name, style]);
+    const below = at.filter(([px], i) => px > edge - 8 * name.length || i === at.length - 1);
+    names.push([Math.min(...below.map(([, py]) => py)), name, style]);
   });
   if (mark !== null) line(x.of(mark), x.of(mark), top, height - bottom, "mark");
   let free = height - bottom; // names stand above their lines and do not overlap
