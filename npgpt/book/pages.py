@@ -237,7 +237,11 @@ def _markdown(book):
     def heading_open(tokens, at, options, env):
         title = tokens[at + 1].content
         number = re.match(r"\d+(?=\.)", title) if book.page == "exercises.html" else None
-        tokens[at].attrs["id"] = number[0] if number else slug(title)
+        name = number[0] if number else slug(title)
+        before = env.setdefault("headings", [])  # of the page
+        again = before.count(name)  # as GitHub numbers headings of one name
+        before.append(name)
+        tokens[at].attrs["id"] = f"{name}-{again}" if again else name
         return markdown.renderer.renderToken(tokens, at, options, env)
 
     markdown.renderer.rules |= {

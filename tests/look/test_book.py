@@ -112,6 +112,8 @@ def test_each_page_has_the_chapters_its_own_sections_a_card_and_the_way_on(book)
         assert [where for where, _, here in links if here] == [name] * (name in chapters)
         titles = re.findall(r'<(?:h[123]|p) id="([^"]*)"', body)[1:]
         assert [at for _, at, _ in links if at] == titles, name
+        every = re.findall(r'<\w+ id="([^"]*)"', book[name])
+        assert len({*every}) == len(every), name
         assert f'<link rel="canonical" href="{ADDRESS}{name}">' in head
         assert f'<meta property="og:image" content="{ADDRESS}card.png">' in head
         turns = re.findall(r'<a rel="(\w+)" href="([^"]*)">\w+: ([^<]*)</a>', body)

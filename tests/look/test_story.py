@@ -103,6 +103,17 @@ def test_the_first_screen_holds_the_picture_and_explains_its_words(browser, more
         "const views = document.querySelector('#views'); return [views.scrollWidth, "
         "views.clientWidth, getComputedStyle(views).overflowX]")
     assert views <= room or scrolls == "auto"  # so that all can be brought into sight
+    browser.run(PASTE, 5000 * "A hen ")
+    assert browser.find("#prompt").rect["height"] < 250
+
+
+@pytest.mark.parametrize(("width", "count"), [(320, 2), (360, 2), (400, 3), (1280, 5)])
+def test_the_answers_fit_into_their_boxes(browser, more, width, count):
+    browser.open(more["shipped"][1], "", width)
+    cells = browser.run(
+        "return [...document.querySelectorAll('.answers .part')].map((part) => ['rect', 'text']"
+        ".map((css) => part.querySelector(css + ':last-of-type').getBBox().width))")
+    assert len(cells) == count and all(text < box for box, text in cells)
 
 
 # What a tip has to say; of the kind of page, if that is a dictionary.
@@ -593,8 +604,8 @@ def test_the_tour_goes_back_and_closes(browser, more):
     browser.run("npgpt.set({ heads: '0.1', mlps: '0' })")  # as steps of the tour do
     press(browser, "Close")
     assert not browser.find(".tour").is_displayed()
-    assert browser.run("return [npgpt.state.text, npgpt.state.heads + npgpt.state.mlps]") == [
-        "A hen", ""]
+    assert browser.run("return [npgpt.state.text, npgpt.state.heads, npgpt.state.mlps]") == [
+        "A hen", "0.0", ""]
 
 
 def test_the_tour_of_a_taught_model_begins_with_its_own_weights(browser, more):

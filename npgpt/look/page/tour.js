@@ -205,7 +205,7 @@ export function tour() {
   let steps = [],
     at = 0,
     leads = false, // until the reader scrolls
-    own = ""; // the reader's text, which comes back
+    own; // the reader's state, which comes back
   const leave = () => {
     const [, , , , undo] = steps[at] ?? [];
     undo?.();
@@ -227,12 +227,12 @@ export function tour() {
     close = button("Close", () => {
       root.hidden = true;
       leave();
-      set({ ...FIRST, text: own });
+      set(own);
     });
   const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
   root.append(el("div", {}, count, back, next, close));
   const begin = () => {
-    if (root.hidden) own = state.text;
+    if (root.hidden) own = Object.fromEntries(Object.keys(FIRST).map((key) => [key, state[key]]));
     else leave();
     const taught = pass.weights > 0;
     if (live) putBack();

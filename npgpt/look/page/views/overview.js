@@ -237,7 +237,7 @@ function draw(width, far) {
   const parts = [
     branch(0, embeddings),
     ...range(L).flatMap((l) => [attention(l), mlp(l)]),
-    answers([x(t), TOP], edge + GAP / 2, width < 600 ? 3 : 5, share),
+    answers([x(t), TOP], edge + GAP / 2, width < 370 ? 2 : width < 600 ? 3 : 5, share),
   ];
   stages = parts.map((children, k) => [svg("g", {}, ...children), joins[k] ?? TOP - 20]);
   stages.at(-1)[0].classList.add("answers");
