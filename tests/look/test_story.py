@@ -179,6 +179,11 @@ def test_patching_opens_on_the_vector_that_brings_back_most_before_the_last_toke
     words = browser.find("section:not([hidden]) [aria-live]").text
     t, share = re.search(r"token (\d+), .* back ([\d.-]+) %", words).groups()
     assert 76 <= int(t) < 88 and float(share) > 50  # 88 has all of it, whatever the model
+    other = quote(more["shipped"][2]["prompt"].replace(",", "."))
+    browser.open(more["shipped"][1], f"view=patch&other={other}")
+    until(browser, lambda: len(table(browser, "answers")) == 4, 90)
+    words = browser.find("section:not([hidden]) [aria-live]").text
+    assert re.search("token .* after block", words), words  # all is in the embeddings of the comma
 
 
 def test_the_buttons_above_the_text_try_something(browser, more):

@@ -9,6 +9,7 @@ import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
 import { likeliestNext, probabilities } from "./sampling.js";
+import { endOf } from "./views/overview.js";
 import { putBack, sentence, start } from "./views/teach.js";
 import {
   H,
@@ -80,7 +81,7 @@ function future() {
   if (V < 2 || p >= 0.5) return null;
   const two = `${name(id)}, ${percent(p)}, or ${name(other)}, ${percent(q)}`;
   const known = exact ? ` The grammar gives ${name(id)} ${percent(exact)}.` : "";
-  const words = `After “${pass.labels.slice(Math.max(0, t - 15), t + 1).join("")}” the future is open`;
+  const words = `After “${endOf(t)}” the future is open`;
   return [
     `${words}: the model says ${two}.${known}`,
     { view: "tokens", t },

@@ -102,11 +102,15 @@ function focusPart(picture, by) {
 function inWords({ weight, layer, head, t, s }) {
   const answers = likeliest(2 * L, state.t, 2);
   const likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`);
-  const before = pass.labels.slice(Math.max(0, state.t - 15), state.t + 1).join("");
   const read = ` Most is read from ${FAR} or more back by head ${layer}.${head}:`,
     far = `${read} ${percent(weight)}, from ${near(s)}, ${t - s} back.`;
-  const where = `At token ${state.t + 1} of ${pass.T}, after “${before}”,`;
+  const where = `At token ${state.t + 1} of ${pass.T}, after “${endOf(state.t)}”,`;
   return `${where} the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
+}
+
+// The last of what the model has read at a token.
+export function endOf(t) {
+  return pass.labels.slice(Math.max(0, t - 15), t + 1).join("");
 }
 
 // The number of parameters in the weights with such names; a page without weights has none to count.

@@ -86,7 +86,7 @@ function choose(k, t) {
 }
 
 // The chosen point of the stream and position; at first the one that brings back most, without the
-// last token and the embeddings of a single token that differs: all of it must come back there.
+// last token, where all of it must come back, and the embeddings, where it must if one token differs.
 function chosen() {
   if (state.point >= 0 && state.point <= 2 * L)
     return [state.point, Math.max(found.first, state.t)];
