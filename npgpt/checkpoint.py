@@ -261,7 +261,7 @@ def latest_run():
 @refusing()
 def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     """Return (model, tokenizer, Run) of RUN or RUN/model.safetensors with its latest weights, or of
-    RUN/best.safetensors or RUN/kept-STEP.safetensors with those.
+    RUN/best.safetensors or RUN/kept-STEP.safetensors with those. The model is in evaluation mode.
 
     folder   default: `latest_run()`
 
@@ -287,7 +287,7 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
             f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
             "train again with a lower learning rate"
         )
-    return model, tokenizer, run
+    return model.eval(), tokenizer, run
 
 
 def check_vocabulary(tokenizer, config, folder):

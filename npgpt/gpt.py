@@ -238,9 +238,9 @@ class Model(Module):
     seed    determines the initial weights and the dropout masks
     dtype   float32 for training, float64 for gradient checks; both have the same initial weights
 
-    A model starts in training mode, in which dropout acts; `eval()` and `train()` switch it. The
-    masks depend on (seed, dropout_step); each forward pass in training increments dropout_step. Set
-    it to repeat a forward pass exactly.
+    A new model is in training mode, in which dropout acts; one that was loaded, in evaluation mode;
+    `eval()` and `train()` switch it. The masks depend on (seed, dropout_step); each forward pass in
+    training increments dropout_step. Set it to repeat a forward pass exactly.
     """
 
     storage = None  # or the weights' format in generation; `npgpt.fast.storage.use_storage` sets it
@@ -315,7 +315,8 @@ class Model(Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, weights: str | None = None) -> Self:
-        """Return the float32 model in a folder that the transformers library has written.
+        """Return the float32 model in a folder that the transformers library has written, in
+        evaluation mode.
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
         weights   "fp32", "bf16", "int8" or "q8": how compiled generation stores the weights

@@ -124,6 +124,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
     Raises FloatingPointError, with the weights as they were before the step, if the loss or the
     gradient is not finite.
     """
+    model.train()  # a model that was loaded is in evaluation mode
     # The optimizer counts, since its steps are what a checkpoint saves and bias correction needs.
     for step in range(optimizer.steps, config.max_iters):
         started = stopwatch()

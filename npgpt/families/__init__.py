@@ -84,7 +84,7 @@ def load_pretrained(cls, folder, weights=None):
     broken = weights_not_finite(model)
     if broken:
         raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")
-    return use_storage(model, weights)
+    return use_storage(model.eval(), weights)
 
 
 @contextmanager

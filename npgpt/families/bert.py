@@ -225,7 +225,7 @@ FILES = Files(
         "n_embd": ("hidden_size", REQUIRED),
         "n_inner": ("intermediate_size", REQUIRED),
         "n_segment": ("type_vocab_size", 2),
-        "dropout": ("hidden_dropout_prob", 0.1),
+        "dropout": ("hidden_dropout_prob", 0.0),
     },
     derived=("mlm_head",),
     copies={

@@ -52,7 +52,7 @@ FILES = Files(
         "n_layer": ("n_layer", REQUIRED),
         "n_head": ("n_head", REQUIRED),
         "n_embd": ("n_embd", REQUIRED),
-        "dropout": ("resid_pdrop", 0.1),
+        "dropout": ("resid_pdrop", 0.0),
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("bias",),

@@ -35,8 +35,10 @@ class Loaded:
 def load(model: str | Path | None = None) -> tuple[Any, Any, Run | None]:
     """Return (model, tokenizer, the `Run` that trained it or None) of a MODEL of `npgpt generate`.
 
-    model   default: `latest_run()`; of a run the best weights, if they are another file's
-            (`best_of`); errors as of `load_model`
+    The model is in evaluation mode: call `model.train()` before you train it.
+
+    model   default: `latest_run()`, of whatever architecture; of a run the best weights, if they
+            are another file's (`best_of`); errors as of `load_model`
     """
     loaded = load_model(best_of(latest_run() if model is None else model))
     return loaded.model, loaded.tokenizer, loaded.run
@@ -117,7 +119,8 @@ def _fitted(model, tokenizer, folder, weights):
         f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=3
     )
     with without_initial_weights():
-        return use_storage(grown(model, replace(model.config, vocab_size=known), 0), weights)
+        model = grown(model, replace(model.config, vocab_size=known), 0)
+    return use_storage(model.eval(), weights)
 
 
 def arch_of(folder):

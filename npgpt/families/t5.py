@@ -286,7 +286,7 @@ FILES = Files(
         "head_size": ("d_kv", REQUIRED),
         "n_bucket": ("relative_attention_num_buckets", 32),
         "max_distance": ("relative_attention_max_distance", 128),
-        "dropout": ("dropout_rate", 0.1),
+        "dropout": ("dropout_rate", 0.0),
         "tie_weights": ("tie_word_embeddings", True),
     },
     derived=("gated",),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tiny_run import TEXT
 
 from npgpt import BPETokenizer, load_tokenizer
+from npgpt.families.models import load_model
 from npgpt.tokenizers import LibraryTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
@@ -228,3 +229,5 @@ def test_a_vocabulary_padded_to_a_round_number_is_cut(cli, here):
     write(here, "t5")
     status, _, err = cli("generate", here, "--prompt", OURS["t5"][0], "--max-new-tokens", 2)
     assert status == 0 and "8 rows" in err
+    with pytest.warns(match="8 rows"):
+        assert not load_model(here).model.training

@@ -95,6 +95,16 @@ def rewritten(folder, **changes):
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
+@pytest.mark.parametrize("cls", [GPT, Bert, T5])
+def test_a_model_that_names_no_dropout_has_none_and_is_not_in_training(tmp_path, cls):
+    cls(CONFIGS[cls]).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({name: v for name, v in said.items() if "drop" not in name}))
+    model = cls.from_pretrained(tmp_path)
+    assert model.config.dropout == 0 and not model.training
+
+
 def test_weights_in_several_files_are_read(tmp_path):
     model = order_one(GPT(CONFIG))
     model.save_pretrained(tmp_path)

@@ -34,6 +34,11 @@ def test_a_predictable_text_is_learned():
     assert model.training and all(w.grad is None for w in model.parameters().values())
 
 
+def test_a_model_that_was_evaluated_is_trained_with_its_dropout():
+    model = GPT(CONFIG, seed=1).eval()
+    assert next(training_steps(model, AdamW(model.parameters()), IDS, TRAINING)) == trained(1)[2][0]
+
+
 def test_an_evaluation_in_a_different_thread_switches_no_dropout_off():
     _, _, alone = trained(1)
     model, evaluation = GPT(CONFIG, seed=1), ExitStack()
