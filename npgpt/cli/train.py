@@ -54,7 +54,7 @@ a file for --config, with any of these settings:
 # The settings that --help shows, besides what is no setting; --help-all has the others, too.
 FIRST = {
     "seed", "corpus", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout", "max_iters",
-    "batch_size", "lr", "min_lr", "weight_decay", "eval_interval", "sample_tokens", "keep",
+    "batch_size", "lr", "eval_interval", "sample_tokens", "keep", "split",
 }
 
 

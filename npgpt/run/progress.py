@@ -73,6 +73,12 @@ class Progress:
     def __exit__(self, *exception):
         self.bar.close()
 
+    @property
+    def columns(self):
+        """The width of the terminal, None without one. Some terminals say 0, and mean unknown."""
+        columns = self.bar.format_dict["ncols"]
+        return columns if columns is None or columns > 0 else 80
+
     def left(self):
         """Return the seconds to the end, evaluations included, at this session's mean rate."""
         done = self.done - self.first_step
@@ -102,7 +108,7 @@ class Progress:
 
     def write_sample(self, text):
         """Print a text with indented lines; a terminal gets these cut between words."""
-        if columns := self.bar.format_dict["ncols"]:
+        if columns := self.columns:
             text = "\n".join(
                 textwrap.fill(line, columns, subsequent_indent="    ", break_on_hyphens=False,
                               replace_whitespace=False)
@@ -116,7 +122,7 @@ class Progress:
             f"{clock(self.left())} left", *(found or [f"loss {step.loss:.3f}"]), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
-        numbers, columns = list(filter(None, numbers)), self.bar.format_dict["ncols"]
+        numbers, columns = list(filter(None, numbers)), self.columns
         around = len(f"100%|a short bar| {self.done}/{self.total}, ")
         while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
             numbers.pop()

@@ -157,6 +157,7 @@ def test_the_help_of_train_fits_two_screens_and_names_what_has_the_rest(asked, m
     flags = {flag for action in parser_of("train")._actions for flag in action.option_strings}
     assert flags - set(re.findall(r"--?\w[\w-]*", whole)) == set()
     assert "==SUPPRESS==" not in first + whole
+    assert "--split" in first and "--weight-decay" not in first
 
 
 @pytest.mark.parametrize("command", ["", *program.COMMANDS])

@@ -83,6 +83,14 @@ def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
     assert " ".join(words).split() == ("sleep and dance-step, " * 5).split()
 
 
+def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
+    terminal(-1)  # of 0 columns: tqdm leaves the last one free
+    with Progress(CONFIG, TRAINING, first_step=0) as shown:
+        shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0))
+        shown.write_sample("    " + "sleep and " * 20)
+    assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
+
+
 SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
 
 
