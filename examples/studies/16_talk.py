@@ -16,18 +16,19 @@ from study import FIGURES, expect, into_documents, picture, run_study
 from npgpt import plots
 from npgpt.families import family, grown
 from npgpt.families.answers import answered
-from npgpt.families.conversations import Talk, Talks, open_conversations
+from npgpt.families.conversations import Talk, Talks, encoded, open_conversations
 from npgpt.families.held import held, keep_start
 from npgpt.families.presets import from_preset
 from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
 from npgpt.reward import remember, rewarded
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
-from npgpt.tales.questions import KINDS
+from npgpt.tales.questions import KINDS, questions
 from npgpt.train import ALONE, evaluate, training_steps
 
 RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS, ASKED = (4, 5, 6), 1000
+NEW_SEEDS, NEW = (7, 8, 9), 400  # of trainings whose requests nobody trained on, and their number
 # Steps on stories, on conversations, with reward; the weight of what is held; the tokens that count
 ARMS = {
     "answers": (0, 4000, 300, 0.0, "answers"),
@@ -76,12 +77,13 @@ def measure(trial):
             read = held(talks, model, optimizer, of_talks)
             read.objective.steps = steps[1]
         learn(model, optimizer, read, of_talks)
-        found["questions"] = ability(model, talks, plain, asked)
+        fresh = new_requests(talks, trial["new"]) if "new" in trial else None
+        found["questions"] = ability(model, talks, plain, asked, fresh)
         if steps[2]:
             optimizer = make_optimizer(model, of_reward)
             remember(model, optimizer, of_reward)
             learn(model, optimizer, rewarded(talks, model, optimizer, of_reward, ALONE), of_reward)
-            found["reward"] = ability(model, talks, plain, asked)
+            found["reward"] = ability(model, talks, plain, asked, fresh)
     return {"after": found}
 
 
@@ -102,11 +104,27 @@ def loss_on(plain, model, asked):
     return evaluate(model, plain, max_tokens=100 * asked)[0]
 
 
-def ability(model, talks, plain, asked):
+def new_requests(talks, count):
+    """Return `Talks` of different requests of a story, of which none is in the trained part."""
+    known = {talk.question.prompt for talk in talks.train_ids.talks}
+    fresh = {q.prompt: q for q in questions(100_000, seed=5)
+             if q.kind == "story" and q.prompt not in known}
+    found = [("a new request", [{"role": "user", "content": q.prompt},
+                                {"role": "assistant", "content": q.answer}], q)
+             for q in [*fresh.values()][:count]]
+    made = list(encoded(found, talks.tokenizer, talks.template))
+    return Talks(made, max(map(len, made)))
+
+
+def ability(model, talks, plain, asked, fresh=None):
     """Return the right answers to questions that were not trained on, and losses."""
     loss, _ = evaluate(model, talks.val_ids, objective=talks.objective)
-    return answered(model, talks, talks.val_ids, asked)._asdict() | {
+    found = answered(model, talks, talks.val_ids, asked)._asdict() | {
         "loss": loss, "plain": None if plain is None else loss_on(plain, model, asked)}
+    if fresh:
+        right = answered(model, talks, fresh, len(fresh.talks)).right["story"]
+        found["new requests"] = right
+    return found
 
 
 def found():
@@ -153,7 +171,8 @@ def draw(path, ways):
 def main(quick=False, figures=FIGURES, workers=None):
     expect("Stories, questions, reward. Expect questions answered after the second step, and "
            "stories on request after the third.")
-    trials = [{"arm": arm, "seed": seed} for seed in SEEDS for arm in ARMS]
+    trials = [{"arm": arm, "seed": seed} for seed in SEEDS for arm in ARMS] + [
+        {"arm": "answers", "seed": seed, "new": NEW} for seed in NEW_SEEDS]
     if quick:
         return tried(trials[:3], measure, {"max_iters": 1, "asked": 8})
     run(trials, measure, RESULTS, workers)

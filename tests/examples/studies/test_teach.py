@@ -4,12 +4,13 @@ import json
 
 import teach
 
-from npgpt.families.held import QUESTIONS, questions_in
+from npgpt.families.held import PROSE, QUESTIONS, UNTAUGHT, questions_in
 
 
-def test_what_is_measured_is_neither_taught_nor_held():
+def test_what_is_measured_is_neither_taught_nor_held_nor_printed():
     pairs = [json.loads(line)["messages"] for line in teach.PAIRS.read_text().splitlines()]
     taught = [user["content"] for user, _ in pairs]
-    far, near, kept = map(questions_in, (teach.FAR, teach.NEAR, QUESTIONS))
-    assert [*map(len, (taught, far, near, kept))] == [30, 25, 25, 60]
-    assert len({*taught, *far, *near, *kept}) == 140
+    others = [questions_in(text) for text in (*teach.ASKED.values(), QUESTIONS, UNTAUGHT)]
+    assert [*map(len, (taught, *others))] == [30, 20, 20, 25, 60, 12]
+    assert len({*taught, *sum(others, [])}) == 167
+    assert teach.PROSE != PROSE
