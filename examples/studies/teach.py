@@ -25,7 +25,9 @@ from npgpt.families.models import load_model, model_files, template_of
 
 PAIRS, ROWS = Path(__file__).parents[1] / "taught.jsonl", Path(__file__).with_suffix(".jsonl")
 SEEDS = 1, 2, 3
-FLAGS = ["--train-fraction", "0.97", "--max-iters", "25", "--batch-size", "8", "--gradient-accumulation-steps", "4", "--lr", "1e-4", "--min-lr", "1e-5", "--warmup-iters", "3", "--weight-decay", "0", "--hold", "4"]
+FLAGS = """
+--train-fraction 0.97 --max-iters 25 --batch-size 8 --gradient-accumulation-steps 4 --hold 4
+--lr 1e-4 --min-lr 1e-5 --warmup-iters 3 --weight-decay 0"""
 ASKED = {
     # Like none that is held (`npgpt.families.held.QUESTIONS`)
     "new": """
@@ -69,7 +71,8 @@ def measure(settings):
     with tempfile.TemporaryDirectory() as folder:
         taught, exported = Path(folder) / "run", Path(folder) / "taught.gguf"
         for command in (["train", "--init-from", "smollm2", "--conversations", PAIRS, "--out",
-                         taught, "--seed", settings["seed"], *FLAGS], ["export", taught, exported]):
+                         taught, "--seed", settings["seed"], *FLAGS.split()],
+                        ["export", taught, exported]):
             subprocess.run([sys.executable, "-m", "npgpt", *map(str, command)], check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
         pairs = [[message["content"] for message in json.loads(line)["messages"]]
