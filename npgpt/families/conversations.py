@@ -8,6 +8,8 @@ only. A row of a batch holds several conversations if they fit; none reads anoth
 
 import hashlib
 import json
+import math
+import warnings
 from functools import cached_property
 from itertools import chain
 
@@ -43,10 +45,11 @@ class OwnTemplate(ChatTemplate):
         super().__init__(JINJA, {"eos_token": END}, "npgpt")
         self.end = END
 
-    def rendered(self, asked, names=()):
+    def rendered(self, asked):
         around = {"system": ("", ""), "user": (USER, ""), "assistant": (ASSISTANT, END)}
-        return ["".join(m["content"].join(around[m["role"]]) for m in messages)
-                + ASSISTANT * answers for messages, answers in asked]
+        for messages, answers in asked:
+            yield ("".join(m["content"].join(around[m["role"]]) for m in messages)
+                   + ASSISTANT * answers)
 
     def files(self):
         return {}  # in a run, whose tokens tell it
@@ -92,38 +95,56 @@ class Talk:
         return self.ids_N[: int(np.argmax(self.counted_N))]
 
 
-def encoded(conversations, tokenizer, template):
+def encoded(conversations, tokenizer, template, block_size=math.inf):
     """Yield a `Talk` for each (where, messages, question or None).
 
     A prompt and its answer are encoded apart, as `npgpt chat` reads the one and writes the other.
+    Raises ValueError, which says where, for one of more tokens than the model reads, before more of
+    it is rendered: all prompts of a conversation together are as long as its square.
     """
-    asked, names = [], []
-    for where, messages, _ in conversations:
-        for i, message in enumerate(messages):
-            inside = [token for token in tokenizer.special_ids if token in message["content"]]
-            if inside:
-                raise ValueError(f"{where}: message {i + 1} has {inside[0]!r}, a special token of "
-                                 "the model; leave it out")
-            if message["role"] == "assistant":
-                asked += [(messages[:i], True), (messages[: i + 1], False)]
-                names += [where] * 2
-    texts = iter(template.rendered(asked, names))
+    texts = template.rendered(
+        (messages[:end], end == i) for _, messages, _ in conversations
+        for i, message in enumerate(messages) if message["role"] == "assistant"
+        for end in (i, i + 1))
     for where, messages, question in conversations:
-        done, parts = "", []
-        for _ in range(sum(message["role"] == "assistant" for message in messages)):
-            prompt, whole = next(texts), next(texts)
-            if not (prompt.startswith(done) and whole.startswith(prompt)):
-                raise ValueError(f"{where}: the chat template writes earlier messages differently "
-                                 "when later ones follow; give a line for each answer")
-            answer, end, rest = whole[len(prompt) :].partition(template.end or "\0")
-            parts += [(prompt[len(done) :], False), (answer + end, True)]
-            done = whole[: len(whole) - len(rest)]
+        ids, counted = [], []
         try:
-            ids = [tokenizer.encode(text, allowed_special="all") for text, _ in parts]
+            for i, message in enumerate(messages, 1):
+                if inside := special_token_in(message["content"], tokenizer):
+                    raise ValueError(f"message {i} has {inside!r}, a special token of the model; "
+                                     "leave it out")
+            for text, is_answer in _turns(messages, texts, template):
+                ids.append(tokenizer.encode(text, allowed_special="all"))
+                counted.append(np.full(len(ids[-1]), is_answer))
+                if sum(map(len, ids)) > block_size + 1:
+                    help = ("give a model of words, as of --preset tales-words" if question else
+                            "shorten it, leave it out, or give a new model a larger --block-size")
+                    raise ValueError(f"it takes more tokens than the {block_size:,} that the model "
+                                     f"reads: {help}")
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        counted = [np.full(len(part), counts) for part, (_, counts) in zip(ids, parts, strict=True)]
         yield Talk(np.concatenate(ids), np.concatenate(counted), question)
+
+
+def _turns(messages, texts, template):
+    """Yield (text, whether it is an answer) in turn, by the texts of all prompts and answers."""
+    done = ""
+    for _ in range(len(messages) // 2):
+        prompt, whole = next(texts), next(texts)
+        if not (prompt.startswith(done) and whole.startswith(prompt)):
+            raise ValueError("the chat template writes earlier messages differently when later "
+                             "ones follow; give a line for each answer")
+        answer, end, rest = whole[len(prompt) :].partition(template.end or "\0")
+        if not end:  # `chat` stops at it all the same, so it is taught
+            answer, rest = answer.rstrip(), answer[len(answer.rstrip()) :]
+        yield prompt[len(done) :], False
+        yield answer + template.end, True
+        done = whole[: len(whole) - len(rest)]
+
+
+def special_token_in(text, tokenizer):
+    """Return a special token that stands in a text, or None."""
+    return next((token for token in tokenizer.special_ids if token in text), None)
 
 
 def packed(lengths, width):
@@ -252,13 +273,10 @@ def open_conversations(
         raise RunError(f"the run was trained on {shown(expected.name)}, and these are others: give "
                        "the same with --conversations, or start a new run without --resume")
     tokenizer, template = _form(tokenizer, template, contents, kind, bpe_size, grow)
-    talks = list(encoded(found, tokenizer, template))
-    for (where, *_), talk in zip(found, talks, strict=True):
-        if len(talk) > block_size:
-            help = ("give a model of words, as of --preset tales-words" if talk.question
-                    else "shorten it, leave it out, or give a new model a larger --block-size")
-            raise ValueError(f"{where} takes {len(talk) + 1:,} tokens, and the model reads "
-                             f"{block_size:,}: {help}")
+    if not template.end:
+        warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "
+                      "the model has no eos_token: no end is taught", stacklevel=2)
+    talks = list(encoded(found, tokenizer, template, block_size))
     cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
     width = max(map(len, talks))
     train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)

@@ -9,11 +9,13 @@ import json
 import os
 import subprocess
 import sys
-from functools import cached_property
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property, partial
 
-LIMIT = 5  # seconds
+LIMIT, WAIT = 5, 60  # seconds of CPU time where the system can limit it, and of a busy machine
 MEMORY = 1 << 29  # bytes of address space, where the system can limit it
-LONGEST = 1 << 22  # characters of a template, and of what it makes
+LONGEST = 1 << 22  # characters of a template, of what it makes, and of one process's messages
 AT_ONCE = 500  # texts of one process
 MARK = "\ue000"  # stands for an answer
 
@@ -26,6 +28,8 @@ class ChatTemplate:
     source     the file, for messages
     """
 
+    instead = "give a copy of the model with a template that is correct, or with none"
+
     def __init__(self, template, tokens, source):
         self.template, self.tokens, self.source = template, tokens, source
 
@@ -33,7 +37,7 @@ class ChatTemplate:
     def end(self):
         """What follows an answer. Raises ValueError as `prompt`."""
         talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
-        end = self.rendered([(talk, False)])[0].rpartition(MARK)[2].strip()
+        end = next(self.rendered([(talk, False)])).rpartition(MARK)[2].strip()
         return end or self.tokens.get("eos_token", "")
 
     def prompt(self, messages):
@@ -43,27 +47,19 @@ class ChatTemplate:
 
         Raises ValueError for a template that fails, takes too long or makes too much.
         """
-        return self.rendered([(messages, True)])[0]
+        return next(self.rendered([(messages, True)]))
 
-    def rendered(self, asked, names=()):
-        """Return the text of each pair (messages, whether an answer is to follow).
-
-        names   what to call each in an error
+    def rendered(self, asked):
+        """Yield the text of each pair (messages, whether an answer is to follow) when it is needed.
         """
-        texts = []
-        for first in range(0, len(asked), AT_ONCE):
-            for text, error in self._rendered(asked[first : first + AT_ONCE]):
+        for part in _parts(asked):
+            for text, error in self._rendered(part):
                 if error:
                     from npgpt.text import shown  # the template's process imports nothing of ours
 
-                    where = "".join(f"{name}: " for name in names[len(texts) :][:1])
-                    raise ValueError(
-                        f"{where}the chat template of {self.source} cannot be used: "
-                        f"{shown(error)}; take --no-template, which continues what you type as it "
-                        "stands"
-                    )
-                texts.append(text)
-        return texts
+                    raise ValueError(f"the chat template of {self.source} cannot be used: "
+                                     f"{shown(error)}; {self.instead}")
+                yield text
 
     def files(self):
         """Return {name: content} of the files from which it can be read again."""
@@ -72,19 +68,32 @@ class ChatTemplate:
 
     def _rendered(self, asked):
         asked = {"template": self.template, "several": [
-            self.tokens | {"messages": messages, "add_generation_prompt": answers}
+            self.tokens | {"messages": messages, "add_generation_prompt": answers,
+                           "tools": None, "documents": None}
             for messages, answers in asked]}
         # -I: nothing of the current folder is imported; what this process can import is.
-        command = [sys.executable, "-I", __file__, *map(os.path.abspath, filter(None, sys.path))]
+        command = [sys.executable, "-I", __file__, str(LIMIT),
+                   *map(os.path.abspath, filter(None, sys.path))]
         try:
-            done = subprocess.run(command, check=False, input=json.dumps(asked), timeout=LIMIT,
+            done = subprocess.run(command, check=False, input=json.dumps(asked), timeout=WAIT,
                                   capture_output=True, encoding="utf-8")
             return json.loads(done.stdout)
-        except subprocess.TimeoutExpired:
-            error = f"it takes more than {LIMIT} s"
-        except ValueError:
-            error = "it takes too much memory or ends Python"
-        return [[None, error]]
+        except (subprocess.TimeoutExpired, ValueError):
+            return [[None, f"it takes more than {LIMIT} s of CPU time, {WAIT} s in all or "
+                           f"{MEMORY >> 20} MiB, or ends Python"]]
+
+
+def _parts(asked):
+    """Yield the pairs of `ChatTemplate.rendered` in lists, each for one process."""
+    part, size = [], 0
+    for messages, answers in asked:
+        part.append((messages, answers))
+        size += len(str(messages))
+        if len(part) == AT_ONCE or size > LONGEST:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def eos_token(tokenizer, template):
@@ -93,16 +102,16 @@ def eos_token(tokenizer, template):
     return end if end in tokenizer.special_ids else None
 
 
-def main(folders):
+def main(seconds, *folders):
     """Read a template and several sets of values from standard input; print [text, error] each."""
     sys.path += folders
     asked = json.load(sys.stdin)
-    try:
+    with suppress(ImportError):
         import resource  # not on Windows
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    except (ImportError, ValueError, OSError):
-        pass
+        for name, most in (("AS", MEMORY), ("CPU", int(seconds)), ("CORE", 0)):
+            with suppress(ValueError, OSError):
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most + 1))
     texts = []
     try:
         for text in _render(**asked):
@@ -116,18 +125,30 @@ def main(folders):
 
 def _render(template, several):
     """Yield the text of each set of values."""
+    from jinja2 import nodes
     from jinja2.exceptions import TemplateError
+    from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """The tags around an answer, which say what transformers trains on; they write nothing."""
+
+        tags = ("generation",)
+
+        def parse(self, parser):
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body, lineno=line)
 
     def fail(message):
         raise TemplateError(message)
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
     )
     environment.globals["raise_exception"] = fail
-    environment.filters["tojson"] = lambda value, indent=None: json.dumps(
-        value, ensure_ascii=False, indent=indent)
+    environment.globals["strftime_now"] = datetime.now().strftime
+    environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
     compiled = environment.from_string(template)
     for values in several:
         text = ""
@@ -139,4 +160,4 @@ def _render(template, several):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

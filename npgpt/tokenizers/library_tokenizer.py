@@ -7,6 +7,7 @@ whatever a tokenizer.json of that library asks for and `BPETokenizer` does not d
 import functools
 import json
 import re
+import threading
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from npgpt.tokenizers.characters import check_ids, check_text
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 from npgpt.tokenizers.pretokenize import recognised
 
+ENCODING = threading.Lock()  # whether special tokens are text is a switch of the library's object
 OUR_NAMES = {"<mask>": "[MASK]", "<pad>": "[PAD]"}  # of special tokens: BERT's
 
 
@@ -83,10 +85,12 @@ class LibraryTokenizer:
         """
         check_text(text)
         known = recognised(text, self.special_ids, allowed_special, disallowed_special)
-        self._library.encode_special_tokens = not known  # then they are plain text
         for ours in self.our_names.keys() & known.keys():
             text = text.replace(ours, self.our_names[ours])
-        return np.array(self._library.encode(text, add_special_tokens=template).ids, np.int32)
+        with ENCODING:
+            self._library.encode_special_tokens = not known  # then they are plain text
+            found = self._library.encode(text, add_special_tokens=template)
+        return np.array(found.ids, np.int32)
 
     def chunks(self, blocks):
         """Yield a text, given in blocks, in chunks that end lines, where there are any.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from tiny_run import environment
@@ -25,6 +26,7 @@ TEMPLATE = (
     "{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else '\n' }}"
     "{% endfor %}{{ 'the ' if add_generation_prompt }}"
 )
+TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
 GREEDY = ("--temperature", 0, "--max-new-tokens", 3)
 
 
@@ -56,11 +58,11 @@ def asked(done, model):
 
 @pytest.fixture
 def typed(cli, model, monkeypatch):
-    """A function from typed lines to (stdout, stderr)."""
+    """A function from typed lines, and more flags, to (stdout, stderr)."""
 
-    def talk(*lines, model=model):
+    def talk(*lines, model=model, flags=()):
         monkeypatch.setattr(sys, "stdin", Typed("\n".join(lines)))
-        status, out, err = cli("chat", model, *GREEDY)
+        status, out, err = cli("chat", model, *GREEDY, *flags)
         assert status == 0
         return out.replace("> ", ""), err
 
@@ -101,11 +103,47 @@ def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     assert "/reset" in out and f"{read} tokens" in err and "tokens/s" in err
 
 
-def test_a_conversation_that_is_saved_can_be_learned(typed, asked, here):
-    _, err = typed("/save", "so", "/save talks.jsonl", "/save no/talks.jsonl")
-    (_, messages, _), = read_conversations("talks.jsonl")
-    assert [m["content"] for m in messages] == ["so", asked("so\nthe ")]
-    assert "FILE" in err and "talks.jsonl" in err and "no/talks.jsonl" in err
+VARIED = ("--repetition-penalty", 1e9, "--max-new-tokens")  # no character twice
+
+
+def test_a_conversation_that_is_saved_can_be_learned(typed, here):
+    (one, two, three), _ = (text.strip() for text in typed("so", flags=(*VARIED, 3)))
+    Path("talks.jsonl").write_text(json.dumps({"messages": TALK}), encoding="utf-8")  # no line end
+    _, err = typed("/save", "so", "/save talks.jsonl", "/save no/talks.jsonl",
+                   flags=(*VARIED, 4, "--stop", three))
+    assert "FILE" in err and "2 messages" in err
+    assert "no/talks.jsonl" in err and "folder" in err and "Errno" not in err
+    found = [messages for _, messages, _ in read_conversations("talks.jsonl")]
+    assert found[0] == TALK and [m["content"] for m in found[1]] == ["so", one + two]
+
+
+def test_answers_that_did_not_end_are_not_saved(typed, here):
+    (one, two, _), _ = (text.strip() for text in typed("so", flags=(*VARIED, 3)))
+    for flags in ((*VARIED, 3, "--stop", one), (*VARIED, 2)):  # an empty one, and one that is cut
+        _, err = typed("so", "/save talks.jsonl", flags=flags)
+        assert "end" in err and not Path("talks.jsonl").exists()
+    second = typed("so", "a", flags=(*VARIED, 3, "--stop", one))[0].strip()
+    _, err = typed("so", "a", "/save talks.jsonl",
+                   flags=(*VARIED, 4, "--stop", one, "--stop", second[2]))
+    (_, (question, answer), _), = read_conversations("talks.jsonl")
+    assert (question["content"], answer["content"]) == ("a", second[:2]) and "1 answer" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_full_disk_leaves_the_file_as_it_was(typed, here):
+    import resource
+
+    out, _ = typed("so", flags=(*VARIED, 3))
+    path, before = Path("talks.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.write_text(json.dumps({"messages": TALK}), encoding="utf-8")
+    whole, handler = path.read_bytes(), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 50, before[1]))
+    try:
+        _, err = typed("so", "/save talks.jsonl", flags=(*VARIED, 4, "--stop", out[2]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "nothing" in err and path.read_bytes() == whole
 
 
 def test_a_line_that_ends_in_a_backslash_goes_on(typed, asked):
@@ -135,17 +173,18 @@ def test_a_model_without_a_template_continues_what_is_typed(typed, finished, don
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
-def test_ctrl_c_ends_an_answer_and_keeps_the_conversation():
+def test_ctrl_c_ends_an_answer_and_keeps_the_conversation(tmp_path):
     ours, theirs = os.openpty()
     command = [sys.executable, "-m", "npgpt", "chat", SHIPPED, "--max-new-tokens", "9999"]
     process = subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, env=environment())
+        command, stdin=theirs, stdout=subprocess.PIPE, env=environment(), cwd=tmp_path)
     os.write(ours, b"One day\n")
     said = process.stdout.read(40)
     process.send_signal(signal.SIGINT)
-    os.write(ours, b"/stats\n/help\n\x04")
+    os.write(ours, b"/stats\n/help\n/save talks.jsonl\n\x04")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and len(said) == 40 and b"/reset" in out
+    assert not (tmp_path / "talks.jsonl").exists()  # what was stopped is not saved
 
 
 def fails(answer):
@@ -181,9 +220,19 @@ HOSTILE = [
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory")
 @pytest.mark.parametrize(("template", "fact"), HOSTILE)
 def test_a_hostile_template_costs_a_line(monkeypatch, template, fact):
-    monkeypatch.setattr(chat_template, "LIMIT", 1 if fact == "1 s" else 60)
-    with pytest.raises(ValueError, match=f"a.gguf.*{fact}.*--no-template"):
+    monkeypatch.setattr(chat_template, "LIMIT", 1 if fact == "1 s" else 5)
+    with pytest.raises(ValueError, match=f"a.gguf.*{fact}.*copy"):
         ChatTemplate(template, {}, "a.gguf").prompt([])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script of POSIX")
+def test_a_machine_that_is_busy_costs_a_template_nothing(monkeypatch, tmp_path):
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    monkeypatch.setattr(chat_template, "LIMIT", 1)
+    assert ChatTemplate(TEMPLATE, {}, "a.gguf").prompt(TALK[:1]) == "Hi\nthe "
 
 
 def test_export_copies_a_template_and_does_not_run_it(done, refused, model, tmp_path):
@@ -234,7 +283,7 @@ HOSTILES = [
 def test_every_hostile_template_is_rendered_or_costs_a_line(monkeypatch):
     import resource
 
-    monkeypatch.setattr(chat_template, "LIMIT", 3)
+    monkeypatch.setattr(chat_template, "LIMIT", 3)  # of CPU time
     assert len(set(HOSTILES)) >= 200
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of other tests
     with ThreadPoolExecutor() as pool:
@@ -242,7 +291,7 @@ def test_every_hostile_template_is_rendered_or_costs_a_line(monkeypatch):
     assert sum(error is None for error in ends) < len(ends) / 2
     for template, error in zip(HOSTILES, ends, strict=True):
         if error is not None:
-            assert "a.gguf" in error and "--no-template" in error, (template[:99], error)
+            assert "a.gguf" in error and "copy" in error, (template[:99], error)
             assert len(error) < 600 and error.isprintable(), (template[:99], error)
     most, own = (resource.getrusage(of).ru_maxrss * 1024
                  for of in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))

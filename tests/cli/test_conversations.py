@@ -8,7 +8,6 @@ from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 from npgpt import tales
 from npgpt.checkpoint import SHIPPED
 from npgpt.families import conversations, held
-from npgpt.io import chat_template
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.run import summary
 
@@ -48,6 +47,8 @@ def test_a_run_is_resumed_evaluated_and_talked_to(tmp_path, done, refused, talks
     answer = json.loads(done("chat", tmp_path / "whole", "--prompt", "q1?", "--json",
                              "--max-new-tokens", 5))
     assert "<|end|>" not in answer["text"]
+    for typed in (("--prompt", "q1?<|end|>"), ("--prompt", "q1?", "--system", "<|user|>")):
+        assert "special token" in refused("chat", tmp_path / "whole", *typed)
     done("export", tmp_path / "whole", tmp_path / "exported")
     assert json.loads((tmp_path / "exported/config.json").read_text())["eos_token_id"]
     assert (tmp_path / "exported/chat_template.jinja").read_text() == conversations.JINJA
@@ -78,10 +79,9 @@ TEMPLATE = ("{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistan
 
 
 @pytest.fixture
-def published(tmp_path, done, monkeypatch):
+def published(tmp_path, done):
     """Return a function: the exported model of a run, with a chat template."""
     pytest.importorskip("jinja2")
-    monkeypatch.setattr(chat_template, "LIMIT", 60)
 
     def exported(run):
         done("export", run, tmp_path / "model")

@@ -1,6 +1,7 @@
 """Conversations as tokens: what counts, what is packed, what is refused."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from npgpt.families.conversations import (
     packed,
     with_own_tokens,
 )
-from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import LONGEST_LINE, read_conversations
 from npgpt.optim import make_optimizer
@@ -61,22 +61,44 @@ def some_talks(lengths, seed=0, vocab_size=7):
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
-def test_the_answers_and_their_ends_count(is_ours, monkeypatch):
+def test_the_answers_and_their_ends_count(is_ours):
     if not is_ours:
         pytest.importorskip("jinja2")
-    monkeypatch.setattr(chat_template, "LIMIT", 60)
     form = OwnTemplate() if is_ours else ChatTemplate(JINJA, {}, "here")
     (talk,) = encoded([("line 1", TALKING, None)], TOKENIZER, form)
     text = "be kind<|user|>hi<|assistant|>you<|end|><|user|>bye<|assistant|>be<|end|>"
     assert TOKENIZER.decode(talk.ids_N) == text
-    assert TOKENIZER.decode(talk.ids_N[talk.counted_N]) == "you<|end|>be<|end|>"
+    assert answers_of(talk, TOKENIZER) == ["you<|end|>", "be<|end|>"]
     assert TOKENIZER.decode(talk.prompt_T) == form.prompt(TALKING[:2])
     assert form.end == OWN[2] and (len(talk), talk.n_targets) == (len(talk.ids_N) - 1, 7)
 
 
-def test_a_template_that_changes_what_was_said_is_refused_by_the_line(monkeypatch):
+def answers_of(talk, tokenizer):
+    """Return the runs of tokens that count, as texts."""
+    ends = np.flatnonzero(np.diff(talk.counted_N, append=False, prepend=False))
+    return [tokenizer.decode(talk.ids_N[a:b]) for a, b in ends.reshape(-1, 2)]
+
+
+NO_END = ("{% for m in messages %}### {{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+          "{{ '### assistant:' if add_generation_prompt }}")
+
+
+def test_where_a_template_writes_no_end_the_eos_token_is_taught(tmp_path):
     pytest.importorskip("jinja2")
-    monkeypatch.setattr(chat_template, "LIMIT", 60)
+    tokenizer = BPETokenizer([], ("</s>",))
+    form = ChatTemplate(NO_END, {"eos_token": "</s>"}, "here")
+    (talk,) = encoded([("line 1", TALKING, None)], tokenizer, form)
+    assert answers_of(talk, tokenizer) == [" you</s>", " be</s>"]
+    assert tokenizer.decode(talk.prompt_T) == form.prompt(TALKING[:2])
+    assert "</s>\n\n### user: bye" in tokenizer.decode(talk.ids_N)
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(TALKING, TALKING), encoding="utf-8")
+    with pytest.warns(UserWarning, match="eos_token"):
+        open_conversations(TrainConfig(), [str(path)], 99, tokenizer, ChatTemplate(NO_END, {}, ""))
+
+
+def test_a_template_that_changes_what_was_said_is_refused_by_the_line():
+    pytest.importorskip("jinja2")
     last = ChatTemplate("{{ messages[-1].content }}", {}, "here")
     strict = ChatTemplate(JINJA + "{% if messages[0].role == 'system' %}"
                           "{{ raise_exception('no system') }}{% endif %}", {}, "here")
@@ -230,6 +252,18 @@ def test_what_is_no_conversation_is_refused_by_its_line(tmp_path, kind):
     with pytest.raises(ValueError, match=r"line 3\b") as refusal:
         open_conversations(TrainConfig(), [str(path)], 60, tokenizer)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
+
+
+def test_a_conversation_of_many_turns_is_refused_before_all_its_prompts_are_made(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(turns(*"ab" * 1000), turns("hi", "ok")), encoding="utf-8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="line 1.* 256 "):
+            open_conversations(TrainConfig(), [str(path)], 256)
+        assert tracemalloc.get_traced_memory()[1] < 8e6  # all of them have 30 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_files_that_hold_too_little_are_refused(tmp_path):

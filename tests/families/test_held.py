@@ -1,17 +1,21 @@
 """What a taught model must not forget: its own answers, and the KL from them."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import npgpt
 from npgpt import GPT, CharTokenizer, GPTConfig
 from npgpt.batches import NOT_COUNTED, Batch, Dataset
 from npgpt.config import TrainConfig
 from npgpt.families.conversations import OWN, Answers, OwnTemplate, Talks, encoded
 from npgpt.families.held import (
     AT_ONCE,
+    FREE,
     PROSE,
     QUESTIONS,
     UNTAUGHT,
@@ -162,6 +166,12 @@ def test_of_a_model_that_only_writes_its_own_texts_are_held():
 def test_texts_that_are_drawn_one_batch_after_another_differ():
     drawn = [tuple(talk.ids_N[-60:]) for talk in own_texts(model(), TOKENIZER, AT_ONCE + 4)]
     assert len({*drawn}) == AT_ONCE + 4
+
+
+def test_the_manual_says_from_which_step_a_model_that_writes_is_held():
+    manual = (Path(npgpt.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (share,) = re.findall(r"after the first\s+(\d+) %", manual)
+    assert float(share) == 100 * FREE
 
 
 def test_a_published_model_is_held_from_the_first_step(objective):

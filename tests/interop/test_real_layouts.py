@@ -6,6 +6,7 @@ SmolLM's.
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
@@ -171,6 +172,25 @@ def test_ids_and_texts_are_those_of_the_library(tmp_path_factory, name, text, cu
     assert ours.vocab_size == theirs.get_vocab_size() == len(ours.tokens)
     blocks = [text[:cut], text[cut:]]
     assert "".join(ours.chunks(blocks)) == text
+
+
+def test_threads_with_different_special_tokens_do_not_share_a_switch(tmp_path):
+    TOKENIZERS["bert"].save(str(tmp_path / "tokenizer.json"))
+    ours = load_tokenizer(tmp_path / "tokenizer.json")
+
+    def wrong(trusted):
+        allowed = "all" if trusted else ()
+        return sum((ours.special_ids["[SEP]"] in ours.encode(
+            "[SEP]", allowed_special=allowed, disallowed_special=())) != trusted
+            for _ in range(20_000))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(wrong, [True, False] * 2)) == 0
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_what_a_token_adds_to_a_text_are_its_bytes(tmp_path):
