@@ -46,6 +46,11 @@ class Dataset:
     contents: str = ""  # the files of the text, for a person
     template: Any = None  # of conversations, whose `Talks` are in place of ids
 
+    @property
+    def validates(self):
+        """True unless the conversations are few, and all of them taught."""
+        return not self.template or self.val_ids is not self.train_ids
+
     def shape(self, config):
         """Return a model's config with the length of a batch's rows as its block_size."""
         return replace(config, block_size=self.train_ids.width) if self.template else config

@@ -79,9 +79,11 @@ def loss_picture(path, rows, *, title, levels, whole):
     if len(losses):
         axes.plot(steps, smoothed(losses), color=COLOURS[0], label="training")
     steps, losses = _column(rows, "val_loss")
-    axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
-    if rows:
+    label = "on what is taught, at the end"
+    if len(steps):
+        axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
         label = "validation at the end"
+    if rows:
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
         _landmark(axes, name, level)

@@ -183,7 +183,8 @@ def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN)
 def evaluation(model, dataset, config, step):
     """Return (loss in nats per target, in bits per byte or None, a text with a sample).
 
-    The loss is computed on a part of the validation text, always the same part. Raises
+    The loss is computed on a part of the validation text, always the same part; without one on what
+    is taught, and only the text has it. Raises
     DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
     """
     # Another sample each time, but the same targets: others would add their noise to the curve.
@@ -196,7 +197,8 @@ def evaluation(model, dataset, config, step):
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
-    text = (f"step {step.step}: loss {step.loss:.4f}, validation {loss:.4f} nats per "
+    what = "validation" if dataset.validates else "loss on what is taught"
+    text = (f"step {step.step}: loss {step.loss:.4f}, {what} {loss:.4f} nats per "
             f"{objective.target}{'' if bits is None else f', {bits:.4f} bits per byte'}\n")
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)
@@ -205,7 +207,7 @@ def evaluation(model, dataset, config, step):
         ids = dataset.write(model, tokenizer, prompt, config.sample_tokens, seed=seed)
         lines = tokenizer.decode(list(ids)).splitlines()
         text += "\n" + "".join(f"    {line}".rstrip() + "\n" for line in lines)
-    return loss, bits, text
+    return loss if dataset.validates else None, bits, text
 
 
 def evaluate(

@@ -57,6 +57,8 @@ def run(args):
         stack.enter_context(using_matmul_precision(precision))
         dataset = _dataset(args, loaded, stack)
         source, objective = dataset.source, dataset.objective
+        if not dataset.validates:
+            args.split = "all"  # of few conversations
         if in_part:
             note("a part of the text is measured, as in training; --split all measures all of it")
         ids_N = dataset.train_ids if args.split == "train" else dataset.val_ids

@@ -20,7 +20,12 @@ from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import RUN_FORMAT, TrainConfig
 from npgpt.families import FAMILIES, family, grown
-from npgpt.families.conversations import TAUGHT, OwnTemplate, open_conversations
+from npgpt.families.conversations import (
+    TAUGHT,
+    OwnTemplate,
+    as_few_need,
+    open_conversations,
+)
 from npgpt.families.held import held, keep_start
 from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
@@ -238,6 +243,8 @@ def _started(args, ranks, stack):
                          "is rewarded; give --init-from a run of the tales, or of --conversations "
                          "tales")
     talks = training.conversations
+    if talks:
+        training = replace(training, corpus=())
     if talks and family(training.arch).write is not continue_text:
         raise ValueError("--conversations: only models that continue text learn them; use --arch "
                          "gpt or llama")
@@ -264,6 +271,7 @@ def _started(args, ranks, stack):
     if talks:
         dataset = open_conversations(training, talks, config.block_size, tokenizer, template,
                                      kind=kind, bpe_size=bpe_size, grow=grow)
+        training = replace(training, **as_few_need(training, dataset.train_ids, _given(args)))
         check_memory(dataset.shape(config), training, ranks.size)
     else:
         check_memory(config, training, ranks.size)
@@ -397,7 +405,8 @@ def _initial(args):
             f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
         )
     if not any(map(given.get, ("corpus", "conversations", "reward"))):
-        own, name = " ".join(map(quoted, initial.training.corpus)), quoted(args.init_from)
+        texts, name = initial.training.corpus or TrainConfig.corpus, quoted(args.init_from)
+        own = " ".join(map(quoted, texts))
         goes_on = f"; --resume --out {name} goes on with that run itself" if initial.run else ""
         raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
     return initial

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.families.conversations import Answers, Talk, Talks, end_of
+from npgpt.batches import NOT_COUNTED
+from npgpt.families.conversations import Answers, Talk, Talks, batch_of, end_of
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 
@@ -55,6 +56,24 @@ def answered(model, data, talks, most=ASKED):
         entropy = loss * targets / len(right_stories) + np.log(len(right_stories) / len(nats))
     found = {kind: found[kind] for kind in KINDS if kind in found}
     return Answered(found, entropy, np.mean(nats) if nats else None)
+
+
+def given(model, talks):
+    """Return (talk, where it begins, whether the model writes it) for each answer in some talks.
+
+    It does so greedily, word for word and to the end, after all that stands before it.
+    """
+    found = []
+    with model.evaluating():
+        for talk in talks:
+            batch = batch_of([[talk]], len(talk))
+            at = np.nonzero(batch.targets_BT != NOT_COUNTED)
+            logits_NV = model.head(model.hidden(*batch.inputs, **batch.masks)[at]).data
+            right = logits_NV.argmax(axis=1) == batch.targets_BT[at]
+            first = np.flatnonzero(np.diff(at[1], prepend=-2) > 1)
+            found += [(talk, begin + 1, every) for begin, every in zip(
+                at[1][first], np.logical_and.reduceat(right, first), strict=True)]
+    return found
 
 
 def _written(model, talks, most, end):

@@ -17,12 +17,13 @@ import numpy as np
 
 from npgpt.batches import NOT_COUNTED, Batch, Dataset, Floor, NextToken, TextSource
 from npgpt.checkpoint import RunError
+from npgpt.config import TrainConfig
 from npgpt.families.objectives import Denoising
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
 from npgpt.io.tokens import new_tokenizer
 from npgpt.tales.questions import questions
-from npgpt.text import counted, shown
+from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
@@ -35,6 +36,8 @@ JINJA = (  # the form of ours, for other programs
 # Settings of training in place of a preset's, if the model is a published one.
 TAUGHT = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
           "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
+FEW = 20  # conversations: fewer are all taught, and none is left for validation
+READINGS = 200  # of the conversations, at most; answers come word for word before
 OF_TALES = 20_000  # conversations; those of `eval` are the last
 
 
@@ -263,9 +266,8 @@ def open_conversations(
     if training.split != "tail":
         raise ValueError("conversations are whole documents: leave --split out")
     found = [line for name in names for line in _read(name)]
-    if len(found) < 2:
-        raise ValueError(f"{', '.join(names)} has {counted(len(found), 'conversation')}, one a "
-                         "line; give 2 or more, as the last tenth is for validation")
+    if not found:
+        raise ValueError(f"{', '.join(names)} has 0 conversations; give one a line")
     contents = [message["content"] for _, messages, _ in found for message in messages]
     digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
     source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)
@@ -280,9 +282,19 @@ def open_conversations(
     cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
     width = max(map(len, talks))
     train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)
+    if len(talks) < FEW and training.train_fraction == TrainConfig.train_fraction:
+        train = val = Talks(talks, width)
     share = sum(talk.n_targets for talk in talks) / sum(map(len, talks))
     return Dataset(source, tokenizer, train, val, Answers(tokenizer, share), _answering(template),
                    template=template)
+
+
+def as_few_need(training, talks, given):
+    """Return batch_size and max_iters, where they are not given, for some `Talks`: no row is twice
+    in a batch, none is read more often than READINGS."""
+    size = given.get("batch_size", min(training.batch_size, len(talks.rows)))
+    steps = min(training.max_iters, -(-READINGS * len(talks.rows) // size))
+    return {"batch_size": size, "max_iters": given.get("max_iters", steps)}
 
 
 def _read(name):

@@ -34,7 +34,7 @@ def open_text(run, tokenizer, stack):
 
     None without a run, or if its text is not there any more, is a different one, or is long.
     """
-    if run is None or "-" in run.training.corpus or (run.text.characters or 0) > READ:
+    if run is None or run.training.corpus in ((), ("-",)) or (run.text.characters or 0) > READ:
         return None
     try:
         return open_run(run, family(run.training.arch), stack, tokenizer)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from npgpt import plots, tales
 from npgpt.checkpoint import RESULT
-from npgpt.families.answers import Answered, answered
+from npgpt.families.answers import ASKED, Answered, answered, given
 from npgpt.families.held import forgotten
 from npgpt.families.models import best_of
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
@@ -32,7 +32,7 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     lines = [
         ("text", f"{shown(run.text.name)}: {size}{run.model.vocab_size:,} different tokens;",
-         f"{len(ids):,} to train on, {len(dataset.val_ids):,} to validate"),
+         _parts(dataset)),
     ]
     if dataset.contents:
         lines.append(("files", *dataset.contents.split()))
@@ -76,6 +76,16 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     print("\n".join(_filled(*line) for line in lines))
 
 
+def _parts(dataset):
+    """Return how much there is to train on, and to validate."""
+    of, unit = (dataset.train_ids, dataset.val_ids), "tokens"
+    if dataset.template:
+        of, unit = [ids.talks for ids in of], "conversations"
+    if not dataset.validates:
+        return f"{len(of[0])} {unit}, all of which are taught, so that none validates"
+    return f"{len(of[0]):,} {unit} to train on, {len(of[1]):,} to validate"
+
+
 def _filled(head, *parts):
     """Return a line of at most 80 columns, or several lines cut between the parts."""
     glued = " ".join(part.replace(" ", "\xa0") for part in parts)
@@ -112,11 +122,12 @@ def print_results(run, dataset, model, draw):
     ids, objective = dataset.val_ids, dataset.objective
     total = min(len(ids) - 1, LAST_TOKENS)
     part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
-    what = f"{part} validation text (Ctrl-C skips it)"
+    what = f"{part} validation text (Ctrl-C skips it)" if dataset.validates else "what is taught"
     loss, tokens = evaluate_all(model, ids, objective, run.training, what,
                                 run.training.eval_stride, LAST_TOKENS)
     name, all_ = quoted(run.folder), total == len(ids) - 1
-    parts, per_byte = [f"validation loss {loss:.4f} nats per {objective.target},"], None
+    kind = "validation loss" if dataset.validates else "loss on what is taught"
+    parts, per_byte = [f"{kind} {loss:.4f} nats per {objective.target},"], None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
         parts.append(f"{per_byte:.4f} bits per byte,")
@@ -135,9 +146,10 @@ def print_results(run, dataset, model, draw):
         if best["step"] < rows[-1]["step"] and (found := best_of(run.folder)) != run.folder:
             parts.append(f"in {quoted(found)}, which npgpt generate takes")
         print(_filled("best", *parts))
-        print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
-    else:
+    elif dataset.validates:
         print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
+    if rows:
+        print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
     judged = floor and run.training.conversations  # by the answers, below
     # what is held is not validated
     if not run.training.hold and not judged and (found := standing(rows)):
@@ -155,6 +167,8 @@ def print_results(run, dataset, model, draw):
               else "no story was finished by the model")
     for line in _answered(run, dataset, model).lines(before):
         print(line)
+    for line in _taught(run, dataset, model):
+        print(line)
     if run.training.hold:
         print(forgotten(model, objective))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
@@ -169,6 +183,24 @@ def print_results(run, dataset, model, draw):
     print(f"{what} {name}")
     if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
         print(f"a page to look inside: npgpt look {name}")
+
+
+def _taught(run, dataset, model):
+    """Yield lines: how many of a user's answers the model gives now, and one, wrong if one is."""
+    talks = dataset.train_ids.talks if dataset.template else ()
+    answers = given(model, [talk for talk in talks if not talk.question][:ASKED])
+    if not answers:
+        return
+    right = sum(is_given for _, _, is_given in answers)
+    first = "first " if len(talks) > ASKED else ""
+    yield (f"of your {first}{counted(len(answers), 'answer')} the model gives {right}, word for "
+           "word")
+    talk, begin, is_given = min(answers, key=lambda answer: answer[2])
+    ids = dataset.write(model, dataset.tokenizer, talk.ids_N[:begin], talk.n_targets, temperature=0)
+    yield textwrap.indent(dataset.tokenizer.decode(list(ids)).strip(), "    ")
+    if not is_given:
+        yield (f"more steps may help: npgpt train --resume --out {quoted(run.folder)} --max-iters "
+               f"{2 * run.training.max_iters}")
 
 
 def _floor(run, dataset, max_tokens=None):

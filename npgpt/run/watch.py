@@ -33,4 +33,5 @@ class Watch(ExitStack):
         self.progress.write_sample(text)
         if found := standing(rows):
             self.progress.write(in_words(found))
-        self.progress.validated = f"validation {rows[-1]['val_loss']:.3f}"
+        if (loss := rows[-1]["val_loss"]) is not None:
+            self.progress.validated = f"validation {loss:.3f}"

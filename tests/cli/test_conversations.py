@@ -59,6 +59,28 @@ def test_a_run_is_resumed_evaluated_and_talked_to(tmp_path, done, refused, talks
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, finished):
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(TALKS.splitlines(keepends=True)[:3]), encoding="utf-8")
+    train = ("train", "--init-from", finished, "--conversations", path, "--hold", "0", "--lr",
+             "0.03", "--eval-interval", "40", "--warmup-iters", "5", "--out")
+    out = done(*train, tmp_path / "whole", "--max-iters", "80")
+    assert "3 conversations" in out and out.count("loss on what is taught") == 3
+    assert "validation" not in out and "best" not in out and "overfitting" not in out
+    assert "of your 3 answers the model gives 3," in out and "a0.<|end|>" in out
+    assert "--max-iters 160" not in out
+    settings = settings_of(tmp_path / "whole")["training"]
+    assert settings["batch_size"] <= 3 and settings["corpus"] == []
+    assert not (tmp_path / "whole/best.safetensors").exists()
+    assert {row["val_loss"] for row in read_metrics(tmp_path / "whole/metrics.csv")} == {None}
+    assert "(all)" in done("eval", tmp_path / "whole")
+    out = done(*train, tmp_path / "parts", "--max-iters", "2")
+    assert "of your 3 answers the model gives 0," in out and "--max-iters 4" in out
+    settings_of(tmp_path / "parts", max_iters=80)
+    done("train", "--resume", "--out", tmp_path / "parts")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, talks):
     out = done("train", "--init-from", finished, "--conversations", talks, "--out",
                tmp_path / "run", "--max-iters", "2")

@@ -7,7 +7,7 @@ import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
 from npgpt.batches import Dataset
-from npgpt.families.answers import Answered, answered, shares
+from npgpt.families.answers import Answered, answered, given, shares
 from npgpt.families.conversations import OWN, Answers, OwnTemplate, Talk, Talks
 
 TOKENIZER = CharTokenizer("ab", OWN)
@@ -74,6 +74,19 @@ def test_the_entropy_is_that_of_the_right_stories(model):
     expected = np.mean(spent) + np.log(len(spent) / 50)
     assert 0 < len(spent) < 50
     assert answered(model, of, of.train_ids).entropy == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("changed", [None, 4, 6, 12])
+def test_an_answer_is_given_if_the_model_writes_it_greedily_to_its_end(model, changed):
+    ids = model.generate([2, 0, 3], 4, temperature=0)
+    if changed in (4, 6):
+        ids[changed] = (ids[changed] + 1) % 5
+    ids = model.generate([*ids, 2, 1, 3], 3, temperature=0)
+    if changed == 12:
+        ids[changed] = (ids[changed] + 1) % 5
+    talk = Talk(ids, np.isin(np.arange(13), [3, 4, 5, 6, 10, 11, 12]))
+    found = given(model, [talk, talk])
+    assert found == 2 * [(talk, 3, changed not in (4, 6)), (talk, 10, changed != 12)]
 
 
 def test_what_nobody_knows_is_not_counted(model):

@@ -15,10 +15,12 @@ from npgpt.families import conversations
 from npgpt.families.conversations import (
     JINJA,
     OWN,
+    READINGS,
     Answers,
     OwnTemplate,
     Talk,
     Talks,
+    as_few_need,
     batch_of,
     encoded,
     open_conversations,
@@ -266,9 +268,26 @@ def test_a_conversation_of_many_turns_is_refused_before_all_its_prompts_are_made
         tracemalloc.stop()
 
 
+def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    for count, fraction, taught in ((1, 0.9, 1), (19, 0.9, 19), (20, 0.9, 18), (10, 0.6, 6)):
+        path.write_text(lines(TALKING) * count, encoding="utf-8")
+        config = TrainConfig(train_fraction=fraction, batch_size=12)
+        data = open_conversations(config, [str(path)], 60)
+        assert len(data.train_ids.talks) == taught
+        assert data.validates == (taught < count)
+        assert len(data.val_ids.talks) == (count - taught or count)
+        needed = as_few_need(config, data.train_ids, {})
+        assert needed["batch_size"] == min(12, taught) and needed["max_iters"] <= 2000
+        read = needed["batch_size"] * needed["max_iters"] / taught
+        assert READINGS <= read < READINGS + 1
+    given = {"batch_size": 30, "max_iters": 700}
+    assert as_few_need(config, data.train_ids, given) == given
+
+
 def test_files_that_hold_too_little_are_refused(tmp_path):
     path = tmp_path / "talks.jsonl"
-    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"), (lines(TALKING), "1 conv"),
+    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"),
                         ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "--corpus")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=match):
