@@ -17,11 +17,6 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
-try:
-    import tqdm as _
-except ValueError as error:  # the program has not begun, which would say it in a line
-    raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
-
 from npgpt.checkpoint import load_run
 from npgpt.checkpoint import version_of as _version_of
 from npgpt.config import GPTConfig, TrainConfig

@@ -24,7 +24,12 @@ from npgpt.checkpoint import SHIPPED, latest_run, versions
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.files import quoted
 from npgpt.names import nearest
-from npgpt.run.compile_notice import announced
+from npgpt.text import shown
+
+try:
+    from npgpt.run.compile_notice import announced
+except ValueError as error:  # of tqdm
+    raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
 
 COMMANDS = {
     "train": "train a model on a text; writes a run folder",
@@ -147,6 +152,9 @@ def _in_words(error):
     """Return an error's message, with advice."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"no space is left to write {error.filename or 'the output'}; make room there"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return (f"{shown(error.filename, 60)} is too long for the name of a file; a text goes into "
+                "a file, or to --prompt")
     if isinstance(error, MemoryError):
         why = f" ({error})" if str(error) else ""
         return (

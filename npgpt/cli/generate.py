@@ -22,8 +22,8 @@ from npgpt.text import TextStream, starting_prompt
 from npgpt.tokenizers import LibraryTokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
-# Only models that continue a text can do this.
 PROMPT = 1 << 24  # most bytes of a file
+# Only models that continue a text can do this.
 CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
 
 

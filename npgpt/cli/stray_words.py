@@ -78,7 +78,7 @@ def _of_prepare(args, words):
         args.corpus, args.folder, words = [args.folder, *words], None, []
     if not (args.folder or args.out) and len(args.corpus or ()) > 1:
         new = [word for word in args.corpus
-               if not _is_text(word) or Path(word, SPLIT_FILES[0]).exists()]
+               if not _is_text(word) or os.path.exists(Path(word, SPLIT_FILES[0]))]
         args.folder = (new or args.corpus)[-1]
         args.corpus.remove(args.folder)
         note(f"{quoted(args.folder)} is read as FOLDER")
@@ -113,5 +113,6 @@ def _is_text(word):
 def _is_model(word):
     path = Path(word)
     known = word in PACKAGED or word in HUB_NAMES or word.startswith("hf:")
-    return (known and not path.exists()) or (path / "config.json").exists() or path.suffix in (
+    exists = os.path.exists  # that of Path raises for what is too long for a file's name
+    return (known and not exists(word)) or exists(path / "config.json") or path.suffix in (
         ".gguf", ".safetensors")

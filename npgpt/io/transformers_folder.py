@@ -277,7 +277,7 @@ def _weight_files(folder):
     if index.is_file():
         files = read_json(index).get("weight_map")
         names = files.values() if isinstance(files, dict) else [None]
-        if not all(isinstance(name, str) and "\0" not in name for name in names):
+        if not all(isinstance(name, str) and re.fullmatch(r"[^\0]{1,255}", name) for name in names):
             raise ValueError(
                 f"{index} has no weight_map from the names of weights to names of files; download "
                 "it again, whole"

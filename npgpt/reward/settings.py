@@ -66,9 +66,6 @@ class RewardConfig(TrainConfig):
         check_range("RewardConfig", least=1, reward_updates=self.reward_updates)
 
 
-# The switches: setting -> its values, the default first.
-
-
 def checked(config):
     """Return the settings of a new run by a RewardConfig: a TrainConfig if it has no reward.
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from tqdm import tqdm
 
 from npgpt.tokenizers.pretokenize import split
 
@@ -110,6 +109,8 @@ def learn_merges(
         pairs.add(word, ids, times[word])
     merges = []
     new_ids = range(256, 256 + n_merges)
+    from tqdm import tqdm  # here: its import refuses some environments
+
     for new_id in tqdm(new_ids, "learning merges", leave=False, delay=1, disable=None):
         if not pairs.counts:
             break

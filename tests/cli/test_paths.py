@@ -91,3 +91,17 @@ def test_a_run_that_lost_its_metrics_says_so_and_goes_on(done, here, finished):
     out = done("train", "--resume", "--out", folder)
     assert "metrics.csv lacks 6 " in out and "metrics.csv has no evaluation" in out
     assert "validation loss" in out
+
+
+@pytest.mark.parametrize("command", [
+    "train", "generate", "chat", "tokenize", "eval", "info", "look", "export", "prepare", "compare",
+])
+@pytest.mark.parametrize("word", ["a" * 5000, "x://" + "a" * 300, "b/" * 3000, "\0"])
+def test_a_word_that_is_no_name_of_a_file_is_refused_in_a_line(cli, here, capfd, command, word):
+    (here / "a.txt").write_text(TEXT, encoding="utf-8")
+    try:
+        status, _, err = cli(command, *["a.txt"] * (command in ("prepare", "export")), word)
+    except SystemExit as usage:
+        status, err = usage.code, capfd.readouterr().err
+    assert status in (1, 2) and err.splitlines()[-1].startswith(f"npgpt {command}: ")
+    assert f"{command}: [Errno" not in err

@@ -148,8 +148,9 @@ def test_what_others_call_them_leads_to_settings_of_ours():
 
 
 @given(word=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=99),
-       command=st.sampled_from(list(TAKES)))
-def test_any_word_is_taken_or_left(word, command):
+       command=st.sampled_from(list(TAKES)), times=st.sampled_from([1, 300]))
+def test_any_word_is_taken_or_left(word, command, times):
+    word *= times  # 256 letters are more than a file's name has
     args = program._parser(command)[1][command].parse_args(["x"] if command == "tokenize" else [])
     before = dict(vars(args))
     left = place(command, args, [word])

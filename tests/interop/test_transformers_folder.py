@@ -62,6 +62,7 @@ def test_every_bfloat16_number_is_read_exactly(tmp_path):
 @pytest.mark.parametrize("content", [
     b"{}", b'{"weight_map": null}', b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 3}}',
     b'{"weight_map": {"a": null}}', b'{"weight_map": {"a": "a\\u0000b"}}', b"[]", b"{",
+    b'{"weight_map": {"a": "' + b"a" * 5000 + b'"}}',
     b'{"a": ' * 100_000, b"\xff", b"",
 ])
 def test_an_index_that_lists_no_files_is_refused_by_name(tmp_path, content):
