@@ -13,13 +13,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from npgpt.loading.runs import load_run
-
 from autograd import using_matmul_precision
 from benchmarks.machine import described
 from benchmarks.stories import main as draw_stories
 from npgpt import plots
 from npgpt.batches import split_text
+from npgpt.checkpoint import load_run
 from npgpt.cli import main as npgpt
 from npgpt.io.corpora import load_corpus
 from npgpt.metrics import read_metrics

@@ -14,9 +14,6 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from npgpt.loading import gguf
-from npgpt.loading.transformers_folder import local_folder
-
 from benchmarks.generation import beside, speed
 from benchmarks.measure import FULL, QUICK, Contest
 from benchmarks.report import Table, comparison_table
@@ -35,6 +32,8 @@ from benchmarks.runners import (
     Runner,
     missing,
 )
+from npgpt.io import gguf
+from npgpt.io.transformers_folder import local_folder
 from npgpt.metrics import bits_per_byte, bytes_per_token
 
 TEXT = ROOT / "CONCEPTS.md"

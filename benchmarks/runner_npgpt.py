@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-from npgpt.families.file_layout import their_weights
 from safetensors.numpy import save_file
 
 import autograd
@@ -13,6 +12,7 @@ from npgpt import GPT, AdamW, GPTConfig, Llama
 from npgpt.families import llama
 from npgpt.fast.storage import use_storage
 from npgpt.generate import KVCache, generate
+from npgpt.io.transformers_folder import their_weights
 from npgpt.sampling import Sampling
 
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}

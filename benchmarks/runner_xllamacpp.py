@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 
 import xllamacpp
-from npgpt.loading import gguf
-from npgpt.loading.pretrained import save_gguf
 
 from benchmarks.runners import threads
 from npgpt import Llama
+from npgpt.families import save_gguf
+from npgpt.io import gguf
 
 
 def answer(path, prompt, new, kind=None):

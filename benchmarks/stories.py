@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from npgpt.loading.runs import load_run
 
 from npgpt import plots
+from npgpt.checkpoint import load_run
 from npgpt.io.corpora import load_corpus
 from npgpt.look.history import history, open_text
 

@@ -13,10 +13,10 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from npgpt.loading.runs import SHIPPED, load_run
 from safetensors.numpy import save
 
 from autograd.kernels.tiles import TILE
+from npgpt.checkpoint import SHIPPED, load_run
 from npgpt.families import family
 from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json

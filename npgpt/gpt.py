@@ -326,13 +326,13 @@ class Model(Module):
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
         """
-        from npgpt.loading.pretrained import load_pretrained
+        from npgpt.families import load_pretrained
 
         return load_pretrained(cls, folder, weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors for the transformers library."""
-        from npgpt.loading.pretrained import save_pretrained
+        from npgpt.families import save_pretrained
 
         save_pretrained(self, folder)
 

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from npgpt.loading.runs import SHIPPED
 from tiny_run import ROOT, environment, module_of
 
 import npgpt
-from npgpt.checkpoint import RUN_STATE
+from npgpt.checkpoint import RUN_STATE, SHIPPED
 from npgpt.cli import main
 from npgpt.families import family
 from npgpt.files import read_json

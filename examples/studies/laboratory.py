@@ -20,8 +20,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
-from npgpt.loading.runs import versions
 from tqdm import tqdm
+
+from npgpt.checkpoint import versions
 
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"

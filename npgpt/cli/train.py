@@ -27,11 +27,11 @@ from npgpt.families.conversations import (
     open_conversations,
 )
 from npgpt.families.held import held, keep_start
+from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.families.writing import continue_text
 from npgpt.files import RUN_STATE, quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
-from npgpt.loading import load_model, model_files, template_of
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained

@@ -18,7 +18,7 @@ from npgpt.fast.storage import StoredWeight, use_storage
 from npgpt.files import check_fits
 from npgpt.gpt import RANDOM_INIT
 from npgpt.io import gguf, gguf_writer, transformers_folder
-from npgpt.loading.transformers_folder import local_folder, save_folder
+from npgpt.io.transformers_folder import local_folder, save_folder
 
 FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_family, llama, bert, t5)}
 
@@ -42,7 +42,7 @@ def save_pretrained(model, folder):
 
 
 def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
-    """Write a model as a GGUF file; see `npgpt.loading.gguf_writer.save`."""
+    """Write a model as a GGUF file; see `npgpt.io.gguf_writer.save`."""
     gguf_writer.save(path, *_filed(model), tokenizer, template, kind)
 
 

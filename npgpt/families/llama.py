@@ -18,10 +18,10 @@ from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
-from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
 from npgpt.gpt import GPT, Embedding, Linear, Model, Module, branch_std, init_std
+from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def use_storage(model, kind):
 class StoredWeight(Tensor):
     """A weight that stays in its file as codes of q8: float32 each time that it is read.
 
-    held   its matrix, a `npgpt.loading.gguf.Packed`
+    held   its matrix, a `npgpt.io.gguf.Packed`
     """
 
     __slots__ = ("held",)

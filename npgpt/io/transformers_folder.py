@@ -149,7 +149,7 @@ def load(folder, files, classes, exact=False):
     """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
     classes   model_type -> name of our class, for messages
-    exact     is for files of codes (`npgpt.loading.gguf.load`)
+    exact     is for files of codes (`npgpt.io.gguf.load`)
 
     Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
     damaged file.

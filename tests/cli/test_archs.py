@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from npgpt.loading.runs import load_run
 from tiny_run import TINY, assert_same_checkpoint, files, resumed_at, settings_of
 
 from npgpt import tales
+from npgpt.checkpoint import load_run
 from npgpt.families import FAMILIES
 
 pytestmark = pytest.mark.slow

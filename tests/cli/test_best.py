@@ -7,10 +7,10 @@ import shutil
 from dataclasses import asdict
 
 import pytest
-from npgpt.loading import best_of
-from npgpt.loading.runs import read_run
 from tiny_run import TINY, files, settings_of
 
+from npgpt.checkpoint import read_run
+from npgpt.families.models import best_of
 from npgpt.files import read_arrays
 from npgpt.metrics import read_metrics
 from npgpt.reward.settings import RewardConfig

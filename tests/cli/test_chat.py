@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from npgpt.loading.runs import SHIPPED
 from tiny_run import environment
 
+from npgpt.checkpoint import SHIPPED
 from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations

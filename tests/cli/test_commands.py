@@ -9,13 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from npgpt.loading.runs import load_run
 from tiny_run import CHAR, TEXT, TINY, files, settings_of
 
 from autograd import OPS, backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.batches import Floor, split_text
+from npgpt.checkpoint import load_run
 from npgpt.cli.gradcheck import SOURCES
 from npgpt.cli.info import scaled
 from npgpt.families import FAMILIES, family

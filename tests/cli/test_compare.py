@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from npgpt.loading.runs import load_run
 from tiny_run import TINY, files
 
 from npgpt import plots
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.cli.compare import Result, differing, in_table, named, units
 from npgpt.metrics import read_metrics

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from npgpt.loading.runs import SHIPPED
 from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
+from npgpt.checkpoint import SHIPPED
 from npgpt.families import conversations, held
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.run import summary

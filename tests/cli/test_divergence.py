@@ -1,10 +1,10 @@
 """`npgpt train` on a step that is not finite, and `--check`."""
 
 import numpy as np
-from npgpt.loading.runs import load_run
 from tiny_run import CHAR, TINY, files
 
 from autograd import OPS
+from npgpt.checkpoint import load_run
 from npgpt.metrics import read_metrics
 
 SETTINGS = [*TINY, "--n-layer", "4", "--sample-tokens", "0"]

@@ -12,10 +12,9 @@ import time
 from contextlib import suppress
 
 import pytest
-from npgpt.loading.runs import load_run, read_run
 from tiny_run import TINY, assert_same_checkpoint, npgpt
 
-from npgpt.checkpoint import kept
+from npgpt.checkpoint import kept, load_run, read_run
 from npgpt.metrics import read_metrics
 
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))

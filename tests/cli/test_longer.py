@@ -5,9 +5,9 @@ import os
 import shutil
 
 import pytest
-from npgpt.loading.runs import read_run
 from tiny_run import TINY, files, settings_of
 
+from npgpt.checkpoint import read_run
 from npgpt.config import TrainConfig
 from npgpt.metrics import read_metrics
 from npgpt.optim import learning_rate

@@ -5,9 +5,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from npgpt.loading.runs import read_run
 from tiny_run import TEXT, TINY
 
+from npgpt.checkpoint import read_run
 from npgpt.families.presets import from_preset
 from npgpt.io.corpora import load_corpus
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from npgpt.loading.runs import load_run
 from tiny_run import TINY, assert_same_checkpoint, npgpt, resumed_at
 
+from npgpt.checkpoint import load_run
 from npgpt.config import RUN_FORMAT
 from npgpt.metrics import read_metrics
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from npgpt.loading.runs import read_run
 from tiny_run import TEXT, TINY
 
 from npgpt import cli as program
+from npgpt.checkpoint import read_run
 from npgpt.cli.stray_words import TAKES, place
 from npgpt.cli.train import OF_THE_START
 from npgpt.names import OF_OTHERS

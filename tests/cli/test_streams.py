@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from npgpt.loading.runs import load_run
 from tiny_run import FORTY, ROOT, assert_same_checkpoint, environment, npgpt, resumed_at
 
+from npgpt.checkpoint import load_run
 from npgpt.cli.streams import Stream
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")

@@ -10,9 +10,9 @@ import sys
 
 import numpy as np
 import pytest
-from npgpt.loading.runs import load_run
 from tiny_run import CHAR, TEXT, TINY
 
+from npgpt.checkpoint import load_run
 from npgpt.tokenizers import BPETokenizer, gpt2_files
 
 

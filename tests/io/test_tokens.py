@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from npgpt.loading.runs import Run
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.batches import TextSource, sample_batch, split_text
-from npgpt.checkpoint import RunError
+from npgpt.checkpoint import Run, RunError
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.io import corpora

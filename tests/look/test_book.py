@@ -23,8 +23,6 @@ from tiny_run import files
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
 pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
 
-from npgpt.loading import transformers_folder
-
 from autograd import Tensor, no_grad
 from npgpt import cli, plots
 from npgpt.activations import activations
@@ -33,6 +31,7 @@ from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_
 from npgpt.cli import book as command
 from npgpt.families.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
 from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.io import transformers_folder
 from npgpt.look.page import view_titles
 from npgpt.tokenizers import BPETokenizer
 

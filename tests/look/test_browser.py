@@ -35,7 +35,6 @@ from look_page import (
     table,
     wait,
 )
-from npgpt.loading import Loaded
 
 from autograd import Observer, Tensor, no_grad, observing, scaled_dot_product_attention
 from npgpt import tales
@@ -43,6 +42,7 @@ from npgpt.activations import activations
 from npgpt.config import GPTConfig
 from npgpt.families.conversations import ASSISTANT, END, USER, with_own_tokens
 from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from look_page import compare, record_in
-from npgpt.loading.runs import load_run
 from tiny_run import TINY, files, settings_of
 
+from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.config import GPTConfig
 from npgpt.families import FAMILIES, family

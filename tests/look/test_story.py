@@ -29,12 +29,12 @@ from look_page import (
     until,
     wait,
 )
-from npgpt.loading import Loaded
-from npgpt.loading.runs import SHIPPED
 
 from npgpt import tales
+from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
 from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.look import page

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from changed_settings import changed
-from npgpt.loading.runs import Run, create_run
 
 from autograd import gradcheck
 from npgpt import GPT, AdamW, CharTokenizer
 from npgpt.batches import TextSource
+from npgpt.checkpoint import Run, create_run
 from npgpt.cli import export
 from npgpt.config import NOT_COMPUTED, TrainConfig
 from npgpt.families import FAMILIES, family

@@ -9,13 +9,19 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
-from npgpt.loading.runs import Run, create_run, load_run, read_run
-from npgpt.loading.runs import settings_from_json as from_json
 from safetensors.numpy import save_file
 
 from npgpt import GPT, AdamW
 from npgpt.batches import TextSource
-from npgpt.checkpoint import RunError, load_checkpoint
+from npgpt.checkpoint import (
+    Run,
+    RunError,
+    create_run,
+    load_checkpoint,
+    load_run,
+    read_run,
+)
+from npgpt.checkpoint import settings_from_json as from_json
 from npgpt.cli.settings import read_settings
 from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
 from npgpt.reward.settings import RewardConfig, checked

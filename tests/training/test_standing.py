@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from npgpt.loading.runs import Run
 
 from npgpt import BPETokenizer, CharTokenizer, GPTConfig
 from npgpt import cli as program
 from npgpt.batches import TextSource
+from npgpt.checkpoint import Run
 from npgpt.config import TrainConfig
 from npgpt.run.standing import standing, what_helps
 
