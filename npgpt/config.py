@@ -90,7 +90,9 @@ class TrainConfig:
         "weight of the KL from the start, on its own answers or texts; with --init-from 2.0",
         since=9, before=0.0, default=0.0,
     )
-    train_fraction: float = setting("share of the text that is trained on", default=0.9)
+    train_fraction: float = setting(
+        "share of the text that is trained on; fewer than 20 conversations are all", default=0.9
+    )
     split: str = setting(
         "what is for validation: the tail of the text, or whole documents", choices=SPLITS,
         default="tail",

@@ -16,7 +16,7 @@ from npgpt.cli.generate import (
     sampling_of,
     show,
 )
-from npgpt.families.conversations import special_token_in, template_for
+from npgpt.families.conversations import check_no_special, template_for
 from npgpt.families.models import best_of, load_model, model_files, template_of
 from npgpt.files import append
 from npgpt.io.corpora import decode_whole
@@ -28,7 +28,7 @@ HELP = """\
 /system TEXT     begin a new one, in which the model is told this first
 /stats           tokens, and tokens per second of the last answer
 /help            this
-/save FILE       add the conversation to a file that npgpt train --conversations reads
+/save FILE       add what was answered to its end to a file for npgpt train --conversations
 /quit            or Ctrl-D: leave
 Ctrl-C ends an answer."""
 
@@ -91,12 +91,12 @@ class Chat:
     def reset(self, system=None):
         self._check(system or "")
         self.messages = [{"role": "system", "content": system}] if system else []
-        self.fixed, self.read, self.unfinished = len(self.messages), 0, []
+        self.fixed, self.read, self.whole = len(self.messages), 0, [*self.messages]
 
     def _check(self, text):
         """Raise ValueError if a typed text would be read as more than text."""
-        if self.template and (inside := special_token_in(text, self.writer.tokenizer)):
-            raise ValueError(f"{inside!r} is a special token of the model; leave it out")
+        if self.template:
+            check_no_special(text, self.writer.tokenizer)
 
     def answer(self, text, show):
         """Answer a message, and keep both, also if Ctrl-C ends the answer; return the sample.
@@ -106,35 +106,26 @@ class Chat:
         self._check(text)
         messages = [*self.messages, {"role": "user", "content": text}]
         ids, said = self._within_window(messages), []
-        self.read, sample = len(ids), None
+        self.read = len(ids)
         try:
             (sample,) = self.writer.write(ids, lambda text: (said.append(text), show(text)))
         finally:
-            answer = {"role": "assistant", "content": "".join(said)}
-            self.messages = [*messages, answer]
-            cut = self.template and sample and sample["tokens"] == self.writer.max_new_tokens
-            if cut or not sample or not answer["content"].strip():
-                self.unfinished.append(answer)
+            self.messages = [*messages, {"role": "assistant", "content": "".join(said)}]
+        ended = self.template is None or sample["tokens"] < self.writer.max_new_tokens
+        if ended and sample["text"].strip():
+            self.whole += self.messages[-2:]
         return sample
 
     def save(self, path):
-        """Add the conversation to a file of them, as a line, without answers that did not end."""
-        whole, left_out = self.messages[: self.fixed], 0
-        turns = iter(self.messages[self.fixed :])
-        for question, answer in zip(turns, turns, strict=True):
-            if any(answer is each for each in self.unfinished):
-                left_out += 1
-            else:
-                whole += [question, answer]
-        if not path or len(whole) == self.fixed:
+        """Add the answers that came to their end to a file of conversations, as a line."""
+        if not path or len(self.whole) == self.fixed:
             return note("/save FILE.jsonl keeps what was said, once an answer came to its end")
         try:
-            append(path, json.dumps({"messages": whole}, ensure_ascii=False) + "\n")
+            append(path, json.dumps({"messages": self.whole}, ensure_ascii=False) + "\n")
+            note(f"{path} has {counted(len(self.whole), 'message')} more")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            return note(f"nothing is saved in {path}: {reason}; name a file in another folder")
-        but = f"; {counted(left_out, 'answer')} did not end, and is left out" if left_out else ""
-        return note(f"{path} has {counted(len(whole), 'message')} more{but}")
+            reason = getattr(error, "strerror", error)
+            note(f"nothing is saved in {path}: {reason}; name a file in another folder")
 
     def _within_window(self, messages):
         """Return token ids; the oldest messages leave the list if there would be no room.

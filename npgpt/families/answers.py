@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.batches import NOT_COUNTED
-from npgpt.families.conversations import Answers, Talk, Talks, batch_of, end_of
+from npgpt.families.conversations import Answers, Talk, Talks, end_of
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 
@@ -58,22 +57,17 @@ def answered(model, data, talks, most=ASKED):
     return Answered(found, entropy, np.mean(nats) if nats else None)
 
 
-def given(model, talks):
-    """Return (talk, where it begins, whether the model writes it) for each answer in some talks.
+def given(model, talk):
+    """Return (where it begins, whether the model writes it) for each answer in a `Talk`.
 
     It does so greedily, word for word and to the end, after all that stands before it.
     """
-    found = []
+    at = np.flatnonzero(talk.counted_N[1:])
     with model.evaluating():
-        for talk in talks:
-            batch = batch_of([[talk]], len(talk))
-            at = np.nonzero(batch.targets_BT != NOT_COUNTED)
-            logits_NV = model.head(model.hidden(*batch.inputs, **batch.masks)[at]).data
-            right = logits_NV.argmax(axis=1) == batch.targets_BT[at]
-            first = np.flatnonzero(np.diff(at[1], prepend=-2) > 1)
-            found += [(talk, begin + 1, every) for begin, every in zip(
-                at[1][first], np.logical_and.reduceat(right, first), strict=True)]
-    return found
+        logits_NV = model.head(model.hidden(talk.ids_N[None, :-1])[0, at]).data
+    right = logits_NV.argmax(axis=1) == talk.ids_N[at + 1]
+    first = np.flatnonzero(np.diff(at, prepend=-2) > 1)
+    return [*zip(at[first] + 1, np.logical_and.reduceat(right, first), strict=True)]
 
 
 def _written(model, talks, most, end):

@@ -17,7 +17,6 @@ import numpy as np
 
 from npgpt.batches import NOT_COUNTED, Batch, Dataset, Floor, NextToken, TextSource
 from npgpt.checkpoint import RunError
-from npgpt.config import TrainConfig
 from npgpt.families.objectives import Denoising
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
@@ -112,10 +111,8 @@ def encoded(conversations, tokenizer, template, block_size=math.inf):
     for where, messages, question in conversations:
         ids, counted = [], []
         try:
-            for i, message in enumerate(messages, 1):
-                if inside := special_token_in(message["content"], tokenizer):
-                    raise ValueError(f"message {i} has {inside!r}, a special token of the model; "
-                                     "leave it out")
+            for message in messages:
+                check_no_special(message["content"], tokenizer)
             for text, is_answer in _turns(messages, texts, template):
                 ids.append(tokenizer.encode(text, allowed_special="all"))
                 counted.append(np.full(len(ids[-1]), is_answer))
@@ -145,9 +142,11 @@ def _turns(messages, texts, template):
         done = whole[: len(whole) - len(rest)]
 
 
-def special_token_in(text, tokenizer):
-    """Return a special token that stands in a text, or None."""
-    return next((token for token in tokenizer.special_ids if token in text), None)
+def check_no_special(text, tokenizer):
+    """Raise ValueError if a special token stands in a text, which would be read as that token."""
+    for token in tokenizer.special_ids:
+        if token in text:
+            raise ValueError(f"{token!r} is a special token of the model; leave it out")
 
 
 def packed(lengths, width):
@@ -279,12 +278,11 @@ def open_conversations(
         warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "
                       "the model has no eos_token: no end is taught", stacklevel=2)
     talks = list(encoded(found, tokenizer, template, block_size))
-    cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
-    width = max(map(len, talks))
-    train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)
-    if len(talks) < FEW and training.train_fraction == TrainConfig.train_fraction:
-        train = val = Talks(talks, width)
-    share = sum(talk.n_targets for talk in talks) / sum(map(len, talks))
+    all_ = train = val = Talks(talks, max(map(len, talks)))
+    if len(talks) >= FEW:
+        cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
+        train, val = (Talks(part, all_.width) for part in (talks[:cut], talks[cut:]))
+    share = all_.n_targets / len(all_)
     return Dataset(source, tokenizer, train, val, Answers(tokenizer, share), _answering(template),
                    template=template)
 

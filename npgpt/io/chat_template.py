@@ -12,11 +12,12 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
+from itertools import islice
 
 LIMIT, WAIT = 5, 60  # seconds of CPU time where the system can limit it, and of a busy machine
 MEMORY = 1 << 29  # bytes of address space, where the system can limit it
-LONGEST = 1 << 22  # characters of a template, of what it makes, and of one process's messages
-AT_ONCE = 500  # texts of one process
+LONGEST = 1 << 22  # characters of a template, and of what it makes
+AT_ONCE = 100  # texts of one process
 MARK = "\ue000"  # stands for an answer
 
 
@@ -52,7 +53,8 @@ class ChatTemplate:
     def rendered(self, asked):
         """Yield the text of each pair (messages, whether an answer is to follow) when it is needed.
         """
-        for part in _parts(asked):
+        asked = iter(asked)
+        while part := [*islice(asked, AT_ONCE)]:
             for text, error in self._rendered(part):
                 if error:
                     from npgpt.text import shown  # the template's process imports nothing of ours
@@ -81,19 +83,6 @@ class ChatTemplate:
         except (subprocess.TimeoutExpired, ValueError):
             return [[None, f"it takes more than {LIMIT} s of CPU time, {WAIT} s in all or "
                            f"{MEMORY >> 20} MiB, or ends Python"]]
-
-
-def _parts(asked):
-    """Yield the pairs of `ChatTemplate.rendered` in lists, each for one process."""
-    part, size = [], 0
-    for messages, answers in asked:
-        part.append((messages, answers))
-        size += len(str(messages))
-        if len(part) == AT_ONCE or size > LONGEST:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
 
 
 def eos_token(tokenizer, template):

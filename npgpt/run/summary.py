@@ -32,8 +32,11 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
     lines = [
         ("text", f"{shown(run.text.name)}: {size}{run.model.vocab_size:,} different tokens;",
-         _parts(dataset)),
+         f"{len(ids):,} tokens to train on,",
+         f"{len(dataset.val_ids):,} to validate" if dataset.validates else "none to validate"),
     ]
+    if dataset.template:
+        lines.append(("taught", f"{len(ids.talks):,} conversations"))
     if dataset.contents:
         lines.append(("files", *dataset.contents.split()))
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
@@ -76,16 +79,6 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     print("\n".join(_filled(*line) for line in lines))
 
 
-def _parts(dataset):
-    """Return how much there is to train on, and to validate."""
-    of, unit = (dataset.train_ids, dataset.val_ids), "tokens"
-    if dataset.template:
-        of, unit = [ids.talks for ids in of], "conversations"
-    if not dataset.validates:
-        return f"{len(of[0])} {unit}, all of which are taught, so that none validates"
-    return f"{len(of[0]):,} {unit} to train on, {len(of[1]):,} to validate"
-
-
 def _filled(head, *parts):
     """Return a line of at most 80 columns, or several lines cut between the parts."""
     glued = " ".join(part.replace(" ", "\xa0") for part in parts)
@@ -122,7 +115,7 @@ def print_results(run, dataset, model, draw):
     ids, objective = dataset.val_ids, dataset.objective
     total = min(len(ids) - 1, LAST_TOKENS)
     part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
-    what = f"{part} validation text (Ctrl-C skips it)" if dataset.validates else "what is taught"
+    what = f"{part} text to evaluate (Ctrl-C skips it)"
     loss, tokens = evaluate_all(model, ids, objective, run.training, what,
                                 run.training.eval_stride, LAST_TOKENS)
     name, all_ = quoted(run.folder), total == len(ids) - 1
@@ -146,8 +139,6 @@ def print_results(run, dataset, model, draw):
         if best["step"] < rows[-1]["step"] and (found := best_of(run.folder)) != run.folder:
             parts.append(f"in {quoted(found)}, which npgpt generate takes")
         print(_filled("best", *parts))
-    elif dataset.validates:
-        print("metrics.csv has no evaluation, so the picture has only what the text itself tells")
     if rows:
         print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
     judged = floor and run.training.conversations  # by the answers, below
@@ -186,21 +177,20 @@ def print_results(run, dataset, model, draw):
 
 
 def _taught(run, dataset, model):
-    """Yield lines: how many of a user's answers the model gives now, and one, wrong if one is."""
-    talks = dataset.train_ids.talks if dataset.template else ()
-    answers = given(model, [talk for talk in talks if not talk.question][:ASKED])
-    if not answers:
-        return
-    right = sum(is_given for _, _, is_given in answers)
-    first = "first " if len(talks) > ASKED else ""
-    yield (f"of your {first}{counted(len(answers), 'answer')} the model gives {right}, word for "
-           "word")
-    talk, begin, is_given = min(answers, key=lambda answer: answer[2])
-    ids = dataset.write(model, dataset.tokenizer, talk.ids_N[:begin], talk.n_targets, temperature=0)
-    yield textwrap.indent(dataset.tokenizer.decode(list(ids)).strip(), "    ")
-    if not is_given:
-        yield (f"more steps may help: npgpt train --resume --out {quoted(run.folder)} --max-iters "
-               f"{2 * run.training.max_iters}")
+    """Yield lines: how many of a user's answers the model gives now, and one, a wrong one first."""
+    talks = [talk for talk in getattr(dataset.train_ids, "talks", ()) if not talk.question]
+    answers = [(right, talk.ids_N[:begin]) for talk in talks[:ASKED]
+               for begin, right in given(model, talk)]
+    if answers:
+        right = sum(right for right, _ in answers)
+        yield (f"of {counted(len(answers), 'answer')} that you taught, the model gives {right} "
+               "word for word")
+        is_given, prompt_T = min(answers, key=lambda answer: answer[0])
+        ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
+        yield f"    {dataset.tokenizer.decode([*ids]).strip()}"
+        if not is_given:
+            yield (f"more steps may help: npgpt train --resume --out {quoted(run.folder)} "
+                   f"--max-iters {2 * run.training.max_iters}")
 
 
 def _floor(run, dataset, max_tokens=None):

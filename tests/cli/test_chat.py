@@ -123,10 +123,10 @@ def test_answers_that_did_not_end_are_not_saved(typed, here):
         _, err = typed("so", "/save talks.jsonl", flags=flags)
         assert "end" in err and not Path("talks.jsonl").exists()
     second = typed("so", "a", flags=(*VARIED, 3, "--stop", one))[0].strip()
-    _, err = typed("so", "a", "/save talks.jsonl",
+    typed("so", "a", "/save talks.jsonl",
                    flags=(*VARIED, 4, "--stop", one, "--stop", second[2]))
     (_, (question, answer), _), = read_conversations("talks.jsonl")
-    assert (question["content"], answer["content"]) == ("a", second[:2]) and "1 answer" in err
+    assert (question["content"], answer["content"]) == ("a", second[:2])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")

@@ -67,7 +67,7 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     out = done(*train, tmp_path / "whole", "--max-iters", "80")
     assert "3 conversations" in out and out.count("loss on what is taught") == 3
     assert "validation" not in out and "best" not in out and "overfitting" not in out
-    assert "of your 3 answers the model gives 3," in out and "a0.<|end|>" in out
+    assert "of 3 answers" in out and "gives 3 " in out and "a0.<|end|>" in out
     assert "--max-iters 160" not in out
     settings = settings_of(tmp_path / "whole")["training"]
     assert settings["batch_size"] <= 3 and settings["corpus"] == []
@@ -75,7 +75,7 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     assert {row["val_loss"] for row in read_metrics(tmp_path / "whole/metrics.csv")} == {None}
     assert "(all)" in done("eval", tmp_path / "whole")
     out = done(*train, tmp_path / "parts", "--max-iters", "2")
-    assert "of your 3 answers the model gives 0," in out and "--max-iters 4" in out
+    assert "gives 0 " in out and "--max-iters 4" in out
     settings_of(tmp_path / "parts", max_iters=80)
     done("train", "--resume", "--out", tmp_path / "parts")
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")

@@ -89,7 +89,7 @@ def test_a_run_that_lost_its_metrics_says_so_and_goes_on(done, here, finished):
     folder = shutil.copytree(finished, here / "run")
     (folder / "metrics.csv").unlink()
     out = done("train", "--resume", "--out", folder)
-    assert "metrics.csv lacks 6 " in out and "metrics.csv has no evaluation" in out
+    assert "metrics.csv lacks 6 " in out
     assert "validation loss" in out
 
 

@@ -85,8 +85,7 @@ def test_an_answer_is_given_if_the_model_writes_it_greedily_to_its_end(model, ch
     if changed == 12:
         ids[changed] = (ids[changed] + 1) % 5
     talk = Talk(ids, np.isin(np.arange(13), [3, 4, 5, 6, 10, 11, 12]))
-    found = given(model, [talk, talk])
-    assert found == 2 * [(talk, 3, changed not in (4, 6)), (talk, 10, changed != 12)]
+    assert given(model, talk) == [(3, changed not in (4, 6)), (10, changed != 12)]
 
 
 def test_what_nobody_knows_is_not_counted(model):

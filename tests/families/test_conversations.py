@@ -270,7 +270,7 @@ def test_a_conversation_of_many_turns_is_refused_before_all_its_prompts_are_made
 
 def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp_path):
     path = tmp_path / "talks.jsonl"
-    for count, fraction, taught in ((1, 0.9, 1), (19, 0.9, 19), (20, 0.9, 18), (10, 0.6, 6)):
+    for count, fraction, taught in ((1, 0.9, 1), (19, 0.9, 19), (20, 0.9, 18), (20, 0.5, 10)):
         path.write_text(lines(TALKING) * count, encoding="utf-8")
         config = TrainConfig(train_fraction=fraction, batch_size=12)
         data = open_conversations(config, [str(path)], 60)
