@@ -21,7 +21,7 @@ CALLS = {
     "generation": ("autograd/kernels", "npgpt/fast", "npgpt/generate.py", "npgpt/sampling.py"),
     "real_model": (
         *STEP, "npgpt/fast/decoder.py", "npgpt/fast/storage.py", "npgpt/generate.py",
-        "npgpt/families/llama.py", "npgpt/io/gguf.py",
+        "npgpt/families/llama.py", "npgpt/loading/gguf.py",
     ),
     "tokenizer": WORDS,
     "memory": STEP,

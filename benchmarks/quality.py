@@ -18,9 +18,9 @@ from benchmarks.machine import described
 from benchmarks.stories import main as draw_stories
 from npgpt import plots
 from npgpt.batches import split_text
-from npgpt.checkpoint import load_run
 from npgpt.cli import main as npgpt
 from npgpt.io.corpora import load_corpus
+from npgpt.loading.runs import load_run
 from npgpt.metrics import read_metrics
 from npgpt.tales import stories_written
 from npgpt.train import evaluate

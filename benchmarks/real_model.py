@@ -32,8 +32,8 @@ from benchmarks.runners import (
     Runner,
     missing,
 )
-from npgpt.io import gguf
-from npgpt.io.transformers_folder import local_folder
+from npgpt.loading import gguf
+from npgpt.loading.transformers_folder import local_folder
 from npgpt.metrics import bits_per_byte, bytes_per_token
 
 TEXT = ROOT / "CONCEPTS.md"

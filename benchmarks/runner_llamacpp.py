@@ -15,7 +15,7 @@ from numpy.ctypeslib import as_array
 from benchmarks import shapes
 from benchmarks.runners import threads
 from npgpt import GPT, GPTConfig
-from npgpt.families import save_gguf
+from npgpt.loading.pretrained import save_gguf
 
 logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)  # it takes warnings for errors
 

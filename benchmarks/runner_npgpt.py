@@ -10,9 +10,9 @@ from autograd import Tensor, backend
 from benchmarks import ladder, shapes
 from npgpt import GPT, AdamW, GPTConfig, Llama
 from npgpt.families import llama
+from npgpt.families.file_layout import their_weights
 from npgpt.fast.storage import use_storage
 from npgpt.generate import KVCache, generate
-from npgpt.io.transformers_folder import their_weights
 from npgpt.sampling import Sampling
 
 FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}

@@ -7,8 +7,8 @@ import xllamacpp
 
 from benchmarks.runners import threads
 from npgpt import Llama
-from npgpt.families import save_gguf
-from npgpt.io import gguf
+from npgpt.loading import gguf
+from npgpt.loading.pretrained import save_gguf
 
 
 def answer(path, prompt, new, kind=None):

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from npgpt import plots
-from npgpt.checkpoint import load_run
 from npgpt.io.corpora import load_corpus
+from npgpt.loading.runs import load_run
 from npgpt.look.history import history, open_text
 
 PICTURE = Path(__file__).parent / "stories.png"

@@ -16,11 +16,11 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from autograd.kernels.tiles import TILE
-from npgpt.checkpoint import SHIPPED, load_run
 from npgpt.families import family
 from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json
 from npgpt.io.tokens import open_run
+from npgpt.loading.runs import SHIPPED, load_run
 from npgpt.run.progress import evaluate_all
 
 ABOUT = """\

@@ -17,14 +17,14 @@ if not hasattr(autograd, "OPS"):
         "install npgpt alone into a new virtual environment, as its README does"
     )
 
-from npgpt.checkpoint import load_run
-from npgpt.checkpoint import version_of as _version_of
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.bert import Bert, BertConfig
 from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.models import load, save
 from npgpt.families.t5 import T5, T5Config
 from npgpt.gpt import GPT
+from npgpt.loading import load, save
+from npgpt.loading.runs import load_run
+from npgpt.loading.runs import version_of as _version_of
 from npgpt.optim import AdamW
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 

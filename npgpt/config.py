@@ -14,22 +14,20 @@ SPLITS = ("tail", "documents")
 INITS = ("gpt2", "fan_in")
 INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas and sources
     "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
-    "since": 7, "before": "gpt2", "default": "gpt2", "choices": INITS,
+    "default": "gpt2", "choices": INITS,
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
-RUN_FORMAT = 9  # of the config.json in run folders; format 1 has no number
 
 
-def setting(help, since=1, before=None, group=None, choices=(), **default):
+def setting(help, group=None, choices=(), **default):
     """Return a dataclass field with metadata.
 
-    since    the first RUN_FORMAT that has the field
-    before   its value in older runs
+    A setting of a run needs a default that changes nothing: runs of before do not have it.
+
     group    the heading in `npgpt train --help-all` from this field on
     choices  its values, if it is one of a few
     """
-    metadata = {"help": help, "since": since, "before": before, "group": group, "choices": choices}
-    return field(metadata=metadata, **default)
+    return field(metadata={"help": help, "group": group, "choices": choices}, **default)
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,11 @@ class TrainConfig:
         group="the text", default=("tales",),
     )
     conversations: tuple[str, ...] = setting(
-        "learn answers: JSONL files, or tales for questions", since=8, before=(), default=(),
+        "learn answers: JSONL files, or tales for questions", default=(),
     )
     hold: float = setting(
         "weight of the KL from the start, on its own answers or texts; with --init-from 2.0",
-        since=9, before=0.0, default=0.0,
+        default=0.0,
     )
     train_fraction: float = setting(
         "share of the text that is trained on; fewer than 20 conversations are all", default=0.9
@@ -123,16 +121,13 @@ class TrainConfig:
     )
     sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
     seed: int = setting("of weights, batches, dropout and samples", group="the run", default=1)
-    arch: str = setting(
-        "the kind of model", since=3, before="gpt", group="the model", default="gpt"
-    )
+    arch: str = setting("the kind of model", group="the model", default="gpt")
     matmul_precision: str = setting(
         "operands of matrix products; bfloat16 rounds them, faster on processors that have it",
-        since=4, before="float32", group="training", choices=PRECISIONS, default="float32",
+        group="training", choices=PRECISIONS, default="float32",
     )
     keep: int = setting(
-        "checkpoints to leave, most of them early", since=5, before=0, group="evaluation",
-        default=0,
+        "checkpoints to leave, most of them early", group="evaluation", default=0
     )
 
     def __post_init__(self):

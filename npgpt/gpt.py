@@ -13,14 +13,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import (
     Tensor,
-    backend,
     cross_entropy,
     dropout,
     embedding,
@@ -34,20 +33,12 @@ from autograd import (
     transpose,
 )
 from npgpt.config import GPTConfig
-from npgpt.generate import CachedLogits, KVCache, generate, stream
-from npgpt.sampling import Sampling
+from npgpt.generate import KVCache, generate, stream
+from npgpt.sampling import Sampling, SamplingKeywords
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
 RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader replaces the weights
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
-INSTEAD = {  # attributes of others -> what to write here
-    "forward": "model(idx)", "to": "model, as all is on the CPU",
-    "save": "npgpt.save(model, tokenizer, folder)",
-    "state_dict": "npgpt.save(model, tokenizer, folder), or model.parameters()",
-    "load_state_dict": "npgpt.load(folder), or weight.data[...] = array",
-    "named_parameters": "model.parameters().items()", "zero_grad": "optimizer.zero_grad()",
-    "generate": "npgpt.families.writing.fill_masks, or write_spans of a T5",
-}
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
 
@@ -61,13 +52,6 @@ class Module:
     def __init_subclass__(cls) -> None:
         if "forward" in vars(cls):
             raise TypeError(f"{cls.__name__}.forward is never called; name it __call__")
-
-    if not TYPE_CHECKING:  # a type checker would then accept any name
-
-        def __getattr__(self, name):
-            instead = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
-            said = f"{type(self).__name__!r} object has no attribute {name!r}{instead}"
-            raise AttributeError(said, name=name, obj=self)
 
     def parameters(self) -> dict[str, Tensor]:
         """Return {dotted name: weight}, each weight once, in a fixed order."""
@@ -243,13 +227,7 @@ class Model(Module):
     training increments dropout_step. Set it to repeat a forward pass exactly.
     """
 
-    storage = None  # or the weights' format in generation; `npgpt.fast.storage.use_storage` sets it
-
     def __init__(self, config: Any, seed: int) -> None:
-        if not isinstance(config, self.Config):
-            name = type(self).__name__
-            raise TypeError(f"{name}: the config is a {type(config).__name__}; write "
-                            f"{name}({self.Config.__name__}(...))")
         self.config, self.seed = config, seed
         self.training, self.dropout_step = True, 0
 
@@ -305,18 +283,16 @@ class Model(Module):
         """Return token ids as an array (B, T); ValueError for a wrong rank, or T > longest."""
         idx_BT, T = np.asarray(idx_BT), self.config.block_size
         if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
-            cached = f" beside the {T - longest} in the cache" if longest < T else ""
             raise ValueError(
-                f"{type(self).__name__}: token ids of shape {idx_BT.shape}{cached}; give (batch, "
-                f"time) with 1 to {T} tokens (block_size): of one sequence make a batch, "
-                f"idx[None]; of a longer context keep the last, idx[:, -{T}:]"
+                f"{type(self).__name__}: token ids of shape {idx_BT.shape}; give (batch, time), "
+                f"1 to {longest} tokens (block_size {T}): of one sequence make a batch, idx[None]; "
+                f"of a longer context keep the last, idx[:, -{T}:]"
             )
         return idx_BT
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, weights: str | None = None) -> Self:
-        """Return the float32 model in a folder that the transformers library has written, in
-        evaluation mode.
+        """Return a model in float32 and evaluation mode from a folder of the transformers library.
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
         weights   "fp32", "bf16", "int8" or "q8": how compiled generation stores the weights
@@ -326,36 +302,22 @@ class Model(Module):
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
         """
-        from npgpt.families import load_pretrained
+        from npgpt.loading.pretrained import load_pretrained
 
         return load_pretrained(cls, folder, weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors for the transformers library."""
-        from npgpt.families import save_pretrained
+        from npgpt.loading.pretrained import save_pretrained
 
         save_pretrained(self, folder)
 
 
-class GPT(Model):
-    """A decoder-only transformer, which predicts each token from the tokens before it."""
+class CausalLM(Model):
+    """The base class of models that predict each token from the tokens before it.
 
-    Config = GPTConfig
-    Block, Norm, Positions = Block, LayerNorm, Embedding  # variants.py has others
-    # The matrices of a block, for the compiled decoder, which multiplies those of a row at once.
-    PRODUCTS = ("attn.c_attn",), ("attn.c_proj",), ("mlp.c_fc",), ("mlp.c_proj",)
-
-    def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
-        super().__init__(config, seed)
-        rng = np.random.default_rng(seed)
-        C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
-        self.wte = Embedding(rng, V, C, dtype=dtype, std=std)  # a vector for each token ...
-        # ... and position
-        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype, std=std)
-        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
-        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
-        if not config.tie_weights:
-            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
+    A subclass has `h`, the blocks, `ln_f`, the last norm, and `_embedded`.
+    """
 
     def hidden(
         self, idx_BT: ArrayLike, cache: KVCache | None = None, first_BT: MaybeIds = None
@@ -376,10 +338,6 @@ class GPT(Model):
         for block in self.h:
             x_BTC = block(x_BTC, drop, cache, **packed)
         return self.ln_f(x_BTC)
-
-    def _embedded(self, idx_BT, positions):
-        """Return the input of the first block, before dropout, (B, T, C)."""
-        return self.wte(idx_BT) + self.wpe(positions)
 
     @overload
     def __call__(self, idx_BT: ArrayLike, targets_BT: None = None) -> tuple[Tensor, None]: ...
@@ -414,42 +372,55 @@ class GPT(Model):
             return self.head(self.hidden(idx_BT, cache)[:, -1]).data
 
     def generate(
-        self, idx: Any, max_new_tokens: int, *, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0,
-        seed: int | None = None, stop: int | Collection[int] | None = None,
+        self, idx: Any, max_new_tokens: int, *, seed: int | None = None,
+        stop: int | Collection[int] | None = None, **sampling: Unpack[SamplingKeywords],
     ) -> Any:
         """Continue token ids (T,) or (B, T), or a list of rows of different lengths.
 
-        See `npgpt.generate.generate`, and `npgpt.sampling.Sampling` for the settings.
+        sampling   temperature, top_k and the other settings of `npgpt.sampling.Sampling`
+
+        See `npgpt.generate.generate` for the rest.
         """
-        return generate(
-            self.decoder(), idx, max_new_tokens,
-            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
-            block_size=self.config.block_size, seed=seed, stop=stop,
-        )
+        return generate(self.decoder(), idx, max_new_tokens, Sampling(**sampling),
+                        block_size=self.config.block_size, seed=seed, stop=stop)
 
     def stream(
-        self, idx_T: ArrayLike, max_new_tokens: int, *, temperature: float = 1.0,
-        top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
-        repetition_penalty: float = 1.0, seed: int | None = None,
-        stop: int | Collection[int] | None = None,
+        self, idx_T: ArrayLike, max_new_tokens: int, *, seed: int | None = None,
+        stop: int | Collection[int] | None = None, **sampling: Unpack[SamplingKeywords],
     ) -> Iterator[int]:
         """Return an iterator over the new token ids of one text; keywords as in `generate`."""
-        return stream(
-            self.decoder(), idx_T, max_new_tokens,
-            Sampling(temperature, top_k, top_p, min_p, repetition_penalty),
-            block_size=self.config.block_size, seed=seed, stop=stop,
-        )
+        return stream(self.decoder(), idx_T, max_new_tokens, Sampling(**sampling),
+                      block_size=self.config.block_size, seed=seed, stop=stop)
 
     def decoder(self) -> Callable[..., np.ndarray]:
         """Return the function from contexts to next-token logits that generation calls.
 
-        It is the compiled `Decoder` if `storage` is set, else `CachedLogits`, the plain path. A
-        Decoder copies the weights as they are now, and `generate` makes one at each call: make one
-        for many texts, and give it to `npgpt.generate`.
+        See `npgpt.fast.storage.decoder_of`. `generate` makes one at each call: make one for many
+        texts, and give it to `npgpt.generate`.
         """
-        if self.storage and self.wte.weight.dtype == np.float32 and backend.name == "numba":
-            from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
+        from npgpt.fast.storage import decoder_of
 
-            return Decoder(self, self.storage)
-        return CachedLogits(self.next_logits, self.config.block_size)
+        return decoder_of(self)
+
+
+class GPT(CausalLM):
+    """GPT-2: learned positions are added to the token embeddings."""
+
+    Config = GPTConfig
+    Block, Norm, Positions = Block, LayerNorm, Embedding  # variants.py has others
+
+    def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+        super().__init__(config, seed)
+        rng = np.random.default_rng(seed)
+        C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
+        self.wte = Embedding(rng, V, C, dtype=dtype, std=std)  # a vector for each token ...
+        # ... and position
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype, std=std)
+        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
+        if not config.tie_weights:
+            self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
+
+    def _embedded(self, idx_BT, positions):
+        """Return the input of the first block, before dropout, (B, T, C)."""
+        return self.wte(idx_BT) + self.wpe(positions)

@@ -21,11 +21,22 @@ model's dtype: a running total in float32 over a large vocabulary loses the leas
 import math
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TypedDict
 
 import numpy as np
 
 FIRST_SORTED = 256  # tokens to sort in the first attempt to find the most probable ones
 EPS = np.finfo(np.float64).eps
+
+
+class SamplingKeywords(TypedDict, total=False):
+    """The fields of `Sampling`, for type checkers of `generate` and `stream`."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repetition_penalty: float
 
 
 @dataclass(frozen=True)

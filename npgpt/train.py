@@ -70,7 +70,7 @@ ALONE = Alone()  # the default of what reads no signal
 def train(run, dataset, model, optimizer, watch, ranks=ALONE):
     """Train from `optimizer.steps` to the last step or `ranks.stopping`; return True at the end.
 
-    run     a `npgpt.checkpoint.Run`, whose folder is there
+    run     a `npgpt.loading.runs.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
             `Step`, `evaluated` each evaluation's text, and all rows of the metrics
     ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one

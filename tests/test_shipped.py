@@ -11,11 +11,12 @@ import pytest
 from tiny_run import ROOT, environment, module_of
 
 import npgpt
-from npgpt.checkpoint import RUN_STATE, SHIPPED
+from npgpt.checkpoint import RUN_STATE
 from npgpt.cli import main
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
+from npgpt.loading.runs import SHIPPED
 from npgpt.metrics import read_metrics
 from npgpt.train import evaluate
 

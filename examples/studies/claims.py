@@ -16,9 +16,9 @@ from study import LESSONS
 import autograd
 from autograd import Tensor
 from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, load_run, tales
-from npgpt.checkpoint import SHIPPED
 from npgpt.families.size import parameters_by_part
 from npgpt.files import atomic_write
+from npgpt.loading.runs import SHIPPED
 from npgpt.tokenizers import bpe_tokenizer, byte_pair_encoding, characters
 from npgpt.train import evaluate
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from npgpt.checkpoint import versions
+from npgpt.loading.runs import versions
 
 ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 KILLED = "its process was killed (out of memory?): try fewer at a time, as --workers 1"

@@ -21,7 +21,7 @@ from laboratory import run
 from npgpt.batches import Batch
 from npgpt.families.conversations import batch_of
 from npgpt.families.held import divergence, own_answers, questions_in
-from npgpt.families.models import load_model, model_files, template_of
+from npgpt.loading import load_model, model_files, template_of
 
 PAIRS, ROWS = Path(__file__).parents[1] / "taught.jsonl", Path(__file__).with_suffix(".jsonl")
 SEEDS = 1, 2, 3

@@ -20,9 +20,9 @@ import warnings
 
 import numpy as np
 
-from npgpt.checkpoint import SHIPPED, latest_run, versions
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.files import quoted
+from npgpt.loading.runs import SHIPPED, latest_run, versions
 from npgpt.names import nearest
 from npgpt.text import shown
 

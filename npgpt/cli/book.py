@@ -8,10 +8,10 @@ from npgpt.book.pages import CARD, MARK, MODEL, OUT, Book, write_book
 from npgpt.book.real import ANIMAL, FRAME, NAME, chapter
 from npgpt.card import check_address
 from npgpt.cli import model_or_default
-from npgpt.families.models import template_of
 from npgpt.files import quoted
 from npgpt.folders import check_free
-from npgpt.io.transformers_folder import local_folder
+from npgpt.loading import template_of
+from npgpt.loading.transformers_folder import local_folder
 from npgpt.look.page import make_page, open_subject, view_titles
 
 

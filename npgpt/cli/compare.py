@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.checkpoint import RESULT, RunError, read_run, refusing
+from npgpt.checkpoint import RunError, refusing
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
 from npgpt.folders import check_free
+from npgpt.loading.runs import RESULT, read_run
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown

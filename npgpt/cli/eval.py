@@ -14,9 +14,9 @@ from npgpt.cli import model_or_default, note, print_json
 from npgpt.families import family
 from npgpt.families.answers import Answered, answered
 from npgpt.families.conversations import open_conversations
-from npgpt.families.models import load_model, model_files, template_of
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
+from npgpt.loading import load_model, model_files, template_of
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 

@@ -3,14 +3,15 @@
 import math
 from dataclasses import asdict
 
-from npgpt.checkpoint import read_run
 from npgpt.cli import model_or_default, print_json
 from npgpt.config import TrainConfig
-from npgpt.families import family, reader
-from npgpt.families.models import arch_of
+from npgpt.families import family
 from npgpt.families.presets import PRESETS, from_preset
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.io.transformers_folder import local_folder
+from npgpt.loading import arch_of
+from npgpt.loading.pretrained import reader
+from npgpt.loading.runs import read_run
+from npgpt.loading.transformers_folder import local_folder
 from npgpt.run.estimate import tokens_per_step
 from npgpt.text import counted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from npgpt.cli import note
 from npgpt.files import quoted
 from npgpt.io.corpora import BUILT_IN, SPLIT_FILES, missing
-from npgpt.io.transformers_folder import HUB_NAMES, PACKAGED
+from npgpt.loading.transformers_folder import HUB_NAMES, PACKAGED
 
 # command -> its arguments for a model and for a text
 TAKES = {

@@ -5,12 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.checkpoint import runs_near
 from npgpt.cli import model_or_default, note, print_json
-from npgpt.families import reader
 from npgpt.files import quoted
-from npgpt.io.gguf import is_gguf
-from npgpt.io.transformers_folder import TOKENIZER_FILES, local_folder
+from npgpt.loading.gguf import is_gguf
+from npgpt.loading.pretrained import reader
+from npgpt.loading.runs import runs_near
+from npgpt.loading.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 

@@ -18,7 +18,7 @@ from npgpt import checkpoint, reward
 from npgpt.batches import check_length
 from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
-from npgpt.config import RUN_FORMAT, TrainConfig
+from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family, grown
 from npgpt.families.conversations import (
     TAUGHT,
@@ -27,11 +27,11 @@ from npgpt.families.conversations import (
     open_conversations,
 )
 from npgpt.families.held import held, keep_start
-from npgpt.families.models import load_model, model_files, template_of
 from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.families.writing import continue_text
 from npgpt.files import RUN_STATE, quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
+from npgpt.loading import load_model, model_files, runs, template_of
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
@@ -152,8 +152,8 @@ def run(args):
         if not ranks.is_main:
             compiling.listener = None  # one of them says what is compiled
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
-        program = {"backend": backend.name, "run format": RUN_FORMAT}
-        ranks.check_same(vars(args) | program | checkpoint.versions())
+        program = {"backend": backend.name, "run format": runs.RUN_FORMAT}
+        ranks.check_same(vars(args) | program | runs.versions())
         begin = _continued if args.resume else _started
         run, dataset, model, optimizer = begin(args, ranks, stack)
         dataset = _with_objective(run, dataset, model, optimizer, ranks)
@@ -182,7 +182,7 @@ def run(args):
             _store_changes(run, optimizer)
         else:
             beside = dataset.template.files() if run.training.conversations else ()
-            checkpoint.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
+            runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
             if args.init_from:
                 write_before(run, dataset, model)
         shape = replace(run, model=dataset.shape(run.model))
@@ -212,7 +212,7 @@ def _with_objective(run, dataset, model, optimizer, ranks):
 
 def _store_changes(run, optimizer):
     """Store what a resumed run changes of its settings, and say so."""
-    if changed := checkpoint.change_settings(run, optimizer.steps):
+    if changed := runs.change_settings(run, optimizer.steps):
         new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
         rate = learning_rate(optimizer.steps, run.training)
         print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
@@ -262,7 +262,7 @@ def _started(args, ranks, stack):
             "all ranks a file with --corpus"
         )
     if ranks.is_main and not args.check:
-        checkpoint.refuse_taken(folder)
+        runs.refuse_taken(folder)
     kind_of_model = family(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
@@ -295,7 +295,7 @@ def _started(args, ranks, stack):
         model.config, model.seed = config, training.seed
     else:
         model = kind_of_model.Model(config, seed=training.seed)
-    run = checkpoint.Run(folder, config, training, dataset.source)
+    run = runs.Run(folder, config, training, dataset.source)
     return run, dataset, model, _optimizer(model, training)
 
 
@@ -319,12 +319,12 @@ def _continued(args, ranks, stack):
         raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
     if named or args.corpus or args.conversations:
         folder = Path(named or _default_folder(_settings(args)[2], resume=True))
-    elif (folder := checkpoint.latest_run()) != checkpoint.SHIPPED:
+    elif (folder := runs.latest_run()) != runs.SHIPPED:
         if ranks.is_main:
             note(f"no --out is given: this is {quoted(folder)}, the latest run")
     else:
         raise checkpoint.RunError("there is no run in runs/ to resume; name one with --out")
-    run = checkpoint.read_run(folder)
+    run = runs.read_run(folder)
     settings = asdict(run.model) | asdict(run.training)
     given = {n: getattr(args, n) for n in all_settings() if getattr(args, n) is not None}
     fixed = [name for name, value in given.items()
@@ -337,8 +337,8 @@ def _continued(args, ranks, stack):
             f"start a new run, perhaps from these weights with --init-from {quoted(folder)}"
         )
     if ranks.is_main:
-        checkpoint.lock_run(folder, stack)
-    model, tokenizer, run = checkpoint.load_run(folder)
+        runs.lock_run(folder, stack)
+    model, tokenizer, run = runs.load_run(folder)
     optimizer = _optimizer(model, run.training)
     checkpoint.load_checkpoint(run, model, optimizer)
     if args.max_iters is not None and args.max_iters <= optimizer.steps:
@@ -465,7 +465,7 @@ def _default_folder(training, resume=False):
     if resume and len(folders) == 1:
         raise checkpoint.RunError(f"there is no run {folders[0]} to resume; name one with --out")
     earlier = folders[-2:][0]
-    if not resume and (earlier / RUN_STATE).exists() and not (earlier / checkpoint.RESULT).exists():
+    if not resume and (earlier / RUN_STATE).exists() and not (earlier / runs.RESULT).exists():
         note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "
              f"this is {folders[-1]}, a new one")
     return folders[-2 if resume else -1]

@@ -16,6 +16,7 @@ from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_e
 from npgpt.batches import Batch
 from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
+from npgpt.families.file_layout import REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention
 from npgpt.families.neighbours import WAVES, look_at_neighbours, waves
 from npgpt.families.objectives import MaskedTokens
@@ -32,7 +33,6 @@ from npgpt.gpt import (
     Module,
     init_std,
 )
-from npgpt.io.transformers_folder import REQUIRED, Files, their_weights
 
 exact_gelu = partial(gelu, approximate="none")
 norm = partial(LayerNorm, bias=True, eps=1e-12)

@@ -7,7 +7,7 @@ import numpy as np
 
 from npgpt.batches import Batch
 from npgpt.config import setting
-from npgpt.io.transformers_folder import Files
+from npgpt.families.file_layout import Files
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from npgpt.batches import NextToken
 from npgpt.config import GPTConfig
 from npgpt.families.family_record import Family
+from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.writing import continue_text
 from npgpt.gpt import GPT
-from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 PREFIX = "transformer."
 NAMES = {"lm_head": "lm_head"}  # transposed; all others are as here

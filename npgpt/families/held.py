@@ -18,8 +18,8 @@ import numpy as np
 
 from autograd import log_softmax
 from npgpt.batches import Batch
+from npgpt.families import without_initial_weights
 from npgpt.families.conversations import Answers, OwnTemplate, Talk, batch_of, end_of
-from npgpt.families.models import without_initial_weights
 from npgpt.generate import CachedLogits, generate
 from npgpt.sampling import Sampling
 from npgpt.text import starting_prompt

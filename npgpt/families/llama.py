@@ -18,10 +18,10 @@ from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
+from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.writing import continue_text
-from npgpt.gpt import GPT, Embedding, Linear, Model, Module, branch_std, init_std
-from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
+from npgpt.gpt import CausalLM, Embedding, Linear, Module, branch_std, init_std
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,13 @@ class LlamaConfig(Shape):
                 raise ValueError(f"LlamaConfig: {name}={getattr(self, name)}; use more than 0")
 
 
-class Llama(GPT):
-    """A decoder-only transformer, called and continued as a `GPT`."""
+class Llama(CausalLM):
+    """Called and continued as a `GPT`."""
 
     Config = LlamaConfig
-    PRODUCTS = ("attn.q", "attn.k", "attn.v"), ("attn.o",), ("mlp.gate", "mlp.up"), ("mlp.c_proj",)
 
     def __init__(self, config: LlamaConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
-        Model.__init__(self, config, seed)
+        super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
         self.wte = Embedding(rng, V, C, dtype=dtype, std=std)

@@ -21,12 +21,12 @@ from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import INIT, check_heads, check_sizes, setting
 from npgpt.families.family_record import Family, Shape
+from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
 from npgpt.families.neighbours import BIAS, neighbours
 from npgpt.families.objectives import SpanCorruption
 from npgpt.families.writing import write_spans
 from npgpt.gpt import MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module, init_std
-from npgpt.io.transformers_folder import HEAD, REQUIRED, Files, their_weights
 
 
 @dataclass(frozen=True)

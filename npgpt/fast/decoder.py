@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd.kernels import decode
 from npgpt.config import check_handled
-from npgpt.fast.storage import DTYPES, GROUP, HANDLED, StoredWeight, fill_panels
+from npgpt.fast.storage import DTYPES, GROUP, HANDLED, PRODUCTS, StoredWeight, fill_panels
 from npgpt.generate import KVCache
 
 # The longest prompt, in tokens, that one step computes, a row for each token. With GPT-2 and 16
@@ -37,7 +37,7 @@ class Decoder:
 
     def __init__(self, model, kind="fp32"):
         where = "HANDLED of npgpt/fast/storage.py"
-        check_handled(model.config, HANDLED[type(model).__name__], "the compiled decoder", where)
+        check_handled(model.config, HANDLED[type(model)], "the compiled decoder", where)
         self.model, self.config = model, model.config
         self.parameters = {
             name: weight.held if isinstance(weight, StoredWeight) else weight.data
@@ -45,8 +45,9 @@ class Decoder:
         }
         self.turns_TD = _turns(self.config)
         self.inner = len(self.parameters["h.0.mlp.c_proj.weight"])
+        products = PRODUCTS[type(model)]
         blocks = [f"h.{layer}." for layer in range(self.config.n_layer)]
-        rows = [[block + name for name in row] for block in blocks for row in model.PRODUCTS]
+        rows = [[block + name for name in row] for block in blocks for row in products]
         # The largest comes first, so that the threads that fill them end together.
         head, *rest = self._products([["lm_head"], *rows], kind)
         norms = [block + norm for block in blocks for norm in ("ln_1", "ln_2")] + ["ln_f"]

@@ -13,8 +13,11 @@ positions are not.
 
 import numpy as np
 
-from autograd import Tensor
+from autograd import Tensor, backend
 from npgpt.config import unhandled
+from npgpt.families.llama import Llama
+from npgpt.generate import CachedLogits
+from npgpt.gpt import GPT
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8, "q8": np.int8}
 GROUP = 32  # as in `autograd.kernels.decode`, which the NumPy backend does not load
@@ -22,7 +25,11 @@ STORAGE_FORMATS = tuple(DTYPES)
 PLAIN = "plain"  # no compiled generation
 BOTH = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "tie_weights"}
 HANDLED = {  # what `npgpt.fast.decoder` computes; with another setting a model takes the plain path
-    "GPT": BOTH | {"bias"}, "Llama": BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
+    GPT: BOTH | {"bias"}, Llama: BOTH | {"n_kv_head", "n_inner", "rope_base", "norm_eps"},
+}
+PRODUCTS = {  # the matrices of a block, of which the decoder multiplies those of a row at once
+    GPT: (("attn.c_attn",), ("attn.c_proj",), ("mlp.c_fc",), ("mlp.c_proj",)),
+    Llama: (("attn.q", "attn.k", "attn.v"), ("attn.o",), ("mlp.gate", "mlp.up"), ("mlp.c_proj",)),
 }
 COMPILED = 20_000_000  # parameters from which it saves more than compiling and copying cost
 
@@ -55,10 +62,24 @@ def use_storage(model, kind):
     return model
 
 
+def decoder_of(model):
+    """Return the function from contexts to next-token logits that generation with a model calls.
+
+    It is the compiled `npgpt.fast.decoder.Decoder` if `use_storage` has set the model's `storage`,
+    else `CachedLogits`, the plain path. A Decoder copies the weights as they are now.
+    """
+    storage = getattr(model, "storage", None)
+    if storage and model.wte.weight.dtype == np.float32 and backend.name == "numba":
+        from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
+
+        return Decoder(model, storage)
+    return CachedLogits(model.next_logits, model.config.block_size)
+
+
 class StoredWeight(Tensor):
     """A weight that stays in its file as codes of q8: float32 each time that it is read.
 
-    held   its matrix, a `npgpt.io.gguf.Packed`
+    held   its matrix, a `npgpt.loading.gguf.Packed`
     """
 
     __slots__ = ("held",)
@@ -81,8 +102,7 @@ def decodes(model):
     """Return whether the compiled decoder knows this model's class, GPT or Llama and no subclass of
     them, and its settings.
     """
-    Model = type(model)
-    return "PRODUCTS" in vars(Model) and not unhandled(model.config, HANDLED[Model.__name__])
+    return type(model) in HANDLED and not unhandled(model.config, HANDLED[type(model)])
 
 
 def formats(model):
@@ -98,7 +118,7 @@ def formats(model):
 
 def is_matrix(model, name):
     """Return whether the parameter of this name is a matrix that generation multiplies with."""
-    matrices = {f"{part}.weight" for row in model.PRODUCTS for part in row}
+    matrices = {f"{part}.weight" for row in PRODUCTS[type(model)] for part in row}
     return name in ("wte.weight", "lm_head.weight") or ".".join(name.split(".")[2:]) in matrices
 
 

@@ -21,16 +21,17 @@ from tqdm import tqdm
 from autograd import backend
 from npgpt import tales
 from npgpt.card import head
-from npgpt.checkpoint import arrays_of, kept, load_run
+from npgpt.checkpoint import arrays_of, kept
 from npgpt.config import check_handled
 from npgpt.families import family
 from npgpt.families.conversations import USER
 from npgpt.families.llama import Llama
-from npgpt.families.models import arch_of, load_model
 from npgpt.folders import check_free
 from npgpt.generate import window_start
-from npgpt.gpt import GPT
-from npgpt.io.transformers_folder import local_folder
+from npgpt.gpt import GPT, CausalLM
+from npgpt.loading import arch_of, load_model
+from npgpt.loading.runs import load_run
+from npgpt.loading.transformers_folder import local_folder
 from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
@@ -63,7 +64,7 @@ def open_subject(name):
     can show it."""
     folder = local_folder(name)
     arch = arch_of(folder)
-    if not issubclass(family(arch).Model, GPT):
+    if not issubclass(family(arch).Model, CausalLM):
         raise ValueError(
             f"{folder} is a {arch}, and the page shows models that continue a text, gpt and llama: "
             "name the run of one, such as runs/tales"
@@ -91,7 +92,7 @@ def check_target(path):
 
 
 def make_page(subject, prompt=None, kind="fp16", address=None, picture=""):
-    """Return (HTML, record): the page of a `npgpt.families.models.Loaded`, and its data by name.
+    """Return (HTML, record): the page of a `npgpt.loading.Loaded`, and its data by name.
 
     prompt    the text that it opens with; default: `default_prompt`
     kind      storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`

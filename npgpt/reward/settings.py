@@ -30,7 +30,7 @@ DEFAULTS = {
 
 def _switch(help, *values, group=None):
     """Return a field with one of these values, the first by default."""
-    return setting(help, since=5, group=group, choices=values, default=values[0])
+    return setting(help, group=group, choices=values, default=values[0])
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class RewardConfig(TrainConfig):
         "mean", "std", "none",
     )
     reward_length: str = _switch("a story's tokens add up (sum) or average (mean)", "sum", "mean")
-    reward_kl: float = setting("weight of the KL from the start; DPO's beta", since=5, default=0.0)
+    reward_kl: float = setting("weight of the KL from the start; DPO's beta", default=0.0)
     reward_kl_estimator: str = _switch(
         "full, k1, k2, k3; reward: k1, in the reward", "full", "k1", "k2", "k3", "reward"
     )
-    reward_entropy: float = setting("weight of an entropy bonus", since=5, default=0.0)
-    reward_updates: int = setting("steps that share a draw", since=5, default=1)
-    reward_clip: float = setting("if they do: where a ratio is clipped", since=5, default=0.2)
+    reward_entropy: float = setting("weight of an entropy bonus", default=0.0)
+    reward_updates: int = setting("steps that share a draw", default=1)
+    reward_clip: float = setting("if they do: where a ratio is clipped", default=0.2)
 
     def __post_init__(self):
         super().__post_init__()

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.families.models import best_of
 from npgpt.files import quoted
+from npgpt.loading import best_of
 from npgpt.tokenizers import BPETokenizer
 
 LITTLE = 0.005  # share of a loss that counts as no change; twice as much of single batches

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from importlib.util import find_spec
 
 from npgpt import plots, tales
-from npgpt.checkpoint import RESULT
 from npgpt.families.answers import ASKED, Answered, answered, given
 from npgpt.families.held import forgotten
-from npgpt.families.models import best_of
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
+from npgpt.loading import best_of
+from npgpt.loading.runs import RESULT
 from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step

@@ -7,8 +7,8 @@ from benchmarks import __main__ as command
 from benchmarks import real_model
 from benchmarks.runners import OURS, OURS_Q8, THE_FILE, missing
 from npgpt import CharTokenizer, Llama, LlamaConfig
-from npgpt.families import save_gguf
-from npgpt.io import transformers_folder
+from npgpt.loading import transformers_folder
+from npgpt.loading.pretrained import save_gguf
 
 TEXT = "the hen is in the den, and the fox is not. " * 8
 

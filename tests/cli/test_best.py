@@ -9,9 +9,9 @@ from dataclasses import asdict
 import pytest
 from tiny_run import TINY, files, settings_of
 
-from npgpt.checkpoint import read_run
-from npgpt.families.models import best_of
 from npgpt.files import read_arrays
+from npgpt.loading import best_of
+from npgpt.loading.runs import read_run
 from npgpt.metrics import read_metrics
 from npgpt.reward.settings import RewardConfig
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from tiny_run import environment
 
-from npgpt.checkpoint import SHIPPED
 from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
+from npgpt.loading.runs import SHIPPED
 
 pytest.importorskip("jinja2")
 # In characters of the run: a line for each message, "." after an answer.

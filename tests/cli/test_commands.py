@@ -15,12 +15,12 @@ from autograd import OPS, backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.batches import Floor, split_text
-from npgpt.checkpoint import load_run
 from npgpt.cli.gradcheck import SOURCES
 from npgpt.cli.info import scaled
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import parameters_by_part
 from npgpt.io.corpora import load_corpus
+from npgpt.loading.runs import load_run
 from npgpt.metrics import beside_floor
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import evaluate

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tiny_run import TINY, files
 
 from npgpt import plots
-from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.cli.compare import Result, differing, in_table, named, units
+from npgpt.loading.runs import load_run
 from npgpt.metrics import read_metrics
 
 pytestmark = pytest.mark.pictures

@@ -6,8 +6,8 @@ import pytest
 from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
-from npgpt.checkpoint import SHIPPED
 from npgpt.families import conversations, held
+from npgpt.loading.runs import SHIPPED
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.run import summary
 

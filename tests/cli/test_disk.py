@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from tiny_run import FORTY, TINY, assert_same_checkpoint, npgpt, resumed_at
 
-from npgpt.checkpoint import load_run
+from npgpt.loading.runs import load_run
 
 ONE = {"NUMBA_NUM_THREADS": "1"}
 

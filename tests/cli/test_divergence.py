@@ -4,7 +4,7 @@ import numpy as np
 from tiny_run import CHAR, TINY, files
 
 from autograd import OPS
-from npgpt.checkpoint import load_run
+from npgpt.loading.runs import load_run
 from npgpt.metrics import read_metrics
 
 SETTINGS = [*TINY, "--n-layer", "4", "--sample-tokens", "0"]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tiny_run import TINY, assert_same_checkpoint, files, resumed_at, settings_of
 
 from npgpt import GPT, CharTokenizer
-from npgpt.checkpoint import load_run
 from npgpt.cli import main
-from npgpt.families.models import load_model
+from npgpt.loading import load_model
+from npgpt.loading.runs import load_run
 
 SCHEDULE = ("--max-iters", 3, "--eval-interval", 3, "--warmup-iters", 1, "--sample-tokens", 4,
             "--batch-size", 2)

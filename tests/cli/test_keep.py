@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TINY, assert_same_checkpoint
 
-from npgpt.checkpoint import kept, load_run, read_run, steps_to_keep
+from npgpt.checkpoint import kept, steps_to_keep
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.files import read_arrays
 from npgpt.io.tokens import open_run
+from npgpt.loading.runs import load_run, read_run
 from npgpt.optim import make_optimizer
 from npgpt.train import keep, training_steps
 

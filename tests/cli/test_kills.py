@@ -14,7 +14,8 @@ from contextlib import suppress
 import pytest
 from tiny_run import TINY, assert_same_checkpoint, npgpt
 
-from npgpt.checkpoint import kept, load_run, read_run
+from npgpt.checkpoint import kept
+from npgpt.loading.runs import load_run, read_run
 from npgpt.metrics import read_metrics
 
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from tiny_run import TINY, files, settings_of
 
-from npgpt.checkpoint import read_run
 from npgpt.config import TrainConfig
+from npgpt.loading.runs import read_run
 from npgpt.metrics import read_metrics
 from npgpt.optim import learning_rate
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TEXT, TINY
 
-from npgpt.checkpoint import read_run
 from npgpt.families.presets import from_preset
 from npgpt.io.corpora import load_corpus
+from npgpt.loading.runs import read_run
 
 
 def write(path, content):

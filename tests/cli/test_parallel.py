@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_run import TINY, assert_same_checkpoint, npgpt, resumed_at
 
-from npgpt.checkpoint import load_run
-from npgpt.config import RUN_FORMAT
+from npgpt.loading.runs import RUN_FORMAT, load_run
 from npgpt.metrics import read_metrics
 
 SETTINGS = [*TINY, "--sample-tokens", "0", "--max-iters", "100", "--eval-interval", "50"]
@@ -29,7 +28,6 @@ SIGNALLED = """
 import os, signal, sys
 from autograd import compiling
 from npgpt.cli import main
-from npgpt.config import RUN_FORMAT
 from npgpt import train as run
 from npgpt.run import parallel
 
@@ -145,7 +143,7 @@ sys.exit(main(arguments))
         ("os.environ['AUTOGRAD_BACKEND'] = 'numpy'", "backend 'numba' 'numpy'"),
         ("import importlib.metadata as m; v = m.version; "
          "m.version = lambda p: '1.0' if p == 'numpy' else v(p)", "'1.0'"),
-        ("import npgpt.config; npgpt.config.RUN_FORMAT = 99", f"{RUN_FORMAT} 99"),
+        ("from npgpt.loading import runs; runs.RUN_FORMAT = 99", f"{RUN_FORMAT} 99"),
         ("from npgpt import CharTokenizer as C; "
          "C.tokens = property(lambda self: [b'x'] * self.vocab_size)", "tokenizer"),
         ("from npgpt.batches import TextSource as T; "

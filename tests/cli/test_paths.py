@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, files
 
-from npgpt.checkpoint import FILES as ALL_FILES
-from npgpt.checkpoint import read_run
 from npgpt.folders import working_in
+from npgpt.loading.runs import FILES as ALL_FILES
+from npgpt.loading.runs import read_run
 
 FILES = [name for name in ALL_FILES if name != "reward.png"]
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 from tiny_run import TEXT, TINY, files, settings_of
 
-from npgpt.checkpoint import FILES, read_run
+from npgpt.loading.runs import FILES, read_run
 
 LOADED = ("config.json", "tokenizer.json", "model.safetensors")
 TOKENS = ("train.bin", "val.bin", "tokenizer.json")

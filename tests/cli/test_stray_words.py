@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tiny_run import TEXT, TINY
 
 from npgpt import cli as program
-from npgpt.checkpoint import read_run
 from npgpt.cli.stray_words import TAKES, place
 from npgpt.cli.train import OF_THE_START
+from npgpt.loading.runs import read_run
 from npgpt.names import OF_OTHERS
 
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 from tiny_run import FORTY, ROOT, assert_same_checkpoint, environment, npgpt, resumed_at
 
-from npgpt.checkpoint import load_run
 from npgpt.cli.streams import Stream
+from npgpt.loading.runs import load_run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
 

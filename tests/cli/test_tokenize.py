@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_run import CHAR, TEXT, TINY
 
-from npgpt.checkpoint import load_run
+from npgpt.loading.runs import load_run
 from npgpt.tokenizers import BPETokenizer, gpt2_files
 
 

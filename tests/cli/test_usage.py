@@ -11,10 +11,10 @@ import pytest
 from tiny_run import ROOT, TEXT, TINY, files, npgpt
 
 from npgpt import cli as program
-from npgpt.checkpoint import read_run, versions
 from npgpt.cli.settings import read_settings
 from npgpt.families import FAMILIES
 from npgpt.families.presets import PRESETS
+from npgpt.loading.runs import read_run, versions
 
 
 @pytest.fixture

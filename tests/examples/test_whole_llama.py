@@ -13,8 +13,8 @@ from tiny_run import module_of
 
 from autograd import softmax
 from npgpt import Llama, load
-from npgpt.io import gguf
-from npgpt.io.transformers_folder import local_folder
+from npgpt.loading import gguf
+from npgpt.loading.transformers_folder import local_folder
 
 PATH = Path(__file__).parents[2] / "examples" / "whole_llama.py"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(

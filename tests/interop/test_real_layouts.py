@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_run import TEXT
 
 from npgpt import BPETokenizer, load_tokenizer
-from npgpt.families.models import load_model
+from npgpt.loading import load_model
 from npgpt.tokenizers import LibraryTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 

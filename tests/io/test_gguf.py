@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from autograd import backend
 from npgpt import GPT, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
-from npgpt.checkpoint import SHIPPED
-from npgpt.families import save_gguf
-from npgpt.families.models import load_model
 from npgpt.fast.storage import StoredWeight, is_matrix, restored, stored
-from npgpt.io import gguf, transformers_folder
-from npgpt.io.gguf_writer import KINDS
+from npgpt.loading import gguf, load_model, transformers_folder
+from npgpt.loading.gguf_writer import KINDS
+from npgpt.loading.pretrained import save_gguf
+from npgpt.loading.runs import SHIPPED
 from npgpt.tokenizers import WordTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 

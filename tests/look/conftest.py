@@ -15,12 +15,12 @@ from look_page import HISTORY, lively, page_of, record_in
 
 from npgpt import tales
 from npgpt.batches import TextSource
-from npgpt.checkpoint import Run
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.models import Loaded
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
+from npgpt.loading import Loaded
+from npgpt.loading.runs import Run
 from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.tokenizers import BPETokenizer, CharTokenizer

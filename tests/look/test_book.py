@@ -31,7 +31,7 @@ from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_
 from npgpt.cli import book as command
 from npgpt.families.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
 from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.io import transformers_folder
+from npgpt.loading import transformers_folder
 from npgpt.look.page import view_titles
 from npgpt.tokenizers import BPETokenizer
 

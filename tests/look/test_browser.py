@@ -42,9 +42,9 @@ from npgpt.activations import activations
 from npgpt.config import GPTConfig
 from npgpt.families.conversations import ASSISTANT, END, USER, with_own_tokens
 from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
+from npgpt.loading import Loaded
 from npgpt.look import page
 from npgpt.look.packing import pack
 from npgpt.sampling import Sampling

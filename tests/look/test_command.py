@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from look_page import compare, record_in
 from tiny_run import TINY, files, settings_of
 
-from npgpt.checkpoint import load_run
 from npgpt.cli import main
 from npgpt.config import GPTConfig
 from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
+from npgpt.loading.runs import load_run
 from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, open_text, whole_lines

@@ -9,9 +9,10 @@ from look_page import PASTE, VIEWS, enter, page_of, press, record_in, settled, s
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
-from npgpt.checkpoint import Run, create_run, save_weights
+from npgpt.checkpoint import save_weights
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import GPT
+from npgpt.loading.runs import Run, create_run
 from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
 

@@ -31,12 +31,12 @@ from look_page import (
 )
 
 from npgpt import tales
-from npgpt.checkpoint import SHIPPED
 from npgpt.config import GPTConfig
 from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.models import Loaded
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
+from npgpt.loading import Loaded
+from npgpt.loading.runs import SHIPPED
 from npgpt.look import page
 from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer

@@ -1,7 +1,6 @@
 """The GPT: initial weights, parameters, dropout, generation, the loss."""
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -102,12 +101,6 @@ def test_generation_leaves_training_mode_as_it_was():
     np.testing.assert_array_equal(first, model.generate(np.array([1]), 5, temperature=0))
 
 
-def test_names_of_other_libraries_lead_to_ours():
-    model = GPT(GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4))
-    for name, fact in (("state_dict", "npgpt.save"), ("named_parameters", "parameters()")):
-        with pytest.raises(AttributeError, match=f"'{name}'.*{re.escape(fact)}"):
-            getattr(model, name)
-    with pytest.raises(AttributeError, match="'fill_msk'$"):
-        _ = model.fill_msk
+def test_a_forward_that_nobody_would_call_is_refused():
     with pytest.raises(TypeError, match="Mine.forward.*__call__"):
         type("Mine", (GPT,), {"forward": GPT.__call__})

@@ -13,7 +13,6 @@ from changed_settings import changed
 from autograd import gradcheck
 from npgpt import GPT, AdamW, CharTokenizer
 from npgpt.batches import TextSource
-from npgpt.checkpoint import Run, create_run
 from npgpt.cli import export
 from npgpt.config import NOT_COMPUTED, TrainConfig
 from npgpt.families import FAMILIES, family
@@ -22,6 +21,8 @@ from npgpt.fast import decoder as fast_decoder
 from npgpt.fast.decoder import Decoder
 from npgpt.fast.storage import HANDLED, formats, use_storage
 from npgpt.generate import CachedLogits, KVCache
+from npgpt.gpt import CausalLM
+from npgpt.loading.runs import Run, create_run
 from npgpt.look import page
 
 KINDS = pytest.mark.parametrize("arch", FAMILIES)
@@ -79,7 +80,7 @@ def test_the_gradients_are_right_with_each_setting(arch, name):
 
 
 @pytest.mark.parametrize(
-    ("arch", "name"), [s for s in OPTIONAL if issubclass(family(s[0]).Model, GPT)]
+    ("arch", "name"), [s for s in OPTIONAL if issubclass(family(s[0]).Model, CausalLM)]
 )
 def test_no_position_sees_a_later_one_and_a_cache_changes_no_logit(arch, name):
     model, _ = model_with(arch, name)
@@ -110,8 +111,8 @@ def readers_of(arch):
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
         yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
-    if kind.Model.__name__ in HANDLED:
-        yield "the compiled decoder", HANDLED[kind.Model.__name__], lambda m, _: Decoder(m)
+    if kind.Model in HANDLED:
+        yield "the compiled decoder", HANDLED[kind.Model], lambda m, _: Decoder(m)
     if kind.Model is GPT:
         yield "the page of npgpt look", {*page.SHOWN}, show
 
@@ -181,7 +182,7 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_p
 
 @pytest.mark.kernels
 @pytest.mark.parametrize(
-    ("arch", "name"), [s for s in OPTIONAL if family(s[0]).Model.__name__ in HANDLED]
+    ("arch", "name"), [s for s in OPTIONAL if family(s[0]).Model in HANDLED]
 )
 def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch):
     model = in_float32(model_with(arch, name)[0])
@@ -207,7 +208,7 @@ def test_what_the_compiled_decoder_does_not_know_takes_the_plain_path(unknown, m
 
     config = replace(family("gpt").small_model(0)[0].config, dropout=0.0, bias=False)
     if unknown == "setting":
-        monkeypatch.setitem(HANDLED, "GPT", HANDLED["GPT"] - {"bias"})
+        monkeypatch.setitem(HANDLED, GPT, HANDLED[GPT] - {"bias"})
     model = use_storage((Variant if unknown == "class" else GPT)(config), "fp32")
     assert isinstance(model.decoder(), CachedLogits)
     with pytest.raises(ValueError, match=r"(Variant|GPT) .*fp32"):

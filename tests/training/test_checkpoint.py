@@ -14,16 +14,9 @@ from tiny_run import files
 
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig
 from npgpt.batches import TextSource
-from npgpt.checkpoint import (
-    Run,
-    RunError,
-    create_run,
-    load_checkpoint,
-    load_run,
-    read_run,
-    save_checkpoint,
-)
+from npgpt.checkpoint import RunError, load_checkpoint, save_checkpoint
 from npgpt.config import TrainConfig
+from npgpt.loading.runs import Run, create_run, load_run, read_run
 from npgpt.metrics import Metrics
 from npgpt.train import Step, save
 

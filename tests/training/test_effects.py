@@ -11,9 +11,10 @@ import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
 from npgpt.batches import Dataset, NextToken, TextSource
-from npgpt.checkpoint import Run, create_run, load_checkpoint
+from npgpt.checkpoint import load_checkpoint
 from npgpt.cli.train import _optimizer as optimizer_of
 from npgpt.config import TrainConfig
+from npgpt.loading.runs import Run, create_run
 from npgpt.metrics import read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded

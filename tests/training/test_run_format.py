@@ -1,11 +1,8 @@
-"""Run folders of every format that there was, and settings files that no run can be made of.
-
-The folders are written here from the text that each format had: what a later program writes may
-change, what it reads may not.
-"""
+"""The config.json of a run: what is read, and what no run can be made of."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from dataclasses import replace as changed
 
 import numpy as np
 import pytest
@@ -13,21 +10,15 @@ from safetensors.numpy import save_file
 
 from npgpt import GPT, AdamW
 from npgpt.batches import TextSource
-from npgpt.checkpoint import (
-    Run,
-    RunError,
-    create_run,
-    load_checkpoint,
-    load_run,
-    read_run,
-)
-from npgpt.checkpoint import settings_from_json as from_json
+from npgpt.checkpoint import RunError, load_checkpoint
 from npgpt.cli.settings import read_settings
-from npgpt.config import RUN_FORMAT, GPTConfig, TrainConfig, setting
-from npgpt.reward.settings import RewardConfig, checked
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.loading.runs import Run, create_run, load_run, read_run
+from npgpt.reward.settings import RewardConfig
 
 CONFIG = """{
-  "made_by": "npgpt",%s
+  "made_by": "npgpt",
+  "format": 10,
   "model": {
     "vocab_size": 3,
     "block_size": 4,
@@ -58,7 +49,8 @@ CONFIG = """{
     "eval_stride": 0,
     "eval_tokens": 20000,
     "sample_tokens": 200,
-    "seed": 1
+    "seed": 1,
+    "arch": "gpt"
   },
   "text": {
     "name": "tales",
@@ -77,49 +69,6 @@ CONFIG = """{
   }
 }
 """
-ARCH, PRECISION = '\n    "arch": "gpt"', '\n    "matmul_precision": "float32"'
-KEEP, TALKS = '\n    "keep": 0', '\n    "conversations": []'
-HOLD = '\n    "hold": 0.0'
-REWARD = """
-    "reward": "%s",
-    "reward_loss": "policy",
-    "reward_draws": "policy",
-    "reward_credit": "story",
-    "reward_advantage": "mean",
-    "reward_length": "sum",
-    "reward_kl": 0.0,
-    "reward_kl_estimator": "full",
-    "reward_entropy": 0.0,
-    "reward_updates": 1,
-    "reward_clip": 0.2"""
-FORMATS = {
-    1: CONFIG % "",
-    2: CONFIG % '\n  "format": 2,',
-    3: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH}') % '\n  "format": 3,',
-    4: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION}') % '\n  "format": 4,',
-    5: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % ""}')
-    % '\n  "format": 5,',
-    6: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}')
-    % '\n  "format": 6,',
-    7: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP}').replace(
-        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
-    ) % '\n  "format": 7,',
-    8: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{TALKS}').replace(
-        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
-    ) % '\n  "format": 8,',
-    9: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{TALKS},{HOLD}').replace(
-        '"tie_weights": true', '"tie_weights": true,\n    "init": "gpt2"'
-    ) % '\n  "format": 9,',
-}
-for number in range(10, RUN_FORMAT + 1):  # later ones add the settings since then
-    later = json.loads(FORMATS[number - 1]) | {"format": number}
-    for part, cls in (("model", GPTConfig), ("training", TrainConfig)):
-        later[part] |= {f.name: f.default for f in fields(cls) if f.metadata["since"] == number}
-    FORMATS[number] = json.dumps(later)
-REWARDED = {
-    number: CONFIG.replace('"seed": 1', f'"seed": 1,{ARCH},{PRECISION},{KEEP},{REWARD % "grammar"}')
-    % f'\n  "format": {number},' for number in (5, 6)
-}
 TOKENIZER = '{"type": "char", "version": 1, "characters": "\\nab"}'
 SHAPES = {
     "wte.weight": (3, 2), "wpe.weight": (4, 2), "h.0.ln_1.weight": (2,),
@@ -140,32 +89,10 @@ def run_folder(folder, config):
     return folder, weights
 
 
-def test_each_setting_has_the_format_that_brought_it():
-    here = "tests/training/test_run_format.py"
-    for part, cls in (("model", GPTConfig), ("training", RewardConfig)):
-        for declared in fields(cls):  # raise RUN_FORMAT of npgpt/config.py with a new one
-            brought = [n for n, text in FORMATS.items() if declared.name in json.loads(text)[part]]
-            found = brought[0] if brought else f"{RUN_FORMAT + 1}, a new RUN_FORMAT,"
-            assert declared.metadata["since"] == found, (
-                f"npgpt/config.py: give {declared.name} since={found} and before=its value in "
-                f"older runs; the first of FORMATS in {here} that has it is {brought[:1]}"
-            )
-            if found != 1 and (cls is GPTConfig or hasattr(TrainConfig, declared.name)):
-                assert declared.metadata["before"] is not None, (
-                    f"give {declared.name} before=its value in runs older than format {found}, "
-                    "where its class declares it"
-                )
-
-
-@pytest.mark.parametrize("number", FORMATS)
-def test_a_run_of_each_format_is_read(tmp_path, number):
-    folder, weights = run_folder(tmp_path / "run", FORMATS[number])
+def test_a_run_is_read_and_a_setting_that_it_does_not_name_has_its_default(tmp_path):
+    folder, weights = run_folder(tmp_path / "run", CONFIG)
     model, tokenizer, run = load_run(folder)
-    was = GPTConfig(3, 4, 1, 1, 2, bias=False, init="gpt2")
-    assert run.model == was and run.training == TrainConfig(), (
-        "an older run reads with other settings than it had: the default of a new one changes "
-        "nothing, and its `before` is the same"
-    )
+    assert run.model == GPTConfig(3, 4, 1, 1, 2, bias=False) and run.training == TrainConfig()
     assert run.text == TextSource("tales", 2_000_000, "00", 0.394)
     assert tokenizer.characters == "\nab"
     assert load_checkpoint(run, model, AdamW(model.parameters())) == 7
@@ -173,60 +100,25 @@ def test_a_run_of_each_format_is_read(tmp_path, number):
         np.testing.assert_array_equal(weight.data, weights[name])
 
 
-def test_the_format_that_is_written_is_the_last_and_has_a_folder_here(tmp_path):
-    model, tokenizer, run = load_run(run_folder(tmp_path / "old", FORMATS[1])[0])
-    new = Run(tmp_path / "new", run.model, run.training, run.text)
+@pytest.mark.parametrize("training", [
+    TrainConfig(hold=0.5, keep=3, conversations=("a.jsonl",), matmul_precision="bfloat16"),
+    RewardConfig(reward="grammar", reward_kl=0.1),
+])
+def test_every_setting_that_is_written_is_read(tmp_path, training):
+    model, tokenizer, run = load_run(run_folder(tmp_path / "old", CONFIG)[0])
+    settings = changed(run.model, init="fan_in")
+    new = Run(tmp_path / "new", settings, training, run.text)
     create_run(new, tokenizer, model, AdamW(model.parameters()))
-    written, expected = (json.loads(text) for text in (
-        (tmp_path / "new/config.json").read_text(encoding="utf-8"), FORMATS[RUN_FORMAT]
-    ))
-    assert written["format"] == RUN_FORMAT
-    for part in ("model", "training", "text"):
-        assert written[part] == expected[part]
-    assert written.keys() == expected.keys()
+    assert read_run(tmp_path / "new") == new
 
 
-@pytest.mark.parametrize("number", REWARDED)
-def test_a_run_with_a_setting_that_a_new_run_may_not_have_is_read(tmp_path, number):
-    """It was trained before `checked` refused what nothing reads."""
-    config = REWARDED[number].replace("_clip\": 0.2", "_clip\": 0.3")
-    folder, _ = run_folder(tmp_path / "run", config)
-    assert read_run(folder).training == RewardConfig(reward="grammar", reward_clip=0.3)
-    with pytest.raises(ValueError, match="reward_clip=0.3 needs reward_updates"):
-        checked(read_run(folder).training)
-
-
-def test_settings_of_a_reward_without_one_are_of_format_5_alone(tmp_path):
-    folder, _ = run_folder(tmp_path / "run", FORMATS[5].replace("_clip\": 0.2", "_clip\": 0.3"))
-    assert read_run(folder).training == TrainConfig()
-    config = FORMATS[5].replace('"format": 5', '"format": 6')
-    (folder / "config.json").write_text(config, encoding="utf-8")
-    with pytest.raises(RunError, match="reward"):
+@pytest.mark.parametrize("number", [9, 11, 0, "10", None, [], 10.5])
+def test_a_different_format_is_refused(tmp_path, number):
+    folder, _ = run_folder(tmp_path / "run", CONFIG.replace("10,", f"{json.dumps(number)},", 1))
+    with pytest.raises(RunError, match=r"config\.json .*10"):
         read_run(folder)
 
 
-@pytest.mark.parametrize("number", [0, RUN_FORMAT + 1, -1, "2", None, [], 1.5, True])
-def test_a_format_that_is_not_known_is_refused(tmp_path, number):
-    config = CONFIG % f'\n"format": {json.dumps(number)},'
-    folder, _ = run_folder(tmp_path / "run", config)
-    with pytest.raises(RunError, match=f"config.json .*{RUN_FORMAT}"):
-        read_run(folder)
-
-
-def test_a_setting_that_came_later_is_what_was_built_in_before():
-    @dataclass
-    class Later:
-        old: int = setting("from the beginning", default=1)
-        new: int = setting("with format 3", since=3, before=16, default=99)
-
-    assert from_json(Later, {"old": 5}, 2) == Later(5, 16)
-    assert from_json(Later, {"old": 5, "new": 6}, 3) == Later(5, 6)
-    for number, name, other in ((3, "new", "old"), (2, "old", "new")):
-        with pytest.raises(ValueError, match=f"{name} is missing"):
-            from_json(Later, {other: 5}, number)
-
-
-WRITTEN = FORMATS | REWARDED  # without a reward nothing reads the settings of one
 BAD = ["null", "Infinity", "-Infinity", "NaN", "1e999", "-1", str(2**63), "[]", "[1]",
        "{}", "true", '"1"', "0.5", '["tales", null]', "9" * 5000]
 # What of that a setting may be.
@@ -240,32 +132,38 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize(("number", "part", "name"), [
-    (n, part, name) for n in WRITTEN for part in ("model", "training", "text")
-    for name in json.loads(WRITTEN[n])[part]
-])
-def test_no_setting_is_missing_or_what_it_can_not_be(tmp_path, number, part, name):
-    folder, _ = run_folder(tmp_path / "run", WRITTEN[number])
-    config = json.loads(WRITTEN[number])
+PARTS = {"model": GPTConfig, "training": RewardConfig, "text": TextSource}
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [(part, field.name) for part, cls in PARTS.items() for field in fields(cls)]
+)
+def test_no_setting_is_what_it_can_not_be(tmp_path, part, name):
+    folder, _ = run_folder(tmp_path / "run", CONFIG)
+    config = json.loads(CONFIG)
+    config["training"]["reward"] = "grammar"
     config[part][name] = "HERE"
     text = json.dumps(config)
-    texts = {bad: text.replace('"HERE"', bad) for bad in BAD}
-    del config[part][name]
-    texts["missing"] = json.dumps(config)
-    for bad, changed in texts.items():
-        (folder / "config.json").write_text(changed, encoding="utf-8")
-        if bad in FITS.get((part, name), ()):
-            continue
+    for bad in set(BAD) - FITS.get((part, name), set()):
+        (folder / "config.json").write_text(text.replace('"HERE"', bad), encoding="utf-8")
         with pytest.raises(RunError, match=r"config\.json"):
             read_run(folder)
             pytest.fail(f"{name}={bad} is accepted: check the range of {name} in __post_init__ of "
                         "its class in npgpt/config.py, or if it may be that, say so in FITS here")
 
 
+@pytest.mark.parametrize(("part", "name"), [("model", "n_embd"), ("text", "sha256")])
+def test_a_setting_without_a_default_is_not_missing(tmp_path, part, name):
+    config = json.loads(CONFIG)
+    del config[part][name]
+    with pytest.raises(RunError, match=f"{name}"):
+        read_run(run_folder(tmp_path / "run", json.dumps(config))[0])
+
+
 @pytest.mark.parametrize("content", [
     "[]", '{"model_type": "gpt2"}', '{"made_by": "npgpt"}', "[" * 100_000, '{"made_by": ["npgpt"]}',
     '{"made_by": "npgpt", "model": {}, "training": 1, "text": null}',
-    CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1') % "",
+    CONFIG.replace('"seed": 1', '"seed": 1, "n_layer": 1'),
 ])
 def test_no_other_object_is_taken_for_settings(tmp_path, content):
     folder, _ = run_folder(tmp_path / "run", content)
@@ -280,7 +178,7 @@ def test_no_other_object_is_taken_for_settings(tmp_path, content):
 def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     tmp_path, monkeypatch, change
 ):
-    config = json.loads(FORMATS[2])
+    config = json.loads(CONFIG)
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr(GPT, "__init__", None)
@@ -290,7 +188,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
 
 @pytest.mark.parametrize("change", [{"tie_weights": False}, {"bias": True}, {"n_layer": 2}])
 def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, change):
-    config = json.loads(FORMATS[2])
+    config = json.loads(CONFIG)
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     with pytest.raises(RunError, match="model.safetensors .*config.json"):

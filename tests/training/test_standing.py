@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from npgpt import BPETokenizer, CharTokenizer, GPTConfig
 from npgpt import cli as program
 from npgpt.batches import TextSource
-from npgpt.checkpoint import Run
 from npgpt.config import TrainConfig
+from npgpt.loading.runs import Run
 from npgpt.run.standing import standing, what_helps
 
 RUN = Run(Path("runs/my text"), GPTConfig(9, 8, 3, 2, 16, dropout=0.4),

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoint import BEST, Run, check_vocabulary, latest_run, load_run, read_run
+from npgpt.checkpoint import BEST
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family, grown, reader, without_initial_weights
+from npgpt.families import FAMILIES, family, grown, without_initial_weights
 from npgpt.fast.storage import use_storage
 from npgpt.files import RUN_STATE, atomic_write, read_json
 from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model
 from npgpt.io.chat_template import ChatTemplate, eos_token
-from npgpt.io.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
+from npgpt.loading.pretrained import reader
+from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
+from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
 

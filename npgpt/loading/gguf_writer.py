@@ -1,14 +1,14 @@
-"""Write GGUF, the file of llama.cpp, by the package `gguf`; `npgpt.io.gguf` reads it."""
+"""Write GGUF, the file of llama.cpp, by the package `gguf`; `npgpt.loading.gguf` reads it."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
+from npgpt.families.file_layout import described, renamed
 from npgpt.files import temporary_name
 from npgpt.io.chat_template import eos_token
-from npgpt.io.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
-from npgpt.io.transformers_folder import described, renamed
+from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.tokenizers.bpe_tokenizer import check_merges
 from npgpt.tokenizers.gpt2_files import byte_to_unicode

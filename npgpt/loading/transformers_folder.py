@@ -1,6 +1,6 @@
-"""Folders of the transformers library: config.json and model.safetensors, for any architecture.
+"""Read and write folders of the transformers library: config.json and model.safetensors.
 
-A `Files` describes the differences between architectures; each file of `npgpt.families` has one.
+The `Files` of an architecture (`npgpt.families.file_layout`) has its names and settings there.
 """
 
 import hashlib
@@ -8,56 +8,15 @@ import importlib.metadata
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
+from npgpt.families.file_layout import HEAD, described, renamed
 from npgpt.files import atomic_write, member, read_arrays, read_json, read_text
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
-
-HEAD = "lm_head.weight"
-HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
-REQUIRED = object()
-OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
-
-
-@dataclass(frozen=True)
-class Files:
-    """The names of an architecture's settings and weights in the transformers library.
-
-    model_type, class_name   written into config.json; examples: names of published models
-    settings   a field of our config class -> (its name in config.json, its default there);
-               REQUIRED as the default of an int that must be there
-    derived    fields of our config class that `read` and `write` convert
-    only       (config) -> {setting in it: the values that we support; the first is written}
-    names      our module path -> the library's, with {} for the index of a block
-    tables     our module paths of embeddings among them, whose weights are not transposed
-    prefix     of the library's names in a language model
-    copies     name of a weight -> name of the weight that it repeats or, if absent, replaces
-    unused     a regular expression for names of weights that the library ignores
-    read       (config, arrays by the library's names) -> more fields of our config class
-    write      (settings, weights) -> (more settings of config.json, arrays by the library's names)
-
-    Other settings are ignored: the library computes no logits from them.
-    """
-
-    model_type: str
-    class_name: str
-    examples: str
-    settings: dict
-    only: Callable
-    names: dict
-    prefix: str
-    copies: dict
-    unused: str
-    read: Callable
-    write: Callable
-    derived: tuple = ()
-    tables: tuple = ()
 
 
 def save_folder(folder, files, settings, weights):
@@ -72,16 +31,6 @@ def save_folder(folder, files, settings, weights):
     config, arrays = described(files, settings, weights)
     atomic_write(folder / "model.safetensors", save(arrays, metadata={"format": "pt"}))
     atomic_write(folder / "config.json", json.dumps(config, indent=2) + "\n")
-
-
-def described(files, settings, weights):
-    """Return (config.json as a dict, arrays by the library's names); `weights` gets biases of 0."""
-    more, arrays = files.write(settings, weights)
-    # None, or the library would assume the ids of a published vocabulary
-    config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    config |= {"model_type": files.model_type, "architectures": [files.class_name]}
-    config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
-    return {name: values[0] for name, values in files.only(config).items()} | config, arrays
 
 
 # Files to download of a model: no pickles.
@@ -149,7 +98,7 @@ def load(folder, files, classes, exact=False):
     """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
     classes   model_type -> name of our class, for messages
-    exact     is for files of codes (`npgpt.io.gguf.load`)
+    exact     is for files of codes (`npgpt.loading.gguf.load`)
 
     Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
     damaged file.
@@ -180,34 +129,6 @@ def load(folder, files, classes, exact=False):
     ours = {theirs: ours for ours, theirs in files.names.items()}
     weights = _once(renamed(used, ours, [files.names[table] for table in files.tables]), folder)
     return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
-
-
-def their_weights(weights, files, prefix):
-    """Return arrays by the library's names, with the prefix if they come before the head."""
-    return {
-        name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
-        for name, array in renamed(weights, files.names, files.tables)
-    }
-
-
-def renamed(arrays, names, tables):
-    """Yield (name, array), with modules renamed; weights of linear layers are transposed.
-
-    names    old module path -> new one, with {} for the index of a block
-    tables   old module paths of embeddings
-    """
-    for name, array in arrays.items():
-        path, _, kind = name.rpartition(".")
-        number = None if path in names else re.search(r"\.(\d+)\.", path)
-        key = path.replace(number[0], ".{}.", 1) if number else path
-        if key not in names:
-            yield name, array
-            continue
-        new = names[key].format(number and number[1])
-        yield (
-            f"{new}.{OLD_KINDS.get(kind, kind)}",
-            array.T if array.ndim == 2 and path not in tables else array,
-        )
 
 
 def _once(pairs, folder):
