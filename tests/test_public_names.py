@@ -151,7 +151,6 @@ def test_an_optimizer_of_weights_without_names_says_what_to_write(given):
         AdamW(given(made(GPT)))
 
 
-@MODEL
 def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
     for given, said in [(["a", "b"], r"''\.join\(texts\)"), (b"ab", r"\.decode\('utf-8'\)"),
                         (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:
