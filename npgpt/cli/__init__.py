@@ -40,7 +40,7 @@ COMMANDS = {
     "eval": "measure the loss of a run on a text",
     "info": "show the parameters, arithmetic and memory of a run or a preset",
     "gradcheck": "check every gradient against finite differences",
-    "export": "write a run as a model that the transformers library loads",
+    "export": "write a run as a model that the transformers library or llama.cpp loads",
     "look": "write a GPT as one HTML page, in which it runs and shows its numbers",
     "book": "write CONCEPTS.md as pages, in which a trained GPT runs",
     "compare": "compare runs: losses in one picture, and the settings that differ",

@@ -173,10 +173,15 @@ def load(path, files, classes, exact=False):
         name: float(f"{value:.7g}") if isinstance(value, float) else value
         for name, value in found.items() if value is not None
     }
-    if settings.get(f"{arch}.rope.scaling.type", "none") != "none":
-        config["rope_scaling"] = {"type": settings[f"{arch}.rope.scaling.type"]}
     check_config(config, path, files, classes)
     fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+    plain = {"scaling.type": "none", "scaling.factor": 1.0, "scale_linear": 1.0,
+             "dimension_count": fields["n_embd"] // fields["n_head"]}
+    for name, value in plain.items():
+        found = settings.get(f"{arch}.rope.{name}", value)
+        if not np.array_equal(found, value):
+            raise ValueError(f"{path} has {arch}.rope.{name}={shown(found)}, and a model here "
+                             f"{value}; use a file of plain rotary positions")
     fields |= files.read(config, tensors)
     data, arrays = np.memmap(path, np.uint8, "r"), {}
     for name, (shape, kind, first, size) in tensors.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.families.file_layout import described, renamed
-from npgpt.files import temporary_name
+from npgpt.files import atomic_file, unfinished
 from npgpt.io.chat_template import eos_token
 from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
@@ -40,8 +40,7 @@ def save(path, files, settings, weights, tokenizer=None, template=None, kind="F3
     vocabulary = _vocabulary(tokenizer, template)
     config, _ = described(files, settings, weights)
     config |= {"n_inner": len(weights["h.0.mlp.c_proj.weight"])}
-    temporary = temporary_name(path)
-    writer = gguf.GGUFWriter(temporary, files.model_type)
+    writer = gguf.GGUFWriter(None, files.model_type)
     for name, theirs in settings_of(files).items():
         if config.get(name) is not None:
             add = writer.add_float32 if isinstance(config[name], float) else writer.add_uint32
@@ -60,15 +59,18 @@ def save(path, files, settings, weights, tokenizer=None, template=None, kind="F3
                              f"{array.shape[1]} of them; take BF16")
         stored = gguf.quantize(array, of) if is_matrix else array
         writer.add_tensor(name, stored, raw_dtype=of if is_matrix else None)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer.write_header_to_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in unfinished(path):  # of an export that was killed
+        left.unlink(missing_ok=True)
+    with atomic_file(path) as file:
+        writer.write_header_to_file(Path(file.name))
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
         writer.close()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        writer.write_padding(file, file.seek(0, os.SEEK_END))
+        for tensor in writer.tensors[0].values():  # the package's loop hides what fails
+            file.write(tensor.tensor)
+            writer.write_padding(file, tensor.nbytes)
 
 
 def _vocabulary(tokenizer, template):

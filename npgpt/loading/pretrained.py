@@ -21,13 +21,12 @@ def save_pretrained(model, folder):
 
 def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
     """Write a model as a GGUF file; see `npgpt.loading.gguf_writer.save`."""
-    gguf_writer.save(path, *_filed(model), tokenizer, template, kind)
+    gguf_writer.save(path, *_filed(model, "the GGUF file"), tokenizer, template, kind)
 
 
-def _filed(model):
+def _filed(model, reader="the transformers library's file"):
     kind = family_of(model.config)
-    where = f"FILES of {kind.file}"
-    check_handled(model.config, kind.filed, "the transformers library's file", where)
+    check_handled(model.config, kind.filed, reader, f"FILES of {kind.file}")
     return kind.files, asdict(model.config), arrays_of(model)
 
 

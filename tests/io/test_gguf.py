@@ -1,6 +1,8 @@
 """GGUF files: the weights, tokenizer and logits that are in them; damaged and hostile ones."""
 
+import errno
 import json
+import os
 import re
 import struct
 import sys
@@ -249,6 +251,20 @@ def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here,
     assert [path.name for path in here.iterdir()] == ["new"] and len([*here.rglob("*")]) == 2
 
 
+def test_a_full_disk_is_named_and_what_a_killed_export_left_goes(refused, here):
+    pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
+    resource = pytest.importorskip("resource", reason="Windows has no limit on the size of files")
+    (here / ".t.gguf.0123abcd.tmp").write_bytes(b"GGUF")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        err = refused("export", SHIPPED, "t.gguf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "t.gguf" in err and os.strerror(errno.EFBIG) in err
+    assert not [*here.iterdir()]
+
+
 @pytest.mark.slow
 def test_llama_cpp_continues_a_text_as_we_do(done, here):
     peer = pytest.importorskip("xllamacpp", reason="the peer: pip install '.[peers]'")
@@ -265,6 +281,9 @@ def test_llama_cpp_continues_a_text_as_we_do(done, here):
 @pytest.mark.parametrize(("change", "message"), [
     ({"general.architecture": "mamba"}, "mamba"),
     ({"llama.rope.scaling.type": "yarn"}, "yarn"),
+    ({"llama.rope.scaling.factor": 2.0}, "factor"),
+    ({"llama.rope.scale_linear": 2.0}, "scale_linear"),
+    ({"llama.rope.dimension_count": 4}, "dimension_count"),
     ({"llama.attention.head_count": 0}, "num_attention_heads"),
     ({"llama.attention.head_count": [4, 2]}, "num_attention_heads"),
     ({"llama.block_count": 1 << 31}, "weights"),

@@ -4,6 +4,7 @@ A kind of model and a setting are found here as soon as they exist: values to tr
 """
 
 from dataclasses import MISSING, field, fields, make_dataclass, replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from npgpt.fast.decoder import Decoder
 from npgpt.fast.storage import HANDLED, formats, use_storage
 from npgpt.generate import CachedLogits, KVCache
 from npgpt.gpt import CausalLM
+from npgpt.loading.pretrained import save_gguf
 from npgpt.loading.runs import Run, create_run
 from npgpt.look import page
 
@@ -111,6 +113,8 @@ def readers_of(arch):
     for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
         yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
+    if kind.files.model_type in ("gpt2", "llama") and find_spec("gguf"):
+        yield "the GGUF file", kind.filed, save_gguf
     if kind.Model in HANDLED:
         yield "the compiled decoder", HANDLED[kind.Model], lambda m, _: Decoder(m)
     if kind.Model is GPT:
