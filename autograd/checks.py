@@ -12,115 +12,91 @@ import numpy as np
 INTEGERS = int | np.integer  # made once: making it takes longer than the check itself
 
 
-# ---- Shapes
+# ---- Numbers
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
 
 
-def broadcast(op, *shapes):
-    """Refuse shapes that do not broadcast."""
-    if len(set(shapes)) == 1:
-        return
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(f"{op}: shapes {' and '.join(map(str, shapes))} do not broadcast; from "
-                         "the right, axes are equal or 1: x.reshape(-1, 1)") from None
-
-
-def axis(op, axis, shape):
-    """Return `axis` as a non-negative int."""
-    ndim = len(shape)
-    if not isinstance(axis, INTEGERS) or not -ndim <= axis < ndim:
-        use = f"use an int from {-ndim} to {ndim - 1}" if ndim else "a 0-d array has no axis"
-        raise ValueError(f"{op}: axis {axis!r} for shape {shape}; {use}")
-    return int(axis) % ndim
-
-
-def axes(op, given, shape):
-    """Return an axis, a tuple or list of them, or None for all, as sorted non-negative ints.
-
-    >>> axes("sum", (-1, 0), (4, 3))
-    (0, 1)
-    """
-    if given is None:
-        return tuple(range(len(shape)))
-    several = given if isinstance(given, tuple | list) else (given,)
-    found = tuple(sorted(axis(op, a, shape) for a in several))
-    if len(set(found)) < len(found):
-        raise ValueError(f"{op}: axis {given} for shape {shape} names an axis twice; name it once")
+def array(op, x):
+    """Return x as an array; refuse a dtype that no op computes in."""
+    if hasattr(x, "filled"):  # np.ma is imported at its first use only
+        raise TypeError(f"{op}: a masked array, whose mask would be lost; use its .filled(value)")
+    found = np.asarray(x)
+    if found.dtype not in FLOATS and found.dtype.kind not in "iub":
+        raise TypeError(f"{op}: dtype {found.dtype} is not supported; use float32 or float64")
     return found
 
 
-def not_empty(op, shape, axes):
-    """Refuse to reduce over nothing."""
-    if 0 in shape and math.prod(shape[i] for i in axes) == 0:
-        raise ValueError(f"{op}: nothing to reduce in {shape} over axes {axes}; test .size first")
+def tensor_data(data, requires_grad):
+    """Return the array of a Tensor; Python's floats become float32."""
+    if type(data) is np.ndarray and data.dtype in FLOATS:
+        return data
+    found = array("Tensor", data)
+    if requires_grad and found.dtype not in FLOATS:
+        raise TypeError(f"Tensor: {found.dtype} values have no gradient; use float data")
+    single = found.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic)
+    return found.astype(np.float32) if single else found
+
+
+def cotangent(op, gradient, data):
+    """Return the gradient for backward as a new array like `data`; None is 1, for one number."""
+    if gradient is None and data.size != 1:
+        raise RuntimeError(f"{op}: shape {data.shape} is not a single number; take its sum or mean")
+    given = np.ones_like(data) if gradient is None else gradient
+    _, found = as_one_dtype(op, [data, given], [data])
+    if found.shape != data.shape:
+        raise ValueError(f"{op}: gradient {found.shape} for a tensor {data.shape}; use its shape")
+    return found.copy()
+
+
+def of_one_dtype(arrays):
+    """Return whether all are arrays of one float dtype; None stands for no array."""
+    dtype = arrays[0].dtype if type(arrays[0]) is np.ndarray else None
+    for a in arrays:
+        if a is not None and (type(a) is not np.ndarray or a.dtype is not dtype):
+            return False
+    return dtype in FLOATS
+
+
+def as_one_dtype(op, arrays, of_tensors, keeps_dtype=False):
+    """Return arrays, numbers and lists as arrays of one float dtype; None stays None.
+
+    The data of Tensors decide the dtype, else the given arrays, else it is float32. If the op
+    `keeps_dtype`, bools stay bools, and integers stay integers unless something else is a float.
+    """
+    given = [a for a in arrays if isinstance(a, np.ndarray)]
+    arrays = [a if a is None else array(op, a) for a in arrays]
+    decisive = [a.dtype for a in of_tensors if a.dtype in FLOATS]
+    dtypes = decisive or [a.dtype for a in given if a.dtype in FLOATS]
+    if len(set(dtypes)) > 1:
+        raise TypeError(f"{op}: float32 and float64 in one op; convert one: "
+                        "x.data.astype(numpy.float64)")
+    kept = ("b" if dtypes else "iub") if keeps_dtype else ""
+    dtype = (dtypes or FLOATS)[0]
+    return [a if a is None or a.dtype.kind in kept else a.astype(dtype, copy=False) for a in arrays]
+
+
+# ---- Lengths
 
 
 def count(op, shape, axes, correction=0):
     """Return n - correction for the n elements that are reduced to one; refuse less than 1."""
-    not_empty(op, shape, axes)
     n = math.prod(shape[i] for i in axes)
     if n <= correction:
-        raise ValueError(f"{op}: {n} elements of {shape} along axes {axes} for correction="
-                         f"{correction}; use 0")
+        raise ValueError(f"{op}: {n} elements along axes {axes} of {shape}; use more than "
+                         f"{correction}")
     return n - correction
 
 
-# ---- Moving elements
-
-
-def permutation(op, axes, shape):
-    """Return `axes` as non-negative ints; refuse those that do not name each axis once."""
-    axes = tuple(axis(op, a, shape) for a in axes)
-    if sorted(axes) != list(range(len(shape))):
-        raise ValueError(f"{op}: axes {axes} for shape {shape}; name each once, or use swapaxes")
-    return axes
-
-
-def index(op, part):
-    """Refuse a float as an index, or as a part of one."""
-    if isinstance(part, float) or getattr(part, "dtype", np.dtype(int)).kind == "f":
-        raise TypeError(f"{op}: a float is not an index; use ints, slices, or index.astype(int)")
-
-
-def advised(op, x, error, advice, kind=ValueError):
-    """Return an error with what NumPy says of x, its shape, and advice."""
-    return kind(f"{op}: {error}, for shape {x.shape}; {advice}")
-
-
-def alike(op, arrays, axis=None):
-    """Refuse arrays whose shapes differ, be it outside the axis along which they are joined."""
-    first, *rest = [a.shape for a in arrays]
-    where, use = ("", "concat joins along an existing axis") if axis is None else (
-        f" outside axis {axis}", "only the joined axis may")
-    for shape in rest:
-        joined = axis is not None and len(shape) == len(first)
-        if shape != ((*first[:axis], shape[axis], *first[axis + 1 :]) if joined else first):
-            raise ValueError(f"{op}: shapes {first} and {shape} differ{where}; {use}")
-
-
-def sizes(op, size, shape, axis):
+def sizes(op, size, length):
     """Return the length of each part of an axis, given the length of all of them, or a list."""
-    length = shape[axis]
     if isinstance(size, INTEGERS) and size > 0:
         return [min(size, length - i) for i in range(0, length, size)] or [0]
-    sizes = list(size) if np.ndim(size) == 1 else []
-    if not (sizes and all(isinstance(n, INTEGERS) and n >= 0 for n in sizes)
-            and sum(sizes) == length):
-        raise ValueError(f"{op}: size {size!r} for shape {shape}; use a length of 1 or more, or a "
-                         f"list that adds up to {length}, the length of axis {axis}")
+    sizes = [operator.index(n) for n in size] if np.ndim(size) == 1 else []
+    if sum(sizes) != length or not sizes or min(sizes) < 0:
+        raise ValueError(f"{op}: size {size!r}; use a length of 1 or more, or a list that adds up "
+                         f"to {length}")
     return sizes
-
-
-def widths(op, widths, shape):
-    """Return `widths` as a list of (before, after), one for each axis."""
-    try:
-        pairs = [(operator.index(before), operator.index(after)) for before, after in widths]
-    except (ValueError, TypeError):
-        pairs = None
-    if pairs is None or len(pairs) != len(shape) or any(min(pair) < 0 for pair in pairs):
-        raise ValueError(f"{op}: widths {widths} for shape {shape}; use (before, after) per axis")
-    return pairs
 
 
 # ---- Products and norms
@@ -128,16 +104,9 @@ def widths(op, widths, shape):
 
 def product(op, a, b):
     """Refuse arrays that have no matrix product."""
-    shapes = f"{op}: shapes {a.shape} and {b.shape}"
-    if a.ndim == 0 or b.ndim == 0:
-        raise ValueError(f"{shapes}; a number has no rows: use * instead")
-    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise ValueError(f"{shapes}; the last axis of the left one must be the second to last of "
-                         "the right one: swapaxes(-1, -2) transposes")
-    try:
-        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError:
-        raise ValueError(f"{shapes}; make the axes before the last two equal or 1") from None
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ValueError(f"{op}: shapes {a.shape} and {b.shape}; the last axis of the left one "
+                         "must be the second to last of the right one: swapaxes transposes")
 
 
 def linear(op, x, weight, bias):
@@ -161,17 +130,15 @@ def per_channel(op, x, **arrays):
     for name, array in arrays.items():
         if x.ndim == 0 or (array is not None and array.shape != x.shape[-1:]):
             raise ValueError(f"{op}: x {x.shape} and {name} {np.shape(array)}; use x.shape[-1:]")
-    not_empty(op, x.shape, (x.ndim - 1,))
+    count(op, x.shape, (x.ndim - 1,))
 
 
 def positions(op, x, positions):
     """Return `positions` as an array; refuse an x that is not (B, H, T, D) with an even D."""
-    if x.ndim != 4 or x.shape[3] % 2:
-        raise ValueError(f"{op}: x {x.shape}; use (batch, heads, time, head size), the last even")
-    found, T = np.asarray(positions), x.shape[2]
-    if found.shape != (T,) or found.dtype.kind not in "iu":
-        raise ValueError(f"{op}: positions {found.shape} of {found.dtype} for x {x.shape}; use one "
-                         f"integer for each of its {T} times, such as np.arange({T})")
+    found = np.asarray(positions)
+    if x.ndim != 4 or x.shape[3] % 2 or found.shape != x.shape[2:3] or found.dtype.kind not in "iu":
+        raise ValueError(f"{op}: x {x.shape}, positions {found.shape} of {found.dtype}; use (batch,"
+                         " heads, time, an even head size), and an integer for each time")
     return found
 
 
@@ -189,12 +156,9 @@ def attention(op, q, k, v, bias, causal):
         raise ValueError(f"{shapes}; batch and head size must agree, heads of q be a multiple of "
                          "k's heads, and head size and key time be 1 or more")
     if causal and T > S:
-        raise ValueError(f"{op}: {T} queries but {S} keys; a causal query needs at least its own "
-                         "key: give as many keys as queries, or causal=False")
+        raise ValueError(f"{shapes}; a causal query needs at least its own key, or causal=False")
     if bias is not None and bias.shape not in ((B, H, T, S), (1, H, T, S)):
-        raise ValueError(f"{op}: bias {bias.shape} for q {q.shape} and k {k.shape}; give a number "
-                         f"for each score, {(B, H, T, S)}, or {(1, H, T, S)} for all "
-                         "sequences")
+        raise ValueError(f"{shapes}, bias {bias.shape}; use {(B, H, T, S)} or {(1, H, T, S)}")
 
 
 def keys(op, mask, k):
@@ -203,8 +167,8 @@ def keys(op, mask, k):
         return None
     mask, (B, _, S, _) = np.asarray(mask), k.shape
     if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(f"{op}: mask of shape {mask.shape} for k {k.shape}; give a 1 for each key "
-                         f"and a 0 for padding, {(B, S)}")
+        raise ValueError(f"{op}: mask {mask.shape}; use a 1 for each key and a 0 for padding, "
+                         f"{(B, S)}")
     return np.ascontiguousarray(mask, bool)
 
 
@@ -214,38 +178,18 @@ def first(op, first, q):
         return None
     first, (B, _, T, _) = np.asarray(first), q.shape
     if first.shape != (B, T) or first.dtype.kind not in "iu" or (first < 0).any():
-        raise ValueError(f"{op}: first of shape {first.shape}, {first.dtype}, for q {q.shape}; "
-                         f"give an int of 0 or more for each query, {(B, T)}")
+        raise ValueError(f"{op}: first {first.shape} of {first.dtype}; use an int of 0 or more for "
+                         f"each query, {(B, T)}")
     return np.ascontiguousarray(first, np.int64)
 
 
-# ---- Numbers and indices
+# ---- Probabilities and indices
 
 
-def bounds(op, low, high, dtype):
-    """Return two numbers of a dtype, in order; None stays None."""
-    for bound in (low, high):
-        if np.ndim(bound) > 0:
-            raise ValueError(f"{op}: a bound of shape {np.shape(bound)}; use maximum(x, low)")
-    low, high = (None if bound is None else dtype.type(bound) for bound in (low, high))
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"{op}: low={low} is above high={high}; exchange them")
-    return low, high
-
-
-def one_of(op, choices, **setting):
-    """Refuse a setting that is none of the choices."""
-    ((name, value),) = setting.items()
-    if value not in choices:
-        raise ValueError(f"{op}: {name}={value!r}; use {' or '.join(map(repr, choices))}")
-
-
-def dropout(op, p, seed):
-    """Refuse a p that is no share below 1, and a seed that is no int."""
-    if not isinstance(p, float | int | np.number) or not 0 <= p < 1:
+def probability(op, p):
+    """Refuse a p outside of [0, 1)."""
+    if not 0 <= p < 1:
         raise ValueError(f"{op}: p={p!r}; use the share of dropped elements, in [0, 1)")
-    if not isinstance(seed, INTEGERS):
-        raise TypeError(f"{op}: seed={seed!r}; use an int, a different one for each call and step")
 
 
 def indices(op, indices, size):
@@ -277,14 +221,10 @@ def targets(op, logits_shape, targets, ignore_index):
                          "the shape of logits without the last axis")
     kept = targets != ignore_index
     count = int(np.count_nonzero(kept))
-    if ignore_index == -1 and np.any(targets == -100):
-        raise ValueError(f"{op}: a target is -100, which PyTorch ignores; use -1, or ignore_index="
-                         "-100")
     some = targets if count == targets.size else np.where(kept, targets, 0)
     targets_N = indices(op, some, logits_shape[-1]).reshape(-1)
     if count == 0:
-        raise ValueError(f"{op}: no target is kept, all {targets.size} are ignore_index="
-                         f"{ignore_index}; give at least one")
+        raise ValueError(f"{op}: all targets are ignore_index={ignore_index}; give another one")
     if some is not targets:
         targets_N[~kept.reshape(-1)] = -1
     return targets_N, count

@@ -48,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd import backend, engine
+from autograd import backend, checks
 from autograd.engine import OPS, Tensor, no_grad
 
 EPS = 2.0**-17
@@ -185,13 +185,13 @@ class Function:
 @contextmanager
 def _complex_numbers():
     """Let the engine compute with complex numbers, and refuse to discard an imaginary part."""
-    floats = engine.FLOATS
-    engine.FLOATS = (*floats, np.dtype(np.complex128))
+    floats = checks.FLOATS
+    checks.FLOATS = (*floats, np.dtype(np.complex128))
     try:
         with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
             yield
     finally:
-        engine.FLOATS = floats
+        checks.FLOATS = floats
 
 
 def random_signed(rng, shape):

@@ -55,7 +55,7 @@ def finite_difference(name, step=1e-5):
 
 def sources(node):
     """Return the inputs of a node: nodes, leaf tensors, None for a constant."""
-    return [edge[0] if isinstance(edge, tuple) else edge for edge in node.edges]
+    return [edge and edge[0] for edge in node.edges]
 
 
 def in_order(node, seen):

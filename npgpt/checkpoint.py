@@ -18,7 +18,6 @@ import numpy as np
 from safetensors.numpy import save
 
 from autograd.anomaly import described
-from autograd.engine import mark_written
 from npgpt import files
 from npgpt.files import RUN_STATE, member
 
@@ -111,7 +110,8 @@ def load_checkpoint(run, model, optimizer):
         raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
     if not np.all((missed >= 0) & (missed <= step)):
         raise RunError(f"{path}: more steps are missed than made; restore it from a copy")
-    mark_written(model.parameters())
+    for weight in model.parameters().values():
+        weight.mark_written()
     copy_into(_state(model, optimizer) | {"missed": none.copy()}, arrays, path)
     optimizer.steps = int(step[0])
     optimizer.missed = dict(zip(optimizer.missed, missed.tolist(), strict=True))

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from autograd import Tensor, backend
-from autograd.engine import mark_written
 from npgpt.config import check_range
 
 
@@ -104,7 +103,8 @@ class AdamW:
         self.steps += 1
         for name in self.missed.keys() - updated.keys():
             self.missed[name] += 1
-        mark_written({name: self.parameters[name] for name in updated})
+        for name in updated:
+            self.parameters[name].mark_written()
         for i, beta in enumerate(self.betas):
             for arrays in updated.values() if beta == 0 else ():
                 arrays[2 + i][...] = 0  # or v + (g^2 - v) in the kernel keeps few digits of g^2

@@ -6,7 +6,10 @@ derivative. The arithmetic is in the backend: `autograd.reference` has it in a f
 `autograd.kernels` compiled.
 """
 
+import operator
+
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from autograd import backend, checks
 from autograd.engine import op, vjp
@@ -52,9 +55,8 @@ def gelu(x, /, approximate="tanh"):
     written x/2 (1 + tanh u), where (1 + tanh u)/2 is sigmoid(2u).
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
-    checks.one_of("gelu", ("tanh", "none"), approximate=approximate)
     x = contiguous(x)
-    function = backend.gelu if approximate == "tanh" else backend.gelu_exact
+    function = {"tanh": backend.gelu, "none": backend.gelu_exact}[approximate]
     return function(x.reshape(-1)).reshape(x.shape), (x, approximate)
 
 
@@ -88,8 +90,8 @@ def softmax(x, /, axis=-1):
     dy_j/dx_i is y_j ([i = j] - y_i). The outputs sum to 1, so a constant added to all dy changes
     nothing: the subtracted sum removes it.
     """
-    axis = checks.axis("softmax", axis, x.shape)
-    checks.not_empty("softmax", x.shape, (axis,))
+    axis = normalize_axis_index(axis, x.ndim)
+    checks.count("softmax", x.shape, (axis,))
     y = _along_rows(backend.softmax, axis, x)
     return y, (y, axis)
 
@@ -103,8 +105,8 @@ def softmax_vjp(dy, saved):
 @op(flops=14)
 def log_softmax(x, /, axis=-1):
     """y_i = x_i - ln sum_j e^(x_j) along an axis.    dx_i = dy_i - e^(y_i) sum_j dy_j"""
-    axis = checks.axis("log_softmax", axis, x.shape)
-    checks.not_empty("log_softmax", x.shape, (axis,))
+    axis = normalize_axis_index(axis, x.ndim)
+    checks.count("log_softmax", x.shape, (axis,))
     y = _along_rows(backend.log_softmax, axis, x)
     return y, (y, axis)
 
@@ -235,7 +237,7 @@ def dropout(x, /, p, *, seed):
     p in [0, 1), seed an int of any size and sign.
     Source: Srivastava et al., Dropout, 2014. The hash is described in `autograd.reference`.
     """
-    checks.dropout("dropout", p, seed)
+    checks.probability("dropout", p)
     return _dropped(x, p, seed), (p, seed)
 
 
@@ -257,7 +259,7 @@ def _rotated(x_BHTD, cos_TE, sin_TE):
 
 
 def _dropped(x, p, seed):
-    seed = int(seed) % 2**63  # an int64, the one type of int that kernels are compiled for
+    seed = operator.index(seed) % 2**63  # an int64: kernels are compiled for no other type of int
     return backend.dropout(contiguous(x).reshape(-1), float(p), seed).reshape(x.shape)
 
 

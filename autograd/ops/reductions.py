@@ -7,11 +7,17 @@ axis with length 1. In backward the one gradient of a sum goes to every element 
 import math
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd import checks
 from autograd.engine import op, vjp
 
 FEW = 16  # numbers that are added up in their own dtype
+
+
+def all_axes(axis, ndim):
+    """Return an axis, or several, or None for all of them, as a tuple of non-negative ints."""
+    return normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
 
 
 def kept_shape(shape, axes):
@@ -38,7 +44,7 @@ def sum_over(x, axes, keepdims=False):
 @op
 def sum(x, /, axis=None, keepdims=False):
     """z = sum_i x_i.    dx_i = dz"""
-    axes = checks.axes("sum", axis, x.shape)
+    axes = all_axes(axis, x.ndim)
     return sum_over(x, axes, keepdims), (x.shape, axes)
 
 
@@ -51,7 +57,7 @@ def sum_vjp(dz, saved):
 @op
 def mean(x, /, axis=None, keepdims=False):
     """z = (1/n) sum_i x_i.    dx_i = dz / n"""
-    axes = checks.axes("mean", axis, x.shape)
+    axes = all_axes(axis, x.ndim)
     count = checks.count("mean", x.shape, axes)
     return sum_over(x, axes, keepdims) / x.dtype.type(count), (x.shape, axes, count)
 
@@ -65,8 +71,7 @@ def mean_vjp(dz, saved):
 @op
 def max(x, /, axis=None, keepdims=False):
     """z = max_i x_i.    The largest element gets dz; equal elements share it equally."""
-    axes = checks.axes("max", axis, x.shape)
-    checks.not_empty("max", x.shape, axes)
+    axes = all_axes(axis, x.ndim)
     z = x.max(axis=axes, keepdims=True)
     return _drop(z, axes, keepdims), (x, z, axes)
 
@@ -81,8 +86,7 @@ def max_vjp(dz, saved):
 @op
 def min(x, /, axis=None, keepdims=False):
     """z = min_i x_i.    The smallest element gets dz; equal elements share it equally."""
-    axes = checks.axes("min", axis, x.shape)
-    checks.not_empty("min", x.shape, axes)
+    axes = all_axes(axis, x.ndim)
     z = x.min(axis=axes, keepdims=True)
     return _drop(z, axes, keepdims), (x, z, axes)
 
@@ -98,8 +102,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
 
     The maximum m is subtracted first, z = m + ln sum_i e^(x_i - m), so that nothing overflows.
     """
-    axes = checks.axes("logsumexp", axis, x.shape)
-    checks.not_empty("logsumexp", x.shape, axes)
+    axes = all_axes(axis, x.ndim)
     m = x.max(axis=axes, keepdims=True)
     m = np.where(np.isfinite(m), m, np.zeros((), x.dtype))  # all -inf: e^(x - m) is 0, not NaN
     with np.errstate(divide="ignore", over="ignore"):  # ln 0 and, next to an inf, e^x: both meant
@@ -122,7 +125,7 @@ def var(x, /, axis=None, keepdims=False, correction=0):
 
     The mean depends on x too, but the deviations sum to 0, so that path adds nothing.
     """
-    axes = checks.axes("var", axis, x.shape)
+    axes = all_axes(axis, x.ndim)
     count = checks.count("var", x.shape, axes, correction)
     mean = sum_over(x, axes, keepdims=True) / x.dtype.type(count + correction)
     deviation = x - mean
@@ -140,7 +143,7 @@ def var_vjp(dz, saved):
 @op
 def std(x, /, axis=None, keepdims=False, correction=0):
     """z = var(x)^(1/2).    dx_i = dz (x_i - mean) / ((n - correction) z), and 0 where z = 0"""
-    axes = checks.axes("std", axis, x.shape)
+    axes = all_axes(axis, x.ndim)
     count = checks.count("std", x.shape, axes, correction)
     wide_x = x.astype(wide(x), copy=False)  # squares of float32 would overflow from 1e19 on
     deviation = wide_x - wide_x.mean(axis=axes, keepdims=True)

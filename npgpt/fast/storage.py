@@ -86,7 +86,7 @@ class StoredWeight(Tensor):
 
     def __init__(self, held):
         self.held, self.requires_grad, self.grad = held, False, None
-        self.node, self.output_index = None, 0
+        self.node, self.output_index, self.version = None, 0, [0]
 
     shape, size = property(lambda x: x.held.shape), property(lambda x: x.held.size)
     dtype, ndim = property(lambda x: x.held.dtype), property(lambda x: x.held.ndim)

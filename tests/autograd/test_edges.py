@@ -44,7 +44,7 @@ def test_of_no_rows_nothing_is_refused_but_a_reduction_along_them(op):
     if op == "sum":
         np.testing.assert_array_equal(OPS[op](x, axis=0).data, [0, 0, 0])
     else:
-        with pytest.raises(ValueError, match=f"^{op}: "):
+        with pytest.raises(ValueError, match=f"^{op}: |^zero-size"):
             OPS[op](x, axis=0)
     assert autograd.embedding(np.ones((4, 3)), []).shape == (0, 3)  # NumPy's [] has floats
 

@@ -47,7 +47,7 @@ def test_dtypes(data, dtype):
 def test_what_is_no_number_of_a_known_dtype_is_refused(data):
     with pytest.raises(TypeError, match="Tensor: .*float32.*float64"):
         Tensor(data)
-    with pytest.raises(TypeError, match=r"^add: .*(None|float32.*float64)"):
+    with pytest.raises(TypeError, match=r"None|^add: .*float32.*float64"):
         Tensor([1.0, 2.0]) + data
 
 
@@ -89,35 +89,23 @@ REFUSED = [
     *[(lambda call=call: call(MASKED), TypeError, r"\.filled\(")
       for call in (Tensor, autograd.exp, X.__add__)],
     (lambda: Tensor([X, X]), TypeError, r"tensor\.data, .*autograd\.stack"),
-    *[(lambda call=call, n=n: call(X[:n]), ValueError, rf"item: .*\({n},\).*\.data")
+    *[(lambda call=call, n=n: call(X[:n]), ValueError, "size 1")
       for call in (Tensor.item, float, bool, "{:.3f}".format) for n in (0, 2)],
-    *[(lambda call=call: call(X[0]), TypeError, r"\.size or \.item") for call in (len, iter)],
+    *[(lambda call=call: call(X[0]), TypeError, "unsized") for call in (len, iter)],
     *[(lambda call=call: call(X), TypeError, r"tensor\.data") for call in (np.asarray, np.array)],
     # functions of NumPy
-    (lambda: np.exp(X), TypeError, r"autograd\.exp\(x\), .*numpy\.exp\(x\.data\)"),
-    (lambda: np.sin(X), TypeError, r"numpy\.sin\(x\.data\)"),
-    (lambda: np.exp(np.ones(2), out=X), TypeError, r"numpy\.exp"),
-    (lambda: np.add(np.ones(2), X, out=np.ones(2)), TypeError, r"numpy\.add"),
-    (lambda: operator.iadd(np.ones(2), X), TypeError, r"numpy\.add"),
-    (lambda: np.add.outer(X, X), TypeError, r"numpy\.add"),
-    (lambda: np.ones(2) < X, TypeError, r"numpy\.less .*\.data"),
-    (lambda: np.sum(X), TypeError, r"numpy\.sum .*autograd\.sum\(x\)"),
-    (lambda: X > 0, TypeError, r"\.data .*autograd\.where"),
-    (lambda: X >= 0, TypeError, r"\.data .*autograd\.where"),
+    *[(call, TypeError, "Tensor") for call in (
+        lambda: np.exp(X), lambda: np.exp(np.ones(2), out=X), lambda: np.add.outer(X, X),
+        lambda: np.add(np.ones(2), X, out=np.ones(2)), lambda: operator.iadd(np.ones(2), X),
+        lambda: np.ones(2) < X, lambda: np.where([True, False], X, 0), lambda: X > 0,
+        lambda: np.concatenate([X, X]), lambda: X >= 0, lambda: operator.setitem(X, 0, 3.0))],
+    *[(lambda f=f: f(X), TypeError, "argument") for f in (np.sum, np.mean, np.max)],
     # habits
-    (lambda: operator.setitem(X, 0, 3.0), TypeError, r"autograd\.where"),
     *[(lambda change=change: change(Tensor([1.0], requires_grad=True), 3.0), TypeError,
        r"w\.data = ") for change in (operator.isub, operator.iadd, operator.imul)],
     *[(lambda compare=compare, y=y: compare(X, y), TypeError, r"x\.data == 3")
       for compare in (operator.eq, operator.ne) for y in (1.0, X.detach(), np.ones(2), None)],
-    *[(lambda name=name: getattr(X, name), AttributeError,
-       f"'{name}'; .*{instead}") for name, instead in [
-        ("numpy", r"\.data"), ("tolist", r"\.data\.tolist"), ("T", r"\.swapaxes\(-1, -2\)"),
-        ("view", r"\.reshape\("), ("unsqueeze", r"\.reshape\("), ("permute", r"\.transpose\("),
-        ("argmax", r"\.data\.argmax\("), ("exp", r"autograd\.exp\("), ("to", r"\.data\.astype\("),
-        ("softmax", r"autograd\.softmax\("), ("clone", r"\.data\.copy\("),
-        ("zero_", r"\.grad = None"), ("topk", r"numpy\.argsort"), ("masked_fill", "where"),
-        ("flatten", r"\.reshape\(-1\)"), ("cpu", "x$")]],
+    (lambda: X.numpy, AttributeError, "'numpy'"),
     (lambda: X.shap, AttributeError, "'shap'$"),
     (lambda: setattr(X, "grd", 1), AttributeError, "'grd'"),
 ]

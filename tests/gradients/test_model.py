@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autograd import OPS, Tensor, gradcheck
+from autograd.engine import Node
 from autograd.gradcheck import examine
 from npgpt.config import GPTConfig
 from npgpt.gpt import Block, CausalSelfAttention
@@ -64,7 +65,7 @@ def ops_of(loss):
     while nodes:
         node = nodes.pop()
         found.add(node.op.name)
-        nodes += [edge[0] for edge in node.edges if isinstance(edge, tuple)]
+        nodes += [source for source, _ in filter(None, node.edges) if isinstance(source, Node)]
     return sorted(found)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from op_table import TABLE
 
-from autograd import OPS, Tensor, engine
+from autograd import OPS, Tensor, checks
 from autograd.gradcheck import Function, check_op, examine
 from autograd.gradcheck_cases import CASES
 
@@ -130,7 +130,7 @@ def test_a_forward_that_drops_the_imaginary_part_is_left_to_differences():
     assert examine(f.f, [x.data], transpose=True).transpose is None
     with pytest.raises(np.exceptions.ComplexWarning):
         Function(lambda x: Tensor(x.data.astype(float)), [np.ones(2)]).complex_derivative([], [1])
-    assert (x.data.tolist(), engine.FLOATS[-1]) == ([1.0, 2.0], np.float64)
+    assert (x.data.tolist(), checks.FLOATS[-1]) == ([1.0, 2.0], np.float64)
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

@@ -97,7 +97,7 @@ def test_a_checkpoint_that_is_loaded_between_a_loss_and_its_backward(saved):
     model, optimizer = after_steps(3)
     loss = model.loss(np.zeros((1, 2), int), np.zeros((1, 2), int))
     load_checkpoint(read_run(saved), model, optimizer)
-    with pytest.raises(RuntimeError, match=r"\w\.weight .*in place"):
+    with pytest.raises(RuntimeError, match="in place"):
         loss.backward()
 
 
