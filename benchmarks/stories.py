@@ -1,6 +1,7 @@
-"""The picture that README.md opens with: stories by a run on its way, beside its loss and a floor.
+"""The picture that README.md opens with: stories by a run on its way, beside its losses and the
+grammar's on the same tokens.
 
-    npgpt train && python -m benchmarks.stories runs/tales
+    python -m benchmarks.stories
 
 Words that stand nowhere in the run's text are in another colour, and italic.
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 from npgpt import plots
 from npgpt.io.corpora import load_corpus
-from npgpt.loading.runs import load_run
+from npgpt.loading.runs import SHIPPED, load_run
 from npgpt.look.history import history, open_text
 
 PICTURE = Path(__file__).parent / "stories.png"
@@ -27,7 +28,8 @@ MONOSPACE = 0.602  # width of a letter, of its size
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="a run folder, such as runs/tales")
+    parser.add_argument("run", nargs="?", default=SHIPPED,
+                        help="a run folder; default: the trained model of the package")
     parser.add_argument("--out", type=Path, default=PICTURE, metavar="FILE.png",
                         help="default: %(default)s")
     args = parser.parse_args(argv)
@@ -53,7 +55,8 @@ def chosen(samples):
 def draw(path, found, known):
     """found: a run's `history`; known: the words of its text"""
     drawing, (curve, page) = plots.figure(11, 4.3, 1, 2, width_ratios=(1, 1.15))
-    curve.plot(found["step"], found["loss"], color=plots.COLOURS[0], linewidth=1, label="training")
+    curve.plot(found["step"], plots.smoothed(found["loss"]), color=plots.COLOURS[0], linewidth=1,
+               label="training")
     curve.plot(*zip(*found["val"], strict=True), "o", markersize=4, color=plots.COLOURS[1],
                label="validation")
     for name, level in found["levels"]:
@@ -64,12 +67,16 @@ def draw(path, found, known):
     between = np.mean(sorted(level for _, level in found["levels"])[-2:])  # the two highest lines
     curve.legend(frameon=False, loc="center", bbox_to_anchor=(0.5, between),
                  bbox_transform=curve.get_yaxis_transform())
-    drawing.suptitle("As the loss comes down to the entropy, letters become words, and words a "
+    drawing.suptitle("As the loss comes down to the grammar's, letters become words, and words a "
                      "story", fontsize=12)
     page.axis("off")
     y, losses = 0.0, dict(found["val"])
     for step, text in chosen(found["samples"]):
-        heading = f"step {step:,}" + (f", loss {losses[step]:.2f}" if step in losses else "")
+        heading = f"step {step:,}"
+        if step in losses:
+            grammar = min(level for _, level in found["levels"])  # the lowest line
+            loss = losses[step]
+            heading += f", loss {loss:.2f}: {loss - grammar:.2f} above the grammar's"
         y = write(page, [heading], y, set(words(heading)), weight="bold")
         y = write(page, textwrap.wrap(text, WIDTH)[:LINES], y, known) - GAP
     return plots.save(drawing, path)

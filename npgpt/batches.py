@@ -14,6 +14,7 @@ import numpy as np
 from npgpt.config import check_range, check_types
 from npgpt.metrics import bytes_per_token
 
+LONGEST_STORY = 1000  # in tokens; those of the tales are far shorter
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
 
 
@@ -54,6 +55,17 @@ class Dataset:
     def shape(self, config):
         """Return a model's config with the length of a batch's rows as its block_size."""
         return replace(config, block_size=self.train_ids.width) if self.template else config
+
+    def grammar_loss(self, block_size, **drawn):
+        """Return the `GrammarLoss` on the targets that `npgpt.train.evaluate` draws from val_ids.
+
+        None if no grammar wrote the text.
+        """
+        if not (self.template or self.source.entropy_rate):
+            return None
+        return self.objective.grammar_loss(
+            self.val_ids, block_size, before=self.train_ids, **drawn
+        )
 
     @cached_property
     def bytes_per_token(self):
@@ -120,12 +132,13 @@ class Batch(NamedTuple):
         return model.loss(*self.inputs, self.targets_BT, **self.masks)
 
 
-class Floor(NamedTuple):
-    """A lower bound of any model's expected loss."""
+class GrammarLoss(NamedTuple):
+    """The exact loss, on the targets of an evaluation, of the grammar that wrote the text."""
 
-    name: str
     nats: float  # per target
-    share: float  # of the texts or passages, over which the bound is the mean
+    targets: int
+    share: float = 1.0  # of the passages: those that the grammar derives
+    exact: bool = True  # False in parts of a text whose tokens have several characters
 
 
 class NextToken:
@@ -150,11 +163,27 @@ class NextToken:
         """Return the token ids of a text for the model to continue."""
         return getattr(self.tokenizer, "templated", self.tokenizer.encode)(text)
 
-    def floor(self, ids_N, block_size, entropy_rate, **draws):
-        """Return the `Floor` of a text, None if unknown.    entropy_rate: in nats per character"""
-        if not entropy_rate or getattr(self.tokenizer, "kind", None) == "words":
+    def grammar_loss(self, ids_N, block_size, *, before=(), **drawn):
+        """Return the `GrammarLoss` on the targets of `evaluation`, for a text of the tales.
+
+        before   ids of the text before, in which the first story may begin
+
+        Return None if the grammar does not write the text. A token's loss is the sum over its
+        characters: over a whole text that is exact. A window tells where its first token ends, and
+        the grammar is not asked where its last one ends; for byte pairs that is some 0.0001 nats.
+        """
+        from npgpt import tales  # here: it makes the grammar, for tales only
+
+        text, earlier = (self.tokenizer.decode(ids[:]) for ids in (ids_N, before[-LONGEST_STORY:]))
+        nats_C = tales.surprisals(text, earlier)
+        lengths_N = np.array([len(token) for token in self.tokenizer.tokens])[ids_N[:]]
+        if nats_C is None or lengths_N.sum() != len(text):
             return None
-        return Floor("entropy of the text", entropy_rate, 1.0)
+        nats_N = np.add.reduceat(nats_C, np.cumsum(lengths_N) - lengths_N)
+        batches = self.evaluation(np.arange(len(ids_N)), block_size, 64, **drawn)
+        targets = np.concatenate([b.targets_BT[b.targets_BT >= 0] for b in batches])
+        exact = len(text) == len(ids_N) or len(targets) == len(ids_N) - 1
+        return GrammarLoss(float(nats_N[targets].mean()), len(targets), exact=exact)
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Batch` of a step, or some rows of it."""

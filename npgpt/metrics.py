@@ -4,6 +4,7 @@
     loss                nats per token of the batch of that step, before the step
     val_loss            nats per token of the validation text after the step, where evaluated
     val_bits_per_byte   the same in a unit that does not depend on the tokenizer
+    grammar_loss        as val_loss, of the grammar that wrote the tales, on the same tokens
     lr, grad_norm       learning rate; length of the gradient before clipping
     update_ratio        length of the step over the length of the weights, where it was measured
     seconds             of training since the run's beginning, without evaluations and compiling
@@ -12,7 +13,7 @@ With a reward, `npgpt.reward.draws.Rewarded.measured` adds four columns of the s
 before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit.
 
 result.json has the loss after the last `step`, on as many `tokens` of the validation text, all or
-a million drawn, and the best possible loss, `floor`, both in nats per target; null where unknown.
+a million drawn, and `grammar_loss` on the same tokens, both in nats per target; null where unknown.
 """
 
 import csv
@@ -25,11 +26,13 @@ import numpy as np
 from npgpt.files import append, atomic_write, read_json, read_text
 
 COLUMNS = (
-    "step", "loss", "val_loss", "val_bits_per_byte", "lr", "grad_norm", "update_ratio", "seconds",
+    "step", "loss", "val_loss", "val_bits_per_byte", "grammar_loss", "lr", "grad_norm",
+    "update_ratio", "seconds",
 )
 REWARD_COLUMNS = ("reward", "valid", "entropy", "kl")
 CHUNK = 2_000_000  # ids read at a time
-MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "update_ratio", "entropy")
+MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy")
+CHANCE = math.log(1000)  # nats below the grammar that only one text in 1,000 allows
 
 
 def read_result(path, step):
@@ -63,10 +66,10 @@ class Metrics:
         losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
         return min(losses, key=losses.get, default=None) == step
 
-    def add(self, step, val_loss, val_bits_per_byte, seconds):
-        """Add the row of a `npgpt.train.Step`; val_loss and bits are None without an evaluation."""
-        cells = (step.step, step.loss, val_loss, val_bits_per_byte, step.lr, step.grad_norm,
-                 step.update_ratio, round(seconds, 3), *step.measured.values())
+    def add(self, step, val_loss, val_bits_per_byte, grammar_loss, seconds):
+        """Add the row of a `npgpt.train.Step`; the middle three are None without an evaluation."""
+        cells = (step.step, step.loss, val_loss, val_bits_per_byte, grammar_loss, step.lr,
+                 step.grad_norm, step.update_ratio, round(seconds, 3), *step.measured.values())
         self.rows.append(dict(zip(self.columns, cells, strict=True)))
 
     def flush(self):
@@ -91,7 +94,9 @@ def read_metrics(path, last_step=math.inf):
     rows, above = [], 0
     try:
         columns = tuple(next(reader, COLUMNS))
-        if columns not in (COLUMNS, COLUMNS + REWARD_COLUMNS):
+        known = COLUMNS, COLUMNS + REWARD_COLUMNS
+        older = [tuple(name for name in names if name != "grammar_loss") for names in known]
+        if columns not in (*known, *older):
             raise ValueError(f"not just the columns {', '.join(COLUMNS)}, in this order")
         for cells in filter(None, reader):
             step = _number("step", cells[0])
@@ -101,7 +106,8 @@ def read_metrics(path, last_step=math.inf):
                 raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
             if step <= above:
                 raise ValueError(f"step {step} does not come after the one above")
-            rows.append(dict(zip(columns, map(_number, columns, cells), strict=True)))
+            row = zip(columns, map(_number, columns, cells), strict=True)
+            rows.append(dict.fromkeys(COLUMNS) | dict(row))
             above = step
     except (ValueError, csv.Error) as error:
         raise ValueError(
@@ -142,14 +148,19 @@ def bytes_per_token(ids_N, tokenizer):
     return total / max(1, len(ids_N) - 1)
 
 
-def beside_floor(loss, floor):
-    """Return a line: how far a loss is above its `npgpt.batches.Floor`."""
-    part = "" if floor.share == 1 else f" (of {floor.share:.1%} of the draws, which are enumerated)"
-    level = f"{floor.name} {floor.nats:.4f}{part}"
-    if loss >= floor.nats:
-        above = f"{loss / floor.nats - 1:.1%}" if floor.nats else f"{loss:.4f} nats"
-        return f"{level}: the loss is {above} above it"
-    return (
-        f"{level}: the loss is {1 - loss / floor.nats:.1%} BELOW it: by chance if the text is "
-        "short, or because the model memorised this text or sees what it is to predict"
-    )
+def beside_grammar(loss, grammar):
+    """Return words that set a loss beside the `npgpt.batches.GrammarLoss` on the same tokens.
+
+    The likelihood that a model gives to a text, over the grammar's, has the mean 1 over the texts
+    that the grammar writes. So on one in n of them at most, a model that has not seen the text is
+    more than ln n nats below the grammar.
+    """
+    part = "" if grammar.share == 1 else f" (of the {grammar.share:.1%} that it derives)"
+    above = loss - grammar.nats
+    share = f" ({abs(above) / grammar.nats:.1%})" if abs(above) < grammar.nats else ""
+    words = (f"the grammar loses {'' if grammar.exact else 'about '}{grammar.nats:.4f} on the same "
+             f"tokens{part}; the model is {abs(above):.4f}{share}")
+    if above >= 0:
+        return f"{words} above"
+    seen = -above * grammar.targets > CHANCE
+    return f"{words} below{': it has seen this text' if seen else ', as may be by chance'}"

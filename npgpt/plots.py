@@ -66,12 +66,12 @@ def _of_256_colours(png, made_by):
     return smaller.getvalue()
 
 
-def loss_picture(path, rows, *, title, levels, whole):
+def loss_picture(path, rows, *, title, levels, whole, grammar):
     """Draw training and validation loss against the step; below, gradient norm and update ratio.
 
-    levels   pairs (name, nats per token) for horizontal lines: the loss of a bigram model, the
-             entropy of the text
-    whole    the final loss on the validation text, a dot; the curve is of drawn parts
+    levels           pairs (name, nats per token) for horizontal lines: the loss of a bigram model
+    whole, grammar   the final loss on the validation text, and the grammar's or None; the curves
+                     are of drawn parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     steps, losses = _column(rows, "loss")
@@ -81,8 +81,11 @@ def loss_picture(path, rows, *, title, levels, whole):
     steps, losses = _column(rows, "val_loss")
     label = "on what is taught, at the end"
     if len(steps):
-        axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label="validation")
-        label = "validation at the end"
+        last = next(row for row in rows[::-1] if row["val_loss"] is not None)
+        label = _beside("validation", losses[-1], last["grammar_loss"])
+        axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label=label)
+        _grammar_line(axes, rows, COLOURS[1])
+        label = _beside("validation at the end", whole, grammar)
     if rows:
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
@@ -92,6 +95,17 @@ def loss_picture(path, rows, *, title, levels, whole):
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97), frameon=False)
     _health_panel(below, rows)
     return save(drawing, path)
+
+
+def _grammar_line(axes, rows, colour, unit=1.0):
+    """Draw the grammar's loss on the tokens of each evaluation, dashed."""
+    steps, levels = _column(rows, "grammar_loss")
+    axes.plot(steps, np.array(levels) * unit, "--", color=colour, linewidth=0.9)
+
+
+def _beside(name, loss, level):
+    """Return words for a legend.    level: the loss of the grammar, None if unknown"""
+    return name if level is None else f"{name} {loss:.4f}, {loss - level:+.4f} from the grammar's"
 
 
 def reward_picture(path, rows, *, title, entropy):
@@ -159,12 +173,12 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     return save(drawing, path)
 
 
-def comparison_picture(path, runs, *, floors, ylabel):
-    """Draw the losses of several runs against the step: validation, and training in faint lines.
+def comparison_picture(path, runs, *, ylabel):
+    """Draw the losses of several runs against the step: validation, the grammar's on the same
+    tokens in dashed lines, and training in faint lines.
 
     runs     name -> (rows from `read_metrics`, factor of the losses, final loss on the
              validation text in nats, or None)
-    floors   name -> the least possible loss of that run, in the picture's unit
     """
     drawing, axes = figure(7.0, 4.5)
     for (name, (rows, unit, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
@@ -176,10 +190,10 @@ def comparison_picture(path, runs, *, floors, ylabel):
             label += f" {whole * unit:.3f}"
             axes.plot(rows[-1]["step"], whole * unit, "D", markersize=6, color=colour)
         axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour, label=label)
-    for level in sorted(set(floors.values())):
-        _landmark(axes, "floor", level)
+        _grammar_line(axes, rows, colour, unit)
     axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
-    axes.set_title("validation (diamond: at the end); faint: training", fontsize=10)
+    axes.set_title("validation (diamond: at the end); dashed: the grammar; faint: training",
+                   fontsize=10)
     legend = axes.legend(frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -16,7 +16,7 @@ from autograd.compiling import stopwatch
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
 from npgpt.files import append, atomic_write, quoted
-from npgpt.metrics import Metrics, bits_per_byte
+from npgpt.metrics import Metrics, beside_grammar, bits_per_byte
 from npgpt.optim import learning_rate
 from npgpt.text import starting_prompt
 
@@ -91,6 +91,10 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
         checkpoint.save_weights(folder / checkpoint.BEST, model)
     seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
+    grammar = dataset.grammar_loss(
+        model.config.block_size, stride=config.eval_stride or None,
+        max_tokens=config.eval_tokens or None, seed=config.seed,
+    )
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
             keep(folder, model, 0, config)
@@ -102,12 +106,12 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
             # Checked once a step: a signal that arrives later stops after the next one.
             last = ranks.stopping or step.step == config.max_iters
             if last or step.step % config.eval_interval == 0:
-                val_loss, bits, text = evaluation(model, dataset, config, step)
-                metrics.add(step, val_loss, bits, seconds)
+                val_loss, bits, text = evaluation(model, dataset, config, step, grammar)
+                metrics.add(step, val_loss, bits, grammar and grammar.nats, seconds)
                 save(folder, metrics, text, model, optimizer)
                 watch.evaluated(text, metrics.rows)
             else:
-                metrics.add(step, None, None, seconds)
+                metrics.add(step, None, None, None, seconds)
             if last:
                 break
     return optimizer.steps >= config.max_iters
@@ -180,8 +184,10 @@ def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN)
         yield batch, batch.n_targets * size / batch.step_targets
 
 
-def evaluation(model, dataset, config, step):
+def evaluation(model, dataset, config, step, grammar=None):
     """Return (loss in nats per target, in bits per byte or None, a text with a sample).
+
+    grammar   the `npgpt.batches.GrammarLoss` on the same targets, or None
 
     The loss is computed on a part of the validation text, always the same part; without one on what
     is taught, and only the text has it. Raises
@@ -199,7 +205,8 @@ def evaluation(model, dataset, config, step):
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
     what = "validation" if dataset.validates else "loss on what is taught"
     text = (f"step {step.step}: loss {step.loss:.4f}, {what} {loss:.4f} nats per "
-            f"{objective.target}{'' if bits is None else f', {bits:.4f} bits per byte'}\n")
+            f"{objective.target}{'' if bits is None else f', {bits:.4f} bits per byte'}"
+            f"{'' if grammar is None else f'; {beside_grammar(loss, grammar)}'}\n")
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)
         if prompt is None:

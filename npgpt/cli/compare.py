@@ -103,10 +103,6 @@ class Result:
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
-        # in nats per target; unknown before the end of a run if it depends on the hidden tokens
-        self.floor = self.whole.get("floor")
-        if not self.whole and self.objective.every_token:
-            self.floor = self.run.text.entropy_rate
 
     def settings(self):
         return {"text": self.run.text.name} | asdict(self.run.model) | asdict(self.run.training)
@@ -118,8 +114,7 @@ class Result:
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn, losses = self.drawn and not whole, [row["loss"] for row in self.rows]
-        # The entropy is the average of the whole text; a drawn part may be easier.
-        held = loss and self.floor and not drawn
+        grammar = (whole or last).get("grammar_loss")  # on the same tokens as the loss
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
             "steps": self.steps,
@@ -129,9 +124,10 @@ class Result:
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all"),
             "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
-            "best possible loss": self.floor,
-            "loss above best": loss / self.floor - 1 if held else None,
+            "grammar's loss": grammar,
+            "loss above the grammar's": None if grammar is None else loss - grammar,
             "best evaluation": best.get("val_loss"),
+            "grammar's loss there": best.get("grammar_loss"),
             "at step": best.get("step"),
         }
 
@@ -164,8 +160,7 @@ def draw(path, results):
     """Draw all runs in one picture; return its path."""
     factors, unit = units(results)
     curves = {n: (r.rows, factors[n], r.whole.get("loss")) for n, r in results.items()}
-    floors = {n: r.floor * factors[n] for n, r in results.items() if r.floor}
-    return plots.comparison_picture(path, curves, floors=floors, ylabel=f"loss, {unit}")
+    return plots.comparison_picture(path, curves, ylabel=f"loss, {unit}")
 
 
 def units(results):
@@ -186,7 +181,7 @@ def units(results):
 
 def in_words(found):
     """Return the numbers of the runs as they are printed: name -> a text for each run."""
-    forms = {"seconds": clock, "loss above best": "{:+.1%}".format, "validation text": str}
+    forms = {"seconds": clock, "validation text": str}
     rows = {}
     for name in found[0]:
         form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")

@@ -1,4 +1,4 @@
-"""`npgpt eval MODEL`: the loss of a trained model on a text, beside the least possible loss.
+"""`npgpt eval MODEL`: the loss of a trained model on a text, beside the grammar's.
 
 A model that continues a text predicts every token once; a model that restores hidden tokens
 predicts those that a fixed draw hides.
@@ -7,6 +7,7 @@ predicts those that a fixed draw hides.
 import math
 from contextlib import ExitStack
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 
 from autograd import using_matmul_precision
@@ -17,7 +18,7 @@ from npgpt.families.conversations import open_conversations
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
 from npgpt.loading import load_model, model_files, template_of
-from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token
+from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token
 from npgpt.run.progress import evaluate_all
 
 
@@ -61,7 +62,9 @@ def run(args):
             args.split = "all"  # of few conversations
         if in_part:
             note("a part of the text is measured, as in training; --split all measures all of it")
-        ids_N = dataset.train_ids if args.split == "train" else dataset.val_ids
+        if args.split == "train":
+            dataset = replace(dataset, val_ids=dataset.train_ids, train_ids=())
+        ids_N = dataset.val_ids
         name = f"{source.name} ({args.split})"
         evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,
                             what=name, stride=stride)
@@ -74,8 +77,8 @@ def run(args):
         bits = None
         if objective.every_token:
             bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
-        floor = objective.floor(
-            ids_N, model.config.block_size, source.entropy_rate, seed=training.seed
+        grammar = dataset.grammar_loss(
+            model.config.block_size, stride=stride or None, seed=training.seed
         )
     result = {
         "loss": loss,
@@ -86,8 +89,8 @@ def run(args):
         "corpus": source.name,
         "split": args.split,
         "entropy_rate": source.entropy_rate,
-        "floor": floor and floor.nats,
-        "floor_share": floor and floor.share,
+        "grammar_loss": grammar and grammar.nats,
+        "grammar_share": grammar and grammar.share,
     } | ({"loss_by_weights": by_weights} if by_weights else {})
     result |= found._asdict() if found.right else {}
     if args.json:
@@ -103,8 +106,8 @@ def run(args):
           f"{tokens:,} tokens")
     per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
     print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
-    if floor:
-        print(f"  {beside_floor(loss, floor)}")
+    if grammar:
+        print(f"  {beside_grammar(loss, grammar)}")
     for line in found.lines():
         print(f"  {line}")
     for kind, rounded in by_weights.items():

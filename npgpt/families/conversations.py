@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from npgpt.batches import NOT_COUNTED, Batch, Dataset, Floor, NextToken, TextSource
+from npgpt.batches import NOT_COUNTED, Batch, Dataset, GrammarLoss, NextToken, TextSource
 from npgpt.checkpoint import RunError
 from npgpt.families.objectives import Denoising
 from npgpt.io.chat_template import ChatTemplate
@@ -227,13 +227,13 @@ class Answers(NextToken):
         for first in range(0, len(rows), batch_size):
             yield batch_of(rows[first : first + batch_size], ids_N.width)
 
-    def floor(self, ids_N, block_size, entropy_rate, *, max_tokens=None, seed=0):
-        """Return the `Floor` on the draws of `evaluation`; None where the answers are unknown."""
+    def grammar_loss(self, ids_N, block_size, *, max_tokens=None, seed=0, **_):
+        """Return the `GrammarLoss` on the draws of `evaluation`; None if answers are unknown."""
         talks = _some(ids_N, max_tokens, seed)
         if not all(talk.question for talk in talks.talks):
             return None
         nats = sum(talk.question.nats for talk in talks.talks)
-        return Floor("best possible loss on these answers", nats / talks.n_targets, 1.0)
+        return GrammarLoss(nats / talks.n_targets, talks.n_targets)
 
 
 def _some(talks, max_tokens, seed):

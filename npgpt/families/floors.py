@@ -1,4 +1,4 @@
-"""The exact lower bound of the loss on hidden parts of a story, for any model.
+"""The exact loss of the grammar on hidden parts of a story.
 
 The grammar gives every story a probability, and hidden positions are chosen independently of the
 story. Among all stories that match the visible tokens, the true one therefore has the probability

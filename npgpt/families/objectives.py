@@ -6,7 +6,7 @@
 Like `npgpt.batches.NextToken`, an objective turns token ids into a `Batch` that depends on
 (seed, step) alone. These two read passages: the text between two blank lines, such as a story of
 the tales, or a part of it if it exceeds the block size. Where the grammar of the tales derives the
-passage, `npgpt.families.floors` computes the best possible loss on the same draws.
+passage, `npgpt.families.floors` computes the loss of the grammar on the same draws.
 
 Sources: Devlin et al., BERT, 2018, section 3.1; Raffel et al., T5, 2020, section 3.1.4.
 """
@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.batches import NOT_COUNTED, Batch, Floor, check_length
+from npgpt.batches import NOT_COUNTED, Batch, GrammarLoss, check_length
 from npgpt.io.tokens import SAMPLE
 from npgpt.tokenizers import WordTokenizer
 
@@ -109,24 +109,21 @@ class Denoising:
         for first in range(0, len(rows), batch_size):
             yield self.batch([(*row, None) for row in rows[first : first + batch_size]])
 
-    def floor(self, ids_N, block_size, entropy_rate, *, max_tokens=None, seed=0):
-        """Return the `Floor` on the draws of `evaluation`: the loss of the best predictor.
+    def grammar_loss(self, ids_N, block_size, *, max_tokens=None, seed=0, **_):
+        """Return the `GrammarLoss` on the draws of `evaluation`, for a text of the tales.
 
-        It is exact for passages that the grammar of the tales derives. Return None if there are
-        none, or if the entropy_rate is unknown.
+        It is the mean over the passages that the grammar derives; None if there are none.
         """
-        if not entropy_rate:
-            return None
         rows = self.rows(ids_N, block_size, max_tokens=max_tokens, seed=seed)
         found = [(self.surprise(row, hidden), self.count(hidden)) for row, hidden in rows]
         derived = [pair for pair in found if pair[0] is not None]
         if not derived:
             return None
         nats, targets = (sum(column) for column in zip(*derived, strict=True))
-        return Floor("best possible loss on these draws", nats / targets, len(derived) / len(rows))
+        return GrammarLoss(nats / targets, targets, len(derived) / len(rows))
 
     def surprise(self, ids_T, hidden_T):
-        """Return the best predictor's loss in nats; None if no grammar derives the story."""
+        """Return the grammar's loss in nats; None if it does not derive the story."""
         from npgpt import tales  # here: it makes the grammar, for tales only
         from npgpt.families import floors
 

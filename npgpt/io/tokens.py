@@ -87,9 +87,7 @@ def open_dataset(
             tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
         elif grow and isinstance(tokenizer, CharTokenizer):
             tokenizer = tokenizer.with_characters(stats.alphabet)
-        # Where a token is several characters, a loss cannot be compared with nats per character.
-        rate = text.entropy_rate if isinstance(tokenizer, CharTokenizer) else None
-        source = TextSource(text.name, stats.characters, stats.sha256, rate)
+        source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
     if expected and source.sha256 != expected.sha256:
         was, now = (
             shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")

@@ -66,7 +66,7 @@ def history(run, data):
         for name in ("step", "loss", "grad_norm")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
-    return curves | {"val": val, "levels": _levels(run, data), "samples": _samples(run)}
+    return curves | {"val": val, "levels": _levels(run, data, rows), "samples": _samples(run)}
 
 
 def validation_prompt(data, size=40):
@@ -85,8 +85,8 @@ def whole_lines(text, least):
     return text[: end if end >= 0 else max(least, text.rfind(" ", 0, 2 * least))]
 
 
-def _levels(run, data):
-    """Return reference losses as [name, nats per token].
+def _levels(run, data, rows):
+    """Return reference losses as [name, nats per token]; the grammar's is of the last evaluation.
 
     N-gram models are fitted to the embedded text only, which needs no file and no network.
     """
@@ -95,9 +95,8 @@ def _levels(run, data):
     if data and is_tales(run):
         val_ids = data.val_ids[:50_000]
         levels += landmarks(data.train_ids[:300_000], val_ids, V)
-        floor = data.objective.floor(val_ids, run.model.block_size, run.text.entropy_rate)
-        if floor:
-            levels.append([floor.name, floor.nats])
+    levels += [["the grammar, on the tokens of validation", row["grammar_loss"]]
+               for row in rows if row["grammar_loss"] is not None][-1:]
     return levels
 
 

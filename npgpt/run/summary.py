@@ -14,7 +14,7 @@ from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT
-from npgpt.metrics import beside_floor, bits_per_byte, bytes_per_token, read_metrics
+from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.progress import evaluate_all
@@ -42,10 +42,9 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
         lines.append(("note", "most of so many characters are rare:",
                       "--tokenizer bpe does better there"))
-    floor = _floor(run, dataset, max_tokens=training.eval_tokens or None)
-    if floor:
-        lines.append(("", f"{floor.name}: {floor.nats:.4f} nats per {dataset.objective.target};",
-                      "no model's loss is lower on average"))
+    if run.text.entropy_rate and dataset.objective.every_token:
+        lines.append(("", f"entropy of the text: {run.text.entropy_rate:.4f} nats per character;",
+                      "the grammar that wrote it loses that on average, and no model less"))
     parts = [f"{part} {count:,}" for part, count in parameters_by_part(config).items()]
     shape = dataset.shape(config)
     tokens = tokens_per_step(shape, training)
@@ -128,27 +127,32 @@ def print_results(run, dataset, model, draw):
     if not all_:
         parts += f"drawn from {len(ids) - 1:,}", f"(npgpt eval {name} takes all)"
     print("\n" + _filled("result", *parts))
-    floor = _floor(run, dataset, LAST_TOKENS)
+    grammar = dataset.grammar_loss(
+        run.model.block_size, stride=run.training.eval_stride or None, max_tokens=LAST_TOKENS,
+        seed=run.training.seed,
+    )
+    if grammar:
+        print(_filled("", *beside_grammar(loss, grammar).split()))
     rows = read_metrics(run.folder / "metrics.csv")
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
         best = min(validated, key=lambda row: row["val_loss"])
         drawn = run.training.eval_tokens
         parts = [f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations on the way"]
-        parts += [f"(each on {drawn:,} drawn tokens)"] * (0 < drawn < len(ids) - 1)
+        level = best["grammar_loss"]
+        beside = "" if level is None else f", on which the grammar loses {level:.4f}"
+        parts += [f"(each on about {drawn:,} drawn tokens{beside})"] * (0 < drawn < len(ids) - 1)
         if best["step"] < rows[-1]["step"] and (found := best_of(run.folder)) != run.folder:
             parts.append(f"in {quoted(found)}, which npgpt generate takes")
         print(_filled("best", *parts))
     if rows:
         print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
-    judged = floor and run.training.conversations  # by the answers, below
+    judged = grammar and run.training.conversations  # by the answers, below
     # what is held is not validated
     if not run.training.hold and not judged and (found := standing(rows)):
         helps, command = what_helps(found[0], run, dataset.tokenizer)
         print(f"{_filled('state', f'{in_words(found)};', f'what helps: {helps}:')}\n"
               f"    npgpt train {command}")
-    if floor:
-        print(beside_floor(loss, floor))
     before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
     if _tells(run, dataset):
         count, right = tales.stories_written(model, dataset.tokenizer)
@@ -163,10 +167,10 @@ def print_results(run, dataset, model, draw):
     if run.training.hold:
         print(forgotten(model, objective))
     result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
-              "floor": floor and floor.nats, "tokens": total}
+              "grammar_loss": grammar and grammar.nats, "tokens": total}
     atomic_write(run.folder / RESULT, json.dumps(result, indent=2) + "\n")
     try:
-        print(f"picture {draw(run, rows, dataset, loss, floor)}")
+        print(f"picture {draw(run, rows, dataset, loss, grammar)}")
     except plots.MatplotlibMissing:
         print("no picture, as matplotlib is missing; metrics.csv has its numbers")
     what = ("talk to it: npgpt chat" if run.training.conversations
@@ -193,15 +197,8 @@ def _taught(run, dataset, model):
                    f"--max-iters {2 * run.training.max_iters}")
 
 
-def _floor(run, dataset, max_tokens=None):
-    return dataset.objective.floor(
-        dataset.val_ids, run.model.block_size, run.text.entropy_rate,
-        max_tokens=max_tokens, seed=run.training.seed,
-    )
-
-
-def draw_loss(run, rows, dataset, loss, floor):
-    """Draw loss.png of a run, with the least possible loss as a line; return its path.
+def draw_loss(run, rows, dataset, loss, grammar):
+    """Draw loss.png of a run beside the grammar's loss on the same tokens; return its path.
 
     Where every token is a target, the losses of n-gram models on the same text are lines too. Of a
     long text they see the first two million tokens.
@@ -210,8 +207,7 @@ def draw_loss(run, rows, dataset, loss, floor):
     if dataset.objective.every_token:
         train_ids, val_ids = dataset.train_ids[:SAMPLE], dataset.val_ids[:SAMPLE]
         levels = landmarks(train_ids, val_ids, run.model.vocab_size)
-    if floor:
-        levels.append((floor.name, floor.nats))
     title = (f"{shown(run.text.name)}: {counted(run.model.n_layer, 'layer')}, "
              f"{counted(run.model.n_embd, 'channel')}")
-    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels, whole=loss)
+    return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels,
+                              whole=loss, grammar=grammar and grammar.nats)

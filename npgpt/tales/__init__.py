@@ -1,12 +1,12 @@
 """The embedded corpus: endless short stories of kings, queens and animals, written by a grammar.
 
-Its entropy is known exactly, as no real text's is, so a loss shows how close a model comes to the
-best possible one. And each story needs attention: who is "it" or "she", what was eaten, and that
-three hens "were" but one "was".
+Its entropy is known exactly, as no real text's is, and so is the probability that the grammar gives
+each character. So a loss shows how close a model comes to the grammar. And each story needs
+attention: who is "it" or "she", what was eaten, and that three hens "were" but one "was".
 """
 
 import random
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -134,6 +134,19 @@ def entropy_rate() -> float:
 
 
 log_probability = GRAMMAR.log_probability  # of a story, its END included
+
+
+@lru_cache(maxsize=1)  # at its beginning and at its end a training asks for the same
+def surprisals(text: str, before: str = "") -> np.ndarray | None:
+    """Return -ln P(character | all text before it) for each character of a text of the tales.
+
+    before   the text that comes first, in which the first story may begin
+
+    Return None if the grammar does not write the text.
+    """
+    *complete, cut = (before.rpartition(END)[2] + text).split(END)
+    found = [*(GRAMMAR.surprisals(story + END) for story in complete), GRAMMAR.surprisals(cut)]
+    return None if None in found else np.concatenate(found)[-len(text) :]
 
 
 def stories(text: str) -> list[str]:

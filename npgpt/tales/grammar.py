@@ -141,6 +141,28 @@ class Grammar:
         chosen = self.parse(text)
         return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
 
+    def surprisals(self, text: str) -> list[float] | None:
+        """Return -ln P(character | the characters before it) for each character of `text`.
+
+        Return None unless `text` is a text of the grammar or the beginning of one. At a choice, the
+        options whose lead agrees so far share the probability of the next character; beyond it, and
+        where one option is left, nothing is uncertain.
+        """
+        nats = [0.0] * len(text)
+
+        def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
+            start = at = sum(map(len, so_far))
+            while at < len(text) and len(options) > 1:
+                fits = [o for o in options if o.lead.startswith(text[start : at + 1])]
+                if not fits:
+                    break  # what is written will not be the text
+                before, after = (sum(o.probability for o in some) for some in (options, fits))
+                nats[at] = math.log(before / after)
+                options, at = fits, at + 1
+            return options[0]
+
+        return nats if self.write(continuing).startswith(text) else None
+
     def expectation(self, length: Callable[[str], float] = len) -> tuple[float, float]:
         """Return (entropy of a text in nats, expected length of a text), both exact.
 

@@ -1,4 +1,4 @@
-"""Every kind of model by the program: trained, resumed, evaluated beside its floor, writing."""
+"""Every kind of model by the program: trained, resumed, evaluated beside the grammar, writing."""
 
 import json
 
@@ -49,26 +49,28 @@ def test_a_run_leaves_its_files_and_goes_on_to_the_bits_of_one_that_was_not_stop
 
 
 @pytest.mark.parametrize("arch", ["bert", "t5"])
-def test_eval_has_the_floor_of_its_own_draws_beside_the_loss(done, runs, arch):
+def test_eval_has_the_grammars_loss_on_its_own_draws_beside_the_loss(done, runs, arch):
     result = json.loads(done("eval", runs[arch], "--json"))
-    assert 0.5 < result["floor"] < 1 < result["loss"] and result["floor_share"] == 1.0
+    assert 0.5 < result["grammar_loss"] < 1 < result["loss"] and result["grammar_share"] == 1.0
     assert result["bits_per_byte"] is None and 1000 < result["tokens"] < 1800
-    assert f"{result['floor']:.4f}" in done("eval", runs[arch])
+    assert f"{result['grammar_loss']:.4f}" in done("eval", runs[arch])
     assert result == json.loads(done("eval", runs[arch], "--json"))
 
 
-def test_eval_of_a_llama_has_the_entropy_of_the_text_beside_the_loss(done, runs):
+def test_eval_of_a_llama_has_the_grammars_loss_on_the_text_beside_the_loss(done, runs):
     result = json.loads(done("eval", runs["llama"], "--json"))
-    assert result["floor"] == result["entropy_rate"] == tales.entropy_rate()
+    assert result["entropy_rate"] == tales.entropy_rate()
+    assert result["grammar_loss"] == pytest.approx(tales.entropy_rate(), rel=0.02)
+    assert result["grammar_loss"] != result["entropy_rate"]
     assert result["tokens"] == 19_999 and result["bits_per_byte"] > 0
 
 
 @pytest.mark.parametrize("arch", ["bert", "t5"])
-def test_eval_of_another_text_has_no_floor(done, refused, runs, tmp_path, arch):
+def test_eval_of_another_text_has_no_loss_of_a_grammar(done, refused, runs, tmp_path, arch):
     path = tmp_path / "text.txt"
     path.write_text("A hen and a dog.\n\nA dog met a hen.\n\nA hen sat.\n\n" * 40, encoding="utf-8")
     result = json.loads(done("eval", runs[arch], "--corpus", path, "--split", "all", "--json"))
-    assert result["floor"] is None and result["loss"] > 0
+    assert result["grammar_loss"] is None and result["loss"] > 0
     refused("eval", runs[arch], "--stride", 8)
 
 
@@ -153,6 +155,7 @@ def test_words_may_be_the_tokens_of_every_kind_of_model(done, refused, here, cor
     assert json.loads(done("tokenize", "gpt", "so the", "--json"))["tokens"][-1] == " the"
     assert "words" in refused("look", "gpt")
     done("train", *SETTINGS, "--tokenizer", "words", "--out", "told")
-    assert json.loads(done("eval", "told", "--json"))["floor"] is None  # of characters only
+    told = json.loads(done("eval", "told", "--json"))
+    assert told["grammar_loss"] == pytest.approx(2.62 * tales.entropy_rate(), rel=0.03)  # a token
     done("prepare", "tokens", "--corpus", corpus)
     assert "tokens" in refused("train", "--corpus", "tokens", *TINY, "--tokenizer", "words")

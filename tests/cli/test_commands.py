@@ -14,14 +14,14 @@ from tiny_run import CHAR, TEXT, TINY, files, settings_of
 from autograd import OPS, backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
-from npgpt.batches import Floor, split_text
+from npgpt.batches import GrammarLoss, split_text
 from npgpt.cli.gradcheck import SOURCES
 from npgpt.cli.info import scaled
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import parameters_by_part
 from npgpt.io.corpora import load_corpus
 from npgpt.loading.runs import load_run
-from npgpt.metrics import beside_floor
+from npgpt.metrics import beside_grammar
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import evaluate
 
@@ -106,12 +106,20 @@ def test_eval_without_the_text_of_the_run_asks_for_it(refused, finished, here, s
     assert "nowhere.txt" in err and "--corpus" not in err
 
 
-@pytest.mark.parametrize(("loss", "fact"), [(0.5, "25.0% above"), (0.3, "25.0% BELOW")])
-def test_a_loss_is_said_to_be_above_or_below_the_least_possible(loss, fact):
-    whole = beside_floor(loss, Floor("entropy", 0.4, 1.0))
-    assert "entropy 0.4000" in whole and fact in whole and "draws" not in whole
-    part = beside_floor(loss, Floor("entropy", 0.4, 0.5))
-    assert "50.0% of the draws" in part and fact in part
+@pytest.mark.parametrize(("loss", "targets", "fact"), [
+    (0.5, 9, "0.1000 (25.0%) above"), (0.9, 9, "0.5000 above"),  # no share above 100 %
+    (0.3, 80, "0.1000 (25.0%) below: it has seen this text"),
+    (0.3, 60, "0.1000 (25.0%) below, as may be by chance"),  # e^-6 is more than 1 in 1,000
+])
+def test_a_loss_is_said_to_be_above_or_below_the_grammars(loss, targets, fact):
+    said = beside_grammar(loss, GrammarLoss(0.4, targets))
+    assert "loses 0.4000" in said and said.endswith(fact) and "derives" not in said
+    part = beside_grammar(loss, GrammarLoss(0.4, targets, 0.5, exact=False))
+    assert "about 0.4000" in part and "50.0% that it derives" in part and part.endswith(fact)
+
+
+def test_nothing_is_any_share_above_a_text_without_a_choice():
+    assert beside_grammar(0.05, GrammarLoss(0.0, 9)).endswith("0.0500 above")
 
 
 @pytest.mark.parametrize(

@@ -83,25 +83,30 @@ def test_as_json(done, finished, other, tmp_path):
     assert result["settings"] == {"lr": [0.006, 0.01], "n_layer": [1, 2]}
     assert result["picture"] == str(tmp_path / "a.png") and result["notes"] == []
     hens = result["runs"]["hens"]
-    assert hens["steps"] == 6 and hens["best possible loss"] is None
+    assert hens["steps"] == 6 and hens["grammar's loss"] is None
     assert hens["validation text"] == "all" and hens["tokens read"] == 6 * 4 * 16
 
 
 @pytest.mark.slow
-def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(done, finished, here):
+def test_the_grammars_loss_is_there_where_it_is_known_and_other_texts_are_noted(
+    done, finished, here
+):
     for arch, sizes in (("gpt", []), ("bert", ["--n-inner", "16"])):
         flags = ["--preset", "tales" if arch == "gpt" else "tales-bert", "--eval-tokens", "2000"]
         done("train", *flags, "--out", arch, *TINY, *sizes, "--block-size", "192")
     result = json.loads(done("compare", "gpt", "bert", finished, "--json"))
     gpt, bert, hens = result["runs"].values()
-    assert gpt["best possible loss"] == pytest.approx(0.394, abs=1e-3)
+    assert gpt["grammar's loss"] == pytest.approx(0.3929, abs=1e-4)
     for run, name in ((gpt, "gpt"), (bert, "bert")):
         whole = json.loads(done("eval", name, "--json"))
         assert run["validation loss"] == whole["loss"] and run["validation text"] == "all"
-        assert run["best possible loss"] == whole["floor"]
-        assert run["loss above best"] == pytest.approx(whole["loss"] / whole["floor"] - 1)
-    assert 0 < bert["best possible loss"] != gpt["best possible loss"]
-    assert hens["best possible loss"] is None
+        assert run["grammar's loss"] == whole["grammar_loss"]
+        above = whole["loss"] - whole["grammar_loss"]
+        assert run["loss above the grammar's"] == pytest.approx(above)
+        last = read_metrics(here / name / "metrics.csv")[-1]
+        assert run["grammar's loss there"] == last["grammar_loss"] != whole["grammar_loss"]
+    assert 0 < bert["grammar's loss"] != gpt["grammar's loss"]
+    assert hens["grammar's loss"] is None
     for note, fact in zip(
         result["notes"], ("texts", "targets", "tokenizers", "drawn part"), strict=True
     ):
@@ -110,9 +115,7 @@ def test_the_floor_is_there_where_it_is_known_and_other_texts_are_noted(done, fi
 
 
 @pytest.mark.slow
-def test_a_drawn_part_is_said_to_be_one_and_is_not_held_to_the_whole_texts_entropy(
-    done, here
-):
+def test_a_drawn_part_is_said_to_be_one_and_has_the_grammars_loss_on_it(done, here):
     """An older run, and one that went on after its end: its result.json is of another step."""
     flags = ["--preset", "tales", "--eval-tokens", "2000", "--eval-stride", "0"]
     out = done("train", *flags, "--out", "new", *TINY)
@@ -126,10 +129,11 @@ def test_a_drawn_part_is_said_to_be_one_and_is_not_held_to_the_whole_texts_entro
     out = done("compare", "new", "old", "longer")
     table = rows_in(out)
     assert table["validation text"] == ["all", "drawn part", "drawn part"]
-    part = read_metrics(here / "old" / "metrics.csv")[-1]["val_loss"]
-    whole = json.loads(done("eval", "new", "--json"))["loss"]
-    assert table["validation loss"] == [f"{whole:.4f}", f"{part:.4f}", f"{part:.4f}"]
-    assert table["loss above best"][1:] == ["-", "-"] and table["loss above best"][0][0] == "+"
+    part = read_metrics(here / "old" / "metrics.csv")[-1]
+    whole = json.loads(done("eval", "new", "--json"))
+    for row, name, drawn in (("validation loss", "loss", part["val_loss"]),
+                             ("grammar's loss", "grammar_loss", part["grammar_loss"])):
+        assert table[row] == [f"{whole[name]:.4f}", f"{drawn:.4f}", f"{drawn:.4f}"]
     assert sum("drawn part" in line for line in out.splitlines()) == 2  # the row, and a note
 
 

@@ -40,7 +40,7 @@ def test_a_run_is_resumed_evaluated_and_talked_to(tmp_path, done, refused, talks
     moved.write_text(TALKS + TALKS, encoding="utf-8")
     assert "others" in refused(*resume, moved)
     moved.write_text(TALKS, encoding="utf-8")
-    assert json.loads((tmp_path / "whole/result.json").read_text())["floor"] is None
+    assert json.loads((tmp_path / "whole/result.json").read_text())["grammar_loss"] is None
     found = json.loads(done("eval", tmp_path / "whole", "--conversations", moved, "--json"))
     assert found["tokens"] == 2 * len("a18.E") and found["bits_per_byte"] is None
     assert "right" not in found
@@ -212,9 +212,9 @@ def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
     monkeypatch.setattr(conversations, "OF_TALES", 200)
     out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
                "--out", tmp_path / "run")
-    assert "answers right" in out and "interval" in out and "best possible loss" in out
+    assert "answers right" in out and "interval" in out and "the grammar loses" in out
     found = json.loads(done("eval", tmp_path / "run", "--json"))
     assert {"right", "entropy", "grammars"} <= found.keys()
     assert sum(asked for _, asked in found["right"].values()) == 20
-    assert 0 < found["floor"] < found["loss"]
+    assert 0 < found["grammar_loss"] < found["loss"]
     assert "of 20 " in done("eval", tmp_path / "run")

@@ -300,17 +300,18 @@ def test_files_that_hold_too_little_are_refused(tmp_path):
         open_conversations(TrainConfig(), [str(path)], 60, CharTokenizer("hi"))
 
 
-def test_the_floor_of_tales_is_the_mean_surprise(monkeypatch):
+def test_the_grammars_loss_on_answers_is_their_mean_surprise(monkeypatch):
     monkeypatch.setattr(conversations, "OF_TALES", 100)
     data = open_conversations(TrainConfig(train_fraction=0.2), ("tales",), 400, kind="char")
     asked = [talk.question for talk in data.val_ids.talks]
     targets = sum(len(q.answer) + 1 for q in asked)  # characters, and the end
-    floor = data.objective.floor(data.val_ids, 400, None)
-    assert floor.nats == pytest.approx(sum(q.nats for q in asked) / targets, rel=1e-12)
-    part = data.objective.floor(data.val_ids, 400, None, max_tokens=2000)
+    grammar = data.grammar_loss(400)
+    assert grammar.nats == pytest.approx(sum(q.nats for q in asked) / targets, rel=1e-12)
+    assert grammar.targets == targets
+    part = data.grammar_loss(400, max_tokens=2000)
     counted = sum(b.n_targets for b in data.objective.evaluation(data.val_ids, 400, 4,
                                                                  max_tokens=2000))
-    assert part != floor and counted < targets
+    assert part.nats != grammar.nats and part.targets == counted < targets
 
 
 # ---- a leak
@@ -332,12 +333,12 @@ def coins(count, leak, seed):
     return Talks(encoded(found, tokenizer, OwnTemplate()), 5)
 
 
-def assert_not_below_the_floor(loss, floor):
-    assert loss > 0.97 * floor, "less than the floor: the answers leak"
+def assert_not_below(loss, exact):
+    assert loss > 0.97 * exact, "less than the coin's own: the answers leak"
 
 
 @pytest.mark.parametrize("leak", [False, True])
-def test_a_loss_is_at_the_floor_and_a_leak_is_seen_below_it(leak):
+def test_a_loss_is_at_the_coins_own_and_a_leak_is_seen_below_it(leak):
     objective, train_talks, val = Answers(None), coins(400, leak, 1), coins(400, leak, 2)
     config = TrainConfig(max_iters=60, batch_size=32, lr=1e-2, warmup_iters=5, weight_decay=0.0)
     model = GPT(GPTConfig(6, 5, 1, 1, 16, init="fan_in"), 1)
@@ -345,11 +346,11 @@ def test_a_loss_is_at_the_floor_and_a_leak_is_seen_below_it(leak):
                             objective=objective):
         pass
     loss, targets = evaluate(model, val, objective=objective)
-    floor = objective.floor(val, 5, None).nats
-    assert targets == 800 and floor == pytest.approx(np.log(2) / 2)
+    exact = objective.grammar_loss(val, 5).nats
+    assert targets == 800 and exact == pytest.approx(np.log(2) / 2)
     if leak:
         with pytest.raises(AssertionError, match="leak"):
-            assert_not_below_the_floor(loss, floor)
+            assert_not_below(loss, exact)
     else:
-        assert_not_below_the_floor(loss, floor)
-        assert loss < 1.1 * floor
+        assert_not_below(loss, exact)
+        assert loss < 1.1 * exact

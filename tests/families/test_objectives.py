@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.batches import NEXT_TOKEN, NextToken, sample_batch
+from npgpt.batches import NEXT_TOKEN, sample_batch
 from npgpt.families.objectives import (
     LONGEST_SPAN,
     MASK,
@@ -250,34 +250,25 @@ def test_rows_that_span_the_parts_in_which_a_file_is_read(monkeypatch):
     ("make", "least", "most"), [(made, 0.1, 0.3), (made_of_words, 0.2, 0.6)], ids=["char", "words"]
 )
 @pytest.mark.parametrize("cls", DENOISING)
-def test_a_floor_is_the_surprise_of_the_draws_that_are_evaluated(cls, make, least, most):
+def test_the_grammars_loss_is_the_surprise_of_the_draws_that_are_evaluated(cls, make, least, most):
     objective, ids = make(cls)
-    floor = objective.floor(ids, 192, 0.394, max_tokens=2000, seed=3)
+    grammar = objective.grammar_loss(ids, 192, max_tokens=2000, seed=3)
     rows = objective.rows(ids, 192, max_tokens=2000, seed=3)
     nats = sum(objective.surprise(row, h) for row, h in rows)
     batches = list(objective.evaluation(ids, 192, 4, max_tokens=2000, seed=3))
     n_targets = sum(b.n_targets for b in batches)
     for b in batches if cls is MaskedTokens else ():  # all that is chosen is hidden
         assert ((b.inputs[0] == objective.special[1]) == (b.targets_BT >= 0)).all()
-    assert floor.nats == pytest.approx(nats / n_targets) and floor.share == 1
-    assert least < floor.nats < most
-    assert objective.floor(ids, 192, None) is None  # another text, or other tokens
-    assert objective.floor(ids, 50, 0.394) is None  # no story is as short
+    assert grammar.nats == pytest.approx(nats / n_targets) and grammar.share == 1
+    assert least < grammar.nats < most and grammar.targets == n_targets
+    assert objective.grammar_loss(ids, 50) is None  # no story is as short
 
 
 def test_the_share_of_draws_that_the_grammar_derives_is_stated():
     objective, ids = made(MaskedTokens)
     story = tales.stories(TEXT)[1]
     text = "\n\n" + story + "Nobody said so.\n\n" + story + "a"
-    floor = objective.floor(objective.tokenizer.encode(text), 192, 0.394)
-    assert floor.share == 2 / 3
-
-
-def test_the_floor_of_causal_models_is_the_entropy_of_the_text():
-    assert NEXT_TOKEN.floor([], 8, 0.25).nats == 0.25
-    assert NEXT_TOKEN.floor([], 8, None) is None
-    assert NextToken(CharTokenizer("ab")).floor([], 8, 0.25).nats == 0.25
-    assert NextToken(WordTokenizer("ab", ["ab"])).floor([], 8, 0.25) is None  # it is of characters
+    assert objective.grammar_loss(objective.tokenizer.encode(text), 192).share == 2 / 3
 
 
 @pytest.mark.parametrize("cls", DENOISING)

@@ -41,6 +41,24 @@ def test_expectation_is_that_of_the_enumeration(grammar):
     assert grammar.log_probability("z") is None
 
 
+@given(any_grammar)
+def test_surprisals_are_those_by_brute_force_over_all_continuations(grammar):
+    texts = texts_of(grammar)
+
+    def likely(start):
+        return math.fsum(p for text, p in texts.items() if text.startswith(start))
+
+    for text in texts:
+        nats = grammar.surprisals(text)
+        expected = [math.log(likely(text[:i]) / likely(text[: i + 1])) for i in range(len(text))]
+        assert nats == pytest.approx(expected, rel=0, abs=1e-12)
+        assert math.fsum(nats) == pytest.approx(-grammar.log_probability(text), abs=1e-12)
+        for i in range(len(text)):
+            assert grammar.surprisals(text[:i]) == nats[:i]
+        for other in (text + "x", text[:-1] + "z"):
+            assert grammar.surprisals(other) is None
+
+
 def test_options_are_drawn_as_often_as_their_weights_say():
     weights = {"red": 5, "blue": 1, "green": 2}
     grammar = Grammar({"story": [(word, {}, weight) for word, weight in weights.items()]})

@@ -71,6 +71,17 @@ def test_the_probability_is_that_of_the_choices_made():
         assert tales.log_probability(story) == pytest.approx(-sum(map(math.log, sizes)))
 
 
+def test_the_surprisals_of_a_story_are_its_probability_wherever_the_text_is_cut():
+    text = "".join(STORIES[:60])
+    nats = tales.surprisals(text)
+    assert nats.sum() == pytest.approx(-sum(map(tales.log_probability, STORIES[:60])), rel=1e-12)
+    for cut in range(1, len(text), 97):
+        assert (tales.surprisals(text[cut:], text[:cut]) == nats[cut:]).all()
+        assert (tales.surprisals(text[:cut]) == nats[:cut]).all()
+    assert tales.surprisals("".join(STORIES[:3]).replace("e", "a")) is None
+    assert tales.surprisals(text[5:]) is None  # nobody knows how its first story begins
+
+
 def test_monte_carlo_agrees_with_the_exact_entropy_rate():
     nats = np.array([-tales.log_probability(story) for story in STORIES])
     lengths = np.array([len(story) for story in STORIES])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig
-from npgpt.metrics import Metrics, read_metrics
+from npgpt.metrics import REWARD_COLUMNS, Metrics, read_metrics
 from npgpt.train import Step, training_steps
 
 
@@ -17,7 +17,7 @@ from npgpt.train import Step, training_steps
 def path(tmp_path):
     metrics = Metrics(tmp_path / "metrics.csv")
     for step in range(1, 6):
-        metrics.add(Step(step, 2.5, 0.001, 0.5), 2.25 if step == 4 else None, None, step / 2)
+        metrics.add(Step(step, 2.5, 0.001, 0.5), 2.25 if step == 4 else None, None, None, step / 2)
     metrics.flush()
     return metrics.path
 
@@ -28,7 +28,7 @@ def path(tmp_path):
     (2, "2,2.5,", "2,nan,", "line 3: loss is 'nan'"),
     (2, ",1.0\n", ",inf\n", "line 3: seconds is 'inf'"),
     (1, "1,2.5,", "-5,2.5,", "line 2: step -5"), (3, "3,2.5,", "1,2.5,", "line 4: step 1"),
-    (2, ",1.0\n", "\n", "line 3: 7 .*8"), (2, ",1.0\n", ",1.0,\n", "line 3: 9 .*8"),
+    (2, ",1.0\n", "\n", "line 3: 8 .*9"), (2, ",1.0\n", ",1.0,\n", "line 3: 10 .*9"),
     (2, "2,2.5,", "2,2.5" + "0" * 200_000 + ",", "line 3: field larger"),
 ])
 def test_what_cannot_be_read_is_refused_with_its_line(path, line, old, new, message):
@@ -51,28 +51,45 @@ def test_the_rows_beside_a_missing_one_are_kept(path, missing):
     assert [row["step"] for row in read_metrics(path)] == [1, 3, 4]
 
 
+@pytest.mark.parametrize("more", [(), REWARD_COLUMNS])
+def test_a_file_of_an_older_run_has_no_loss_of_a_grammar(tmp_path, more):
+    path = tmp_path / "metrics.csv"
+    names = "step,loss,val_loss,val_bits_per_byte,lr,grad_norm,update_ratio,seconds"
+    cells = ("," + ",".join(["0.5"] * len(more))) * bool(more)
+    path.write_text(f"{','.join([names, *more])}\n1,2.5,2.25,,0.1,0.5,,1.5{cells}\n")
+    metrics = Metrics(path, last_step=1, more=more)
+    [row] = metrics.rows
+    assert row["grammar_loss"] is None and (row["val_loss"], row["lr"]) == (2.25, 0.1)
+    measured = dict.fromkeys(more, 0.5)
+    metrics.add(Step(2, 2.5, 0.1, 0.5, measured=measured), 2.0, None, 0.375, 2.0)
+    metrics.flush()
+    assert [r["grammar_loss"] for r in read_metrics(path)] == [None, 0.375]
+    assert [r["lr"] for r in read_metrics(path)] == [0.1, 0.1]
+
+
 def test_without_the_file_all_steps_are_missing(tmp_path):
     assert Metrics(tmp_path / "metrics.csv", last_step=4).missing == 4
     assert Metrics(tmp_path / "metrics.csv").missing == 0
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-rows = st.lists(st.tuples(numbers, st.none() | numbers, numbers, numbers, numbers), max_size=8)
+maybe = st.none() | numbers
+rows = st.lists(st.tuples(numbers, maybe, maybe, numbers, numbers, numbers), max_size=8)
 
 
-@given(rows=rows, last=st.integers(0, 8), cut=st.integers(0, 25))
+@given(rows=rows, last=st.integers(0, 8), cut=st.integers(0, 26))
 def test_metrics_come_back_and_a_continued_run_drops_later_rows(tmp_path_factory, rows, last, cut):
     path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
     metrics = Metrics(path)
-    for step, (loss, val_loss, lr, grad_norm, seconds) in enumerate(rows, 1):
-        metrics.add(Step(step, loss, lr, grad_norm), val_loss, None, seconds)
+    for step, (loss, val_loss, grammar_loss, lr, grad_norm, seconds) in enumerate(rows, 1):
+        metrics.add(Step(step, loss, lr, grad_norm), val_loss, None, grammar_loss, seconds)
         if step % 2:
             metrics.flush()
     metrics.flush()
     assert read_metrics(path) == metrics.rows
     # A crash while later rows were being written
     with open(path, "ab") as file:
-        file.write(b"99,0.5,,,0.1,0.2,,1.5e-05\n"[:cut])
+        file.write(b"99,0.5,,,,0.1,0.2,,1.5e-05\n"[:cut])
     assert read_metrics(path) == metrics.rows
     continued = Metrics(path, last_step=last) if last else None
     if continued:
@@ -88,7 +105,7 @@ def test_the_rows_of_a_model_whose_weights_are_zero_are_read(tmp_path):
     metrics = Metrics(tmp_path / "metrics.csv")
     ids = np.arange(50) % 5
     for step in training_steps(model, AdamW(model.parameters()), ids, TrainConfig(max_iters=2)):
-        metrics.add(step, None, None, 0.5)
+        metrics.add(step, None, None, None, 0.5)
     metrics.flush()
     assert read_metrics(metrics.path) == metrics.rows
 
@@ -97,7 +114,7 @@ def test_the_time_to_read_grows_as_the_rows_do(tmp_path):
     def seconds(rows):
         metrics = Metrics(tmp_path / f"{rows}.csv")
         for step in range(1, rows + 1):
-            metrics.add(Step(step, 2.5, 0.001, 0.5), None, None, 0.5)
+            metrics.add(Step(step, 2.5, 0.001, 0.5), None, None, None, 0.5)
         metrics.flush()
         return min(timeit.repeat(lambda: read_metrics(metrics.path), timer=time.process_time,
                                  number=1, repeat=3))
