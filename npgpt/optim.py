@@ -5,6 +5,7 @@ The equations are in `autograd.kernels.optimizer`, and in NumPy in `autograd.ref
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,9 +44,14 @@ class AdamW:
                 "Tensor, since moments are saved by name: AdamW(model.parameters())"
             )
         self.parameters = dict(parameters)
+        for name, p in self.parameters.items():
+            if p.dtype.kind != "f":
+                raise TypeError(f"AdamW: {name} is {p.dtype}, which has no gradient; leave it out")
+            check_own(name, p.data)
         arrays = [p.data for p in self.parameters.values() if p.size]
-        if len({a.__array_interface__["data"] for a in arrays}) < len(arrays):
-            raise ValueError("AdamW: a weight is listed twice, and would move twice; name it once")
+        spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
+        if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
+            raise ValueError("AdamW: two weights share memory, and would move twice; name one once")
         if len({p.dtype for p in self.parameters.values()}) > 1:
             raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
         if len(betas) != 2:
@@ -129,11 +135,7 @@ class AdamW:
                 f"{m.shape} and {v.dtype} {v.shape}; make a new optimizer after weights have been "
                 "replaced, and copy moments into the arrays that are there"
             )
-        if not (weight.flags.carray and m.flags.carray and v.flags.carray):  # contiguous, writeable
-            raise ValueError(
-                f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an "
-                "array of its own, np.array(data, order='C')"
-            )
+        check_own(name, weight, m, v)
         if gradient.shape != weight.shape:
             raise ValueError(
                 f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
@@ -145,6 +147,15 @@ class AdamW:
         """Set every gradient to None, so that the next backward does not add to it."""
         for p in self.parameters.values():
             p.grad = None
+
+
+def check_own(name, *arrays):
+    """Raise ValueError unless a weight, or it and its moments, can be updated in place."""
+    if not all(array.flags.carray for array in arrays):  # contiguous, writeable
+        raise ValueError(
+            f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an array "
+            "of its own, np.array(data, order='C'), or load the model without weights='q8'"
+        )
 
 
 def global_norm(gradients):

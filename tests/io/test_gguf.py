@@ -1,5 +1,6 @@
 """GGUF files: the weights, tokenizer and logits that are in them; damaged and hostile ones."""
 
+import copy
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import tracemalloc
 from dataclasses import asdict
 from importlib.util import find_spec
+from multiprocessing.reduction import ForkingPickler
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import backend
-from npgpt import GPT, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
+from npgpt import GPT, AdamW, Bert, BPETokenizer, CharTokenizer, GPTConfig, Llama, LlamaConfig
 from npgpt.fast.storage import StoredWeight, is_matrix, restored, stored
 from npgpt.loading import gguf, load_model, transformers_folder
 from npgpt.loading.gguf_writer import KINDS
@@ -142,9 +144,15 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
             matrices[name] = weight
     with pytest.raises(ValueError, match="read-only"):
         exact.wte.weight.data[0] = 0
+    with pytest.raises(AttributeError, match="weights=.plain"):
+        exact.wte.weight.data = rounded.wte.weight.data
+    with pytest.raises(ValueError, match="read-only"):  # only its norms would move
+        AdamW(exact.parameters())
     ids = [np.arange(7) % 5, np.arange(14)]
     logits = [rounded.next_logits(context[None]) for context in ids]
     np.testing.assert_array_equal(exact.next_logits(ids[1][None]), logits[1])
+    for same in (copy.deepcopy(exact), ForkingPickler.loads(ForkingPickler.dumps(exact))):
+        np.testing.assert_array_equal(same.next_logits(ids[1][None]), logits[1])
     if backend.name == "numpy":
         return
     fast, size = exact.decoder(), 0

@@ -152,6 +152,13 @@ def test_misuse_is_refused():
         AdamW({"a": weights["matrix"], "b": weights["matrix"]})
     with pytest.raises(ValueError, match="twice"):
         AdamW({"a": weights["matrix"], "b": Tensor(weights["matrix"].data, requires_grad=True)})
+    whole = np.ones((4, 2))
+    parts = {"a": Tensor(whole[:2], requires_grad=True), "b": Tensor(whole[1:], requires_grad=True)}
+    with pytest.raises(ValueError, match="twice"):
+        AdamW(parts)
+    AdamW(parts | {"b": Tensor(whole[2:], requires_grad=True)})
+    with pytest.raises(TypeError, match="ids is int64"):
+        AdamW({"ids": Tensor(np.arange(3))})
     with pytest.raises(RuntimeError, match=r"call loss.backward\(\) first"):
         AdamW(weights).step()
     single = Tensor(np.ones(2, np.float32), requires_grad=True)
