@@ -38,25 +38,9 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1,
         grad_clip: float | None = 1.0,
     ) -> None:
-        if not isinstance(parameters, Mapping):
-            raise TypeError(
-                f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
-                "Tensor, since moments are saved by name: AdamW(model.parameters())"
-            )
-        self.parameters = dict(parameters)
-        for name, p in self.parameters.items():
-            if p.dtype.kind != "f":
-                raise TypeError(f"AdamW: {name} is {p.dtype}, which has no gradient; leave it out")
-            check_own(name, p.data)
-        arrays = [p.data for p in self.parameters.values() if p.size]
-        spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
-        if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
-            raise ValueError("AdamW: two weights share memory, and would move twice; name one once")
-        if len({p.dtype for p in self.parameters.values()}) > 1:
-            raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
-        if len(betas) != 2:
-            raise ValueError(f"AdamW: betas={betas}; give two, such as (0.9, 0.99)")
-        check_range("AdamW", below=1, beta1=betas[0], beta2=betas[1])
+        self.parameters = checked(parameters)
+        beta1, beta2 = betas
+        check_range("AdamW", below=1, beta1=beta1, beta2=beta2)
         check_range("AdamW", lr=lr, eps=eps, weight_decay=weight_decay, grad_clip=grad_clip or 0)
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
@@ -65,26 +49,6 @@ class AdamW:
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.extra_state = {}  # kind -> name -> array; `add_state` adds to it
-
-    def __repr__(self) -> str:
-        size = sum(p.size for p in self.parameters.values())
-        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
-
-    def state(self) -> dict[str, dict[str, np.ndarray]]:
-        """Return the arrays that a checkpoint stores beside the weights: kind -> name -> array.
-
-        They are the optimizer's own, so copying into them restores it.
-        """
-        return {"m": self.m, "v": self.v} | self.extra_state
-
-    def add_state(self, kind: str, arrays: dict[str, np.ndarray]) -> None:
-        """Let checkpoints store more arrays, by name: those of a mean of the weights, say.
-
-        Update them in place. Raises ValueError for a kind that checkpoints store already.
-        """
-        if kind in {"weight", *self.state()}:
-            raise ValueError(f"AdamW: checkpoints have a state {kind!r} already; use another name")
-        self.extra_state[kind] = arrays
 
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.
@@ -121,6 +85,31 @@ class AdamW:
             backend.adamw_(*zip(*arrays, strict=True), decay, *floats, self.steps - missed)
         return norm
 
+    def zero_grad(self) -> None:
+        """Set every gradient to None, so that the next backward does not add to it."""
+        for p in self.parameters.values():
+            p.grad = None
+
+    def __repr__(self) -> str:
+        size = sum(p.size for p in self.parameters.values())
+        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
+
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the arrays that a checkpoint stores beside the weights: kind -> name -> array.
+
+        They are the optimizer's own, so copying into them restores it.
+        """
+        return {"m": self.m, "v": self.v} | self.extra_state
+
+    def add_state(self, kind: str, arrays: dict[str, np.ndarray]) -> None:
+        """Let checkpoints store more arrays, by name: those of a mean of the weights, say.
+
+        Update them in place. Raises ValueError for a kind that checkpoints store already.
+        """
+        if kind in {"weight", *self.state()}:
+            raise ValueError(f"AdamW: checkpoints have a state {kind!r} already; use another name")
+        self.extra_state[kind] = arrays
+
     def _arrays(self, name):
         """Return (weight, gradient, m, v).
 
@@ -143,10 +132,25 @@ class AdamW:
             )
         return weight, np.asarray(gradient, weight.dtype, order="C"), m, v  # 0-d stays 0-d
 
-    def zero_grad(self) -> None:
-        """Set every gradient to None, so that the next backward does not add to it."""
-        for p in self.parameters.values():
-            p.grad = None
+
+def checked(parameters):
+    """Return weights by name as a dict; TypeError or ValueError for some that AdamW cannot move."""
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
+            "Tensor, since moments are saved by name: AdamW(model.parameters())"
+        )
+    for name, p in parameters.items():
+        if p.dtype.kind != "f":
+            raise TypeError(f"AdamW: {name} is {p.dtype}, which has no gradient; leave it out")
+        check_own(name, p.data)
+    arrays = [p.data for p in parameters.values() if p.size]
+    spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
+    if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
+        raise ValueError("AdamW: two weights share memory, and would move twice; name one once")
+    if len({a.dtype for a in arrays}) > 1:
+        raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
+    return dict(parameters)
 
 
 def check_own(name, *arrays):
