@@ -3,7 +3,7 @@
     python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
     python -m benchmarks real_model TEXT     on a text of yours: prints, and writes no file
 
-Without a PART all of them run, for some 50 minutes. Every library has a process of its
+Without a PART all of them run, for some 30 minutes. Every library has a process of its
 own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
 step in README.md here. --quick checks that everything runs: its numbers mean little, and it writes
 no file unless --out names one.
@@ -23,15 +23,9 @@ from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
 PARTS = {
     "kernels": "products, attention, norms, activations, loss, optimizer",
     "train_step": "whole training steps, and the share of the processor's peak",
-    "engines": "a training step number by number, by hand, by the engine, by its kernels",
     "bfloat16": "products of operands rounded to bfloat16, and training steps with them",
     "generation": "tokens a second, beside the limit of memory and other libraries",
     "real_model": "a published model, beside PyTorch's numbers and llama.cpp's speed",
-    "tokenizer": "encoding, decoding, training, and texts without words",
-    "memory": "peak memory of a training step, measured and predicted",
-    "prepare": "time and peak memory of npgpt prepare on large texts",
-    "start_up": "import, warm start, cold compile",
-    "scaling": "cost against context length, width, depth, threads",
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 README = Path(__file__).with_name("README.md")

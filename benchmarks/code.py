@@ -9,25 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEP = "autograd/engine.py", "autograd/ops", "autograd/kernels", "npgpt/gpt.py", "npgpt/optim.py"
-WORDS = (
-    "npgpt/tokenizers/bpe_tokenizer.py", "npgpt/tokenizers/byte_pair_encoding.py",
-    "npgpt/tokenizers/pretokenize.py", "npgpt/fast/tokenizer",
-)
 CALLS = {
     "kernels": ("autograd/kernels",),
     "train_step": STEP,
-    "engines": (*STEP, "examples/scalar_engine.py", "examples/whole_gpt.py"),
     "bfloat16": STEP,
     "generation": ("autograd/kernels", "npgpt/fast", "npgpt/generate.py", "npgpt/sampling.py"),
     "real_model": (
         *STEP, "npgpt/fast/decoder.py", "npgpt/fast/storage.py", "npgpt/generate.py",
         "npgpt/families/llama.py", "npgpt/loading/gguf.py",
     ),
-    "tokenizer": WORDS,
-    "memory": STEP,
-    "prepare": WORDS,
-    "start_up": STEP,
-    "scaling": STEP,
 }
 COMPILING = {ROOT / "autograd/kernels" / name for name in ("__init__.py", "compiler.py")}
 # how kernels are imported and compiled changes no time but that of the start
@@ -44,19 +34,19 @@ def measured_of(part):
 def digest(part):
     """Return six hexadecimal digits of the code that a part calls.
 
-    Docstrings, comments, imports but for the start, names of files and the order of functions do
+    Docstrings, comments, imports, names of files and the order of functions do
     not count: code that only moves is the code that was measured.
     """
     found = []
     for name in CALLS[part]:
         path = ROOT / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if file not in COMPILING or part == "start_up":
-                found += _code(file.read_text(encoding="utf-8"), part == "start_up")
+            if file not in COMPILING:
+                found += _code(file.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(sorted(found)).encode()).hexdigest()[:6]
 
 
-def _code(source, with_imports):
+def _code(source):
     """Return the statements of a module, without blank lines, docstrings, comments and imports."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -67,7 +57,7 @@ def _code(source, with_imports):
     skipped = [node.body[0] for node in nodes
                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
                and ast.get_docstring(node, clean=False) is not None]
-    skipped += [node for node in nodes if isinstance(node, IMPORTS) and not with_imports]
+    skipped += [node for node in nodes if isinstance(node, IMPORTS)]
     left_out = {n for node in skipped for n in range(node.lineno, node.end_lineno + 1)}
     statements = []
     for node in nodes[0].body:

@@ -39,7 +39,6 @@ TRANSFORMERS, TRANSFORMERS_BF16 = "transformers", "transformers, bf16"
 OURS_BF16_PRODUCTS, OURS_Q8 = f"{OURS}, bf16 products", f"{OURS}, q8"
 BF16_OPERANDS = "PyTorch, operands bf16 already"
 CT2, CT2_INT8 = "CTranslate2", "CTranslate2, int8"
-SCALARS, PAGE, OURS_NUMPY = "scalar_engine.py", "whole_gpt.py", "AUTOGRAD_BACKEND=numpy"
 LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8 = "llama.cpp", "llama.cpp, BF16", "llama.cpp, Q8_0"
 THE_FILE = "llama.cpp, the file"
 REAL_F32, REAL_BF16, REAL_Q8 = (f"{THE_FILE} as {kind}" for kind in ("F32", "BF16", "Q8_0"))
@@ -65,9 +64,6 @@ RUNNERS = {
     REAL_BF16: ("xllamacpp", "runner_xllamacpp", {"kind": "BF16"}),
     REAL_Q8: ("xllamacpp", "runner_xllamacpp", {"kind": "Q8_0"}),
     NUMPY: ("numpy", "runner_numpy", {}),
-    SCALARS: ("numpy", "runner_examples", {"scalars": True}),
-    PAGE: ("numpy", "runner_examples", {}),
-    OURS_NUMPY: ("numpy", "runner_npgpt", {}),
     TORCH: ("torch", "runner_torch", {}),
     COMPILED: ("torch", "runner_torch", {"compiled": True}),
     BF16: ("torch", "runner_torch", {"bf16": True}),

@@ -7,7 +7,7 @@ numbers are arrays, so that what is done once for each number here is done once 
     python examples/scalar_engine.py
 
 takes the loss and gradients of a tiny GPT in this way and as examples/whole_gpt.py does, and
-compares. `python -m benchmarks engines` times both, beside autograd with and without its kernels.
+compares both, and their times.
 """
 
 import math

@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from benchmarks import runner_examples, shapes
+from benchmarks import shapes
 from npgpt import GPT, AdamW, GPTConfig
 
 CONFIG = GPTConfig(vocab_size=11, block_size=6, n_layer=1, n_head=2, n_embd=8)
@@ -30,11 +30,3 @@ def test_the_losses_of_several_steps(peer):
     pytest.importorskip(peer, reason="parity needs it: pip install '.[peers]'")
     step = importlib.import_module(f"benchmarks.runner_{peer}").training_step(BATCH, vars(CONFIG))
     assert [step() for _ in range(40)] == pytest.approx([*losses(CONFIG, 40)], rel=1e-4)
-
-
-@pytest.mark.parametrize(("scalars", "steps"), [(False, 40), (True, 3)])
-def test_the_examples_that_need_no_engine_of_ours(scalars, steps):
-    step = runner_examples.training_step(BATCH, vars(CONFIG), scalars)
-    found = [step() for _ in range(steps)]
-    assert found == pytest.approx([*losses(CONFIG, steps)], rel=1e-4)
-    assert found[-1] < found[0] - 1e-3

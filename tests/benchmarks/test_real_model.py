@@ -16,9 +16,9 @@ TEXT = "the hen is in the den, and the fox is not. " * 8
 def test_the_word_after_its_name_is_a_text_unless_it_is_a_part(tmp_path, capsys):
     text = tmp_path / "my.txt"
     text.write_text(TEXT)
-    args = command._arguments(["kernels", "real_model", str(text), "memory"])
-    assert args.parts == ["kernels", "real_model", "memory"] and args.text == text
-    assert command._arguments(["real_model", "memory"]).text is None
+    args = command._arguments(["kernels", "real_model", str(text), "generation"])
+    assert args.parts == ["kernels", "real_model", "generation"] and args.text == text
+    assert command._arguments(["real_model", "generation"]).text is None
     for given in (["real_model", "absent.txt"], [str(text), "real_model"]):
         with pytest.raises(SystemExit):
             command._arguments(given)
