@@ -3,13 +3,12 @@
 `AUTOGRAD_BACKEND=numba` (the default) takes `autograd.kernels`: compiled, parallel, fast.
 `AUTOGRAD_BACKEND=numpy` takes `autograd.reference`: slow, and readable in a debugger.
 Both have the same functions with the same signatures. Ops write `backend.softmax(rows)`; the
-module is imported at the first use, so importing autograd compiles and loads nothing.
+module is imported at the first use, so importing autograd compiles, loads and changes nothing.
+`backend.bf16` has the functions that multiply once more, on operands rounded to bfloat16.
 """
 
-import ctypes
 import inspect
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,38 +22,15 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
     )
 
 
-def _prepare_for_kernels():
-    """Set how a waiting thread waits, and let freed memory be used again.
-
-    A thread of OpenMP that waits for work spins, by default for milliseconds: with another program
-    on the same cores a training step takes 20 to 50 times as long. 5,000 spins, some microseconds,
-    still bridge the gap between two kernels. GOMP_SPINCOUNT in the environment has precedence.
-
-    By default the C library returns large arrays to the system, which clears each page before it
-    hands it out again: a tenth of the time of a training step. So up to 1 GB of freed memory
-    stays on the heap, because an array with a mapping of its own is always returned.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
-        mallopt(M_MMAP_MAX, 0)
-
-
-if os.environ.get("AUTOGRAD_BACKEND") != "numpy":
-    _prepare_for_kernels()
-
-
 def __getattr__(attribute):
-    """Return the backend's `name`, or its function of this name, and keep it as a global.
+    """Return the backend's `name`, its function of this name or `bf16`, and keep it as a global.
 
     Raises ValueError for an unknown backend: here and not at import, so that a program can report
     it in its own way.
     """
     if attribute.startswith("__"):
         raise AttributeError(attribute)
-    globals()[attribute] = _name() if attribute == "name" else getattr(_module(_name()), attribute)
+    globals()[attribute] = _name() if attribute == "name" else _part(_name(), attribute)
     return globals()[attribute]
 
 
@@ -63,10 +39,10 @@ def using(name):
     """Compute with the backend "numba" or "numpy", whatever the environment says."""
     from autograd import reference
 
-    module, own = _module(name), globals()
-    names = [n for n, f in vars(reference).items() if inspect.isfunction(f) and n[0] != "_"]
+    own, functions = globals(), inspect.getmembers(reference, inspect.isfunction)
+    names = ["bf16", *(n for n, _ in functions if n[0] != "_")]
     before = {n: own[n] for n in names if n in own}
-    own.update((n, getattr(module, n)) for n in names)
+    own.update((n, _part(name, n)) for n in names)
     try:
         yield
     finally:
@@ -82,9 +58,19 @@ def _name():
     return name
 
 
-def _module(name):
+def _part(name, attribute):
+    if attribute == "bf16":
+        return _module_of_bf16(name)
     if name == "numba":
         from autograd import kernels as module
     else:
         from autograd import reference as module
-    return module
+    return getattr(module, attribute)
+
+
+def _module_of_bf16(name):
+    if name == "numba":
+        from autograd.kernels import bf16
+    else:
+        from autograd import reference_bf16 as bf16
+    return bf16

@@ -464,7 +464,7 @@ def _rule_and_arithmetic(name):
     helpers = filter(inspect.isfunction, map(rule.__globals__.get, rule.__code__.co_names))
     own = [rule, *(helper for helper in helpers if helper.__module__ == rule.__module__)]
     called = (getattr(backend, name, None) for part in own for name in part.__code__.co_names)
-    for function in map(inspect.unwrap, (rule, *filter(inspect.isfunction, called))):
+    for function in map(inspect.unwrap, (rule, *filter(inspect.isroutine, called))):
         file = function.__module__.replace(".", "/") + ".py"
         line = function.__code__.co_firstlineno
         yield f"{function.__module__}.{function.__name__} ({file}, line {line})"

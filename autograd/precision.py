@@ -25,7 +25,7 @@ def set_matmul_precision(precision):
     """
     if precision not in PRECISIONS:
         raise ValueError(f"matmul precision {precision!r} is unknown; use one of: {PRECISIONS}")
-    if precision == "bfloat16" and not (_setting["warned"] or backend.MULTIPLIES_BFLOAT16):
+    if precision == "bfloat16" and not (_setting["warned"] or backend.bf16.MULTIPLIES_BFLOAT16):
         _setting["warned"] = True
         warnings.warn(
             "this processor has no instructions for bfloat16: products take longer than in "
@@ -52,6 +52,7 @@ def using_matmul_precision(precision):
         set_matmul_precision(before)
 
 
-def in_bf16(x):
-    """Return whether a product rounds the array x to bfloat16."""
-    return x.dtype == np.float32 and matmul_precision() == "bfloat16"
+def products_for(x):
+    """Return the backend of products of arrays like x: of rounded operands, or as they are."""
+    rounds = x.dtype == np.float32 and matmul_precision() == "bfloat16"
+    return backend.bf16 if rounds else backend

@@ -9,45 +9,29 @@ import math
 
 import numpy as np
 
-MULTIPLIES_BFLOAT16 = True  # no slower than float32
+
+def matmul(a_ZMK, b_ZKN):
+    return a_ZMK @ b_ZKN
 
 
-def matmul(a_ZMK, b_ZKN, bf16=False):
-    return _operand(a_ZMK, bf16) @ _operand(b_ZKN, bf16)
+def matmul_nt(a_ZMK, b_ZNK):
+    return a_ZMK @ b_ZNK.swapaxes(1, 2)
 
 
-def matmul_nt(a_ZMK, b_ZNK, bf16=False):
-    return _operand(a_ZMK, bf16) @ _operand(b_ZNK, bf16).swapaxes(1, 2)
+def matmul_tn(a_ZKM, b_ZKN):
+    return a_ZKM.swapaxes(1, 2) @ b_ZKN
 
 
-def matmul_tn(a_ZKM, b_ZKN, bf16=False):
-    return _operand(a_ZKM, bf16).swapaxes(1, 2) @ _operand(b_ZKN, bf16)
+def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
+    c_ZMN += matmul_tn(a_ZKM, b_ZKN)
 
 
-def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN, bf16=False):
-    c_ZMN += matmul_tn(a_ZKM, b_ZKN, bf16)
+def linear(x_NI, weight_IO, bias_O):
+    return x_NI @ weight_IO + bias_O
 
 
-def linear(x_NI, weight_IO, bias_O, bf16=False):
-    return _operand(x_NI, bf16) @ _operand(weight_IO, bf16) + bias_O
-
-
-def linear_backward(dy_NO, x_NI, bf16=False):
-    return _operand(x_NI, bf16).T @ _operand(dy_NO, bf16), _sum_of_rows(dy_NO)
-
-
-def _operand(x, bf16):
-    """Return an array that is to be multiplied: x as it is, or, if bf16, rounded to bfloat16.
-
-    A bfloat16 is a float32 without its lower 16 bits. Clearing them would round toward 0. So a
-    little less than half of the lowest bit that stays is added first, and the missing 1 if that bit
-    is odd: this rounds to the nearest, and from halfway to an even last bit. NaN stays NaN.
-    """
-    if not bf16:
-        return x
-    bits = x.view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + (bits >> 16 & 1)
-    return np.where(np.isnan(x), x, (rounded & np.uint32(0xFFFF0000)).view(np.float32))
+def linear_backward(dy_NO, x_NI):
+    return x_NI.T @ dy_NO, _sum_of_rows(dy_NO)
 
 
 def _sum_of_rows(x_NC):
@@ -182,8 +166,26 @@ def _mix(z):
         return z ^ (z >> np.uint64(31))
 
 
-def attention(q_BHTD, k_BGSD, v_BGSD, mask, bf16=False):
-    q_BHTD, k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16)
+def attention(q_BHTD, k_BGSD, v_BGSD, mask):
+    k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask)
+    e_BHTS, total_BHT1, lse_BHT = _exponentials(q_BHTD, k_BHSD, mask)
+    return e_BHTS @ v_BHSD / total_BHT1, lse_BHT
+
+
+def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask):
+    k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask)
+    a_BHTS = _weights(q_BHTD, k_BHSD, lse_BHT, mask)
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
+    dz_BHTS = a_BHTS * (dy_BHTD @ v_BHSD.swapaxes(2, 3) - dot_BHT1)
+    G, dqk_BHTS = k_BGSD.shape[1], dz_BHTS * _scale(q_BHTD)
+    dk_BGSD = _sum_of_heads(dqk_BHTS.swapaxes(2, 3) @ q_BHTD, G)
+    dv_BGSD = _sum_of_heads(a_BHTS.swapaxes(2, 3) @ dy_BHTD, G)
+    return dqk_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, _dbias(dz_BHTS, mask)
+
+
+def _exponentials(q_BHTD, k_BHSD, mask):
+    """Return e^(score - maximum), its sums over keys, and the logarithm of the sums of e^score."""
     score_BHTS = _scores(q_BHTD, k_BHSD, mask)
     # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
     m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
@@ -192,38 +194,33 @@ def attention(q_BHTD, k_BGSD, v_BGSD, mask, bf16=False):
     nothing_BHT1 = (total_BHT1 == 0) & any(part is not None for part in mask[1:])
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
-    return _operand(e_BHTS, bf16) @ v_BHSD / total_BHT1, lse_BHT1[..., 0]
+    return e_BHTS, total_BHT1, lse_BHT1[..., 0]
 
 
-def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask, bf16=False):
-    dy_BHTD = _operand(dy_BHTD, bf16)
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    terms_BHTD = dy_BHTD * y_BHTD
-    dot_BHT1 = terms_BHTD.sum(axis=3, keepdims=True)
-    q_BHTD, k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16)
+def _weights(q_BHTD, k_BHSD, lse_BHT, mask):
     score_BHTS = _scores(q_BHTD, k_BHSD, mask)
-    a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3) - dot_BHT1
-    if bf16:  # the gradient of a query with one key is 0, not what rounding the sums leaves of it
-        eps = 2 * dy_BHTD.shape[3] * np.finfo(dy_BHTD.dtype).eps
-        da_BHTS[np.abs(da_BHTS) < eps * np.abs(terms_BHTD).sum(axis=3, keepdims=True)] = 0
-    dbias_BHTS, dz_BHTS = None, a_BHTS * da_BHTS
-    if mask.bias_BHTS is not None:
-        shared = len(mask.bias_BHTS) == 1
-        dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if shared else dz_BHTS
-    dz_BHTS = _operand(dz_BHTS * q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3])), bf16)
-    dk_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD
-    dv_BHSD = _operand(a_BHTS, bf16).swapaxes(2, 3) @ dy_BHTD
-    B, H, S, D = dk_BHSD.shape
-    G = k_BGSD.shape[1]
-    dk_BGSD, dv_BGSD = (x.reshape(B, G, H // G, S, D).sum(axis=2) for x in (dk_BHSD, dv_BHSD))
-    return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
+    return np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
+
+
+def _dbias(dz_BHTS, mask):
+    if mask.bias_BHTS is None:
+        return None
+    return dz_BHTS.sum(axis=0, keepdims=True) if len(mask.bias_BHTS) == 1 else dz_BHTS
+
+
+def _sum_of_heads(x_BHSD, G):
+    B, H, S, D = x_BHSD.shape
+    return x_BHSD.reshape(B, G, H // G, S, D).sum(axis=2)
+
+
+def _scale(q_BHTD):
+    return q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
 
 
 def _scores(q_BHTD, k_BHSD, mask):
-    T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
+    T, S = q_BHTD.shape[2], k_BHSD.shape[2]
     causal, keys_BS, bias_BHTS, first_BT = mask  # a field that is unknown here is an error
-    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * q_BHTD.dtype.type(1 / math.sqrt(D))
+    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * _scale(q_BHTD)
     if bias_BHTS is not None:
         score_BHTS += bias_BHTS
     if causal:
@@ -235,15 +232,13 @@ def _scores(q_BHTD, k_BHSD, mask):
     return score_BHTS
 
 
-def _heads(q_BHTD, k_BGSD, v_BGSD, mask, bf16):
-    """Return q, and keys and values for each of its heads; padding is 0, even if NaN."""
-    arrays, repeats = [_operand(q_BHTD, bf16)], q_BHTD.shape[1] // k_BGSD.shape[1]
-    for x_BGSD in (k_BGSD, v_BGSD):
-        x_BGSD = _operand(x_BGSD, bf16)
-        if mask.keys_BS is not None:
-            x_BGSD = np.where(mask.keys_BS[:, None, :, None], x_BGSD, 0)
-        arrays.append(np.repeat(x_BGSD, repeats, axis=1))
-    return arrays
+def _heads(q_BHTD, k_BGSD, v_BGSD, mask):
+    """Return the keys and values of each head of queries; padding is 0, even if NaN."""
+    if mask.keys_BS is not None:
+        keys_BGSD = mask.keys_BS[:, None, :, None]
+        k_BGSD, v_BGSD = np.where(keys_BGSD, k_BGSD, 0), np.where(keys_BGSD, v_BGSD, 0)
+    repeats = q_BHTD.shape[1] // k_BGSD.shape[1]
+    return np.repeat(k_BGSD, repeats, axis=1), np.repeat(v_BGSD, repeats, axis=1)
 
 
 def cross_entropy(logits_NV, targets_N):

@@ -20,8 +20,8 @@ FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
 
 def product(form, Z, M, N, K, bf16=False):
     a, b = shapes.operands(form, Z, M, N, K)
-    kernel = getattr(backend, FORMS[form])
-    return lambda: kernel(a, b, bf16)
+    kernel = getattr(backend.bf16 if bf16 else backend, FORMS[form])
+    return lambda: kernel(a, b)
 
 
 def rung(name, size):

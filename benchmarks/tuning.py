@@ -6,7 +6,7 @@ Two things hold them back that are not their own:
   a path of half the speed if not, even where the processor has all that the faster one needs. A
   library with its answer that is loaded before it, by LD_PRELOAD, is asked instead.
 - glibc gives large freed arrays back to the system, which clears every page before it is used
-  again. We keep them (`autograd.backend`), and its MALLOC_ variables do the same for others.
+  again. We keep them (`autograd.kernels.process`); its MALLOC_ variables do the same for others.
 
 Both are settings of a process, made in its environment before it starts.
 """

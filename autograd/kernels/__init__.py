@@ -12,7 +12,6 @@ The contract, the same for every kernel and for its reference implementation of 
   through partial sums over chunks of fixed size, added in fixed order. So the number of threads
   (NUMBA_NUM_THREADS) changes no bit of the result.
 - NaN in, NaN out.
-- `bf16` is for products of float32 arrays: their operands are rounded to bfloat16 first.
 
 Dimension letters, which end the name of every array of known rank:
 
@@ -23,11 +22,12 @@ Dimension letters, which end the name of every array of known rank:
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
 adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
-embedding, optimizer. `products` calls matmul and attention, or their counterparts in `bf16`, which
-no other file imports. `decode` is a whole step of generation, and its reference is the model.
-`compiler` has the decorators and the cache of compiled code, `matmul_jobs` cuts a product into
-parts for threads, `tiles` has the sizes of what a core holds in registers, `vector_math` exp,
-`addresses` lists of arrays.
+embedding, optimizer. `products` calls matmul and attention. `bf16` has the same functions, on
+operands that are rounded to bfloat16: no file here imports it, the backend chooses. `decode` is a
+whole step of generation, and its reference is the model. `compiler` has the decorators and the
+cache of compiled code, `matmul_jobs` cuts a product into parts for threads, `tiles` has the sizes
+of what a core holds in registers, `vector_math` exp, `addresses` lists of arrays, `process` the
+settings of the process that are made when this package is imported, at the first call of a kernel.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or
@@ -37,6 +37,7 @@ instructions.
 """
 
 import autograd.kernels.decode  # for npgpt.fast.decoder
+from autograd.kernels import process
 from autograd.kernels.activations import (
     dropout,
     gelu,
@@ -50,16 +51,7 @@ from autograd.kernels.cross_entropy import cross_entropy, cross_entropy_backward
 from autograd.kernels.embedding import embedding, embedding_backward_
 from autograd.kernels.layer_norm import layer_norm, layer_norm_backward
 from autograd.kernels.optimizer import adamw_, sum_of_squares
-from autograd.kernels.products import (
-    add_matmul_tn_,
-    attention,
-    attention_backward,
-    linear,
-    linear_backward,
-    matmul,
-    matmul_nt,
-    matmul_tn,
-)
+from autograd.kernels.products import in_float32
 from autograd.kernels.rms_norm import rms_norm, rms_norm_backward
 from autograd.kernels.rotary import rotary
 from autograd.kernels.softmax import (
@@ -68,4 +60,10 @@ from autograd.kernels.softmax import (
     softmax,
     softmax_backward,
 )
-from autograd.kernels.tiles import MULTIPLIES_BFLOAT16
+
+add_matmul_tn_ = in_float32.add_matmul_tn_
+attention, attention_backward = in_float32.attention, in_float32.attention_backward
+linear, linear_backward = in_float32.linear, in_float32.linear_backward
+matmul, matmul_nt, matmul_tn = in_float32.matmul, in_float32.matmul_nt, in_float32.matmul_tn
+
+process.prepare()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd import backend, checks
+from autograd import checks
 from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous
-from autograd.precision import in_bf16
+from autograd.precision import products_for
 
 
 class Mask(NamedTuple):
@@ -72,15 +72,15 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
     mask = Mask(causal, checks.keys(name, mask, k), None if bias is None else contiguous(bias),
                 checks.first(name, first, q))
-    bf16 = in_bf16(q)
-    y, lse = backend.attention(q, k, v, mask, bf16)
-    return y, (q, k, v, y, lse, mask, bf16, factor)
+    products = products_for(q)
+    y, lse = products.attention(q, k, v, mask)
+    return y, (q, k, v, y, lse, mask, products, factor)
 
 
 @vjp(scaled_dot_product_attention, flops=2.5)  # the scores again, and four products of that size
 def scaled_dot_product_attention_vjp(dy, saved):
-    *saved, factor = saved
-    dq, dk, dv, dbias = backend.attention_backward(_with_contiguous_rows(dy), *saved)
+    *saved, products, factor = saved
+    dq, dk, dv, dbias = products.attention_backward(_with_contiguous_rows(dy), *saved)
     return dq if factor is None else dq * factor, dk, dv, dbias
 
 

@@ -6,19 +6,19 @@ For Z = A B, entry Z_ij = sum_k A_ik B_kj, the chain rule gives
 
 so backward is two more products of the same size, and a training step costs three times the FLOPs
 of the forward. The backend has one function for each layout: `matmul` (A B), `matmul_nt` (A B^T)
-and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `product` chooses the one that reads a
-transposed view in place, so no .T below is a copy. Backward rounds the operands of its products to
-bfloat16 if forward did.
+and `matmul_tn` (A^T B), all on stacks (Z, rows, columns). `multiply` chooses the one that reads a
+transposed view in place, so no .T below is a copy. Backward multiplies in the precision in which
+its forward did.
 """
 
 import math
 
 import numpy as np
 
-from autograd import backend, checks
+from autograd import checks
 from autograd.engine import op, vjp
 from autograd.ops.arithmetic import unbroadcast
-from autograd.precision import in_bf16
+from autograd.precision import products_for
 
 
 def _product_flops(inputs, outputs, settings):
@@ -41,26 +41,26 @@ def matmul(a, b, /):
     checks.product("matmul", a, b)
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
-    bf16 = in_bf16(a)
-    z = product(a2, b2, bf16)
+    products = products_for(a)
+    z = multiply(a2, b2, products)
     shape = z.shape[:-2] + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
-    return z.reshape(shape), (a, b, bf16)
+    return z.reshape(shape), (a, b, products)
 
 
 @vjp(matmul, flops=2)
 def matmul_vjp(dz, saved, needs):
-    a, b, bf16 = saved
+    a, b, products = saved
     a2 = a[None, :] if a.ndim == 1 else a
     b2 = b[:, None] if b.ndim == 1 else b
     batch = np.broadcast_shapes(a2.shape[:-2], b2.shape[:-2])
     dz = dz.reshape(*batch, a2.shape[-2], b2.shape[-1])
     da = db = None
     if needs[0]:
-        da = unbroadcast(product(dz, b2.swapaxes(-1, -2), bf16), a2.shape).reshape(a.shape)
+        da = unbroadcast(multiply(dz, b2.swapaxes(-1, -2), products), a2.shape).reshape(a.shape)
     if needs[1]:
         if b2.ndim == 2 < a2.ndim:  # one matrix for the whole stack: the sum is one product
             a2, dz = rows(a2), rows(dz)
-        db = unbroadcast(product(a2.swapaxes(-1, -2), dz, bf16), b2.shape).reshape(b.shape)
+        db = unbroadcast(multiply(a2.swapaxes(-1, -2), dz, products), b2.shape).reshape(b.shape)
     return da, db
 
 
@@ -71,40 +71,40 @@ def linear(x, weight, bias=None, /):
     x (..., I), weight (I, O), bias (O,) or None -> y (..., O)
     """
     checks.linear("linear", x, weight, bias)
-    x_NI, bf16 = rows(x), in_bf16(x)
+    x_NI, products = rows(x), products_for(x)
     if bias is None:
-        y_NO = product(x_NI, weight, bf16)
+        y_NO = multiply(x_NI, weight, products)
     else:
-        y_NO = backend.linear(x_NI, contiguous(weight), contiguous(bias), bf16)
-    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape, bf16)
+        y_NO = products.linear(x_NI, contiguous(weight), contiguous(bias))
+    return y_NO.reshape(*x.shape[:-1], weight.shape[1]), (x_NI, weight, x.shape, products)
 
 
 @vjp(linear, flops=2)
 def linear_vjp(dy, saved, needs):
-    x_NI, weight, x_shape, bf16 = saved
+    x_NI, weight, x_shape, products = saved
     dy_NO = rows(dy)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = product(dy_NO, weight.T, bf16).reshape(x_shape)
+        dx = multiply(dy_NO, weight.T, products).reshape(x_shape)
     if needs[1] and not weight.flags.c_contiguous:  # a transposed view
-        dweight = product(dy_NO.T, x_NI, bf16).T  # the same layout
+        dweight = multiply(dy_NO.T, x_NI, products).T  # the same layout
     elif needs[1] and needs[2]:
-        dweight, dbias = backend.linear_backward(dy_NO, x_NI, bf16)
+        dweight, dbias = products.linear_backward(dy_NO, x_NI)
     elif needs[1]:
-        dweight = product(x_NI.T, dy_NO, bf16)
+        dweight = multiply(x_NI.T, dy_NO, products)
     if needs[2] and dbias is None:
         # With an x of no columns: the same additions, hence the same bits, as beside a dweight.
-        _, dbias = backend.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype), bf16)
+        _, dbias = products.linear_backward(dy_NO, np.empty((len(dy_NO), 0), dy.dtype))
     return dx, dweight, dbias
 
 
-def product(a, b, bf16):
+def multiply(a, b, products):
     """Return a (..., M, K) times b (..., K, N); leading axes broadcast, any memory layout will do.
 
-    bf16   whether both are rounded to bfloat16 first
+    products   the backend's functions, in one precision
     """
     if b.ndim == 2 and a.ndim > 2:  # one matrix for the whole stack: all rows in one product
-        return product(rows(a), b, bf16).reshape(*a.shape[:-1], b.shape[-1])
+        return multiply(rows(a), b, products).reshape(*a.shape[:-1], b.shape[-1])
     batch = a.shape[:-2]
     if b.shape[:-2] != batch:
         batch = np.broadcast_shapes(batch, b.shape[:-2])
@@ -112,9 +112,9 @@ def product(a, b, bf16):
     if a_transposed and b_transposed:
         a_Z, a_transposed = contiguous(a_Z.swapaxes(1, 2)), False
     if a_transposed:
-        z = backend.matmul_tn(a_Z, b_Z, bf16)
+        z = products.matmul_tn(a_Z, b_Z)
     else:
-        z = (backend.matmul_nt if b_transposed else backend.matmul)(a_Z, b_Z, bf16)
+        z = (products.matmul_nt if b_transposed else products.matmul)(a_Z, b_Z)
     return z.reshape(batch + z.shape[1:])
 
 

@@ -12,7 +12,7 @@ from autograd import backend, checks
 from autograd.engine import op, vjp
 from autograd.ops.linalg import contiguous, rows
 from autograd.ops.reductions import wide
-from autograd.precision import in_bf16
+from autograd.precision import products_for
 
 FLOPS_PER_LOGIT = 13, 12  # for the loss and for its gradient, an exponential counted as 10
 
@@ -85,20 +85,21 @@ def linear_cross_entropy(x, table, /, targets, *, ignore_index=-1, needs=(True, 
     x_NC, table_VC = rows(x), contiguous(table)
     dx_NC = np.empty_like(x_NC) if needs[0] else None
     total, dtable_VC = 0.0, None
-    step, scale, bf16 = chunk_rows(len(table_VC)), x.dtype.type(1 / count), in_bf16(x)
+    step, scale = chunk_rows(len(table_VC)), x.dtype.type(1 / count)
+    products = products_for(x)
     for start in range(0, len(x_NC), step):
         x_nC, targets_n = x_NC[start : start + step], targets_N[start : start + step]
-        logits_nV = backend.matmul_nt(x_nC[None], table_VC[None], bf16)[0]
+        logits_nV = products.matmul_nt(x_nC[None], table_VC[None])[0]
         losses_n, *sums_n = backend.cross_entropy(logits_nV, targets_n)
         total += losses_n.sum(dtype=wide(losses_n))
         if any(needs):
             dlogits_nV = backend.cross_entropy_backward(logits_nV, targets_n, *sums_n, scale)
         if needs[0]:
-            dx_NC[start : start + step] = backend.matmul(dlogits_nV[None], table_VC[None], bf16)[0]
+            dx_NC[start : start + step] = products.matmul(dlogits_nV[None], table_VC[None])[0]
         if needs[1] and start == 0:
-            dtable_VC = backend.matmul_tn(dlogits_nV[None], x_nC[None], bf16)[0]
+            dtable_VC = products.matmul_tn(dlogits_nV[None], x_nC[None])[0]
         elif needs[1]:
-            backend.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None], bf16)
+            products.add_matmul_tn_(dtable_VC[None], dlogits_nV[None], x_nC[None])
         logits_nV = dlogits_nV = None  # freed before the next chunk is computed
     dx = None if dx_NC is None else dx_NC.reshape(x.shape)
     return x.dtype.type(total / count), (dx, dtable_VC)

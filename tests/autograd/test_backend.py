@@ -9,7 +9,8 @@ import pytest
 from tiny_run import npgpt
 
 import autograd
-from autograd import Tensor, backend, kernels, reference
+from autograd import Tensor, backend, kernels, reference, reference_bf16
+from autograd.kernels import bf16
 
 SCRIPT = """
 import sys
@@ -41,9 +42,21 @@ def test_the_numpy_backend_runs_without_numba():
     np.testing.assert_allclose([float(v) for v in of_numpy], [float(v) for v in of_numba])
 
 
-def test_importing_autograd_loads_no_compiler():
-    code = "import autograd, sys; assert 'numba' not in sys.modules"
-    assert npgpt(code=code).returncode == 0
+@pytest.mark.parametrize(("given", "used"), [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_importing_loads_no_compiler_and_changes_no_variable(given, used):
+    code = f"""
+import os, sys
+del os.environ["GOMP_SPINCOUNT"]
+os.environ.update({given})
+before = dict(os.environ)
+import autograd, npgpt
+assert os.environ == before, set(os.environ.items()) ^ set(before.items())
+assert not {{"numba", "autograd.kernels"}} & set(sys.modules)
+autograd.softmax([1.0])
+assert os.environ["GOMP_SPINCOUNT"] == {used!r}
+"""
+    run = npgpt(code=code, env={"AUTOGRAD_BACKEND": "numba", "GOMP_SPINCOUNT": ""})
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("unknown", ["", "torch", "NUMPY"])
@@ -64,7 +77,11 @@ def public_functions(module):
 
 
 def test_both_backends_offer_the_same_functions_with_the_same_signatures():
-    assert public_functions(kernels) == public_functions(reference)
+    functions, rounding = public_functions(reference), public_functions(reference_bf16)
+    assert public_functions(kernels) == functions
+    del rounding["rounded"]
+    assert len(rounding) == 8 and rounding.items() <= functions.items()
+    assert rounding.items() <= public_functions(bf16).items()
 
 
 def test_an_editor_finds_every_function_of_the_backend():

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograd
-from autograd import Tensor, backend, linear, linear_cross_entropy, matmul, reference
+from autograd import Tensor, backend, linear, linear_cross_entropy, matmul
 from autograd import precision as setting
 from autograd.gradcheck import gradcheck
+from autograd.reference_bf16 import rounded
 
 # Half of the last of 8 bits, relative to the number that is rounded
 ROUNDING = 2.0**-8
@@ -23,10 +24,6 @@ def as_it_was():
         warnings.simplefilter("ignore")
         yield
     autograd.set_matmul_precision("float32")
-
-
-def rounded(x):
-    return reference._operand(x, True)
 
 
 floats = st.integers(0, 2**32 - 1).map(lambda bits: np.array(bits, np.uint32).view(np.float32))
@@ -104,8 +101,8 @@ def test_backward_rounds_as_its_forward_has():
         c = matmul(A, Tensor(b))
         autograd.set_matmul_precision(other)
         c.backward(dc)
-        bf16 = precision == "bfloat16"
-        np.testing.assert_array_equal(A.grad, backend.matmul_nt(dc[None], b[None], bf16)[0])
+        products = backend.bf16 if precision == "bfloat16" else backend
+        np.testing.assert_array_equal(A.grad, products.matmul_nt(dc[None], b[None])[0])
 
 
 def test_products_of_float64_are_not_rounded():
@@ -117,7 +114,7 @@ def test_products_of_float64_are_not_rounded():
 
 def test_the_setting_is_restored_and_slow_processors_are_warned_of_once(monkeypatch):
     monkeypatch.setitem(setting._setting, "warned", False)
-    monkeypatch.setattr(backend, "MULTIPLIES_BFLOAT16", False, raising=False)
+    monkeypatch.setattr(backend.bf16, "MULTIPLIES_BFLOAT16", False)
     with (
         pytest.warns(RuntimeWarning, match="float32"),
         autograd.using_matmul_precision("bfloat16"),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd import kernels, reference
-from autograd.kernels import tiles
+from autograd import reference, reference_bf16
+from autograd.kernels import bf16, tiles
 from autograd.ops.attention import Mask
 
 ROUNDING = 2.0**-8
@@ -44,16 +44,16 @@ def make(sizes, causal, masked=False, seed=0):
 
 def assert_right(sizes, causal, masked=False, seed=0):
     dy, q, k, v, mask = make(sizes, causal, masked, seed)
-    y, lse = kernels.attention(q, k, v, mask, True)
-    expected_y, expected_lse = reference.attention(q, k, v, mask, True)
+    y, lse = bf16.attention(q, k, v, mask)
+    expected_y, expected_lse = reference_bf16.attention(q, k, v, mask)
     np.testing.assert_allclose(lse, expected_lse, rtol=0, atol=1e-5)
     B, H, G, _, S, D = sizes
     k_, v_ = (np.repeat(x, H // G, axis=1) for x in (k, v))
     a, dz = _weights(dy, q, k_, v_, expected_y, expected_lse, mask)
     assert_within(y, expected_y, a @ np.abs(v_))
     saved = expected_y, expected_lse
-    found = kernels.attention_backward(dy, q, k, v, *saved, mask, True)
-    expected = reference.attention_backward(dy, q, k, v, *saved, mask, True)
+    found = bf16.attention_backward(dy, q, k, v, *saved, mask)
+    expected = reference_bf16.attention_backward(dy, q, k, v, *saved, mask)
     of_groups = lambda x: x.reshape(B, G, H // G, S, D).sum(axis=2)  # noqa: E731
     assert_within(found[0], expected[0], dz @ np.abs(k_))
     assert_within(found[1], expected[1], of_groups(dz.swapaxes(2, 3) @ np.abs(q)))
@@ -65,7 +65,7 @@ def assert_right(sizes, causal, masked=False, seed=0):
 
 def _weights(dy, q, k, v, y, lse, mask):
     """Return the magnitudes of the weights and of the scores' gradients, which are rounded."""
-    q, k, v, dy_ = (reference._operand(x, True) for x in (q, k, v, dy))
+    q, k, v, dy_ = map(reference_bf16.rounded, (q, k, v, dy))
     a = np.exp(reference._scores(q, k, mask) - lse[..., None])
     a = np.where(np.isfinite(a), a, 0)
     dz = a * (dy_ @ v.swapaxes(2, 3) - (dy_ * y).sum(axis=3, keepdims=True))
@@ -91,7 +91,7 @@ def test_attention_of_any_size(causal, B, G, repeats, T, more, D, masked, seed):
     assert_right((B, G * repeats, G, T, T + more, D), causal, masked, seed)
 
 
-@pytest.mark.parametrize("module", [kernels, reference])
+@pytest.mark.parametrize("module", [bf16, reference_bf16])
 @settings(max_examples=20)
 @given(
     T=lengths, D=st.sampled_from([1, 7, 16, 33, 64, 100]),
@@ -108,8 +108,8 @@ def test_a_query_with_one_key_has_no_gradient(module, T, D, scale, seed):
     bias = np.where(chosen, 0, -np.inf).astype(np.float32)
     for mask, alone in ((Mask(True), slice(1)), (Mask(False, keys), slice(None)),
                         (Mask(False, None, bias), slice(None))):
-        saved = module.attention(q, k, v, mask, True)
-        dq, dk, dv, dbias = module.attention_backward(dy, q, k, v, *saved, mask, True)
+        saved = module.attention(q, k, v, mask)
+        dq, dk, dv, dbias = module.attention_backward(dy, q, k, v, *saved, mask)
         assert not dq[:, :, alone].any() and dv.any()
         assert (mask.causal and T > 1) or not dk.any()
         assert dbias is None or not dbias.any()
@@ -118,7 +118,7 @@ def test_a_query_with_one_key_has_no_gradient(module, T, D, scale, seed):
 def test_operands_are_rounded():
     _, q, k, v, mask = make((1, 1, 1, 64, 64, 32), True)
     exact, _ = reference.attention(q, k, v, mask)
-    found, _ = kernels.attention(q, k, v, mask, True)
+    found, _ = bf16.attention(q, k, v, mask)
     assert 1e-4 < np.abs(found - exact).max() < 0.1
 
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tile_process import run_with
 
-from autograd import kernels, reference
-from autograd.kernels import tiles
+from autograd import kernels
+from autograd.kernels import bf16, tiles
+from autograd.reference_bf16 import rounded
 
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
-OPERANDS = [(np.float32, False), (np.float64, False), (np.float32, True)]
+OPERANDS = [(np.float32, kernels), (np.float64, kernels), (np.float32, bf16)]
 
 # Z, M, K, N
 SIZES = [
@@ -47,11 +48,15 @@ def operands(form, sizes, dtype, seed=0):
     return a, b, a_ZMK, b_ZKN
 
 
-def assert_right(form, sizes, dtype, bf16=False, seed=0):
+def as_multiplied(module, *arrays):
+    return map(rounded, arrays) if module is bf16 else arrays
+
+
+def assert_right(form, sizes, dtype, module=kernels, seed=0):
     """Assert that each c_ij is within the rounding bound of a sum of K products, in any order."""
     a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype, seed)
-    c_ZMN = getattr(kernels, form)(a, b, bf16)
-    a_ZMK, b_ZKN = (reference._operand(x, bf16) for x in (a_ZMK, b_ZKN))
+    c_ZMN = getattr(module, form)(a, b)
+    a_ZMK, b_ZKN = as_multiplied(module, a_ZMK, b_ZKN)
     assert (c_ZMN.dtype, c_ZMN.shape) == (dtype, (sizes[0], sizes[1], sizes[3]))
     exact = a_ZMK.astype(np.longdouble) @ b_ZKN.astype(np.longdouble)
     bound = (sizes[2] + 1) * np.finfo(dtype).eps * (np.abs(a_ZMK) @ np.abs(b_ZKN))
@@ -61,29 +66,30 @@ def assert_right(form, sizes, dtype, bf16=False, seed=0):
 
 
 @FORMS
-@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
+@pytest.mark.parametrize(("dtype", "module"), OPERANDS)
 @settings(max_examples=40)
 @given(
     Z=st.integers(0, 3), M=st.integers(0, 70), K=st.integers(0, 70), N=st.integers(0, 70),
     seed=st.integers(0, 1000),
 )
-def test_products_of_any_size(form, dtype, bf16, Z, M, K, N, seed):
-    assert_right(form, (Z, M, K, N), dtype, bf16, seed)
+def test_products_of_any_size(form, dtype, module, Z, M, K, N, seed):
+    assert_right(form, (Z, M, K, N), dtype, module, seed)
 
 
 @FORMS
-@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
+@pytest.mark.parametrize(("dtype", "module"), OPERANDS)
 @pytest.mark.parametrize("single", ["a", "b", "both"])
 def test_a_single_matrix_is_multiplied_with_every_one_of_the_other_stack(
-    form, dtype, bf16, single
+    form, dtype, module, single
 ):
     a, b, a_ZMK, b_ZKN = operands(form, (3, 9, 11, 13), dtype)
     if single != "b":
         a, a_ZMK = a[:1].copy(), a_ZMK[:1]
     if single != "a":
         b, b_ZKN = b[:1].copy(), b_ZKN[:1]
-    c_ZMN = getattr(kernels, form)(a, b, bf16)
-    exact = reference._operand(a_ZMK, bf16) @ reference._operand(b_ZKN, bf16)
+    c_ZMN = getattr(module, form)(a, b)
+    a_ZMK, b_ZKN = as_multiplied(module, a_ZMK, b_ZKN)
+    exact = a_ZMK @ b_ZKN
     np.testing.assert_allclose(c_ZMN, exact, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
@@ -113,9 +119,9 @@ def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, fea
 
 
 @FORMS
-@pytest.mark.parametrize(("dtype", "bf16"), OPERANDS)
+@pytest.mark.parametrize(("dtype", "module"), OPERANDS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, bf16, bad):
+def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, module, bad):
     sizes = (2, 19, 400, 37)
     a, b, a_ZMK, b_ZKN = operands(form, sizes, dtype)
     for i, j, k in [(0, 0, 0), (13, 31, 383), (18, 36, 399)]:
@@ -123,7 +129,7 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
             array[:], plain[:] = np.abs(array), np.abs(plain)
         (a[1].T if form == "matmul_tn" else a[1])[i, k] = bad
         (b[1].T if form == "matmul_nt" else b[1])[k, j] = bad
-        c_ZMN = getattr(kernels, form)(a, b, bf16)
+        c_ZMN = getattr(module, form)(a, b)
         reached = np.zeros(c_ZMN.shape, bool)
         reached[1, i], reached[1, :, j] = True, True
         np.testing.assert_array_equal(~np.isfinite(c_ZMN), reached)
@@ -132,13 +138,14 @@ def test_nan_and_infinity_reach_their_row_and_column_and_no_other(form, dtype, b
         (b[1].T if form == "matmul_nt" else b[1])[k, j] = 1
 
 
-def assert_layer_right(sizes, dtype, bf16):
+def assert_layer_right(sizes, dtype, module):
     """Check a layer of one matrix: y = x w + bias, and the gradients dw = x^T dy and dbias."""
     a, _, x_NI, w_IO = (stack[0] for stack in operands("matmul_tn", sizes, dtype))
     bias_O = w_IO.sum(axis=0)
-    y_NO = kernels.linear(x_NI, w_IO, bias_O, bf16)
-    dw_IO, dbias_O = kernels.linear_backward(w_IO, a, bf16)
-    exact = reference._operand(x_NI, bf16) @ reference._operand(w_IO, bf16)
+    y_NO = module.linear(x_NI, w_IO, bias_O)
+    dw_IO, dbias_O = module.linear_backward(w_IO, a)
+    x_NI, w_IO = as_multiplied(module, x_NI, w_IO)
+    exact = x_NI @ w_IO
     allowed = {"rtol": 0, "atol": (10 + sizes[2]) * 10 * np.finfo(dtype).eps}
     np.testing.assert_allclose(y_NO, exact + bias_O, **allowed)
     np.testing.assert_allclose(dw_IO, exact, **allowed)
@@ -149,15 +156,15 @@ def assert_layer_right(sizes, dtype, bf16):
 def main():
     """Check all sizes with one, two and three threads, in a separate process."""
     for sizes in SIZES:
-        for dtype, bf16 in OPERANDS:
+        for dtype, module in OPERANDS:
             found = set()
             for threads in (1, 2, 3):
                 numba.set_num_threads(threads)
                 forms = ("matmul", "matmul_nt", "matmul_tn")
-                arrays = [assert_right(form, sizes, dtype, bf16) for form in forms]
-                arrays += assert_layer_right(sizes, dtype, bf16)
+                arrays = [assert_right(form, sizes, dtype, module) for form in forms]
+                arrays += assert_layer_right(sizes, dtype, module)
                 found.add(b"".join(array.tobytes() for array in arrays))
-            assert len(found) == 1, f"{sizes} {dtype} bf16={bf16} depends on threads"
+            assert len(found) == 1, f"{sizes} {dtype} {module.__name__} depends on threads"
     print(tiles.TILE, "right")
 
 

@@ -1,6 +1,6 @@
 """Products of float32 arrays whose operands are rounded to bfloat16, with sums in float32.
 
-No kernel of float32 imports this package; `autograd.kernels.products` calls either. `matmul` and
+No kernel of float32 imports this package; `autograd.backend` chooses either. `matmul` and
 `attention_products` are made of what `pairs` packs and `tile` multiplies: by AMX (`amx_tile`), or
 by vector instructions (`pair_tile`). Attention has the loops of `autograd.kernels.attention`.
 """
@@ -10,8 +10,10 @@ from numba import prange
 
 from autograd.kernels.attention import loops_with
 from autograd.kernels.bf16 import attention_products
-from autograd.kernels.bf16.matmul import multiply_bf16 as multiply_bf16
+from autograd.kernels.bf16.matmul import multiply_bf16
 from autograd.kernels.compiler import kernel
+from autograd.kernels.products import Products
+from autograd.kernels.tiles import MULTIPLIES_BFLOAT16 as MULTIPLIES_BFLOAT16
 
 _query_blocks, _groups_backward = loops_with(attention_products)
 
@@ -26,3 +28,10 @@ def attend_bf16(table, lse_BHT, visible, G, S, D, threads):
 def attend_backward_bf16(table, lse_BHT, visible, G, S, D, threads):
     for thread in prange(threads):
         _groups_backward(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
+
+
+_in_bf16 = Products(multiply_bf16, attend_bf16, attend_backward_bf16)
+add_matmul_tn_ = _in_bf16.add_matmul_tn_
+attention, attention_backward = _in_bf16.attention, _in_bf16.attention_backward
+linear, linear_backward = _in_bf16.linear, _in_bf16.linear_backward
+matmul, matmul_nt, matmul_tn = _in_bf16.matmul, _in_bf16.matmul_nt, _in_bf16.matmul_tn
