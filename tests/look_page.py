@@ -21,11 +21,11 @@ VIEWS = (
     "overview", "teach", "patch", "knockout", "tokens", "attention", "residual", "backward",
 )
 BOX = "document.getElementById('prompt')"
-# Sets the text at once, as pasting does.
 # Keys, as selenium names them.
 BACKSPACE, TAB, ENTER, END, HOME, LEFT, UP, RIGHT, DOWN = (
     chr(0xE000 + key) for key in (3, 4, 7, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15)
 )
+# Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"
 
 
@@ -233,10 +233,10 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
 """
 
 
-def open_written(browser, path, address, width, more=""):
-    """Open a page whose canvases keep their texts in `written`, after a script."""
+def open_written(browser, path, address, width):
+    """Open a page whose canvases keep their texts in `written`."""
     add = "Page.addScriptToEvaluateOnNewDocument"
-    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN + more})
+    key = browser.driver.execute_cdp_cmd(add, {"source": WRITTEN})
     browser.open(path, address, width)
     browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", key)
 
@@ -355,36 +355,3 @@ HISTORY = {
     "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
     "samples": [[10, "first words"], [1000, "last words"]],
 }
-# A script that bets on a character that never comes.
-BET = ("document.querySelector('[aria-label=\"the next character\"]').value = '&';"
-       "document.querySelector('section:not([hidden]) .begin').click();")
-# Scroll bars, which are of different widths elsewhere, take no room.
-NO_BARS = """
-addEventListener("readystatechange", () => {
-  document.documentElement.style.scrollbarWidth = "none";
-}, true);
-"""
-
-
-def turn_to(browser, path, address, then, width=1280, more=""):
-    """Open a page, press the button with the words `then` or run it as a script, and wait."""
-    open_written(browser, path, address, width, NO_BARS + more)
-    settled(browser)
-    if ";" in then or "(" in then:
-        browser.run(then)
-    elif then:
-        press(browser, then)
-        away = {"type": "mouseMoved", "x": 0, "y": 0}
-        browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", away)
-    if then:
-        settled(browser)
-
-
-def compare(lines, path, folder):
-    """Check that a list of lines is the one in a file; what it is now is written to the folder."""
-    found = folder / path.name
-    found.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    listed = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    new, gone = ([f"{sign} {line}" for line in one if line not in other]
-                 for sign, one, other in (("+", lines, listed), ("-", listed, lines)))
-    assert lines == listed, "\n".join([f"if this is meant, copy {found} over {path}:", *gone, *new])

@@ -7,25 +7,20 @@ the tests that need it are skipped and say so.
 
 import json
 import shutil
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from look_page import HISTORY, lively, page_of, record_in
+from look_page import lively
 
 from npgpt import tales
 from npgpt.batches import TextSource
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.io.corpora import load_corpus
 from npgpt.io.tokens import scan
 from npgpt.loading import Loaded
 from npgpt.loading.runs import Run
-from npgpt.look import page
 from npgpt.look.page import make_page
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
-MICROSCOPE = Path(__file__).parents[2] / "examples" / "microscope.html"
 TEXT = tales.generate(20_000, seed=3)
 KINDS = ("tales", "bpe", "untied")
 
@@ -63,25 +58,6 @@ def pages(subjects, tmp_path_factory):
         path.write_text(html, encoding="utf-8")
         found[kind] = path, record
     return found
-
-
-@pytest.fixture(scope="session")
-def paths(subjects, pages, tmp_path_factory):
-    """Return {page of the lists: its path}."""
-    folder = tmp_path_factory.mktemp("paths")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "LIVE", 1)
-        recorded, _ = page_of(subjects["bpe"], folder, "Once a jolly king")
-        config = LlamaConfig(subjects["bpe"].tokenizer.vocab_size, 32, 2, 6, 24, 2, 40)
-        llama = replace(subjects["bpe"], model=lively(config, kind=Llama))
-        (folder / "llama").mkdir()
-        llama, _ = page_of(llama, folder / "llama", "Once a jolly king")
-    (folder / "trained").mkdir()
-    trained, _ = page_of(subjects["untied"], folder / "trained", training=HISTORY)
-    microscope = folder / "microscope.html"  # of the sources as they are now
-    microscope.write_text(page.assemble(record_in(MICROSCOPE)), encoding="utf-8")
-    return {"microscope": microscope, "bpe": pages["bpe"][0], "recorded": recorded,
-            "llama": llama, "trained": trained}
 
 
 class Browser:

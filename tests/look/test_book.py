@@ -8,7 +8,7 @@ import shutil
 import sys
 import xml.dom.minidom
 from ast import literal_eval
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from look_lists import SEEN
-from look_page import compare, enter, lively, losses, on_paper, softmax, stored, until
+from look_page import enter, lively, losses, softmax, stored, until
 from tiny_run import files
 
 pytest.importorskip("latex2mathml", reason="of the extra 'book'")
@@ -355,35 +354,6 @@ def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder,
         assert not found and browser.find("#found").text
     assert len(found) == 12 if words in ("logit lens", "a") else len(found) <= 12
     assert browser.logs()[0] == []
-
-
-# What a page of the book says beside its text, and what it tells machines.
-OF_THE_BOOK = """
-const told = "link, meta[content]:not([name=viewport], [property='og:description'])";
-const css = `title, ${told}, header *, summary, .turn a, figcaption, iframe`;
-return [...document.querySelectorAll(css)].map((e) => [e.localName, ...[...e.attributes].filter(
-  ({ name }) => !/^(class|style)$/.test(name)).map(({ name, value }) => `${name}=${value}`),
-  ...[...e.childNodes].filter((node) => node.nodeType === 3).map((node) => node.textContent)]
-  .join(" "));
-"""
-
-
-def test_the_pages_of_the_book_look_as_in_the_list(browser, book, folder, tmp_path):
-    """One of each kind, wide, on a phone and on paper; on the first, the results of a search."""
-    known, lines = set(), []
-    for name in ("index.html", "attention-mechanism.html", "code/npgpt.gpt.py.html"):
-        for way, width in (("", 1280), (" on a phone", 400), (" on paper", 1280)):
-            browser.open(folder / name, width=width)
-            if name == "index.html":
-                enter(browser, "#search", "logit")
-            with on_paper(browser) if "paper" in way else nullcontext():
-                seen = [looks for looks, _, _ in browser.run(SEEN, book["book.css"])]
-            new = [looks for looks in seen if looks not in known]
-            known.update(new)
-            lines += [f"# {name}{way}", *sorted(new)]
-        says = [" ".join(line.split()) for line in browser.run(OF_THE_BOOK)]
-        lines += [line for line in says if line not in lines]
-    compare(lines, Path(__file__).with_name("book.txt"), tmp_path)
 
 
 def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(browser, folder):

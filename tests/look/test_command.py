@@ -4,16 +4,14 @@ import json
 import re
 import shutil
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from look_page import compare, record_in
+from look_page import record_in
 from tiny_run import TINY, files, settings_of
 
-from npgpt.cli import main
 from npgpt.config import GPTConfig
 from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
@@ -36,15 +34,6 @@ def look(done, tmp_path):
         return record_in(path), out
 
     return call
-
-
-def test_the_help_of_look_and_book_is_in_the_list(capsys, tmp_path):
-    for command in ("look", "book"):
-        with pytest.raises(SystemExit):
-            main([command, "--help"])
-    flags = re.findall(r"^  ?\S.*(?:\n {5,}.*)*", capsys.readouterr().out, re.M)
-    lines = [" ".join(flag.split()) for flag in flags]
-    compare(lines, Path(__file__).with_name("help.txt"), tmp_path)
 
 
 def test_it_writes_one_file_named_after_the_run_and_states_its_size(done, finished, here):

@@ -1,0 +1,78 @@
+"""What the controls do that no other test presses, and where the focus is then."""
+
+import time
+
+import pytest
+from look_page import BACKSPACE, DOWN, ENTER, LEFT, press, shown, table, until
+
+# The view, the control, the keys that are typed in it (with none it is clicked), what that changes.
+CONTROLS = (
+    ("knockout", "[aria-label$='block 3, MLP']", "", {"mlps": "3"}),
+    ("knockout", "[aria-label^=Positions] [data-t='4']", "", {"positions": "4", "t": 4}),
+    ("attention", "[aria-label^='2.1']", "", {"layer": 2, "head": 1}),
+    ("attention", ".arcs text:nth-of-type(3)", "", {"s": 2}),
+    ("attention", ".arcs text:nth-of-type(9)", "", {"t": 8}),  # beyond the chosen position
+    ("tokens", "[type=number]", f"7{ENTER}", {"seed": 17}),
+    ("residual", "[aria-label=rival]", DOWN, {"rival": 22}),  # the next of the likeliest
+    ("backward", "label:nth-child(2) [type=number]", BACKSPACE + ENTER, {"at": 4}),
+    ("backward", ".controls select", DOWN, {"weight": "h.0.attn.c_proj.weight", "at": -1}),
+    ("overview", ".part[tabindex='0']", LEFT, {}),
+)
+# Whether the focus is on an element of the view, or on what it is a part of.
+FOCUSED = """
+const { activeElement: has, body } = document;
+return has !== body && has.contains(document.querySelector(arguments[0]));
+"""
+
+
+def opened(browser, pages, view):
+    browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy&t=5&at=45", 1280)
+    return browser.run("return npgpt.state")
+
+
+@pytest.mark.parametrize(("view", "css", "keys", "changes"), CONTROLS)
+def test_a_control_changes_what_it_says_and_keeps_the_focus(
+    browser, pages, view, css, keys, changes
+):
+    before = opened(browser, pages, view)
+    control = browser.find(f"section {css}")
+    control.send_keys(keys) if keys else control.click()
+    assert browser.run("return npgpt.state") == before | changes
+    assert browser.run(FOCUSED, f"section {css}")
+
+
+def test_a_fault_is_planted_in_the_chosen_rule_and_an_entry_is_drawn(browser, pages):
+    before = opened(browser, pages, "backward")
+    press(browser, "A random one")
+    state = browser.run("return npgpt.state")
+    assert (state["weight"], state["at"]) != (before["weight"], before["at"])
+    browser.find("section button + label select").send_keys(DOWN)
+    press(browser, "Plant a fault")
+    assert browser.run("return npgpt.state.fault") == "gelu"
+
+
+def test_writing_on_in_tokens_stops(browser, pages):
+    text = opened(browser, pages, "tokens")["text"]
+    browser.find("section .controls button + button").click()
+    until(browser, lambda: len(browser.run("return npgpt.state.text")) > len(text) + 1)
+    press(browser, "Stop")
+    text = browser.run("return npgpt.state.text")
+    time.sleep(0.3)
+    assert browser.run("return npgpt.state.text") == text
+
+
+def test_a_bet_returns_the_focus_and_the_game_begins_again(browser, pages):
+    opened(browser, pages, "bet")
+    field = browser.find("[aria-label='the next character']")
+    field.send_keys("q")
+    browser.find("section .begin").click()
+    assert browser.run(FOCUSED, "[aria-label='the next character']")
+    assert len(table(browser, "losses in nats")) == 6
+    press(browser, "From the beginning")
+    assert len(table(browser, "losses in nats")) == 4
+
+
+def test_the_tour_begins_with_the_focus_on_its_button(browser, pages):
+    opened(browser, pages, "overview")
+    press(browser, "Take the tour")
+    assert shown(browser, ".tour :focus") == "Next"
