@@ -22,8 +22,8 @@ VIEWS = (
 )
 BOX = "document.getElementById('prompt')"
 # Keys, as selenium names them.
-BACKSPACE, TAB, ENTER, END, HOME, LEFT, UP, RIGHT, DOWN = (
-    chr(0xE000 + key) for key in (3, 4, 7, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15)
+BACKSPACE, TAB, ENTER, ESCAPE, END, HOME, LEFT, UP, RIGHT, DOWN = (
+    chr(0xE000 + key) for key in (3, 4, 7, 0xC, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15)
 )
 # Sets the text at once, as pasting does.
 PASTE = f"{BOX}.value = arguments[0]; {BOX}.dispatchEvent(new Event('input'));"

@@ -379,6 +379,8 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
     assert shown(browser, "#note") == (
         f"The last {300 - cut} tokens; the {cut} before them are not read, as a window that is "
         f"full moves on by {window // 2}")
+    browser.run(PASTE, text * 9)
+    assert f"the {browser.run('return npgpt.pass.cut'):,} before" in shown(browser, "#note")
 
 
 def test_keys_and_clicks_choose_what_they_say(browser, pages):

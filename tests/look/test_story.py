@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from look_page import (
     ENTER,
+    ESCAPE,
     PASTE,
     RIGHT,
     agrees,
@@ -607,10 +608,24 @@ def test_the_tour_goes_back_and_closes(browser, more):
         browser.find(f".tour button:nth-of-type({button})").click()  # whose step leads again
     assert browser.run(LEADS, None)
     browser.run("npgpt.set({ heads: '0.1', mlps: '0' })")  # as steps of the tour do
-    press(browser, "Close")
-    assert not browser.find(".tour").is_displayed()
-    assert browser.run("return [npgpt.state.text, npgpt.state.heads, npgpt.state.mlps]") == [
-        "A hen", "0.0", ""]
+    for leave in (lambda: press(browser, "Close"), lambda: browser.find("body").send_keys(ESCAPE)):
+        leave()
+        assert not browser.find(".tour").is_displayed()
+        assert browser.run("return [npgpt.state.text, npgpt.state.heads, npgpt.state.mlps]") == [
+            "A hen", "0.0", ""]
+        press(browser, "Take the tour")
+
+
+def test_escape_hides_a_tip_until_it_is_asked_for_again(browser, more):
+    browser.open(more["tales"][1])
+    term = browser.find(".term")
+    tip = term.find_element("tag name", "span")
+    browser.run("arguments[0].focus()", term)
+    assert tip.is_displayed()
+    term.send_keys(ESCAPE)
+    assert not tip.is_displayed()
+    browser.run("arguments[0].blur(); arguments[0].focus()", term)
+    assert tip.is_displayed()
 
 
 def test_the_tour_of_a_taught_model_begins_with_its_own_weights(browser, more):

@@ -129,7 +129,9 @@ function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
   if (prompt.value !== state.text) prompt.value = state.text;
   const moves = `a window that is full moves on by ${record.window >> 1}`;
-  const cut = pass.cut ? `; the ${pass.cut} before them are not read, as ${moves}` : "";
+  const cut = pass.cut
+    ? `; the ${pass.cut.toLocaleString("en")} before them are not read, as ${moves}`
+    : "";
   const taught = pass.weights > 0 ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;

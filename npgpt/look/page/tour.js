@@ -230,6 +230,7 @@ export function tour() {
       leave();
       set(own);
     });
+  addEventListener("keydown", ({ key }) => key === "Escape" && !root.hidden && close.click());
   const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
   root.append(el("div", {}, count, back, next, close));
   const begin = () => {

@@ -33,6 +33,11 @@ const MEANINGS = {
   channel: "One of the numbers of a vector, counted from 0.",
 };
 
+// Escape hides the tip that is open, until the pointer or the focus moves on.
+const page = document.documentElement.classList;
+addEventListener("keydown", ({ key }) => key === "Escape" && page.add("quiet"));
+for (const move of ["pointerover", "focusin"]) addEventListener(move, () => page.remove("quiet"));
+
 // A word of a view, or of the page's first lines.
 export function term(word, view = "page") {
   const id = `term-${view}-${word.replace(/\W/g, "-")}`,
