@@ -21,7 +21,7 @@ from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json
 from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED, load_run
-from npgpt.run.progress import evaluate_all
+from npgpt.train import evaluate
 
 ABOUT = """\
 A model trained for {step:,} steps on tales. Its loss on all of the validation text is {loss:.5f}
@@ -54,8 +54,8 @@ def validation_loss(folder):
     model, tokenizer, run = load_run(folder)
     with ExitStack() as stack:
         dataset = open_run(run, family(run.training.arch), stack, tokenizer)
-        return evaluate_all(model, dataset.val_ids, dataset.objective, run.training,
-                            "the whole validation text", run.training.eval_stride)[0]
+        return evaluate(model, dataset.val_ids, stride=run.training.eval_stride,
+                        what="the whole validation text")[0]
 
 
 def ship(run, folder=SHIPPED):

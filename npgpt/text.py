@@ -38,6 +38,15 @@ def counted(count, noun):
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def rounded(value):
+    """Return a number with two digits, or from 10 on with those before the point.
+
+    >>> [rounded(value) for value in (0, 0.0631, 2.26, 1273.2)]
+    ['0', '0.063', '2.3', '1,273']
+    """
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
 def printable(text):
     """Return a text for a terminal, with the characters that act on it escaped as in JSON.
 

@@ -7,6 +7,7 @@ are the processes that share each batch, `dataset` has the objective of the kind
 
 import math
 import re
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,9 +19,11 @@ from npgpt.batches import NEXT_TOKEN
 from npgpt.files import append, atomic_write, quoted
 from npgpt.metrics import Metrics, beside_grammar, bits_per_byte
 from npgpt.optim import learning_rate
-from npgpt.text import starting_prompt
+from npgpt.progress import progress
+from npgpt.text import counted, starting_prompt
 
 RATIO_INTERVAL = 10  # steps from one measurement of the update to the next
+AVERAGED = 50  # steps at most, whose mean loss is printed
 RATIO_WEIGHTS = 1 << 20  # weights compared for it; more would show in a step's memory and time
 
 
@@ -40,6 +43,10 @@ class Step:
     seconds: float = field(default=0.0, compare=False)  # without compiling
     optimizer_seconds: float = field(default=0.0, compare=False)  # of them
     measured: dict = field(default_factory=dict)  # by the objective: `npgpt.metrics.REWARD_COLUMNS`
+
+    def rewards(self):
+        """Return what the objective measured, as texts."""
+        return [f"{n} {value:.3g}" for n, value in self.measured.items() if value is not None]
 
 
 class Alone:
@@ -72,7 +79,8 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
 
     run     a `npgpt.loading.runs.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
-            `Step`, `evaluated` each evaluation's text, and all rows of the metrics
+            `Step` and the mean loss of the last ones, `evaluated` each evaluation's text, and all
+            rows of the metrics
     ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
@@ -95,18 +103,20 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
         model.config.block_size, stride=config.eval_stride or None,
         max_tokens=config.eval_tokens or None, seed=config.seed,
     )
+    recent = deque(maxlen=min(AVERAGED, config.eval_interval))  # losses of the last steps
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
             keep(folder, model, 0, config)
         for step in steps:
-            watch.update(step)
+            recent.append(step.loss)
+            watch.update(step, np.mean(recent))
             if step.step in keep_at:
                 keep(folder, model, step.step, config)
             seconds += step.seconds  # of training alone: evaluations and files do not count
             # Checked once a step: a signal that arrives later stops after the next one.
             last = ranks.stopping or step.step == config.max_iters
             if last or step.step % config.eval_interval == 0:
-                val_loss, bits, text = evaluation(model, dataset, config, step, grammar)
+                val_loss, bits, text = evaluation(model, dataset, config, step, recent, grammar)
                 metrics.add(step, val_loss, bits, grammar and grammar.nats, seconds)
                 save(folder, metrics, text, model, optimizer)
                 watch.evaluated(text, metrics.rows)
@@ -184,9 +194,10 @@ def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN)
         yield batch, batch.n_targets * size / batch.step_targets
 
 
-def evaluation(model, dataset, config, step, grammar=None):
+def evaluation(model, dataset, config, step, recent, grammar=None):
     """Return (loss in nats per target, in bits per byte or None, a text with a sample).
 
+    recent    losses of the last steps of training, whose mean the text has
     grammar   the `npgpt.batches.GrammarLoss` on the same targets, or None
 
     The loss is computed on a part of the validation text, always the same part; without one on what
@@ -203,9 +214,10 @@ def evaluation(model, dataset, config, step, grammar=None):
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
-    what = "validation" if dataset.validates else "loss on what is taught"
-    text = (f"step {step.step}: loss {step.loss:.4f}, {what} {loss:.4f} nats per "
-            f"{objective.target}{'' if bits is None else f', {bits:.4f} bits per byte'}"
+    mean = f"loss {np.mean(recent):.4f} in training (mean of {counted(len(recent), 'step')}), "
+    trained = ", ".join([*step.rewards(), "loss "]) if step.measured else mean
+    where = "in validation" if dataset.validates else "on what is taught"
+    text = (f"step {step.step}: {trained}{loss:.4f} {where}, nats per {objective.target}"
             f"{'' if grammar is None else f'; {beside_grammar(loss, grammar)}'}\n")
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)
@@ -218,8 +230,8 @@ def evaluation(model, dataset, config, step, grammar=None):
 
 
 def evaluate(
-    model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, progress=None,
-    objective=NEXT_TOKEN,
+    model, ids_N, *, batch_size=16, stride=None, max_tokens=None, seed=0, objective=NEXT_TOKEN,
+    what="evaluation",
 ):
     """Return (mean loss in nats per target over a text, number of targets counted).
 
@@ -229,18 +241,18 @@ def evaluate(
                  the cost
     max_tokens   None for every token but the first, once; else about so many, in windows drawn
                  from all over the text: the same ones for the same seed
-    progress     called with the number of targets of each batch
+    what         the name that its progress is shown by
     """
     total, count = 0.0, 0
+    about = round(objective.target_share * min(len(ids_N) - 1, max_tokens or len(ids_N)))
     batches = objective.evaluation(
         ids_N, model.config.block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
     )
-    with model.evaluating():
+    with model.evaluating(), progress(what, about) as add:
         for batch in batches:
             total += batch.loss(model).item() * batch.n_targets
             count += batch.n_targets
-            if progress:
-                progress(batch.n_targets)
+            add(batch.n_targets)
     return total / count, count
 
 

@@ -22,7 +22,7 @@ from npgpt.families.presets import from_preset
 from npgpt.io.tokens import open_dataset
 from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.optim import make_optimizer
-from npgpt.run.progress import steps_within
+from npgpt.run.estimate import steps_within
 from npgpt.train import evaluate, training_steps
 
 FOLDER = Path(__file__).parents[2] / "runs" / "own_text"

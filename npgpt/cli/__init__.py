@@ -229,6 +229,7 @@ def _parsed(argv):
         else:
             parser.print_help()
         parser.exit(0 if args.version or args.completion else 2)
+    args.typed = argv
     return args
 
 

@@ -19,7 +19,7 @@ from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
 from npgpt.loading import load_model, model_files, template_of
 from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token
-from npgpt.run.progress import evaluate_all
+from npgpt.train import evaluate
 
 
 def add_arguments(parser):
@@ -66,8 +66,8 @@ def run(args):
             dataset = replace(dataset, val_ids=dataset.train_ids, train_ids=())
         ids_N = dataset.val_ids
         name = f"{source.name} ({args.split})"
-        evaluated = partial(evaluate_all, ids_N=ids_N, objective=objective, training=training,
-                            what=name, stride=stride)
+        evaluated = partial(evaluate, ids_N=ids_N, objective=objective, seed=training.seed,
+                            what=name, stride=stride or None)
         loss, tokens = evaluated(model)
         by_weights = {
             kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]

@@ -9,6 +9,8 @@ import re
 import signal
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,14 +34,14 @@ from npgpt.families.writing import continue_text
 from npgpt.files import RUN_STATE, quoted
 from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.loading import load_model, model_files, runs, template_of
+from npgpt.look.page import shows
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
-from npgpt.run.estimate import check_memory
+from npgpt.run.estimate import check_memory, steps_within
 from npgpt.run.parallel import join_ranks, run_worker
-from npgpt.run.progress import steps_within
 from npgpt.run.signals import like_ctrl_c
-from npgpt.run.summary import draw_loss, print_results, print_summary, write_before
+from npgpt.run.summary import draw_loss, print_results, print_summary, reading, write_before
 from npgpt.run.watch import Watch
 from npgpt.train import train
 
@@ -186,11 +188,11 @@ def run(args):
             if args.init_from:
                 write_before(run, dataset, model)
         shape = replace(run, model=dataset.shape(run.model))
-        watch = Watch(shape, optimizer, ranks, args.profile)
+        watch = Watch(shape, optimizer, ranks, reading(run, dataset), args.profile)
         with divergence_explained(run, dataset, model, optimizer, ranks):
             finished = train(run, dataset, model, optimizer, watch, ranks)
         if finished:
-            _print_results(run, dataset, model)
+            _print_results(run, dataset, model, partial(_again, args, dataset.contents))
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
@@ -219,11 +221,34 @@ def _store_changes(run, optimizer):
               f"        the learning rate is {rate:.1e} next")
 
 
-def _print_results(run, dataset, model):
+def _again(args, files, **changes):
+    """Return the command that was typed, with other values of some settings; None if it is not
+    known, or does not take them."""
+    refused = {"n_embd"} if args.init_from else {"split"} if files[:2] in ("", "1:") else {}
+    if args.resume or refused & changes.keys():
+        return None
+    words, out = [*args.typed], args.out
+    if out:
+        changes["out"] = next(name for n in count(2) if not os.path.lexists(name := f"{out}-{n}"))
+    for flag, value in [(_flag(name), str(value)) for name, value in changes.items()]:
+        words = [word for word in words if not word.startswith(f"{flag}=")]
+        if flag in words:
+            del words[words.index(flag) : words.index(flag) + 2]
+        words += [flag, value]
+    texts = [word for word in words if word in (args.corpus or ())]
+    words = [quoted(word) for word in words if word not in texts[3:]]
+    if texts[3:]:
+        words.insert(words.index(quoted(texts[2])) + 1, f"... {len(texts) - 3} files more ...")
+    return f"npgpt {' '.join(words)}"
+
+
+def _print_results(run, dataset, model, again):
     draw = reward.draw_reward if dataset.objective.columns else draw_loss
     try:
         with like_ctrl_c():
-            print_results(run, dataset, model, draw)
+            print_results(run, dataset, model, draw, again)
+        if shows(model, dataset.tokenizer):
+            print(f"a page to look inside: npgpt look {quoted(run.folder)}")
     except KeyboardInterrupt:
         name = quoted(run.folder)
         print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"

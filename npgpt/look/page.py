@@ -22,7 +22,7 @@ from autograd import backend
 from npgpt import tales
 from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept
-from npgpt.config import check_handled
+from npgpt.config import check_handled, unhandled
 from npgpt.families import family
 from npgpt.families.conversations import USER
 from npgpt.families.llama import Llama
@@ -57,6 +57,12 @@ RECORDED = "What a language model computes for one text: see what each head read
 ELSEWHERE = re.compile(r"\\|\b[Hh]ere\b|\bpicture\b|\.py\b|\]\(#|^\*Page\*|[^.)?!\"]$")
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
+
+
+def shows(model, tokenizer):
+    """Return whether there can be a page of a model that was trained here."""
+    known = unhandled(model.config, SHOWN + OF_LLAMAS) is None
+    return isinstance(model, CausalLM) and known and not isinstance(tokenizer, WordTokenizer)
 
 
 def open_subject(name):

@@ -1,12 +1,19 @@
-"""Limits of the machine: the speed of its memory, and the size of a step that fits into it."""
+"""Limits of the machine: the speed of its memory, the size of a step that fits into it, the steps
+that fit into some minutes."""
 
 import os
 import time
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 
 from autograd import backend
 from npgpt.families.size import step_memory
+from npgpt.optim import make_optimizer
+from npgpt.train import training_steps
+
+MOST_STEPS = 10**9  # of a run that is given minutes
 
 
 def read_bandwidth(size, seconds=0.2):
@@ -44,6 +51,23 @@ def check_memory(model_config, training, ranks=1):
             "smaller --block-size, --batch-size or --gradient-accumulation-steps, and in a new "
             "model --n-embd or --n-layer"
         )
+
+
+def steps_within(minutes, dataset, model, training):
+    """Return how many steps of training, 1 or more, take so many minutes, by the first few.
+
+    A copy of the model takes these: the run begins as if nothing had been measured.
+    """
+    copy, seconds = deepcopy(model), []  # of all but the first, which is slower
+    steps = training_steps(
+        copy, make_optimizer(copy, training), dataset.train_ids,
+        replace(training, max_iters=MOST_STEPS), objective=dataset.objective,
+    )
+    for step in steps:
+        seconds += [step.seconds] if step.step > 1 else []
+        if sum(seconds) > (min(5, 6 * minutes) if len(seconds) > 4 else 30 * minutes):
+            break
+    return min(MOST_STEPS, max(1, round(60 * minutes / np.median(seconds))))
 
 
 def clock(seconds):

@@ -5,57 +5,66 @@ from itertools import pairwise
 import numpy as np
 
 from npgpt.files import quoted
-from npgpt.loading import best_of
-from npgpt.tokenizers import BPETokenizer
+from npgpt.train import AVERAGED
 
 LITTLE = 0.005  # share of a loss that counts as no change; twice as much of single batches
+APART = 1.2  # a ratio of losses that two texts of one kind do not have
+STATES = {
+    "another kind": "the validation text, the end of the text, is another kind of text: its loss "
+                    "is far higher, though nothing was read twice",
+    "still falling": "the validation loss still falls",
+    "overfitting": "overfitting: the loss falls in training alone",
+    "flat": "the validation loss is flat",
+}
 
 
-def standing(rows):
-    """Return "still falling", "overfitting" or "flat" by the rows of metrics.csv, and the losses of
-    training and validation; None before the third evaluation, and with a reward.
+def standing(rows, training, reading):
+    """Return the state of a training, one of STATES, by the rows of metrics.csv.
+
+    reading   steps that read the training text once
+
+    None before the first reading and the third evaluation, and with a reward. But if the tail of a
+    text has a loss far above that of training already then, it is another kind of text.
 
     It compares the last evaluation with that a quarter of them before; the training loss is a mean
-    between two evaluations. Validation draws some of the text: where its loss has not fallen, and
-    that in training has, only one below it is overfitting.
+    of the steps before an evaluation. Validation draws some of the text: where its loss has not
+    fallen, and that in training has, only one below it is overfitting.
     """
     ends = [i for i, row in enumerate(rows, 1) if row["val_loss"] is not None]
-    if len(ends) < 3 or "reward" in rows[0]:
+    if not ends or "reward" in rows[0]:
         return None
     validation = [rows[i - 1]["val_loss"] for i in ends]
-    training = [float(np.mean([row["loss"] for row in rows[a:b]])) for a, b in pairwise([0, *ends])]
+    trained = [float(np.mean([row["loss"] for row in rows[max(a, b - AVERAGED) : b]]))
+               for a, b in pairwise([0, *ends])]
+    early = sum(rows[i - 1]["step"] <= reading for i in ends)
+    tail = training.split == "tail" and not training.conversations
+    if tail and early and validation[early - 1] > APART * trained[early - 1]:
+        return "another kind"
+    if len(ends) < 3 or rows[ends[-1] - 1]["step"] < reading:
+        return None
     before = len(ends) - 1 - max(1, len(ends) // 4)
     best = validation.index(min(validation))
     if validation[-1] < validation[before] * (1 - LITTLE):
-        word = "still falling"
-    elif training[-1] < training[min(before, best)] * (1 - 2 * LITTLE):
-        gap = training[-1] < validation[-1] * (1 - 2 * LITTLE)
-        word = "overfitting" if gap else "still falling"
-    else:
-        word = "flat"
-    return word, training[-1], validation[-1]
+        return "still falling"
+    if trained[-1] < trained[min(before, best)] * (1 - 2 * LITTLE):
+        gap = trained[-1] < validation[-1] * (1 - 2 * LITTLE)
+        return "overfitting" if gap else "still falling"
+    return "flat"
 
 
-def in_words(found):
-    """Return what `standing` found as a line."""
-    word, training, validation = found
-    return f"{word}: loss {training:.4f} in training, {validation:.4f} in validation"
+def what_helps(state, run, again):
+    """Return (what would help a run in a state, the command for it or None).
 
-
-def what_helps(word, run, tokenizer):
-    """Return (what would help a run where it stands, the command for it)."""
-    model, training, folder = run.model, run.training, run.folder
-    if word == "still falling":
-        return "more steps", (f"--resume --out {quoted(folder)} "
-                              f"--max-iters {2 * training.max_iters}")
-    talks = training.conversations
-    text = " ".join(map(quoted, talks or training.corpus))
-    text = f"--conversations {text}" if talks else f"--corpus {text}"
-    if word == "overfitting":
-        dropout = min(0.5, round(model.dropout + 0.2, 2))
-        return "more text, or dropout from the best weights on", (
-            f"{text} --init-from {quoted(best_of(folder))} --dropout {dropout}")
-    tokens = (f" --tokenizer bpe --vocab-size {tokenizer.vocab_size}"
-              if isinstance(tokenizer, BPETokenizer) else "")
-    return "a wider model", (f"{text} --arch {training.arch} --n-layer {model.n_layer} --n-head "
-                             f"{model.n_head} --n-embd {2 * model.n_embd}{tokens}")
+    again   a function: the command that was typed, or None if it is not known, with other values of
+            some settings
+    """
+    if state == "another kind":
+        return "several files with --split documents", again(split="documents")
+    if state == "overfitting":
+        dropout = min(0.5, round(run.model.dropout + 0.2, 2))
+        return f"more text, or --dropout {dropout}", again(dropout=dropout)
+    if state == "flat":
+        wider = 2 * run.model.n_embd
+        return f"a wider model, such as --n-embd {wider}", again(n_embd=wider)
+    return "more steps", (f"npgpt train --resume --out {quoted(run.folder)} "
+                          f"--max-iters {2 * run.training.max_iters}")

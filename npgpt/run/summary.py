@@ -2,25 +2,23 @@
 
 import json
 import textwrap
-from dataclasses import asdict
 from importlib.util import find_spec
 
 from npgpt import plots, tales
 from npgpt.families.answers import ASKED, Answered, answered, given
 from npgpt.families.held import forgotten
-from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.families.size import flops_per_token, step_memory
 from npgpt.files import atomic_write, quoted, read_json
-from npgpt.gpt import GPT
 from npgpt.io.tokens import SAMPLE
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT
 from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.run.progress import evaluate_all
-from npgpt.run.standing import in_words, standing, what_helps
-from npgpt.text import counted, shown
-from npgpt.tokenizers import WordTokenizer
+from npgpt.run.standing import STATES, standing, what_helps
+from npgpt.text import counted, rounded, shown
+from npgpt.tokenizers import CharTokenizer
+from npgpt.train import evaluate
 
 BEFORE = "before.json"  # how many answers were right when the run began
 LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may have many times more
@@ -45,19 +43,16 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     if run.text.entropy_rate and dataset.objective.every_token:
         lines.append(("", f"entropy of the text: {run.text.entropy_rate:.4f} nats per character;",
                       "the grammar that wrote it loses that on average, and no model less"))
-    parts = [f"{part} {count:,}" for part, count in parameters_by_part(config).items()]
     shape = dataset.shape(config)
     tokens = tokens_per_step(shape, training)
     memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
-    sizes = [f"{part} {size / 1e6:,.0f}" for part, size in asdict(memory).items()]
     lines += [
         ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
          f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')},",
          f"{counted(config.n_embd, 'channel')},",
-         f"block {config.block_size}"),
-        ("", *_with_commas(parts)),
-        ("step", f"{tokens:,} tokens, {3 * flops_per_token(shape) * tokens / 1e9:,.2f} GFLOP;",
-         f"{memory.total / 1e6:,.0f} MB of memory:", *_with_commas(sizes)),
+         f"reads {config.block_size:,} tokens at most"),
+        ("step", f"{tokens:,} tokens, {rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP,",
+         f"{rounded(memory.total / 1e6)} MB of memory"),
     ]
     steps = counted(training.max_iters, "step")
     verb = "reads" if training.max_iters == 1 else "read"
@@ -66,8 +61,8 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         lines.append(("", f"{steps}; drawn stories for each: {count}"))
     elif trains:
         reads = training.max_iters * tokens / len(ids)
-        once = f"; --max-iters {-(-len(ids) // tokens)} reads it once" if reads < 1 else ""
-        lines.append(("", f"{steps} {verb} the text {reads:,.2f} times{once}"))
+        once = f"; --max-iters {reading(run, dataset)} reads it once" if reads < 1 else ""
+        lines.append(("", f"{steps} {verb} the text {rounded(reads)} times{once}"))
     if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
@@ -84,10 +79,6 @@ def _filled(head, *parts):
     text = textwrap.fill(glued, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
                          break_long_words=False, break_on_hyphens=False)
     return text.replace("\xa0", " ")
-
-
-def _with_commas(parts):
-    return *(f"{part}," for part in parts[:-1]), parts[-1]
 
 
 def write_before(run, dataset, model):
@@ -108,28 +99,43 @@ def _answered(run, dataset, model):
     return answered(model, dataset, dataset.val_ids)
 
 
-def print_results(run, dataset, model, draw):
-    """Print the loss on the whole validation text and, for tales, the share of stories that parse;
-    write result.json and a picture by a function such as `draw_loss`."""
-    ids, objective = dataset.val_ids, dataset.objective
+def print_results(run, dataset, model, draw, again):
+    """Print how many of the model's stories parse or answers are right, then the loss on the whole
+    validation text; write result.json and a picture by a function such as `draw_loss`.
+
+    again   the command that was typed, as for `npgpt.run.standing.what_helps`
+    """
+    ids, objective, training = dataset.val_ids, dataset.objective, run.training
+    before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
+    print()
+    if _tells(run, dataset):
+        count, right = tales.stories_written(model, dataset.tokenizer)
+        share = f"of {count} stories told by the model, {right} parse under the grammar"
+        was = "; before {1} of {0}".format(*before["stories"]) if before else ""
+        print(f"{share} ({right / count:.0%}){was}" if count
+              else "no story was finished by the model")
+    for line in [*_answered(run, dataset, model).lines(before), *_taught(run, dataset, model)]:
+        print(line)
     total = min(len(ids) - 1, LAST_TOKENS)
     part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
-    what = f"{part} text to evaluate (Ctrl-C skips it)"
-    loss, tokens = evaluate_all(model, ids, objective, run.training, what,
-                                run.training.eval_stride, LAST_TOKENS)
+    loss, tokens = evaluate(
+        model, ids, stride=training.eval_stride or None, max_tokens=LAST_TOKENS,
+        objective=objective, seed=training.seed, what=f"{part} text to evaluate (Ctrl-C skips it)",
+    )
     name, all_ = quoted(run.folder), total == len(ids) - 1
     kind = "validation loss" if dataset.validates else "loss on what is taught"
     parts, per_byte = [f"{kind} {loss:.4f} nats per {objective.target},"], None
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
+    if per_byte and type(dataset.tokenizer) is not CharTokenizer:  # to compare different tokens
         parts.append(f"{per_byte:.4f} bits per byte,")
     parts.append(f"over {'all ' * all_}{tokens:,} tokens")
     if not all_:
         parts += f"drawn from {len(ids) - 1:,}", f"(npgpt eval {name} takes all)"
-    print("\n" + _filled("result", *parts))
+    print(_filled("result", *parts))
     grammar = dataset.grammar_loss(
-        run.model.block_size, stride=run.training.eval_stride or None, max_tokens=LAST_TOKENS,
-        seed=run.training.seed,
+        run.model.block_size, stride=training.eval_stride or None, max_tokens=LAST_TOKENS,
+        seed=training.seed,
     )
     if grammar:
         print(_filled("", *beside_grammar(loss, grammar).split()))
@@ -137,7 +143,7 @@ def print_results(run, dataset, model, draw):
     validated = [row for row in rows if row["val_loss"] is not None]
     if validated:
         best = min(validated, key=lambda row: row["val_loss"])
-        drawn = run.training.eval_tokens
+        drawn = training.eval_tokens
         parts = [f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations on the way"]
         level = best["grammar_loss"]
         beside = "" if level is None else f", on which the grammar loses {level:.4f}"
@@ -147,37 +153,39 @@ def print_results(run, dataset, model, draw):
         print(_filled("best", *parts))
     if rows:
         print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
-    judged = grammar and run.training.conversations  # by the answers, below
-    # what is held is not validated
-    if not run.training.hold and not judged and (found := standing(rows)):
-        helps, command = what_helps(found[0], run, dataset.tokenizer)
-        print(f"{_filled('state', f'{in_words(found)};', f'what helps: {helps}:')}\n"
-              f"    npgpt train {command}")
-    before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
-    if _tells(run, dataset):
-        count, right = tales.stories_written(model, dataset.tokenizer)
-        share = f"of {count} stories told by the model, {right} parse under the grammar"
-        was = "; before {1} of {0}".format(*before["stories"]) if before else ""
-        print(f"{share} ({right / count:.0%}){was}" if count
-              else "no story was finished by the model")
-    for line in _answered(run, dataset, model).lines(before):
-        print(line)
-    for line in _taught(run, dataset, model):
-        print(line)
-    if run.training.hold:
+    # what is held is not validated, and what the grammar judges is judged by the answers
+    if dataset.validates and not training.hold and not (grammar and training.conversations):
+        _print_state(run, dataset, rows, again)
+    if training.hold:
         print(forgotten(model, objective))
-    result = {"step": run.training.max_iters, "loss": loss, "bits_per_byte": per_byte,
+    result = {"step": training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "grammar_loss": grammar and grammar.nats, "tokens": total}
     atomic_write(run.folder / RESULT, json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, grammar)}")
     except plots.MatplotlibMissing:
         print("no picture, as matplotlib is missing; metrics.csv has its numbers")
-    what = ("talk to it: npgpt chat" if run.training.conversations
+    what = ("talk to it: npgpt chat" if training.conversations
             else "more text: npgpt generate")
     print(f"{what} {name}")
-    if type(model) is GPT and not isinstance(dataset.tokenizer, WordTokenizer):  # no page has one
-        print(f"a page to look inside: npgpt look {name}")
+
+
+def reading(run, dataset):
+    """Return the number of steps that read the training text once."""
+    return -(-len(dataset.train_ids) // tokens_per_step(dataset.shape(run.model), run.training))
+
+
+def _print_state(run, dataset, rows, again):
+    """Print the state of a training, and what helps; nothing if neither is known."""
+    once = reading(run, dataset)
+    state = standing(rows, run.training, once)
+    if not (state or (rows and "reward" not in rows[0] and rows[-1]["step"] < once)):
+        return
+    said = STATES.get(state, "the text was not read once")
+    helps, command = what_helps(state, run, again)
+    print(_filled("state", *f"{said}; what helps: {helps}".split()))
+    if command:
+        print(f"    {command}")
 
 
 def _taught(run, dataset, model):

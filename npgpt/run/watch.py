@@ -1,37 +1,115 @@
-"""Everything that a person sees and does while `npgpt.train.train` trains a model."""
+"""What a person sees and does while `npgpt.train.train` trains a model.
 
+On a terminal progress is a bar; in a pipe, a file or a notebook plain lines.
+"""
+
+import sys
+import textwrap
+import time
 from contextlib import ExitStack
 
+from tqdm import tqdm
+
+from npgpt.families.size import flops_per_token
+from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.profile import Profile
-from npgpt.run.progress import Progress
 from npgpt.run.signals import stop_request
-from npgpt.run.standing import in_words, standing
+from npgpt.run.standing import STATES, standing
+from npgpt.text import rounded
+
+MEASURED = 20  # steps after which the estimate of the time is corrected
+LINE_SECONDS = 30  # between two plain lines
 
 
 class Watch(ExitStack):
-    """Progress, Ctrl-C, and a profile of early steps: of so many, 0 for none."""
+    """The progress of a run, Ctrl-C, and a profile of so many early steps, 0 for none.
 
-    def __init__(self, run, optimizer, ranks, profile_steps=0):
+    reading   steps that read the training text once
+    """
+
+    def __init__(self, run, optimizer, ranks, reading, profile_steps=0):
         super().__init__()
-        self.progress = Progress(run.model, run.training, first_step=optimizer.steps)
-        self.profile = profile_steps and Profile(profile_steps, optimizer, self.progress.write)
-        self.ranks = ranks
+        self.training, self.first = run.training, optimizer.steps
+        self.tokens = tokens_per_step(run.model, run.training)
+        self.flops = 3 * flops_per_token(run.model) * self.tokens
+        self.profile = profile_steps and Profile(profile_steps, optimizer, self.write)
+        self.ranks, self.reading = ranks, reading
+        self.done, self.recent, self.validated, self.state = self.first, None, "", None
+        self.started = self.said = time.perf_counter()
+        self.bar = tqdm(
+            total=self.training.max_iters, initial=self.first, disable=None, dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
+        )
 
     def __enter__(self):
-        self.enter_context(self.progress)
+        self.enter_context(self.bar)
         if self.profile:
             self.enter_context(self.profile)
         self.enter_context(stop_request(self.ranks))
         return self
 
-    def update(self, step):
-        self.progress.update(step)
+    def update(self, step, loss):
+        """Show a `npgpt.train.Step`, and the mean loss of the last steps."""
+        self.done = step.step
+        done = self.done - self.first
+        if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
+            self.recent, self.started = None, time.perf_counter() - done * step.seconds
+        passed = step.seconds if self.recent is None else self.recent
+        self.recent = 0.95 * passed + 0.05 * step.seconds
+        self.bar.set_postfix_str(self._status(step, loss), refresh=False)
+        self.bar.update()
+        if done == MEASURED:
+            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
+        elif self.bar.disable and time.perf_counter() - self.said > LINE_SECONDS:
+            self.write(f"step {self.done}/{self.training.max_iters}, {self._status(step, loss)}")
         if self.profile:
             self.profile.update(step)
 
     def evaluated(self, text, rows):
-        self.progress.write_sample(text)
-        if found := standing(rows):
-            self.progress.write(in_words(found))
+        """Print a text with indented lines, which a terminal gets cut between words; then the state
+        of the training by the rows of metrics.csv, if it is another than before."""
+        if columns := self.columns:
+            text = "\n".join(
+                textwrap.fill(line, columns, subsequent_indent="    ", break_on_hyphens=False,
+                              replace_whitespace=False)
+                for line in text.split("\n"))
+        self.write(text)
+        state = standing(rows, self.training, self.reading)
+        if state not in (None, self.state):
+            self.write(f"state   {STATES[state]}")
+            self.state = state
         if (loss := rows[-1]["val_loss"]) is not None:
-            self.progress.validated = f"validation {loss:.3f}"
+            self.validated = f"validation {loss:.3f}"
+
+    def write(self, text):
+        """Print text above the bar."""
+        self.said = time.perf_counter()
+        self.bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
+    @property
+    def columns(self):
+        """The width of the terminal, None without one. Some terminals say 0, and mean unknown."""
+        columns = self.bar.format_dict["ncols"]
+        return columns if columns is None or columns > 0 else 80
+
+    def left(self):
+        """Return the seconds to the end, evaluations included, at this session's mean rate."""
+        pace = (time.perf_counter() - self.started) / max(1, self.done - self.first)
+        return pace * (self.training.max_iters - self.done)
+
+    def _status(self, step, loss):
+        """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
+        numbers = [
+            f"{clock(self.left())} left", *(step.rewards() or [f"loss {loss:.3f}"]), self.validated,
+            *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+        ]
+        numbers, columns = list(filter(None, numbers)), self.columns
+        around = len(f"100%|a short bar| {self.done}/{self.training.max_iters}, ")
+        while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
+            numbers.pop()
+        return ", ".join(numbers)
+
+    def _rate(self):
+        tokens, flops = self.tokens / self.recent, self.flops / self.recent
+        return f"{rounded(tokens)} tokens/s, {rounded(flops / 1e9)} GFLOP/s"

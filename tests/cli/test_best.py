@@ -1,8 +1,6 @@
 """The best checkpoint of a run, kept beside its last: best.safetensors."""
 
 import json
-import re
-import shlex
 import shutil
 from dataclasses import asdict
 
@@ -11,7 +9,6 @@ from tiny_run import TINY, files, settings_of
 
 from npgpt.files import read_arrays
 from npgpt.loading import best_of
-from npgpt.loading.runs import read_run
 from npgpt.metrics import read_metrics
 from npgpt.reward.settings import RewardConfig
 
@@ -58,12 +55,7 @@ def test_a_run_says_at_its_end_which_was_best(done, tmp_path, wild, finished):
     named = f"{tmp_path / 'run' / BEST}, which npgpt generate takes"
     shutil.copytree(wild, tmp_path / "run")
     out = done("train", "--resume", "--out", tmp_path / "run")
-    assert named in out and "overfitting" in out
-    # What it says helps is a command that works, on the text and from the best weights.
-    advised = shlex.split(re.search(r"^    npgpt (train .*)", out, re.M)[1])
-    done(*advised, "--max-iters", 1, "--out", tmp_path / "next")
-    assert str(tmp_path / "run" / BEST) in advised
-    assert read_run(tmp_path / "next").model.dropout == 0.2
+    assert named in out
     (tmp_path / "run" / BEST).unlink()  # as in a run of an earlier version
     assert BEST not in done("train", "--resume", "--out", tmp_path / "run")
     shutil.rmtree(tmp_path / "run")

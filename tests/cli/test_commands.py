@@ -91,7 +91,7 @@ def test_eval_of_one_document_by_a_run_that_split_by_documents_advises_what_work
 
 
 def test_eval_in_a_pipe_says_how_far_it_is(cli, finished, monkeypatch):
-    monkeypatch.setattr("npgpt.run.progress.COUNT_SECONDS", 0)
+    monkeypatch.setattr("npgpt.progress.SECONDS", 0)
     _, out, err = cli("eval", finished, "--json")
     assert json.loads(out) and re.search(r"hens.txt.*\d+ of \d+", err)
 

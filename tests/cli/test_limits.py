@@ -69,7 +69,7 @@ def test_token_files_that_change_while_they_are_trained_on(
         with open(path, "r+b") as file:  # the same file, which is open already
             file.write(b"\x99" * path.stat().st_size)
 
-    monkeypatch.setattr("npgpt.run.progress.Progress.update", spoil)
+    monkeypatch.setattr("npgpt.run.watch.Watch.update", spoil)
     assert refused("train", "--corpus", "tokens", "--out", "run", *TINY).count("\n") == 1
 
 
@@ -106,7 +106,7 @@ def test_a_loss_that_overflows_is_said_and_the_json_has_null(cli, finished, tmp_
 
 
 def test_a_perplexity_beyond_range_is_infinite(done, finished, monkeypatch):
-    monkeypatch.setattr("npgpt.run.progress.evaluate", lambda *_, **__: (800.0, 9))
+    monkeypatch.setattr("npgpt.cli.eval.evaluate", lambda *_, **__: (800.0, 9))
     out = done("eval", finished)
     assert "800.0000" in out and "inf" in out
     result = json.loads(done("eval", finished, "--json"), parse_constant=pytest.fail)

@@ -7,8 +7,7 @@ import signal
 import pytest
 from tiny_run import CHAR, TINY, files, settings_of
 
-from npgpt import checkpoint
-from npgpt.run import progress, summary
+from npgpt.run import estimate, summary
 from npgpt.train import Step
 
 
@@ -48,7 +47,7 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
         signal.raise_signal(sent)
 
     with monkeypatch.context() as patched:
-        patched.setattr(summary, "evaluate_all", interrupt)
+        patched.setattr(summary, "evaluate", interrupt)
         status, out, _ = cli("train", "--corpus", corpus, "--out", "run", *TINY)
     assert status == 128 + sent
     assert "npgpt train --resume --out run" in out and "generate run" in out
@@ -63,7 +62,7 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
 def test_minutes_are_steps_at_the_speed_of_the_first(
     done, here, corpus, monkeypatch, seconds, steps
 ):
-    real = progress.training_steps
+    real = estimate.training_steps
 
     def paced(*arguments, **options):
         for step in real(*arguments, **options):
@@ -71,14 +70,14 @@ def test_minutes_are_steps_at_the_speed_of_the_first(
             yield Step(step.step, step.loss, step.lr, step.grad_norm, seconds=time)
 
     tiny = [*TINY[:10], *TINY[12:]]
-    monkeypatch.setattr(progress, "training_steps", paced)
+    monkeypatch.setattr(estimate, "training_steps", paced)
     done("train", "--corpus", corpus, "--out", "run", *tiny, "--minutes", 0.05)
     assert settings_of("run")["training"]["max_iters"] == steps
     done("train", "--corpus", corpus, "--out", "same", *tiny, "--max-iters", steps)
     one, two = files(here / "run"), files(here / "same")
     assert one["train_state.safetensors"] == two["train_state.safetensors"]
     done("train", "--resume", "--out", "run", "--minutes", 0.05)
-    assert checkpoint.read_run("run").training.max_iters == 2 * steps
+    assert settings_of("run")["training"]["max_iters"] == 2 * steps
     assert settings_of("run")["changes"][0]["after_step"] == steps
 
 

@@ -69,7 +69,7 @@ def test_a_run_that_is_trained_is_not_continued_elsewhere(
             working_in(folder).__enter__()
         refusals.append(1)
 
-    monkeypatch.setattr("npgpt.run.progress.Progress.update", intrude)
+    monkeypatch.setattr("npgpt.run.watch.Watch.update", intrude)
     done("train", "--corpus", corpus, *TINY)
     assert len(refusals) == 6 and sorted(files(folder)) == sorted([".lock", *FILES])
     before = files(folder)

@@ -104,7 +104,13 @@ def test_no_position_sees_a_later_one_and_a_cache_changes_no_logit(arch, name):
 
 def show(model, folder):
     subject = SimpleNamespace(model=model, tokenizer=CharTokenizer("abcdefg"), run=None, name="x")
-    page.make_page(subject, "abc")
+    recommended = page.shows(model, subject.tokenizer)
+    try:
+        page.make_page(subject, "abc")
+        assert recommended
+    except ValueError:
+        assert not recommended
+        raise
 
 
 def readers_of(arch):

@@ -74,7 +74,7 @@ class Until(nullcontext, Alone):
 
     stopping = False
 
-    def update(self, step):
+    def update(self, step, loss):
         self.stopping = step.step == self.enter_result
 
     def evaluated(self, text, rows):

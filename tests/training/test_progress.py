@@ -4,6 +4,7 @@ import io
 import re
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 
 from autograd import compiling
 from npgpt import GPTConfig
+from npgpt import progress as waiting
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token
-from npgpt.run import progress
+from npgpt.run import watch
 from npgpt.run.compile_notice import announced
 from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.run.progress import Progress
-from npgpt.train import Step
+from npgpt.run.watch import Watch
+from npgpt.train import ALONE, Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2)
@@ -27,45 +29,43 @@ TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2
 def time(monkeypatch):
     """A clock that stands still unless it is set."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(watch, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     return now
 
 
-def steps(time, first, seconds):
-    for step in range(first + 1, TRAINING.max_iters + 1):
-        time[0] += seconds
-        yield Step(step, 1.5, 1e-3, 0.25, seconds=seconds)
+def watched(first=0, training=TRAINING):
+    """The watch of a run that goes on after its first steps."""
+    run, optimizer = SimpleNamespace(model=CONFIG, training=training), SimpleNamespace(steps=first)
+    return Watch(run, optimizer, ALONE, 10)
 
 
-def test_the_estimate_is_corrected_after_some_steps(time, capsys):
+def taken(shown, time, seconds):
+    """Take the steps that are left, of so many seconds each."""
+    for step in range(shown.first + 1, TRAINING.max_iters + 1):
+        time[0] += seconds[min(step, len(seconds)) - 1]
+        shown.update(Step(step, 9.0, 1e-3, 0.25, seconds=seconds[min(step, len(seconds)) - 1]), 1.5)
+
+
+@pytest.mark.parametrize(("first", "seconds", "left"), [
+    (10, [0.5], "0:05"),  # 20 steps of 30 are measured, 10 are left
+    (0, [9.0, 0.5], "0:10"),  # the first loads kernels, and does not count
+])
+def test_the_time_to_go_is_told_after_some_steps(time, capsys, first, seconds, left):
+    with watched(first) as shown:
+        taken(shown, time, seconds)
+    said = next(line for line in capsys.readouterr().out.splitlines() if "time" in line)
     flops = 3 * flops_per_token(CONFIG) * 48
-    with Progress(CONFIG, TRAINING, first_step=10) as shown:
-        for step in steps(time, 10, seconds=0.5):
-            shown.update(step)
-    # 20 steps of 30 are measured, 10 are left.
-    rate = f"0.1k tokens/s, {2 * flops / 1e9:.3g} GFLOP/s"
-    assert f"time    {rate}; about 0:05 to go" in capsys.readouterr().out
-
-
-def test_the_first_step_which_loads_kernels_does_not_count(time, capsys):
-    pace = iter([9.0, *[0.5] * 39])
-    with Progress(CONFIG, TRAINING, first_step=0) as shown:
-        for step in range(1, 21):
-            time[0] += (seconds := next(pace))
-            shown.update(Step(step, 1.5, 1e-3, 0.25, seconds=seconds))
-    assert "time    0.1k tokens/s" in (said := capsys.readouterr().out)
-    assert said.split("; ")[1] == "about 0:10 to go\n"
+    assert f" 96 tokens/s, {2 * flops / 1e9:.2g} GFLOP/s" in said and left in said
 
 
 def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
-    with Progress(CONFIG, TRAINING, first_step=0) as shown:
+    with watched() as shown:
         shown.validated = "validation 1.600"
-        for step in steps(time, 0, seconds=4.0):
-            shown.update(step)
+        taken(shown, time, [4.0])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert [line.split()[1] for line in lines] == ["8/40,", "16/40,", "28/40,", "36/40,"]
-    assert lines[0].startswith("step 8/40, 2:08 left, loss 1.500, validation 1.600, ")
-    assert lines[0].endswith(" GFLOP/s, |g| 0.25, lr 1.0e-03")
+    for fact in ("2:08 left", "loss 1.500", "validation 1.600", " GFLOP/s", "0.25", "1.0e-03"):
+        assert fact in lines[0]
 
 
 def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
@@ -73,8 +73,8 @@ def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
     for columns in (None, 33):
         if columns:
             terminal(columns)
-        with Progress(CONFIG, TRAINING, first_step=0) as shown:
-            shown.write_sample(sample)
+        with watched() as shown:
+            shown.evaluated(sample, [{"step": 3, "loss": 1.5, "val_loss": None}])
         lines = capsys.readouterr().out.split("\n")
         assert columns or "\n".join(lines) == sample + "\n"
     assert max(map(len, lines)) <= 33 and lines[:2] == ["step 3: loss 1.5", ""]
@@ -85,10 +85,20 @@ def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
 
 def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
     terminal(-1)  # of 0 columns: tqdm leaves the last one free
-    with Progress(CONFIG, TRAINING, first_step=0) as shown:
-        shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0))
-        shown.write_sample("    " + "sleep and " * 20)
+    with watched() as shown:
+        shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0), 1.5)
+        shown.evaluated("    " + "sleep and " * 20, [{"step": 1, "loss": 1.5, "val_loss": None}])
     assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
+
+
+def test_a_state_is_said_when_it_changes(capsys):
+    rows = []
+    with watched() as shown:
+        for step, loss in enumerate([3, 2, 1, 1, 1, 1, 0.5, 0.5], 1):
+            rows.append({"step": 10 * step, "loss": loss, "val_loss": loss})
+            shown.evaluated(f"step {10 * step}", rows)
+    said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["10", "20", "30", "falls", "40", "flat", "50", "60", "70", "falls", "80"]
 
 
 SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
@@ -105,12 +115,11 @@ def test_the_time_left_is_seen_in_any_terminal(
 ):
     done = max(1, round(share * total))
     screen = terminal(columns)
-    training = replace(TRAINING, max_iters=total)
-    with Progress(CONFIG, training, first_step=done - 1) as shown:
+    with watched(done - 1, replace(TRAINING, max_iters=total)) as shown:
         if validated is not None:
             shown.validated = f"validation {validated:.3f}"
         time[0] += step_seconds
-        shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds))
+        shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds), loss)
         passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.bar.refresh()
     line = screen.line()
@@ -118,15 +127,15 @@ def test_the_time_left_is_seen_in_any_terminal(
     assert left in line and f"| {done}/{total}, " in line and len(line) <= columns
     for part in line.split("/", 1)[1].split(", ")[2:]:  # each is whole
         assert re.fullmatch(
-            r"loss [\d.]+|validation [\d.]+|[\d.]+k tokens/s|\S+ GFLOP/s|\|g\| [\d.]+|lr \S+", part
+            r"loss [\d.]+|validation [\d.]+|\S+ tokens/s|\S+ GFLOP/s|\|g\| [\d.]+|lr \S+", part
         )
 
 
 def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, terminal):
-    for columns, last in ((60, "k tokens/s"), (80, "GFLOP/s"), (140, "lr 1.0e-03")):
+    for columns, last in ((60, " tokens/s"), (80, "GFLOP/s"), (140, "lr 1.0e-03")):
         screen = terminal(columns)
-        with Progress(CONFIG, TRAINING, first_step=0) as shown:
-            shown.update(next(steps(time, 0, seconds=1.0)))
+        with watched() as shown:
+            shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0), 1.5)
             shown.bar.refresh()
         assert screen.line().endswith(last)
 
@@ -135,23 +144,45 @@ def test_a_step_has_the_tokens_of_all_its_micro_batches():
     assert tokens_per_step(CONFIG, TRAINING) == 3 * 2 * 8
 
 
-def test_an_evaluation_in_a_pipe_says_from_time_to_time_how_far_it_is(time, capsys):
-    with progress.counting(100_000, "the whole text") as count:
-        for _ in range(5):
-            time[0] += 6
-            count(20_000)
-    out, err = capsys.readouterr()
-    assert err.splitlines() == [
-        "the whole text: 40,000 of 100,000 tokens", "the whole text: 80,000 of 100,000 tokens",
-    ] and out == ""
+@pytest.fixture
+def hurried(monkeypatch):
+    """Work is named after hundredths of the seconds."""
+    monkeypatch.setattr(waiting, "SECONDS", 0.02)
+    monkeypatch.setattr(waiting, "PIPE_SECONDS", 0.1)
 
 
-def test_an_evaluation_in_a_terminal_is_a_bar(terminal):
-    screen = terminal(80)
-    with progress.counting(100_000, "the whole text") as count:
-        threading.Event().wait(0.2)  # tqdm draws ten times a second
+def until(written, screen):
+    """Wait until something is written."""
+    for _ in range(1000):
+        if written in screen.getvalue():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(screen.getvalue())
+
+
+def test_in_a_pipe_long_work_says_from_time_to_time_how_far_it_is(hurried, monkeypatch):
+    """Also while a single part of it takes long."""
+    monkeypatch.setattr("sys.stderr", screen := io.StringIO())
+    with waiting.progress("the whole text", 100_000) as count:
+        count(40_000)
+        until("40,000 of 100,000", screen)
         count(20_000)
-        assert "the whole text:" in screen.line() and "20.0k/100k" in screen.line()
+        until("60,000 of 100,000", screen)
+    with waiting.progress("export"):
+        until("export", screen)
+    said = screen.getvalue()
+    with waiting.progress("what takes no time"):
+        pass
+    assert screen.getvalue() == said
+
+
+def test_in_a_terminal_long_work_is_a_bar_and_then_gone(hurried, terminal):
+    screen = terminal(80)
+    with waiting.progress("the whole text", 100_000) as count:
+        count(20_000)
+        until("20.0k/100k", screen)
+        assert "the whole text:" in screen.line()
+    assert screen.getvalue().split("\r")[-2].isspace()
 
 
 def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(terminal, monkeypatch):

@@ -1,30 +1,28 @@
 """Where a training stands, by curves that are known, and what helps: commands that work."""
 
+import re
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_run import TINY
 
-from npgpt import BPETokenizer, CharTokenizer, GPTConfig
 from npgpt import cli as program
-from npgpt.batches import TextSource
+from npgpt.cli import train
 from npgpt.config import TrainConfig
-from npgpt.loading.runs import Run
-from npgpt.run.standing import standing, what_helps
+from npgpt.run.standing import standing
 
-RUN = Run(Path("runs/my text"), GPTConfig(9, 8, 3, 2, 16, dropout=0.4),
-          TrainConfig(corpus=("my text.txt",), max_iters=70), TextSource("my", 5, "0" * 64, None))
+TAIL = TrainConfig()
 
 
 def rows(training, validation, between=3):
     """Rows of metrics.csv with an evaluation after each `between` steps."""
-    return [
-        {"loss": loss, "val_loss": held if step == between else None}
-        for loss, held in zip(training, validation, strict=True) for step in range(1, between + 1)
-    ]
+    pairs = [(loss, held if step == between else None)
+             for loss, held in zip(training, validation, strict=True)
+             for step in range(1, between + 1)]
+    return [{"step": i, "loss": loss, "val_loss": held} for i, (loss, held) in enumerate(pairs, 1)]
 
 
 @pytest.mark.parametrize(
@@ -42,35 +40,91 @@ def rows(training, validation, between=3):
          "still falling"),  # slowly
     ],
 )
-def test_the_losses_tell(training, validation, word):
-    found, *losses = standing(rows(training, validation))
-    assert found == word and losses == pytest.approx([training[-1], validation[-1]])
-    assert standing(rows(training[:2], validation[:2])) is None
-    assert standing([row | {"reward": 0.5} for row in rows(training, validation)]) is None
+def test_the_losses_tell_once_the_text_was_read(training, validation, word):
+    found = rows(training, validation)
+    assert standing(found, TAIL, reading=2) == word
+    assert standing(found, replace(TAIL, split="documents"), reading=len(found)) == word
+    assert standing(found, replace(TAIL, split="documents"), reading=len(found) + 1) is None
+    assert standing(rows(training[:2], validation[:2]), TAIL, reading=2) is None
+    assert standing([row | {"reward": 0.5} for row in found], TAIL, reading=2) is None
+
+
+def test_a_tail_that_is_another_kind_of_text_shows_before_any_text_was_read_twice():
+    found = rows([3.2, 2.6, 2.4], [4.5, 4.1, 4.0])
+    for reading in (3, 6, 1000):
+        assert standing(found, TAIL, reading) == "another kind"
+    # later a model may have memorised its text
+    assert standing(found, TAIL, reading=2) != "another kind"
+    assert standing(found, replace(TAIL, split="documents"), 1000) is None
+    assert standing(found, replace(TAIL, conversations=("talk.jsonl",)), 1000) is None
+    assert standing(rows([3.2, 2.6, 2.4], [3.2, 2.8, 2.6]), TAIL, 1000) is None
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(0.01, 9)), min_size=3), st.floats(0.1, 10))
 def test_neither_the_unit_nor_rows_since_the_last_evaluation_change_it(pairs, unit):
     training, validation = zip(*pairs, strict=True)
-    found = standing(rows(training, validation))[0]
-    later = [{"loss": 1e9, "val_loss": None}]
-    assert found == standing(rows(training, validation) + later)[0]
+    found = standing(rows(training, validation), TAIL, 1)
+    later = [{"step": 3 * len(pairs) + 1, "loss": 1e9, "val_loss": None}]
+    assert found == standing(rows(training, validation) + later, TAIL, 1)
     if found == "still falling" and validation[-1] < 0.99 * min(validation[:-1]):
         scaled = ([x * unit for x in values] for values in (training, validation))
-        assert standing(rows(*scaled))[0] == found
+        assert standing(rows(*scaled), TAIL, 1) == found
 
 
-@pytest.mark.parametrize("word", ["still falling", "overfitting", "flat"])
-@pytest.mark.parametrize("tokenizer", [CharTokenizer("ab"), BPETokenizer.train("aab" * 9, 257)])
-def test_what_helps_is_a_command(word, tokenizer):
-    args = program._parsed(["train", *shlex.split(what_helps(word, RUN, tokenizer)[1])])
-    if word == "still falling":
-        assert (args.resume, args.out, args.max_iters) == (True, "runs/my text", 140)
-        return
-    assert args.corpus == ["my text.txt"]
-    assert args.dropout == (0.5 if word == "overfitting" else None)
-    assert (args.n_layer, args.n_embd) == ((3, 32) if word == "flat" else (None, None))
-    assert args.bpe_size == (257 if word == "flat" and tokenizer.vocab_size == 257 else None)
-    talks = replace(RUN, training=replace(RUN.training, conversations=("a.jsonl",)))
-    args = program._parsed(["train", *shlex.split(what_helps(word, talks, tokenizer)[1])])
-    assert (args.corpus, args.conversations) == (None, ["a.jsonl"])
+# ---- what helps
+
+
+def asked(words):
+    """Return the settings that a command line gives."""
+    args = vars(program._parsed(words))
+    return {name: value for name, value in args.items() if value is not None and name != "typed"}
+
+
+@pytest.mark.parametrize("typed", [
+    ["my text.txt", "--split", "documents", "--seed", "3", "--n-embd=16", "--dropout", "0.1"],
+    ["--corpus", "tales", "--tokenizer", "words", "--max-iters", "80", "--n-embd", "24"],
+    ["--conversations", "a.jsonl", "--no-bias", "--minutes", "2", "--out", "runs/a"],
+])
+@pytest.mark.parametrize("change", [{"n_embd": 32}, {"dropout": 0.3}, {"split": "tail"}])
+def test_the_command_that_was_typed_has_one_thing_changed(here, typed, change):
+    (here / "my text.txt").write_text("a text")
+    (here / "a.jsonl").write_text("{}")
+    (here / "runs" / "a-2").mkdir(parents=True)
+    args = program._parsed(["train", *typed])
+    command = shlex.split(train._again(args, "2: a, b", **change))
+    out = {"out": "runs/a-3"} if "--out" in typed else {}
+    assert command[0] == "npgpt" and asked(command[1:]) == asked(["train", *typed]) | change | out
+
+
+def test_the_names_of_many_files_are_not_all_repeated(here):
+    names = [f"{letter}.txt" for letter in "abcdef"]
+    for name in names:
+        (here / name).write_text("a text")
+    args = program._parsed(["train", *names, "--seed", "3"])
+    command = train._again(args, "6: a.txt, ...", n_embd=32)
+    assert [name in command for name in names] == [True] * 3 + [False] * 3
+    assert "3 files" in command and command.endswith(" --seed 3 --n-embd 32")
+
+
+@pytest.mark.parametrize(("typed", "files", "change"), [
+    (["--resume", "runs/a", "--max-iters", "9"], "", {"n_embd": 32}),  # what began it is not known
+    (["--init-from", "runs/a", "tales"], "", {"n_embd": 32}),  # which has a width already
+    (["a.txt"], "1: a.txt", {"split": "documents"}),  # there is one
+])
+def test_no_command_that_is_refused_is_recommended(here, typed, files, change):
+    (here / "a.txt").write_text("a text")
+    args = program._parsed(["train", *typed])
+    assert train._again(args, files, **change) is None
+
+
+def test_the_help_of_a_training_is_a_training(done, here):
+    """The last text differs from the others; then the losses only say that few steps were taken."""
+    for i, text in enumerate(["the cat ran. ", "a hen sat. ", "12345 67890 "]):
+        (here / f"{i}.txt").write_text(text * 99)
+    typed = ["0.txt", "1.txt", "2.txt", *TINY, "--lr", "0.01", "--train-fraction", "0.7"]
+    out = done("train", *typed)
+    command = re.search(r"another kind(?s:.*)\n    npgpt (train .*)", out)[1]
+    out = done(*shlex.split(command))
+    assert "another kind" not in out
+    command = re.search(r"more steps(?s:.*)\n    npgpt (train .*)", out)[1]
+    assert "step 12:" in done(*shlex.split(command))
