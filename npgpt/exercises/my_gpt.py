@@ -3,7 +3,7 @@
     python my_gpt.py
 
 learns the tales, some seven minutes on one core, and is judged: by its loss on stories that it has
-not read (2.4 % above the entropy with the solutions), and by how many of its own stories the
+not read (2.4 % above the grammar's with the solutions), and by how many of its own stories the
 grammar derives (36 of 50). What stands here only puts your functions together; change it.
 """
 
@@ -231,21 +231,21 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     def gradient(states, x, y):
         return gpt.loss_and_gradient([w for w, _, _ in states], x, y)
 
-    entropy = -sum(map(tales.log_probability, unseen))  # what the grammar itself loses
+    grammar = -sum(map(tales.log_probability, unseen))  # what it loses on the same stories
     for first in range(0, steps, 250):
         states, _ = train(states, min(250, steps - first), batch, gradient,
                           lambda states, g, i, first=first: update(states, g, first + i, steps))
         weights = [w for w, _, _ in states]
         above = sum(gpt.loss(weights, ids[None, :-1], ids[None, 1:])[0] * (len(ids) - 1)
-                    for ids in judges) - entropy
+                    for ids in judges) - grammar
         each = above / sum(map(len, unseen))
         print(f"{time.perf_counter() - started:5.0f} s  {each:.4f} nats per character above the "
-              f"entropy, {above / entropy:.1%} of it", flush=True)
+              f"grammar's, {above / grammar:.1%} of it", flush=True)
     own = [text(gpt.tell(weights, [number["\n"]], lambda ids: text(ids).endswith(tales.END), rng))
            for _ in range(write)]
     derived = sum(tales.log_probability(story) is not None for story in own)
     print(*own[:3], f"The grammar derives {derived} of its {write} stories.", sep="")
-    return above / entropy, derived
+    return above / grammar, derived
 
 
 if __name__ == "__main__":

@@ -124,44 +124,43 @@ class Grammar:
 
     def parse(self, text: str) -> list[Option] | None:
         """Return the derivation of `text`, the option of each choice; None if it has none."""
-        chosen = []
-
-        def continuing(options: Options, so_far: list[str]) -> Option:
-            position = sum(map(len, so_far))
-            chosen.append(next(o for o in options if text.startswith(o.lead, position)))
-            return chosen[-1]
-
-        try:
-            return chosen if self.write(continuing) == text else None
-        except StopIteration:  # no option continues the text
-            return None
-
-    def log_probability(self, text: str) -> float | None:
-        """Return ln P(text); None if the text has no derivation."""
-        chosen = self.parse(text)
-        return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
+        written, chosen, _ = self._read(text)
+        return chosen if written == text else None
 
     def surprisals(self, text: str) -> list[float] | None:
         """Return -ln P(character | the characters before it) for each character of `text`.
 
-        Return None unless `text` is a text of the grammar or the beginning of one. At a choice, the
-        options whose lead agrees so far share the probability of the next character; beyond it, and
-        where one option is left, nothing is uncertain.
+        Return None unless `text` is a text of the grammar or the beginning of one.
         """
-        nats = [0.0] * len(text)
+        written, _, nats = self._read(text)
+        return nats if written.startswith(text) else None
+
+    def _read(self, text):
+        """Return (the text that agrees with `text` as far as it can, its options, surprisals).
+
+        At a choice, the options whose lead agrees so far share the probability of the next
+        character; where one option is left, and beyond its lead, nothing is uncertain.
+        """
+        chosen, nats = [], [0.0] * len(text)
 
         def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
             start = at = sum(map(len, so_far))
             while at < len(text) and len(options) > 1:
                 fits = [o for o in options if o.lead.startswith(text[start : at + 1])]
                 if not fits:
-                    break  # what is written will not be the text
+                    break
                 before, after = (sum(o.probability for o in some) for some in (options, fits))
                 nats[at] = math.log(before / after)
                 options, at = fits, at + 1
+            chosen.append(options[0])
             return options[0]
 
-        return nats if self.write(continuing).startswith(text) else None
+        return self.write(continuing), chosen, nats
+
+    def log_probability(self, text: str) -> float | None:
+        """Return ln P(text); None if the text has no derivation."""
+        chosen = self.parse(text)
+        return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
 
     def expectation(self, length: Callable[[str], float] = len) -> tuple[float, float]:
         """Return (entropy of a text in nats, expected length of a text), both exact.

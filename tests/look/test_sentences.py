@@ -198,11 +198,11 @@ SENTENCES = {
     "tokens": [
         (r"expected *a surprise of (\d+) nats or more \(-ln of the probability\)", tokens_legend),
         (rf"Loss of this text: ({NUMBER}) nats per token, a perplexity of ([\d.e+]+)\. The "
-         r"grammar itself, .* best guess .*, has ([\d.]+)\.", text_loss),
+         r"grammar loses ([\d.]+) on it\.", text_loss),
         (rf"“(.*)” had a probability of {SHARE}, ([\d.]+) nats \(token (\d+) of (\d+), "
          r"id (\d+)\)\.", token),
-        (rf"Divergence from the grammar: ({NUMBER}) nats here, ({NUMBER}) on average .* of a "
-         r"perfect one, 0\.", divergence),
+        (rf"Divergence from the grammar: ({NUMBER}) nats here, ({NUMBER}) on average .* of the "
+         r"grammar itself, 0\.", divergence),
         (r"What may follow the chosen token", None), (r"Draw the next tokens", None),
         (r"How likely the model found each token, and what it expects next\.", None),
     ],

@@ -87,8 +87,7 @@ function summed() {
     `${short(Math.exp(loss))}.${rounding()}`;
   const exact = pass.ids.slice(1).map((id, t) => pass.grammar?.[t]?.get(tokenizer.decode([id])));
   if (!exact.every((p) => p > 0)) return sum;
-  const best = mean(exact.map((p) => -Math.log(p))).toFixed(4);
-  return `${sum} The grammar itself, which is the best guess that there is, has ${best}.`;
+  return `${sum} The grammar loses ${mean(exact.map((p) => -Math.log(p))).toFixed(4)} on it.`;
 }
 
 // What the text loses with the weights before they were rounded.
@@ -134,7 +133,7 @@ function distribution(model, drawn, exact) {
   return table(head, rows, { "aria-label": "distribution of the next token" });
 }
 
-// KL(grammar || model): the model's excess loss here over the best guess, in nats.
+// KL(grammar || model): the loss above the grammar's to expect here, in nats.
 function klDivergence(exact, probs) {
   const given = (c) => probs[tokenizer.known.get(c)] ?? 0; // a character that it may not know
   return Array.from(exact).reduce((sum, [c, p]) => sum + p * Math.log(p / given(c)), 0);
@@ -147,7 +146,7 @@ function aboutGrammar(exact) {
   const all = mean(known.map((t) => klDivergence(pass.grammar[t], readOut(2 * L, t))));
   return (
     `Divergence from the grammar: ${short(here)} nats here, ${short(all)} on average over ` +
-    "the text. It is what the model loses beside the best possible guess; of a perfect one, 0."
+    "the text. It is the loss above the grammar's to expect there; of the grammar itself, 0."
   );
 }
 
