@@ -122,7 +122,7 @@ function far() {
   const changes = { view: "attention", layer, head, t, s };
   const why =
     tokenizer.kind === "char" && word
-      ? " A token is one letter, so a word has no vector: it is gathered at one of its letters."
+      ? " A token is one letter, so a word has no vector: most of it is gathered at one letter."
       : "";
   const words = `Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.${why}`;
   return [words, changes, [".arcs .reader", ".arcs .read", ".arc.chosen"]];
