@@ -200,8 +200,8 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     recent    losses of the last steps of training, whose mean the text has
     grammar   the `npgpt.batches.GrammarLoss` on the same targets, or None
 
-    The loss is computed on a part of the validation text, always the same part; without one on what
-    is taught, and only the text has it. Raises
+    The loss is computed on a part of the validation text, always the same part. Where there is none
+    it is computed on what is taught, and only the text has it: None is returned. Raises
     DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
     """
     # Another sample each time, but the same targets: others would add their noise to the curve.
