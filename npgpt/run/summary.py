@@ -60,7 +60,7 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         count = training.batch_size * training.gradient_accumulation_steps
         lines.append(("", f"{steps}; drawn stories for each: {count}"))
     elif trains:
-        reads = training.max_iters * tokens / len(ids)
+        reads = training.max_iters * tokens / getattr(ids, "padded", len(ids))
         once = f"; --max-iters {reading(run, dataset)} reads it once" if reads < 1 else ""
         lines.append(("", f"{steps} {verb} the text {rounded(reads)} times{once}"))
     if ranks.size > 1:
@@ -172,7 +172,8 @@ def print_results(run, dataset, model, draw, again):
 
 def reading(run, dataset):
     """Return the number of steps that read the training text once."""
-    return -(-len(dataset.train_ids) // tokens_per_step(dataset.shape(run.model), run.training))
+    size = getattr(dataset.train_ids, "padded", len(dataset.train_ids))
+    return -(-size // tokens_per_step(dataset.shape(run.model), run.training))
 
 
 def _print_state(run, dataset, rows, again):

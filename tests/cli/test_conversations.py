@@ -65,7 +65,8 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     train = ("train", "--init-from", finished, "--conversations", path, "--hold", "0", "--lr",
              "0.03", "--eval-interval", "40", "--warmup-iters", "5", "--out")
     out = done(*train, tmp_path / "whole", "--max-iters", "80")
-    assert "3 conversations" in out and out.count("on what is taught") == 3
+    assert "3 conversations" in out and "read the text 80 times" in out
+    assert out.count("on what is taught") == 3
     assert "validation" not in out and "best" not in out and "overfitting" not in out
     assert "of 3 answers" in out and "gives 3 " in out and "a0.<|end|>" in out
     assert "--max-iters 160" not in out
