@@ -151,7 +151,7 @@ FIELDS_WORDS = """
 backpropagation, gradient descent, self-attention, overfitting, positional encoding, fine-tuning,
 hallucination, context window, hyperparameter, initialization, RLHF, reverse-mode, reasoning,
 generative pre-trained transformer, regularization, early stopping, quantization, inference,
-instruction tuning, excess, encoder, decoder, logits, softmax, momentum, SGD, linear probe,
+instruction tuning, excess, encoder, decoder, logits, softmax, momentum, SGD,
 language model, token, character, Byte Pair Encoding, subword, vocabulary, embedding, positional
 embedding, attention, query, key, value, attention score, attention weights, multi-head attention,
 head, causal attention, masked attention, autoregressive, transformer block, layer normalization,

@@ -8,20 +8,20 @@ and fits before the first training (question 10). The largest run is predicted b
 trained; 09_scaling_laws.jsonl has both, in that order. It needs the extra `studies`.
 """
 
-import tempfile
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from laboratory import flops_text, kept, markdown, run
-from scaling_fit import SAMPLES, bootstrap, interval, lack_of_fit
-from scaling_trials import almanac, measure, shape
-from study import FIGURES, into_documents, picture, plain_ticks, run_study
+import scaling_trials
+import study
+from intervals import SAMPLES, Interval, between, bootstrap, lack_of_fit, ratio, student
+from scaling_trials import almanac, shape
+from study import flops_text, markdown, plain_ticks
 
 from npgpt import plots
 from npgpt.families.size import flops_per_token, parameters_by_part
 
-RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SIZES = {  # FLOPs -> channels
     1e11: (8, 12, 16, 24, 32, 48),
     4e11: (12, 16, 24, 32, 48, 64),
@@ -35,7 +35,8 @@ FITS = {  # name -> (is E given?, is the excess fitted, or the loss?)
     "log loss, Huber, E fitted": (False, False),
     "log excess, least squares, E given": (True, True),
 }
-QUICK = {1e8: (8, 12, 16), 2e8: (8, 12, 16)}
+LITTLE = 130, 1300, 13_000, 130_000  # stories of a text that ends, at the rate of 1.2e-2
+TINY = {"flops": 1e8, "pool": 5000, "asked": 80, "written": 2}
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 1, 2, 3, 5)  # nats
 
 
@@ -47,38 +48,47 @@ def rate(flops):
     return float(f"{0.014 * (flops / 4e11) ** -0.4:.2g}")
 
 
-def trial(channels, flops, seed=1, factor=1, **more):
+def trial(channels, flops, seed=1, factor=1):
     return {"text": "almanac", "channels": channels, "flops": flops,
-            "rate": float(f"{rate(flops) * factor:.2g}"), "seed": seed} | more
+            "rate": float(f"{rate(flops) * factor:.2g}"), "seed": seed}
 
 
-def trials(sizes=SIZES, **more):
-    """Return the grid of each seed, and half the rate at the largest budget."""
-    return [
-        trial(channels, flops, seed, **more)
-        for seed in SEEDS for flops, several in sizes.items() for channels in several
-    ] + [trial(channels, max(sizes), factor=0.5, **more) for channels in sizes[max(sizes)]]
+def grid_trials(seeds=SEEDS):
+    return [trial(channels, flops, seed)
+            for seed in seeds for flops, several in SIZES.items() for channels in several]
 
 
-def whole(path, workers, sizes, flops, channels, samples=SAMPLES, **more):
-    """Train the grid, predict a run, and train it."""
-    run(trials(sizes, **more), measure, path, workers)
-    asked = {"predict": flops, "channels": channels}
-    run([asked], lambda asked: predicted(asked, kept(path), samples), path, workers=0)
-    run([trial(channels, flops, **more)], measure, path, workers)
+def trials(results):
+    """Return the grid, half the rate at the largest budget, the texts that end; once the grid is
+    there, the prediction, and once that is, its run."""
+    half = [trial(channels, max(SIZES), factor=0.5) for channels in SIZES[max(SIZES)]]
+    endless = trial(48, 1.6e12) | {"rate": 1.2e-2}
+    asked = {"predict": PREDICTED[0], "channels": PREDICTED[1]}
+    found = [*grid_trials(), *half, endless, *(endless | {"stories": n} for n in LITTLE)]
+    stored = {name: name in results for name in map(study.key, (*grid_trials(), asked))}
+    found += [asked] if all([*stored.values()][:-1]) else []
+    return found + [trial(*PREDICTED[::-1])] * stored[study.key(asked)]
+
+
+def measure(settings):
+    if "predict" in settings:
+        return predicted(settings, study.results_of(Path(__file__).with_suffix(".jsonl")))
+    return scaling_trials.measure(settings)
 
 
 # ---- what follows from them
 
 
-def frame(rows):
-    """Return a row for each training."""
-    found = [row["settings"] | row["result"] for row in rows if "predict" not in row["settings"]]
+def frame(results):
+    """Return a row for each training on the whole text."""
+    found = [json.loads(settings) | result for settings, result in results.items()]
+    found = [row for row in found if "predict" not in row and "stories" not in row]
     return pd.json_normalize(found, sep="_")
 
 
-def cells(runs):
+def cells(results):
     """Return the means of the seeds at each budget and size, at the registered rate."""
+    runs = frame(results)
     seeds = runs[runs.rate == runs.flops.map(rate)].groupby(["flops", "channels"])
     return seeds.mean(numeric_only=True).assign(
         deviation=seeds.excess.std(), seeds=seeds.size()).reset_index()
@@ -93,22 +103,17 @@ def fits(grid, samples):
         yield name, law, drawn
 
 
-def predicted(asked, rows, samples=SAMPLES):
-    """Return the excess that each fit to some rows predicts for a run that is not trained yet."""
-    config = shape(asked["channels"], almanac("almanac").tokenizer.vocab_size)
+def predicted(asked, results, samples=500):
+    """Return the excess that each fit to the grid predicts for a run that is not trained yet."""
+    config = shape(asked["channels"], almanac().tokenizer.vocab_size)
     N = sum(parameters_by_part(config).values())
     D = asked["predict"] / (3 * flops_per_token(config))
-    grid = cells(frame(rows))
+    grid = cells(results)
     E = grid.entropy.iloc[0]
     return {"N": N, "D": D} | {
-        name: [law.loss(N, D) - E, *interval([each.loss(N, D) - E for each in drawn])]
-        for name, law, drawn in fits(grid, samples)
+        name: [*between(law.loss(N, D) - E, [each.loss(N, D) - E for each in drawn])]
+        for name, law, drawn in fits(grid[grid.flops < asked["predict"]], samples)
     }
-
-
-def seed_noise(grid):
-    """Return the standard deviation of the excess between seeds, as a share of it."""
-    return float(np.sqrt(np.mean((grid.deviation / grid.excess) ** 2)))
 
 
 def best_sizes(grid, count):
@@ -121,25 +126,54 @@ def best_sizes(grid, count):
         return np.exp(-slope / (2 * bend))
 
     sizes = grid.groupby("flops")[[count, "excess"]].apply(lowest)
-    return list(sizes), np.polyfit(np.log(sizes.index), np.log(sizes), 1)[0]
+    return sizes, np.polyfit(np.log(sizes.index), np.log(sizes), 1)[0]
 
 
-# ---- tables and picture
+def exponent(grid, count, noise):
+    """Return the exponent with 95 % of draws of the noise of seeds, a share of the excess."""
+    rng, spread = np.random.default_rng(0), noise / np.sqrt(grid.seeds)
+    drawn = [grid.assign(excess=grid.excess * np.exp(rng.normal(0, spread)))
+             for _ in range(SAMPLES)]
+    return between(best_sizes(grid, count)[1], [best_sizes(each, count)[1] for each in drawn])
 
 
-def ahead_of(rows):
-    """Return (cells of the grid, the cell of the run that was predicted, its prediction)."""
-    (told,) = (row["result"] for row in rows if "predict" in row["settings"])
-    every = cells(frame(rows))
-    return every.iloc[:-1], every.iloc[-1], told  # it is the largest budget
+def residuals(runs, law):
+    """Return log(excess) of some runs less that of a law."""
+    return np.log(runs.excess / (law.loss(runs.parameters, runs.tokens) - runs.entropy))
 
 
-def tables(rows, samples=SAMPLES):
-    """Return name -> table in Markdown."""
-    grid, ahead, told = ahead_of(rows)
-    runs = frame(rows)
-    runs = runs[(runs.rate == runs.flops.map(rate)) & (runs.flops <= grid.flops.max())]
+def share(bands):
+    """Return the share of facts that are right, of bands [share, count]."""
+    right, count = np.transpose(bands)
+    return np.average(right, weights=count)
+
+
+# ---- numbers and picture
+
+
+def numbers(results):
+    every = cells(results)
+    grid, ahead = every.iloc[:-1], every.iloc[-1]  # the run that was predicted has most FLOPs
+    runs = frame(results)
+    runs = runs[runs.flops <= grid.flops.max()]
+    half = runs[runs.rate == runs.flops.map(rate) / 2].set_index("parameters").excess
+    runs = runs[runs.rate == runs.flops.map(rate)]
+    told = next(result for settings, result in results.items() if "predict" in settings)
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
+    of = {(flops_text(flops), size): some.set_index("seed") for (flops, size), some
+          in runs.groupby(["flops", "parameters"])}
+    largest = grid[grid.flops == grid.flops.max()]
+    full = runs[(runs.flops == grid.flops.max()) & (runs.seed == 1)].set_index("parameters").excess
+    facts = np.mean(of["6.4e12", 79536].right_fact.tolist(), axis=0)
+    endless = trial(48, 1.6e12) | {"rate": 1.2e-2}
+    little = {n: results[study.key(endless | {"stories": n})] for n in LITTLE}
+    fitted = {name: (law, drawn) for name, law, drawn in fits(grid, SAMPLES)}
+    misfits = {name: lack_of_fit(
+        residuals(runs, law), runs.groupby(["flops", "channels"]).ngroup(),
+        len(law) - FITS[name][0]) for name, (law, _) in fitted.items()}
+    E_fitted, drawn_E = fitted["log loss, Huber, E fitted"]
+    sizes = {count: best_sizes(grid, count)[0] for count in ("parameters", "without embeddings")}
+    powers = {count: exponent(grid, count, noise_of(grid)) for count in sizes}
     return {
         "summary": markdown(
             ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
@@ -148,53 +182,58 @@ def tables(rows, samples=SAMPLES):
               f"{r.excess:.3f}", f"{r.written_form:.0%}", f"{r.written_derived:.0%}")
              for r in best.itertuples()]),
         "cells": markdown(
-            ("FLOPs", "parameters", "tokens", "rate", "excess", "deviation of the seeds"),
+            ("FLOPs", "parameters", "tokens", "rate", "excess", "deviation of the seeds",
+             "stories with the right facts"),
             [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.2f} M", f"{r.rate:g}",
-              f"{r.excess:.4f}", f"{r.deviation:.4f}") for r in grid.itertuples()]),
+              f"{r.excess:.4f}", f"{r.deviation:.4f}", f"{r.written_derived:.0%}")
+             for r in grid.itertuples()]),
         "fits": markdown(
             ("fit", "E", "alpha", "beta", "misfit"),
-            [(name, *(with_interval(getattr(law, of), [getattr(each, of) for each in drawn])
-                      for of in ("E", "alpha", "beta")),
-              lack_of_fit(residuals(runs, law), runs.groupby(["flops", "channels"]).ngroup(),
-                          len(law) - FITS[name][0]))
-             for name, law, drawn in fits(grid, samples)]),
+            [(name, *(f"{between(getattr(law, x), [getattr(each, x) for each in drawn]):.3f}"
+                      for x in ("E", "alpha", "beta")), misfits[name])
+             for name, (law, drawn) in fitted.items()]),
         "sizes": markdown(
             ("counted", *map(flops_text, grid.flops.unique()), "exponent"),
-            list(_sizes(grid, samples))),
+            [(count, *(f"{size:,.0f}" for size in some), f"{powers[count]:.2f}")
+             for count, some in sizes.items()]),
         "prediction": markdown(
-            ("fit", "excess predicted", "95 %", "measured", "error", "error of the loss"),
-            [(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}", f"{ahead.excess:.4f}",
-              f"{value / ahead.excess - 1:+.0%}",
+            ("fit", "excess predicted", "measured", "error", "error of the loss"),
+            [(name, f"{Interval(value, low, high):.4f}",
+              f"{ahead.excess:.4f}", f"{value / ahead.excess - 1:+.0%}",
               f"{(value + ahead.entropy) / ahead.loss - 1:+.1%}")
              for name in FITS for value, low, high in [told[name]]]),
+        "E": between(E_fitted.E, [law.E for law in drawn_E]), "misfit": [*misfits.values()][-1],
+        "errors": ", ".join(f"{told[name][0] / ahead.excess - 1:+.0%}" for name in FITS),
+        "best": ", ".join(f"{x:.3f}" for x in best.excess[:-1]),
+        "told": {flops_text(flops): some.set_index("parameters").written_derived
+                 for flops, some in grid.groupby("flops")},
+        "local": ", ".join(f"{x:.2f}" for x in np.diff(np.log(sizes["parameters"]))
+                           / np.diff(np.log(grid.flops.unique()))),
+        "noise": {"all": noise_of(grid), "largest": noise_of(largest)},
+        "half": ratio(half, full.loc[half.index]),
+        "above": {size: student(of["4e11", size].excess - of["4e11", 25944].excess)
+                  for size in (130624, 9516)},
+        "facts": {100: share(facts[:2]), 1000: facts[2][0], "rest": facts[3][0]},
+        "little": little, "entropy": ahead.entropy, "endless": results[study.key(endless)],
+        "little_table": markdown(
+            ("kB", "readings", "excess on other stories", "on those read"),
+            [(f"{x['characters'] / 1000:,.0f}", f"{x['tokens'] / n / almanac().mean_length:,.0f}",
+              f"{x['excess']:.3f}", f"{x['excess on text read']:.3f}")
+             for n, x in little.items()]), "powers": powers,
     }
 
 
-def residuals(runs, law):
-    """Return log(excess) of some runs less that of a law."""
-    return np.log(runs.excess / (law.loss(runs.parameters, runs.tokens) - runs.entropy))
+def noise_of(grid):
+    """Return the standard deviation of the excess between seeds, as a share of it."""
+    return float(np.sqrt(np.mean((grid.deviation / grid.excess) ** 2)))
 
 
-def with_interval(value, samples):
-    return "{:.3f} ({:.3f} to {:.3f})".format(value, *interval(samples))
-
-
-def _sizes(grid, samples):
-    """Yield the best sizes and their exponent, with 95 % of draws of the noise of seeds."""
-    noise, rng = seed_noise(grid) / np.sqrt(grid.seeds), np.random.default_rng(0)
-    drawn = [grid.assign(excess=grid.excess * np.exp(rng.normal(0, noise))) for _ in range(samples)]
-    for count in ("parameters", "without embeddings"):
-        sizes, power = best_sizes(grid, count)
-        powers = [best_sizes(each, count)[1] for each in drawn]
-        yield count, *(f"{size:,.0f}" for size in sizes), with_interval(power, powers)
-
-
-def draw(path, rows):
+def draw(path, results):
     """Draw the excess of every run at the registered rate, and what the fit of the log excess
     leaves of it; the largest run is not in the fit."""
     drawing, (left, right) = plots.figure(10, 4.2, 1, 2)
-    *_, (_, law, _) = fits(ahead_of(rows)[0], 0)
-    runs = frame(rows).assign(left=lambda runs: residuals(runs, law))
+    *_, (_, law, _) = fits(cells(results).iloc[:-1], 0)
+    runs = frame(results).assign(left=lambda runs: residuals(runs, law))
     for i, (flops, some) in enumerate(runs[runs.rate == runs.flops.map(rate)].groupby("flops")):
         for axes, name in ((right, "left"), (left, "excess")):
             mean = some.groupby("parameters")[name].mean()
@@ -216,28 +255,7 @@ def draw(path, rows):
     return plots.save(drawing, path)
 
 
-def write_report(figures=FIGURES):
-    rows = kept(RESULTS)
-    into_documents(REPORT, tables(rows))
-    picture(draw, figures / "09_scaling_laws.png", rows)
-
-
-def quick_study(figures):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quick.jsonl"
-        whole(path, 0, QUICK, 8e8, 16, samples=10, asked=80, written=2, pool=5000)
-        rows = kept(path)
-    print(*tables(rows, samples=10).values(), sep="\n")
-    picture(draw, figures / "09_scaling_laws.png", rows)
-    return rows
-
-
-def main(quick=False, figures=FIGURES, workers=None):
-    if quick:
-        return quick_study(figures)
-    whole(RESULTS, workers, SIZES, *PREDICTED)
-    return write_report(figures)
-
+PICTURES = {"09_scaling_laws.png": draw}
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "tiny models, a few seconds")
+    study.main(Path(__file__).stem)

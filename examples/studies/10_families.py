@@ -5,24 +5,23 @@
 It is said that an encoder (BERT) is good for understanding and not for generation, an
 encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
 though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
-these can be measured: `family_tasks.py` has the tasks, `family_models.py` the models. The tables of
-10_families.md are text; a test computes them again from the numbers.
+these can be measured: `family_tasks.py` has the tasks, `family_models.py` the models.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 
 import family_tasks as tasks
 import pandas as pd
+import study
 from family_models import BATCH, FAMILIES, Rewriting, WordTokenizer, model_config, told, train_for
-from laboratory import kept, key, run, tried
-from study import FIGURES, picture, run_study
+from intervals import Interval, student
 
 from npgpt import plots
 from npgpt.families import family as record
 
-RESULTS = Path(__file__).with_suffix(".jsonl")
-SEEDS = (1, 2, 3)
+SEEDS, TINY = (1, 2, 3), {"quick": True}
 SIZES = {  # FLOPs of a training, and of one to rewrite; characters to train on and to test on;
     # words to find, stories to continue, stories to rewrite, and to learn it from
     False: {"flops": 7.5e12, "rewrite flops": 2.5e12, "channels": 128, "train": 10_000_000,
@@ -39,8 +38,6 @@ PANELS = {  # title -> (unit, arms, column -> label)
         "go on whole": "whole stories", "go on allowed": "words before the first mistake"}),
     "a story told anew: of a queen, not a king": ("share right", (*FAMILIES, LONGER), {
         "rewrite exact": "whole stories", "rewrite changed": "words that change"}),
-    "what “it” means, by a linear probe": ("share right; chance: 0.5", FAMILIES, {
-        "pronoun it share": "at “it”", "pronoun it, later share": "four words later"}),
 }
 NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5", TO_CONTINUE: "T5, trained\nto continue",
          LONGER: f"GPT, {TIMES} times\nas long"}
@@ -58,7 +55,7 @@ def measure(settings):
     arm, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
     family, sizes, (tokenizer, read, stories) = arm.split(",")[0], SIZES[quick], texts(quick)
     config = model_config(family, tokenizer.vocab_size, sizes["channels"])
-    model, untrained = (record(family).Model(config, seed=seed) for _ in range(2))
+    model = record(family).Model(config, seed=seed)
     if arm == TO_CONTINUE:
         text, objective = tasks.beginnings(tokenizer, read), Rewriting(family, tokenizer)
     else:
@@ -73,12 +70,6 @@ def measure(settings):
         return found
     hidden = tasks.hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
     found["word"] = tasks.find_words(family, model, tokenizer, hidden)
-    begun = tasks.crossings(tokenizer, stories)
-    found["pronoun"] = {
-        name: {"share": tasks.probe(model, at, *begun), "tested": len(begun[0]),
-               "untrained": tasks.probe(untrained, at, *begun)}
-        for name, at in tasks.READ_AT.items()
-    }
     pairs = tasks.pairs_to_rewrite(tokenizer, read[: sizes["pairs"]])
     flops = sizes["rewrite flops"] * (TIMES if arm == LONGER else 1)
     steps = train_for(flops, model.train(), family, pairs, Rewriting(family, tokenizer), seed=seed,
@@ -89,13 +80,33 @@ def measure(settings):
     return found
 
 
-def draw(path, rows):
-    """Draw a panel for each task, a mark for each seed."""
-    n = pd.json_normalize([row["settings"] | row["result"] for row in rows], sep=" ")
+def trials(results):
+    return [{"family": arm, "seed": seed} for seed in SEEDS for arm in NAMES]
+
+
+def frame(results):
+    """Return a row for each training; "left" and "both" are nats above the best possible."""
+    n = pd.json_normalize([json.loads(settings) | of for settings, of in results.items()], sep=" ")
     for way in ("left", "both"):
         n[way] = n[f"word {way} nats"] - n["word best nats"]
-    drawing, panels = plots.figure(9.5, 6, 2, 2)
-    for axes, (title, (unit, arms, labels)) in zip(panels.flat, PANELS.items(), strict=True):
+    return n
+
+
+def numbers(results):
+    """Return arm -> column -> mean, least and largest of the seeds; "gpts" are all six."""
+    n = frame(results)
+    arms = [*n.groupby("family"), ("gpts", n[n.family.isin(["gpt", LONGER])])]
+    found = {arm: {name: Interval(x.mean(), x.min(), x.max()) for name, x in of.select_dtypes(
+        "number").items()} for arm, of in arms}
+    allowed = n.pivot(index="seed", columns="family", values="go on allowed")
+    return {"of": found, "allowed": student(allowed[TO_CONTINUE] - allowed["gpt"])}
+
+
+def draw(path, results):
+    """Draw a panel for each task, a mark for each seed."""
+    n = frame(results)
+    drawing, panels = plots.figure(11, 3.4, 1, 3)
+    for axes, (title, (unit, arms, labels)) in zip(panels, PANELS.items(), strict=True):
         for marker, colour, (column, label) in zip("o^", plots.COLOURS, labels.items(),
                                                    strict=False):
             some = n[n.family.isin(arms)]
@@ -109,21 +120,7 @@ def draw(path, rows):
     return plots.save(drawing, path)
 
 
-def write_report(figures=FIGURES):
-    picture(draw, figures / "10_families.png", kept(RESULTS))
-
-
-def main(quick=False, figures=FIGURES, workers=None):
-    if not quick:
-        run([{"family": arm, "seed": seed} for seed in SEEDS for arm in NAMES], measure, RESULTS,
-            workers)
-        return write_report(figures)
-    trials = [{"family": arm, "seed": 1} for arm in NAMES if arm != LONGER]
-    found = tried(trials, measure, {"quick": True})
-    rows = [{"settings": trial, "result": found[key(trial)]} for trial in trials]
-    picture(draw, figures / "10_families.png", rows)
-    return rows
-
+PICTURES = {"10_families.png": draw}
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "tiny models, a few seconds")
+    study.main(Path(__file__).stem)

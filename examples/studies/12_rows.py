@@ -1,27 +1,24 @@
 """Which parts of a GPT matter: on rows of letters, written twice, and on tales.
 
-    python examples/studies/12_rows.py              what is missing of two seeds, the report
-    python examples/studies/12_rows.py --all        of all ten seeds
+    python examples/studies/12_rows.py              the trainings that are missing, the report
 
 `PLAN.md` has the questions, arms, rates, seeds and tests, written before the first training;
-`letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training, and
-`ablation_tables.py` the statistics.
+`letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training.
 """
 
-from functools import cache
 from pathlib import Path
 
-import letter_rows
-from ablation_rows import Row, quick_study, train_missing
-from ablation_tables import at_best_rates, draw_effects, frame, tables
-from ablation_trials import BASE, ROWS, stories
-from laboratory import results_of
-from study import FIGURES, into_documents, picture, run_study
+import arms
+import numpy as np
+import study
+from ablation_trials import BASE, ROWS, entropy
+from ablation_trials import measured as measure  # noqa: F401
+from arms import Arm
+from intervals import Ratio, ratio, student
 
-RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results; seed 1, of FINER all three, choose a rate
-
-ON = {"Rows": ROWS, "Tales": BASE | {"init": "1/sqrt(C)"}}  # what each text's base is
+TINY = {"steps": 20, "warm_up": 2, "n_embd": 16}
+ON = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)"}}  # what each text's base is
 CHANGES = {
     "base": {},
     "1 block": {"n_layer": 1},
@@ -41,53 +38,65 @@ DEEP = {"8 blocks": {"n_layer": 8}, "8 blocks, post-norm": {"n_layer": 8, "varia
 BESIDE = {"1 head, undivided": ("1 head",)} | dict.fromkeys(("base", *DEEP), ())
 TRIED = (1e-3, 2e-3, 4e-3, 8e-3)  # rates; more where the best one was an edge
 OTHER_RATES = {
-    ("Rows", "1 block"): TRIED[1:], ("Rows", "no positions"): TRIED[1:],
-    ("Rows", "1 head, undivided"): TRIED[1:], ("Rows", "no residuals"): (5e-4, *TRIED),
-    ("Rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("Rows", "8 blocks"): TRIED[:3],
-    ("Rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
-} | {("Tales", label): (*TRIED, 1.6e-2) for label in (
+    ("rows", "1 block"): TRIED[1:], ("rows", "no positions"): TRIED[1:],
+    ("rows", "1 head, undivided"): TRIED[1:], ("rows", "no residuals"): (5e-4, *TRIED),
+    ("rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("rows", "8 blocks"): TRIED[:3],
+    ("rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
+} | {("tales", label): (*TRIED, 1.6e-2) for label in (
     "1 block", "rotary", "post-norm", "no norm", "weights of 0.02", "no warm-up", "Llama")
-} | {("Tales", label): (*TRIED, 1.6e-2, 3.2e-2) for label in (
+} | {("tales", label): (*TRIED, 1.6e-2, 3.2e-2) for label in (
     "no positions", "sinusoids", "2 heads")}
 
 
 def arms_on(text, changes):
-    return [Row(text, label, ON[text] | change, OTHER_RATES.get((text, label), TRIED),
-                beside=BESIDE.get(label, ("base",)))
+    return [Arm(text, label, ON[text] | change, OTHER_RATES.get((text, label), TRIED),
+                BESIDE.get(label, ("base",)))
             for label, change in changes.items()]
 
 
-ARMS = arms_on("Rows", CHANGES | DEEP)
-TALES = arms_on("Tales", CHANGES)
-FINER = [row._replace(rates=(0.0014, 0.002, 0.0028, 0.004), chosen_by=CHOOSE) for row in ARMS
-         if row.label in ("base", "1 head", "2 heads", "8 heads", "ReLU")]
+ARMS = arms_on("rows", CHANGES | DEEP) + arms_on("tales", CHANGES)
+FINER = [arm._replace(rates=(0.0014, 0.002, 0.0028, 0.004), chosen_by=CHOOSE) for arm in ARMS
+         if arm.text == "rows" and arm.label in ("base", "1 head", "2 heads", "8 heads", "ReLU")]
+UNTIED = [Arm("rows", "untied", ON["rows"] | CHANGES["untied"], (2e-3,))]
 
 
-@cache
-def entropy(text):
-    """Return nats per token: of all rows, of the tales that are measured on."""
-    if text == "Rows":
-        nats, length = letter_rows.expectation()
-        return nats / length
-    test = stories("test")
-    return test.nats_N.sum() / (test.y_NT >= 0).sum()
+def trials(results):
+    return [trial for arm in ARMS + FINER + UNTIED for trial in arm.trials(results, SEEDS)]
 
 
-def write_report(figures=FIGURES):
-    known = results_of(RESULTS)
-    found = frame(ARMS + TALES, known, SEEDS)
-    into_documents(REPORT, tables(found) | {"finer": at_best_rates(frame(FINER, known, SEEDS))})
-    picture(draw_effects, figures / "12_rows.png", found)
+def effects(results, seeds=SEEDS):
+    return arms.effects(ARMS, arms.runs_of(ARMS, results, seeds))
 
 
-def main(quick=False, figures=FIGURES, extra=False, workers=None):
-    if quick:
-        found = frame(*quick_study(ARMS[:3] + TALES[:3]), SEEDS)
-        picture(draw_effects, figures / "12_rows.png", found)
-        return found
-    train_missing(ARMS + TALES + FINER, RESULTS, workers, SEEDS if extra else SEEDS[:2])
-    return write_report(figures)
+def numbers(results):
+    runs, finer, untied = (arms.runs_of(some, results, SEEDS) for some in (ARMS, FINER, UNTIED))
+    rows, fine = runs["rows"], finer["rows"]
+    effects = arms.effects(ARMS, runs)
+    times = [np.exp(effects["rows"][part].mean) for part in (
+        "1 block", "no residuals", "no positions", "4 heads, undivided",
+        "undivided (beside 1 head)")]
+    costs = [np.log(rows[post].excess / rows[pre].excess) for post, pre in (
+        ("8 blocks, post-norm", "8 blocks"), ("post-norm", "base"))]
+    return arms.tables(ARMS, runs) | {
+        "effects": effects, "arms": arms.summary(ARMS, runs),
+        "times": (min(times), max(times)),
+        "words": {text: arms.words(of) for text, of in effects.items()},
+        "finer": {label: ratio(of.excess, fine["base"].excess) for label, of in fine.items()},
+        "finer_arms": arms.summary(FINER, finer)["rows"],
+        "base_between": ratio(fine["base"].excess, rows["base"].excess),
+        "untied_between": [ratio(of["untied"].excess, fine["base"].excess)
+                           for of in (rows, untied["rows"])],
+        "depth": ratio(np.exp(costs[0]), np.exp(costs[1])), "deep": student(costs[0], Ratio),
+        "entropy": {text: entropy(text) for text in ON},
+        "ceiling": {"post-norm": rows["post-norm"].excess.mean() / entropy("rows"),
+                    "8 blocks": rows["8 blocks"].excess.mean() / entropy("rows")}}
 
+
+def draw(path, results):
+    return arms.draw_effects(path, effects(results))
+
+
+PICTURES = {"12_rows.png": draw}
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "tiny models, a few seconds", "all ten seeds")
+    study.main(Path(__file__).stem)

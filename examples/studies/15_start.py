@@ -2,8 +2,7 @@
 
     python examples/studies/15_start.py    the trainings that are missing, then the table
 
-The end of `PLAN.md` has arms, rates, seeds and what decides. A training is a preset of npgpt, or
-`tale_questions.py`.
+The end of `PLAN.md` has arms, rates, seeds and what decides. A training is a preset of npgpt.
 """
 
 import math
@@ -12,10 +11,9 @@ from itertools import chain
 from pathlib import Path
 
 import pandas as pd
-import tale_questions
-from ablation_tables import mean_and_interval
-from laboratory import key, markdown, results_of, run, tried
-from study import expect, into_documents, run_study
+import study
+from intervals import student
+from study import key, markdown
 
 from npgpt import tales
 from npgpt.families import family
@@ -25,7 +23,6 @@ from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
 from npgpt.train import evaluate, training_steps
 
-RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 STARTS = ("gpt2", "fan_in", "fan_in, branches whole", "fan_in, tables of 0.02")
 TEXT, TALES = {"preset": "text", "corpus": ["shakespeare"]}, {"preset": "tales"}
 SHORT = [of | {"start": start, "lr": lr, "seed": seed} for seed in (11, 12) for of, rates in (
@@ -42,12 +39,10 @@ def pairs(settings, **changes):
             for seed in (4, 5, 6) for start in ("gpt2", "fan_in")]
 
 
-ASKED = {"preset": "answers", "lr": 2e-3, "max_iters": 3000}
+TINY = {"max_iters": 3, "n_embd": 16, "n_layer": 1}
 FINAL = {  # the rates are those that the short trainings chose
     "`text`, Shakespeare": pairs(TEXT, lr=6e-3),
     "`tales`": pairs(TALES, lr=6e-3),
-    "questions": pairs(ASKED | {"counted": "all"}),
-    "questions, loss on answers": pairs(ASKED | {"counted": "answers"}),
     "`tales-llama`, a third": pairs({"preset": "tales-llama", "max_iters": 1000}),
     "`tales-bert`, a third": pairs({"preset": "tales-bert", "max_iters": 4000}),
     "`tales-t5`, a third": pairs({"preset": "tales-t5", "max_iters": 2800}),
@@ -66,10 +61,8 @@ def change(model, start):
 
 
 def measure(trial):
-    settings = {name: x for name, x in trial.items() if name not in ("preset", "start", "counted")}
+    settings = {name: x for name, x in trial.items() if name not in ("preset", "start")}
     preset, init = trial["preset"], trial["start"].partition(",")[0]
-    if preset == "answers":
-        return tale_questions.measure(init, trial["counted"], settings)
     settings |= {"corpus": tuple(trial["corpus"])} if "corpus" in trial else {}
     shape, training = from_preset(preset, init=init, **settings)
     kind = family(training.arch)
@@ -89,41 +82,33 @@ def measure(trial):
     return found
 
 
-def write_report():
-    lines, results = [], results_of(RESULTS)
-    for label, trials in FINAL.items():
-        if {*map(key, trials)} <= results.keys():
-            base, new = (pd.DataFrame([results[key(t)] for t in trials[i::2]]) for i in (0, 1))
-            mean, *ends = (f"{x:+.4f}" for x in mean_and_interval(new.loss - base.loss))
-            right = [f"{x.right.sum() / x.stories.sum():.0%}" if "right" in x else ""
-                     for x in (base, new)]
-            lines.append((label, f"{base.loss.mean():.4f}", f"{new.loss.mean():.4f}",
-                          f"{mean} ({' to '.join(ends)})", *right))
-    head = ("training", "GPT-2's start", "by fan-in", "difference", "right", "by fan-in")
-    into_documents(REPORT, {
-        "final": markdown(head, lines), "summary": markdown(
-            head[:4], [line[:4] for line in lines if "a third" not in line[0]]),
-        "choice": markdown(*choice(results))})
+def trials(results):
+    return [*SHORT, *BEYOND, *chain(*FINAL.values())]
 
 
-def choice(results):
-    """Return the head and lines of the table of the trainings that choose, as far as they are."""
-    found = [(t["preset"], t["start"], f"{t['lr']:g}", results[key(t)]["loss"])
-             for t in SHORT + BEYOND if key(t) in results]
-    grouped = pd.DataFrame(found, columns=("text", "start", "rate", "loss")).groupby(
-        ["text", "start", "rate"], sort=False)
-    lines = [(f"`{text}`", *rest, f"{loss.mean():.4f}", str(len(loss)))
-             for (text, *rest), loss in grouped.loss]
-    return ("text", "start", "rate", "loss in the mean", "seeds"), lines
-
-
-def main(quick=False, figures=None, workers=None):
-    expect("Models begin as GPT-2 does, or by the inputs of each matrix. Expect the latter lower.")
-    if quick:
-        return tried(SHORT[:1], measure, {"max_iters": 3, "n_embd": 16, "n_layer": 1})
-    run([*SHORT, *BEYOND, *chain(*FINAL.values())], measure, RESULTS, workers)
-    return write_report()
+def numbers(results):
+    both = {label: [pd.DataFrame([results[key(trial)] for trial in of[i::2]]) for i in (0, 1)]
+            for label, of in FINAL.items()}
+    differences = {label: student(new.loss - base.loss) for label, (base, new) in both.items()}
+    right = {label: [f"{x.right.sum() / x.stories.sum():.0%}" if "right" in x else "" for x in of]
+             for label, of in both.items()}
+    lines = [(label, *(f"{x.loss.mean():.4f}" for x in of), f"{differences[label]:+.4f}")
+             for label, of in both.items()]
+    head = "training", "GPT-2's start", "by fan-in", "difference"
+    short = pd.DataFrame([trial | results[key(trial)] for trial in SHORT + BEYOND])
+    grouped = short.groupby(["preset", "start", "lr"], sort=False).loss
+    return {
+        "final": markdown((*head, "right", "by fan-in"),
+                          [(*line, *right[line[0]]) for line in lines]),
+        "summary": markdown(head, [line for line in lines if "a third" not in line[0]]),
+        "choice": markdown(
+            ("text", "start", "rate", "loss in the mean", "seeds"),
+            [(f"`{text}`", start, f"{lr:g}", f"{loss.mean():.4f}", len(loss))
+             for (text, start, lr), loss in grouped]),
+        "gained": {label: -x.mean for label, x in differences.items()},
+        "of": differences, "tales": both["`tales`"][0].loss.mean() - tales.entropy_rate(),
+    }
 
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "a tiny model, a few seconds")
+    study.main(Path(__file__).stem)

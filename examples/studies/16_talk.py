@@ -1,6 +1,6 @@
 """From text to talk: what each step adds, on questions about tales that the grammar judges.
 
-    python examples/studies/16_talk.py    the trainings that are missing, then table and figure
+    python examples/studies/16_talk.py    the trainings that are missing, then the tables
 
 The end of `PLAN.md` has arms, seeds and what is expected. The last arm is README's commands.
 """
@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from laboratory import kept, markdown, run, tried
-from study import FIGURES, expect, into_documents, picture, run_study
+import study
+from intervals import student
+from study import markdown
 
-from npgpt import plots
 from npgpt.families import family, grown
 from npgpt.families.answers import answered
 from npgpt.families.conversations import Talk, Talks, encoded, open_conversations
@@ -26,24 +26,31 @@ from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
 from npgpt.tales.questions import KINDS, questions
 from npgpt.train import ALONE, evaluate, training_steps
 
-RESULTS, REPORT = (Path(__file__).with_suffix(end) for end in (".jsonl", ".md"))
 SEEDS, ASKED = (4, 5, 6), 1000
-NEW_SEEDS, NEW = (7, 8, 9), 400  # of trainings whose requests nobody trained on, and their number
+NEW_SEEDS, NEW = (), 400  # of trainings whose requests nobody trained on, and their number
+TINY = {"max_iters": 1, "asked": 8}
 # Steps on stories, on conversations, with reward; the weight of what is held; the tokens that count
 ARMS = {
     "answers": (0, 4000, 300, 0.0, "answers"),
     "all tokens": (0, 4000, 0, 0.0, "all"),
-    # trained when held.FREE was 0.4, and not again
-    "stories first": (250, 2750, 0, 2.0, "answers"),
     "chain": (500, 6000, 300, 2.0, "answers"),
 }
-ROWS = {  # a line of the table: the arm, and its last step
+ROWS_OF = {  # a line of the table: the arm, and its last step
     "questions": ("answers", "questions"), "then reward": ("answers", "reward"),
     "questions, loss on all tokens": ("all tokens", "questions"),
     "stories": ("chain", "stories"),
     "stories, then questions": ("chain", "questions"),
     "stories, questions, then reward": ("chain", "reward"),
 }
+STEPS = (
+    ("questions", "then reward"), ("questions", "questions, loss on all tokens"),
+    ("stories", "stories, then questions"), ("stories", "stories, questions, then reward"),
+    ("stories, then questions", "stories, questions, then reward"))
+
+
+def trials(results):
+    return [{"arm": arm, "seed": seed} for seed in SEEDS for arm in ARMS] + [
+        {"arm": "answers", "seed": seed, "new": NEW} for seed in NEW_SEEDS]
 
 
 def measure(trial):
@@ -127,57 +134,56 @@ def ability(model, talks, plain, asked, fresh=None):
     return found
 
 
-def found():
-    """Yield (label, what the models of SEEDS can after a step) of each of ROWS that is there."""
-    rows = [(row["settings"], row["result"]["after"]) for row in kept(RESULTS)]
-    for label, (arm, step) in ROWS.items():
-        runs = [after[step] for of, after in rows if of["arm"] == arm and of["seed"] in SEEDS]
-        if len(runs) == len(SEEDS):
-            yield label, runs
+def numbers(results):
+    """Return by line of the table its measures, intervals of the seeds, and what steps add."""
+    of = {line: [results[study.key({"arm": arm, "seed": seed})]["after"][step] for seed in SEEDS]
+          for line, (arm, step) in ROWS_OF.items()}
+    found = {line: {name: student(x) for name, x in measures(runs).items()}
+             for line, runs in of.items()}
+    fresh = [results[name]["after"] for trial in trials(results) if "new" in trial
+             and (name := study.key(trial)) in results]
+    fresh = {step: np.array([np.divide(*after[step]["new requests"]) for after in fresh])
+             for step in ("questions", "reward")}
+    lines = [(line, *(f"{x[name].mean:.1%}" if name in x else "" for name in
+                      ("questions", "it", "story")),
+              *(f"{x[name].mean:{form}}" if name in x else "" for name, form in (
+                  ("entropy", ".1f"), ("plain", ".4f")))) for line, x in found.items()]
+    table = markdown(("steps", "questions right", "*it*", "requests right", "entropy",
+                      "plain stories"), lines)
+    return {
+        "final": table, "summary": table, "of": found,
+        "least": {line: min(x[kind].mean for kind in KINDS[:-1])
+                  for line, x in found.items() if "it" in x},
+        "added": {f"{after}, beside {before}": added(of[before], of[after])
+                  for before, after in STEPS},
+        "new_words": new_words(fresh) if len(fresh["reward"]) else "",
+    }
 
 
-def share(runs, kinds):
-    right, asked = np.sum([run["right"][kind] for run in runs for kind in kinds], axis=0)
-    return right / asked
+def new_words(fresh):
+    before, after = (fresh[step] for step in ("questions", "reward"))
+    return (f"; of {NEW} new ones, with three other seeds, {student(after):.1%} are right, "
+            f"{before.mean():.1%} before: {student(100 * (after - before)):+.1f} points")
 
 
-def write_report(figures=FIGURES):
-    lines, ways = [], []
-    for label, runs in found():
-        asked = [""] * 4
-        if "right" in runs[0]:
-            ways.append((label, runs))
-            asked = [f"{share(runs, kinds):.1%}" for kinds in (KINDS[:-1], ("it",), ("story",))]
-            asked.append(f"{np.mean([run['entropy'] for run in runs]):.1f}")
-        plain = runs[0]["plain"] and f"{np.mean([run['plain'] for run in runs]):.4f}"
-        lines.append((label, *asked, plain or ""))
-    head = ("steps", "questions right", "*it*", "requests right", "entropy", "plain stories")
-    into_documents(REPORT, dict.fromkeys(("final", "summary"), markdown(head, lines)))
-    if ways:
-        picture(draw, figures / "16_talk.png", ways)
+def added(before, after):
+    """Return by how much each measure is larger after than before, shares in points."""
+    both = measures(before), measures(after)
+    points = {name: 1 if name in ("entropy", "loss", "plain") else 100 for name in both[0]}
+    return {name: student((both[1][name] - x) * points[name]) for name, x in both[0].items()}
 
 
-def draw(path, ways):
-    """Draw the share of right answers by kind of question, after each way of steps."""
-    drawing, axes = plots.figure(8.0, 4.0)
-    for (label, runs), colour in zip(ways, plots.COLOURS, strict=False):
-        axes.plot(KINDS, [100 * share(runs, (kind,)) for kind in KINDS], "o-", color=colour,
-                  label=label, markersize=3)
-    axes.set(ylabel="right, %", ylim=(0, 102))
-    axes.legend(frameon=False, fontsize=8)
-    return plots.save(drawing, path)
-
-
-def main(quick=False, figures=FIGURES, workers=None):
-    expect("Stories, questions, reward. Expect questions answered after the second step, and "
-           "stories on request after the third.")
-    trials = [{"arm": arm, "seed": seed} for seed in SEEDS for arm in ARMS] + [
-        {"arm": "answers", "seed": seed, "new": NEW} for seed in NEW_SEEDS]
-    if quick:
-        return tried(trials[:3], measure, {"max_iters": 1, "asked": 8})
-    run(trials, measure, RESULTS, workers)
-    return write_report(figures)
+def measures(runs):
+    """Return name -> a value for each run: shares right by kind and of all questions, others."""
+    found = {name: np.array([run[name] for run in runs]) for name in ("entropy", "loss", "plain")
+             if runs[0].get(name) is not None}
+    if "right" in runs[0]:
+        for name, kinds in ({kind: (kind,) for kind in KINDS} | {"questions": KINDS[:-1]}).items():
+            counts = np.array([np.sum([run["right"][kind] for kind in kinds], axis=0)
+                               for run in runs])
+            found[name] = counts[:, 0] / counts[:, 1]
+    return found
 
 
 if __name__ == "__main__":
-    run_study(__doc__, main, write_report, "a model that hardly learns, a minute")
+    study.main(Path(__file__).stem)

@@ -1,13 +1,8 @@
-"""The studies behind the claims of CONCEPTS.md, one after another.
+"""The studies behind CONCEPTS.md, one after another.
 
-    python -m examples.studies            the trainings whose numbers are missing, with few seeds
-    python -m examples.studies --all      with all seeds
-    python -m examples.studies --report   no training: tables, figures and text from the numbers
-    python -m examples.studies --quick    tiny models: checks that all of it runs
-
-Each study trains what its file of numbers lacks, so that one that was stopped goes on, and writes
-its tables, its figures and its part of CONCEPTS.md. The studies are scripts, and run as such.
-`again.py` trains once more what CONCEPTS.md quotes.
+    python -m examples.studies            trains what their rows lack, writes reports and figures
+    python -m examples.studies --report   trains nothing
+    python -m examples.studies --check    makes each report and table again, and compares
 """
 
 import importlib.util
@@ -15,23 +10,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-STUDIES = sorted(path for path in Path(__file__).parent.glob("[01]?_*.py") if path.stem >= "08")
-
-
-def commands(flags):
-    """Return the command of each study."""
-    return [[sys.executable, str(path), *flags] for path in STUDIES]
+HERE = Path(__file__).parent
+STUDIES = [*sorted(HERE.glob("[01]?_*.py")), *(HERE / f"{name}.py" for name in (
+    "again", "claims"))]
 
 
 def main(flags):
     if {"-h", "--help"} & {*flags}:
-        print(__doc__)
-        return
+        return print(__doc__)
     if not all(map(importlib.util.find_spec, ("scipy", "pandas"))):
         raise SystemExit("the studies need scipy and pandas: pip install -e '.[studies]'")
-    for command in commands(flags):
-        print("\n$", *command[1:], flush=True)
-        if code := subprocess.call(command):  # the study has said why
+    for path in STUDIES:
+        print("\n$", path.name, *flags, flush=True)
+        if code := subprocess.call([sys.executable, str(path), *flags]):  # the study has said why
             raise SystemExit(code)
 
 

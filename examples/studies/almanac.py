@@ -4,7 +4,7 @@
 
 Each person has a calling, a land, a pet, and is a "he" or a "she"; nothing in a name tells which.
 A model that knows a person says the right one. The n-th person is met in proportion to
-(n + shift)**-exponent, much as words are in real texts, so there is always somebody whom a model
+(n + SHIFT)**-EXPONENT, much as words are in real texts, so there is always somebody whom a model
 has not met often enough, or has no room for.
 """
 
@@ -26,8 +26,7 @@ def zipf(options):
 
 
 NAMES = 128  # given names, and as many of families: each pair is a person
-ALMANAC = {"exponent": 1.5, "shift": 5}
-LONG_TAIL = {"exponent": 1.2, "shift": 10}  # the rare ones are more of the text, together
+EXPONENT, SHIFT = 1.5, 5
 FACTS = 24  # different callings, lands, pets
 JOBS = WORDS["job"] + words(
     "miller tailor weaver sailor potter tanner mason farmer hunter fisher barber cooper smith dyer"
@@ -46,7 +45,7 @@ LONGEST = 22  # tokens of a story
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly, however many
 
 
-def people(exponent, shift):
+def people():
     """Yield (name, traits, weight) of each, the most frequent first."""
     rng = random.Random(0)
     syllables = "BDKLNRSTVZ", "aeiou", "dlnrstv", "aeiou"
@@ -58,7 +57,7 @@ def people(exponent, shift):
     rng.shuffle(names)
     for n, name in enumerate(names, 1):
         known = {fact: rng.choice(options) for fact, options in facts.items()}
-        yield " ".join(name), rng.choice((HE, SHE)) | known, (n + shift) ** -exponent
+        yield " ".join(name), rng.choice((HE, SHE)) | known, (n + SHIFT) ** -EXPONENT
 
 
 def _names(rng, count, *syllables):
@@ -83,14 +82,11 @@ def tokens(piece):
 
 
 class Almanac:
-    """A grammar, its tokenizer, and the floor of every loss, in nats per token.
+    """A grammar, its tokenizer, and its entropy in nats per token."""
 
-    exponent, shift    say how often each person is met, as in ALMANAC and LONG_TAIL
-    """
-
-    def __init__(self, **how_often):
+    def __init__(self):
         stories = [story + END for story in STORIES]
-        self.grammar = Grammar(FREE | {"person": people(**how_often), "story": stories})
+        self.grammar = Grammar(FREE | {"person": people(), "story": stories})
         self.form = form(self.grammar)
         nats, self.mean_length = self.grammar.expectation(tokens)
         self.entropy = nats / self.mean_length

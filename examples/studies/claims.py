@@ -1,38 +1,44 @@
-"""Measure the numbers that CLAIMS.md quotes of the examples 00 to 07, and some without training.
+"""The claims of introductions to GPTs, one by one, beside what the examples and studies measured.
 
-    python examples/studies/claims.py         all of them into claims.json, a few minutes
+    python examples/studies/claims.py         the examples 00 to 07, a few minutes; CLAIMS.md
 
-CLAIMS.md is written by hand; a test looks up its numbers here, and those of the studies in theirs.
+A row of claims.jsonl is what an example returned. What needs no training is measured each time.
 """
 
 import importlib
-import inspect
 import json
 from pathlib import Path
 
 import numpy as np
-from study import LESSONS
+import study
 
 import autograd
 from autograd import Tensor
-from npgpt import AdamW, BPETokenizer, CharTokenizer, GPTConfig, load_run, tales
-from npgpt.families.size import parameters_by_part
-from npgpt.files import atomic_write
+from npgpt import AdamW, BPETokenizer, CharTokenizer, load_run, tales
 from npgpt.loading.runs import SHIPPED
-from npgpt.tokenizers import bpe_tokenizer, byte_pair_encoding, characters
 from npgpt.train import evaluate
 
-HERE = Path(__file__).parent
+LESSONS = sorted(path.stem for path in Path(__file__).parents[1].glob("0[0-7]_*.py"))
+STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "14_training", "16_talk"
+REPORT, TINY = "CLAIMS.md", {"lesson": "00_autograd"}
 LONGEST = 20  # of a list, more of which only the ends are kept
-GPT2 = GPTConfig(50_257, 1024, 12, 12, 768)
 
 
-def measure():
-    """Write what the examples of the sections return, and the facts."""
-    found = {"facts": _tokens() | _arithmetic() | _steps() | _of_the_package()}
-    for path in sorted(LESSONS.glob("0[0-7]_*.py")):
-        found[path.stem[:2]] = importlib.import_module(path.stem).main()
-    atomic_write(HERE / "claims.json", (json.dumps(plain(found), indent=1) + "\n").encode())
+def trials(results):
+    return [{"lesson": lesson} for lesson in LESSONS]
+
+
+def measure(settings):
+    return plain(importlib.import_module(settings["lesson"]).main())
+
+
+def numbers(results):
+    """Return what the lessons ("e01"), the studies ("s12", "again") and `facts` say."""
+    found = {f"e{json.loads(of)['lesson'][:2]}": result for of, result in results.items()}
+    for name in (*STUDIES, "again"):
+        of = importlib.import_module(name)
+        found[f"s{name[:2]}" if name[0] in "01" else name] = of.numbers(study.results(of))
+    return found | facts()
 
 
 def plain(value):
@@ -48,59 +54,49 @@ def plain(value):
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _tokens():
+def facts():
     text, rare = tales.generate(300_000, seed=1), " a zebra in Zanzibar"
     letters, pairs = CharTokenizer.train(text), BPETokenizer.train(text, 1024)
-    return {
-        "characters": letters.vocab_size,
-        "ids of characters": letters.encode("Hello").tolist(),
-        "unhappiness": "|".join(part.decode() for part in pairs.merge_steps(" unhappiness")[-1]),
-        "rare": pairs.decode(pairs.encode(rare)) == rare,
-        "rare per token": len(rare) / len(pairs.encode(rare)),
-        "lines": [sum(inspect.getsource(module).count("\n") for module in modules) for modules in
-                  ((characters,), (byte_pair_encoding, bpe_tokenizer))],
-    }
-
-
-def _arithmetic():
-    rng, parts = np.random.default_rng(0), parameters_by_part(GPT2)
+    rng = np.random.default_rng(0)
     normed = autograd.layer_norm(Tensor(rng.normal(3, 5, (1000, 64))), np.ones(64), np.zeros(64))
     score_NT = rng.normal(size=(1000, 50, 64)).sum(axis=2)
     weights_NT, divided_NT = (autograd.softmax(scores).data for scores in (score_NT, score_NT / 8))
-    slopes = {}  # at -1, and just left and right of 0
-    for name in ("relu", "gelu"):
-        x = Tensor(np.array([-1.0, -0.01, 0.01]), requires_grad=True)
-        getattr(autograd, name)(x).sum().backward()
-        slopes[name] = x.grad
+    unhappy = pairs.merge_steps(" unhappiness")[-1]
     return {
-        "table": [GPT2.vocab_size, GPT2.n_embd],
-        "positions": [GPT2.block_size, GPT2.n_embd],
-        "mlp share": parts["MLP"] / (parts["MLP"] + parts["attention"]),
-        "norm mean": np.abs(normed.data.mean(axis=1)).max(),
-        "norm std": [normed.data.std(axis=1).min(), normed.data.std(axis=1).max()],
-        "softmax sum": np.abs(weights_NT.sum(axis=1) - 1).max(),
-        "largest undivided": weights_NT.max(axis=1).mean(),
-        "largest divided": divided_NT.max(axis=1).mean(),
-        "gelu slope": slopes["gelu"][0],
-        "relu slope": slopes["relu"][0],
-        "turn of the slope": {name: x[2] - x[1] for name, x in slopes.items()},
-    }
+        "characters": letters.vocab_size, "unhappiness": "·".join(
+            part.decode().replace(" ", "·") or part for part in unhappy).lstrip("·"),
+        "pieces": len(unhappy), "rare": len(rare) / len(pairs.encode(rare)),
+        "mean": np.abs(normed.data.mean(axis=1)).max(),
+        "deviation": np.abs(normed.data.std(axis=1) - 1).max(),
+        "largest": weights_NT.max(axis=1).mean(), "divided": divided_NT.max(axis=1).mean(),
+        "turn": {name: slopes(name, 0.01) - slopes(name, -0.01) for name in ("relu", "gelu")},
+        "softmax": np.abs(weights_NT.sum(axis=1) - 1).max(), "clipped": clipped(),
+        "first": first_steps(0.01, -1.0, 1000.0), "without": without_each_mlp()}
 
 
-def _steps():
-    """Return the norm of a gradient clipped to 1, and the size of AdamW's first step."""
-    w = Tensor(np.zeros(4), requires_grad=True)
-    (w * np.array([300.0, 400.0, 0.0, 0.0])).sum().backward()
-    clipped = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
-    norm, norm_clipped = clipped.step(), np.linalg.norm(clipped.m["w"]) / 0.1  # m = 0.1 g
-    w = Tensor(np.ones(3), requires_grad=True)
-    (w * np.array([0.01, -1.0, 1000.0])).sum().backward()
+def slopes(name, at):
+    x = Tensor(np.array([at]), requires_grad=True)
+    getattr(autograd, name)(x).sum().backward()
+    return x.grad[0]
+
+
+def first_steps(*gradients):
+    """Return the sizes of AdamW's first step for some gradients."""
+    w = Tensor(np.ones(len(gradients)), requires_grad=True)
+    (w * np.array(gradients)).sum().backward()
     AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=None).step()
-    return {"norm before clipping": norm, "norm clipped": norm_clipped,
-            "first steps": np.abs(w.data - 1)}
+    return np.abs(w.data - 1)
 
 
-def _of_the_package():
+def clipped():
+    """Return the norm of a gradient, and that with which it enters AdamW's m = 0.1 g."""
+    w = Tensor(np.zeros(2), requires_grad=True)
+    (w * np.array([300.0, 400.0])).sum().backward()
+    optimizer = AdamW({"w": w}, lr=0.1, weight_decay=0.0, grad_clip=1.0)
+    return optimizer.step(), np.linalg.norm(optimizer.m["w"]) / 0.1
+
+
+def without_each_mlp():
     """Return losses of new tales: of the package's model, then of it without each block's MLP."""
     model, tokenizer, _ = load_run(SHIPPED)
     ids = tokenizer.encode(tales.generate(5_000, seed=5))
@@ -109,8 +105,8 @@ def _of_the_package():
         own, block.mlp = block.mlp, lambda x_BTC: 0 * x_BTC
         losses.append(evaluate(model, ids)[0])
         block.mlp = own
-    return {"package, then without an MLP": losses}
+    return losses
 
 
 if __name__ == "__main__":
-    measure()
+    study.main(Path(__file__).stem)

@@ -1,7 +1,6 @@
 """A language whose stories are all enumerated, and the exact measures of a model that writes it."""
 
 import re
-from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -40,7 +39,6 @@ LISTS = {
         "In {:land} {:hero} met a {:mood} {:animal}" + END,
     ),
 }
-RARE = " Dame"  # the hero of a fifteenth of the stories
 BEGINNING = 4  # tokens of a story that pass@k continues
 KS = [4**i for i in range(6)]
 
@@ -50,7 +48,6 @@ class Language:
 
     ids_ST    token ids: the prompt, the story, PAD
     p_S       the probability of each
-    rare_S    True for those about RARE
     begin_S   which of the different beginnings it has
     """
 
@@ -62,14 +59,12 @@ class Language:
         self.tokens, self.prompt_P = [word.encode() for word in words], [ids[END]]
         self.ids_ST = padded([[ids[piece] for piece in pieces] for pieces in pieces_S], PAD)
         self.p_S = np.exp([grammar.log_probability(story) for story in stories])
-        self.rare = ids[RARE]
-        self.rare_S = (self.ids_ST == self.rare).any(axis=1)
         begins = np.unique(self.ids_ST[:, : BEGINNING + 1], axis=0, return_inverse=True)[1]
         self.begin_S = begins.reshape(-1)
 
-    def drawn(self, count, rng, p_S):
-        """Return the rows of stories drawn with some probabilities, or weights."""
-        return self.ids_ST[rng.choice(len(p_S), count, p=p_S / p_S.sum())]
+    def drawn(self, count, rng):
+        """Return the rows of stories drawn with their probabilities."""
+        return self.ids_ST[rng.choice(len(self.p_S), count, p=self.p_S / self.p_S.sum())]
 
 
 @cache
@@ -107,11 +102,6 @@ def kl(p_S, q_S):
     return rel_entr(p_S, np.maximum(q_S, 1e-300)).sum()
 
 
-def conditioned(p_S, on_S=True):
-    """Return probabilities, given an event.    on_S: True for the stories that are part of it"""
-    return p_S * on_S / (p_S * on_S).sum()
-
-
 def exact(model, of, filter_S=None):
     """Return what is exact of a model, a dict, and its distribution over right stories (S,).
 
@@ -119,7 +109,7 @@ def exact(model, of, filter_S=None):
     """
     logp_ST = log_pi(model, of.ids_ST)
     pi_S = np.exp(logp_ST.sum(axis=1))
-    q_S, common_S = conditioned(pi_S), ~of.rare_S
+    q_S = pi_S / pi_S.sum()
     filter_S = q_S if filter_S is None else filter_S
     right_B, often_B = (np.bincount(of.begin_S, weights) for weights in (
         np.exp(logp_ST[:, BEGINNING:].sum(axis=1)), of.p_S))
@@ -128,23 +118,7 @@ def exact(model, of, filter_S=None):
         "valid": pi_S.sum(), "effective": np.exp(-kl(q_S, np.ones_like(q_S))),
         "distinct": -np.expm1(1000 * np.log1p(-pi_S)).sum(),
         "to filter": kl(q_S, filter_S), "from filter": kl(filter_S, q_S),
-        "from grammar": kl(of.p_S, pi_S), "wanted": pi_S[of.rare_S].sum(),
-        "old": kl(conditioned(of.p_S, common_S), conditioned(pi_S, common_S)),
+        "from grammar": kl(of.p_S, pi_S),
         "pass": [-np.expm1(k * miss_B) @ often_B for k in KS],
         "lost": (right_B < 0.01) @ often_B,
     }, q_S
-
-
-def lost_entropy(q_S, filter_S, of):
-    """Return {list of words: its part of KL(q || filter)}, by the chain rule over tokens."""
-    list_of = {f" {option.symbols[0]}".encode(): name for name, options in of.grammar.lists.items()
-               for option in options}
-    parts, before_S = Counter(), np.zeros(len(q_S))
-    for t, ids_S in enumerate(of.ids_ST.T):
-        prefixes = np.unique(of.ids_ST[:, : t + 1], axis=0, return_inverse=True)[1].reshape(-1)
-        q, f = (np.bincount(prefixes, p_S)[prefixes] for p_S in (q_S, filter_S))
-        log_S = np.log(np.maximum(q, 1e-300) / f)
-        for v, nats in zip(ids_S, q_S * (log_S - before_S), strict=True):
-            parts[list_of.get(of.tokens[v], "story")] += nats
-        before_S = log_S
-    return parts

@@ -6,8 +6,6 @@
     stories    how many the text to read has; none: `pool`, else POOL
     asked      stories to measure the loss on; none: ASKED
     written    stories that the model writes; none: WRITTEN
-    skills     stories whose excess is split by kind; none: it is not split
-    text       one of ALMANACS
     seed       of the first weights and of the order of the text
 """
 
@@ -16,8 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import token_kinds
-from almanac import ALMANAC, LINE_END, LONG_TAIL, LONGEST, Almanac
+from almanac import LINE_END, LONGEST, Almanac
 from family_models import padded, train
 
 from autograd import log_softmax
@@ -26,9 +23,6 @@ from npgpt.batches import NOT_COUNTED, Batch
 from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
 
-ALMANACS = {"almanac": ALMANAC, "long tail": LONG_TAIL} | {
-    f"Zipf {s}": {"exponent": s, "shift": 5} for s in (1.3, 1.5, 1.8)
-}
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
 POOL = 1_200_000  # stories of the text that has no end
@@ -56,29 +50,25 @@ class FromLineStarts:
         return Batch((ids_BT1[:, :-1],), ids_BT1[:, 1:], {}, drawn.size * block_size)
 
 
-@cache
-def almanac(name):
-    return Almanac(**ALMANACS[name])
+almanac = cache(Almanac)
 
 
 @cache
-def text(name, stories):
+def text(stories):
     """Return token ids of so many stories, kept in a file under runs/ if they are many."""
     if stories < POOL:
-        return almanac(name).ids(stories, seed=0)
-    numbers = "-".join(map(str, ALMANACS[name].values()))
-    kept = Path(__file__).parents[2] / "runs" / f"almanac-{numbers}-{stories}.npy"
+        return almanac().ids(stories, seed=0)
+    kept = Path(__file__).parents[2] / "runs" / f"almanac-{stories}.npy"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
-        np.save(file := io.BytesIO(), almanac(name).ids(stories, seed=0))
+        np.save(file := io.BytesIO(), almanac().ids(stories, seed=0))
         atomic_write(kept, file.getvalue())  # as other workers ask for it, too
     return np.load(kept, mmap_mode="r")
 
 
 def measure(settings):
     """Train, and return what was measured."""
-    al = almanac(settings["text"])
-    ids_N = text(settings["text"], settings.get("stories", settings.get("pool", POOL)))
+    al, ids_N = almanac(), text(settings.get("stories", settings.get("pool", POOL)))
     objective = FromLineStarts(ids_N, al.tokenizer.ids[LINE_END])
     config = shape(settings["channels"], al.tokenizer.vocab_size)
     model, step = GPT(config, seed=settings["seed"]), BATCH * BLOCK
@@ -94,9 +84,6 @@ def measure(settings):
     told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
     result |= compared(al, model, told)
     result |= {"entropy": al.entropy, "loss": al.entropy + result["excess"]}
-    if "skills" in settings:
-        some = token_kinds.of_almanac(al, told[: settings["skills"]])
-        result["skills"] = token_kinds.excess_by_kind(model, some)
     if "stories" in settings:
         read = al.stories(min(settings["stories"], len(told)), seed=0)
         result["excess on text read"] = compared(al, model, read)["excess"]

@@ -1,71 +1,149 @@
-"""Shared parts of the studies: flags, axes, tables between the marks of a document.
+"""What the studies share: the command line, reports that are filled from rows, tables, axes.
 
-Those that the lessons share, too, are in `example.py`, a folder above.
+A study is a script that has
+
+    trials(results)     the settings of its trainings, as far as the results so far tell them
+    measure(settings)   -> result
+    numbers(results)    name -> what its report quotes: a number, a table, or a dict of these
+    PICTURES            name of a figure -> function that draws it, of (path, results)
+    TINY                settings that make a training tiny, for --quick
+    ROWS                files of rows that it reads beside its own
+
+`templates/NAME.md` is its report with {name} where a number stands, as `str.format` has it.
 """
 
+import importlib
 import re
 import sys
+import tempfile
+import textwrap
+from itertools import zip_longest
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from example import expect, figures_of, parser_of, picture  # noqa: F401
-from snippets import NOTEBOOK, as_notebook
+from example import figures_of, parser_of, picture
+from laboratory import key, results_of, run
+from snippets import DOCUMENT, NOTEBOOK, as_notebook
 
-from npgpt.files import atomic_write
-
-FIGURES, LESSONS = Path(__file__).parent / "figures", Path(__file__).parents[1]
-CONCEPTS = LESSONS.parent / "CONCEPTS.md"
+HERE = Path(__file__).parent
 
 
-def run_study(doc, main, write_report, quick, extra=""):
-    """Run a study's `main`, or only its report, by the command line.
-
-    quick   what --quick does
-    extra   what --all adds; without it, `main` has no argument `extra`
-    """
-    parser = parser_of(doc, quick)
-    parser.add_argument("--report", action="store_true", help="no training: tables and figures")
+def main(name):
+    """Train what a study lacks and write its report, by the command line."""
+    study = importlib.import_module(name)
+    parser = parser_of(study.__doc__, "tiny models, a minute")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--check", action="store_true", help="compare report and rows, write none")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
-    parser.add_argument("--all", action="store_true", help=extra or "nothing more in this study")
     args = parser.parse_args()
-    if args.report:
-        return write_report()
-    more = {"extra": args.all} if extra else {}
-    return main(args.quick, figures_of(FIGURES, not args.quick), workers=args.workers, **more)
+    if args.quick:
+        return print(quick(study))
+    if args.check:
+        return check(study)
+    if not args.report:
+        train(study, args.workers)
+    write(outputs(study))
+    for figure, draw in getattr(study, "PICTURES", {}).items():
+        picture(draw, figures_of(HERE / "figures", True) / figure, results(study))
+
+
+def results(study):
+    return results_of(*getattr(study, "ROWS", ()), rows_of(study))
+
+
+def rows_of(study):
+    return HERE / f"{study.__name__}.jsonl"
+
+
+def train(study, workers=None):
+    def missing():
+        found = results(study)
+        return [trial for trial in study.trials(found) if key(trial) not in found]
+
+    while waiting := missing():
+        run(waiting, study.measure, rows_of(study), workers)
+
+
+def quick(study, count=2):
+    """Return the results of the first trials, made tiny."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quick.jsonl"
+        tiny = [trial | study.TINY for trial in list(study.trials({}))[:count]]
+        run(tiny, study.measure, path, workers=0)
+        return results_of(path)
+
+
+def check(study):
+    """Raise SystemExit if a trial has no row, or a document is not what the rows make it."""
+    found = results(study)
+    if missing := {*map(key, study.trials(found))} - found.keys():
+        raise SystemExit(f"{len(missing)} trainings have no row, such as {min(missing)}")
+    for path, text in outputs(study).items():
+        pairs = zip_longest(path.read_text(encoding="utf-8").splitlines(), text.splitlines())
+        for there, wanted in pairs:
+            if there != wanted:
+                raise SystemExit(f"{path.name} has:\n{there}\nby the rows:\n{wanted}\nrun "
+                                 f"python {study.__file__} --report")
+
+
+# ---- documents
+
+
+def outputs(study):
+    """Return path -> text of the documents that a study writes, as they should be."""
+    found = study.numbers(results(study))
+    template = (HERE / "templates" / f"{study.__name__}.md").read_text(encoding="utf-8")
+    name = getattr(study, "REPORT", f"{study.__name__}.md")
+    texts = {HERE / name: wrapped(template.format_map(found))}
+    if "summary" in found:
+        path = getattr(study, "SUMMARY", DOCUMENT)
+        there = path.read_text(encoding="utf-8")
+        texts[path] = between_marks(there, study.__name__, found["summary"])
+    return texts
+
+
+def wrapped(text):
+    """Return a document whose paragraphs and items of lists are filled anew."""
+    blocks = re.split(r"\n(?=\n|- )", text)
+    return "\n".join(
+        block if re.match(r"\n?([|#!<]|    |$)", block) else block[: block[:1] == "\n"]
+        + textwrap.fill(" ".join(block.split()), 100, break_on_hyphens=False,
+                        break_long_words=False, subsequent_indent="  " * (block[:1] == "-"))
+        for block in blocks)
+
+
+def between_marks(document, name, text):
+    """Return a document with a text between <!-- examples/studies/NAME.py --> and <!-- end -->."""
+    marks = re.compile(rf"(<!-- examples/studies/{name}.py -->\n).*?(<!-- end -->)", re.S)
+    document, found = marks.subn(lambda match: match[1] + text + match[2], document)
+    if found != 1:
+        raise SystemExit(f"a document has lost the mark of {name}.py, or its end: put it back")
+    return document
+
+
+def write(texts):
+    """Write documents; the notebook follows CONCEPTS.md."""
+    if DOCUMENT in texts:
+        texts = texts | {NOTEBOOK: as_notebook(texts[DOCUMENT])}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def markdown(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def flops_text(C):
+    """Return FLOPs as text.
+
+    >>> flops_text(1.6e12)
+    '1.6e12'
+    """
+    return f"{C:.2g}".replace("e+", "e")
 
 
 def plain_ticks(axis, ticks):
     """Set few ticks, written as numbers and not as powers of ten."""
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
-
-
-def log_axes(axes, title, xlabel, ylabel, xticks, yticks):
-    """Set logarithmic axes with few ticks, their names and a title."""
-    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
-    plain_ticks(axes.xaxis, xticks)
-    plain_ticks(axes.yaxis, yticks)
-    axes.set_title(title, fontsize=10)
-
-
-def into_document(path, name, text):
-    """Put a text between <!-- name --> and <!-- end --> of a document; the notebook follows
-    CONCEPTS.md."""
-    document = path.read_text(encoding="utf-8")
-    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
-    document, found = marks.subn(lambda between: between[1] + text + between[2], document)
-    if found != 1:
-        raise SystemExit(f"{path.name} has lost a mark: <!-- {name} --> or <!-- end -->; put it "
-                         "back")
-    atomic_write(path, document.encode())
-    if path == CONCEPTS:
-        atomic_write(NOTEBOOK, as_notebook(document))
-
-
-def into_documents(report, tables):
-    """Put each table of a study into its report, and its summary into CONCEPTS.md."""
-    for name, table in tables.items():
-        if name == "summary":
-            into_document(CONCEPTS, f"examples/studies/{report.stem}.py", table)
-        else:
-            into_document(report, name, table)

@@ -16,15 +16,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from laboratory import run
+import study
+from intervals import student
 
 from npgpt.batches import Batch
 from npgpt.families.conversations import batch_of
 from npgpt.families.held import divergence, own_answers, questions_in
 from npgpt.loading import load_model, model_files, template_of
 
-PAIRS, ROWS = Path(__file__).parents[1] / "taught.jsonl", Path(__file__).with_suffix(".jsonl")
-SEEDS = 1, 2, 3
+PAIRS, SEEDS, TINY = Path(__file__).parents[1] / "taught.jsonl", (1, 2, 3), {}
+SUMMARY = Path(__file__).parents[2] / "npgpt" / "README.md"
 FLAGS = """
 --train-fraction 0.97 --max-iters 25 --batch-size 8 --gradient-accumulation-steps 4 --hold 4
 --lr 1e-4 --min-lr 1e-5 --warmup-iters 3 --weight-decay 0"""
@@ -116,5 +117,28 @@ def asked_in_llama_cpp(path, questions):
         yield found["choices"][0]["message"]["content"]
 
 
+def trials(results):
+    return [{"seed": seed} for seed in SEEDS]
+
+
+def numbers(results):
+    runs = [*results.values()]
+    kl = {name: student([np.mean(run[name]["kl"]) for run in runs]) for name in ASKED}
+    same = {name: np.sum([run[name]["same"] for run in runs]) for name in ASKED}
+    found = {
+        "kl": kl, "same": same, "asked": {name: len(questions_in(x)) for name, x in ASKED.items()},
+        "least": min(run["right"] for run in runs), "taught": runs[0]["taught"], "n": len(runs),
+        "plain": student([after - before for before, after in (run["plain text"] for run in runs)]),
+        "GB": max(run["MiB"] for run in runs) / 1024}
+    return found | {"summary": study.wrapped("""\
+`python examples/studies/teach.py` teaches smollm2 {taught} of thirty pairs, the last being for
+validation, with {n} seeds; from the exported file llama.cpp answers at least {least} of them as
+taught. On its own answers to {asked[new]} new questions the KL is {kl[new]:.2f} nats per token, on
+{asked[akin]} akin to those that are held {kl[akin]:.2f}, on {asked[near]} near the taught ones
+{kl[near]:.2f}; the loss on a plain text changes by {plain:+.3f}
+([teach.md](../examples/studies/teach.md)).
+""".format_map(found))}
+
+
 if __name__ == "__main__":
-    run([{"seed": seed} for seed in SEEDS], measure, ROWS, workers=0)
+    study.main(Path(__file__).stem)

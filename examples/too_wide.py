@@ -1,7 +1,7 @@
 """Asked what was too tired, or too wide: what do the heads of a model that answers read?
 
     npgpt train --conversations tales --max-iters 4000 --out runs/talk   some eight minutes
-    python examples/studies/too_wide.py runs/talk                        too_wide.json, the picture
+    python examples/too_wide.py runs/talk                                too_wide.json, the picture
 
 A tale says that an animal did not cross something because it was too tired, or too wide. A head's
 weights are those at *The*, where the next word of the answer is written: means over tales that no
@@ -15,11 +15,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-# isort: off
-from study import FIGURES, picture
-from heads import patched  # a lesson's: study adds the folder of these
-# isort: on
+from example import FIGURES, picture
+from heads import patched
 
 from npgpt import load, plots
 from npgpt.activations import activations
