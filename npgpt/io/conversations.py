@@ -8,7 +8,7 @@ Perhaps a message of "system" comes first, then "user" and "assistant" in turn.
 import json
 from itertools import count
 
-from npgpt.files import open_file, quoted
+from npgpt.files import open_file
 from npgpt.text import shown
 
 EXAMPLE = ('{"messages": [{"role": "user", "content": "Hi"}, '
@@ -39,9 +39,6 @@ def read_conversations(path):
                                  f"each conversation, as {EXAMPLE}") from error
             if text:
                 messages = found.get("messages") if isinstance(found, dict) else None
-                if isinstance(found, dict) and isinstance(found.get("text"), str):
-                    raise ValueError(f"{where} is a text: jq -r .text {quoted(path)} > NEW.txt "
-                                     "makes a text of them for --corpus")
                 if wrong := _wrong(messages):
                     raise ValueError(f"{where}: {wrong}; give a line as {EXAMPLE}")
                 yield where, [{k: m[k] for k in ("role", "content")} for m in messages], None

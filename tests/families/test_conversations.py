@@ -288,7 +288,7 @@ def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp
 def test_files_that_hold_too_little_are_refused(tmp_path):
     path = tmp_path / "talks.jsonl"
     for text, match in (("", "0 conversations"), ("\n\n", "0 conv"),
-                        ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "--corpus")):
+                        ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "messages")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=match):
             open_conversations(TrainConfig(), [str(path)], 60)
