@@ -200,7 +200,7 @@ def _taught(run, dataset, model):
                "word for word")
         is_given, prompt_T = min(answers, key=lambda answer: answer[0])
         ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
-        yield f"    {dataset.tokenizer.decode([*ids]).strip()}"
+        yield textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    ")
         if not is_given:
             yield (f"more steps may help: npgpt train --resume --out {quoted(run.folder)} "
                    f"--max-iters {2 * run.training.max_iters}")
