@@ -98,9 +98,9 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
 
 
 def _grammar_line(axes, rows, colour, unit=1.0):
-    """Draw the grammar's loss on the tokens of each evaluation, dashed."""
-    steps, levels = _column(rows, "grammar_loss")
-    axes.plot(steps, np.array(levels) * unit, "--", color=colour, linewidth=0.9)
+    """Draw the grammar's loss on the tokens of the evaluations, if it is known."""
+    for level in _column(rows, "grammar_loss")[1][-1:]:
+        _landmark(axes, "the grammar", level * unit, color=colour)
 
 
 def _beside(name, loss, level):
@@ -131,8 +131,8 @@ def reward_picture(path, rows, *, title, entropy):
     return save(drawing, path)
 
 
-def _landmark(axes, name, level):
-    axes.axhline(level, **LANDMARK)
+def _landmark(axes, name, level, **style):
+    axes.axhline(level, **LANDMARK | style)
     axes.annotate(f"{name} {level:.3f}", (1, level), (-4, -3), ha="right", va="top",
                   xycoords=("axes fraction", "data"), **NOTE)
 
