@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from npgpt import GPT, GPTConfig, TrainConfig, load_run, tales
+from npgpt import GPT, GPTConfig, TrainConfig, load_run, plots, tales
 from npgpt.batches import Dataset, NextToken, TextSource
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED
+from npgpt.metrics import Metrics
 from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.train import evaluate, evaluation, training_steps
+from npgpt.train import Step, evaluate, evaluation, training_steps
 
 TEXT = tales.generate(60_000, seed=2)
 ALPHABET = "".join(sorted(set(TEXT)))
@@ -90,11 +91,29 @@ def test_a_model_that_was_trained_on_the_text_ends_below_and_the_line_says_so():
     model = GPT(GPTConfig(len(ALPHABET), 32, 2, 2, 64, init="fan_in"), 1)
     grammar = replace(data, train_ids=()).grammar_loss(32, stride=8)
     steps = training_steps(model, make_optimizer(model, config), data.train_ids, config)
-    first = evaluation(model, data, config, next(steps), grammar)[2]
+    first = evaluation(model, data, config, next(steps), [3.9], grammar)[2]
     *_, last = steps
-    loss, _, text = evaluation(model, data, config, last, grammar)
+    loss, _, text = evaluation(model, data, config, last, [last.loss], grammar)
     assert " above" in first and loss < grammar.nats
     assert f"{grammar.nats - loss:.4f}" in text and "below: it has seen this text" in text
+
+
+@pytest.mark.pictures
+@pytest.mark.parametrize("known", [True, False])
+def test_the_pictures_have_the_grammars_loss_where_it_is_known(tmp_path, known):
+    matplotlib = pytest.importorskip("matplotlib")
+    metrics = Metrics(tmp_path / "metrics.csv")
+    for step in range(1, 5):
+        metrics.add(Step(step, 2.5, 0.1, 0.5), 0.75, None, 0.625 if known else None, 1.0)
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # words as words
+        own = plots.loss_picture(tmp_path / "own.svg", metrics.rows, title="", levels=(),
+                                 whole=0.5, grammar=0.625 if known else None)
+        both = plots.comparison_picture(
+            tmp_path / "both.svg", {"a": (metrics.rows, 2.0, 0.5)}, ylabel="")
+    own, both = (path.read_text(encoding="utf-8") for path in (own, both))
+    for picture, words in ((own, "validation 0.7500, +0.1250 from the"), (own, "grammar 0.625"),
+                           (own, "at the end 0.5000, -0.1250 from the"), (both, "grammar 1.250")):
+        assert (words in picture) == known
 
 
 @pytest.mark.slow
