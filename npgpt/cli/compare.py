@@ -122,7 +122,8 @@ class Result:
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
             "training loss": float(plots.smoothed(losses)[-1]) if losses else None,
             "validation loss": loss,
-            "validation text": loss and ("drawn part" if drawn else "all"),
+            "validation text": loss and ("drawn part" if drawn else "all" if self.validated
+                                         else "what is taught"),
             "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
             "grammar's loss": grammar,
             "loss above the grammar's": None if grammar is None else loss - grammar,

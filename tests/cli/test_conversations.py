@@ -80,6 +80,7 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     settings_of(tmp_path / "parts", max_iters=80)
     done("train", "--resume", "--out", tmp_path / "parts")
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+    assert "what is taught" in done("compare", tmp_path / "whole", tmp_path / "parts")
 
 
 def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, talks):
