@@ -9,24 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from look_page import (
-    DOWN,
-    END,
-    HOME,
-    LEFT,
     LESS,
     MORE,
     NUMBER,
     PASTE,
-    RIGHT,
     TALE,
-    UP,
     agrees,
     expected,
     far_reads,
     knocked_out,
     label,
     losses,
-    mouse,
     opened,
     pixel,
     press,
@@ -267,23 +260,6 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
         f"full moves on by {window // 2}")
     browser.run(PASTE, text * 9)
     assert f"the {browser.run('return npgpt.pass.cut'):,} before" in shown(browser, "#note")
-
-
-def test_keys_and_clicks_choose_what_they_say(browser, pages):
-    browser.open(pages["tales"][0], "view=residual&t=20&text=One+dawn+a+shy+hen+sat+in+a+den", 1280)
-    box = browser.find("#view [role=listbox]")
-    for key, t in ((HOME, 0), (RIGHT, 1), (END, 30), (LEFT, 29)):
-        box.send_keys(key)
-        assert browser.run("return npgpt.state.t") == t
-        chosen = box.find_element("css selector", "[aria-selected=true]")  # which is read aloud
-        assert box.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
-        assert chosen.get_attribute("data-t") == str(t)
-    mouse(browser, "[aria-label='logit lens'] canvas", 104 + 5.5 * 24, 30)
-    assert browser.run("return npgpt.state.t") == 5
-    browser.run("npgpt.set({ view: 'attention', t: 9, s: 4 })")
-    for key, at in ((DOWN, [10, 4]), (RIGHT, [10, 5]), (UP, [9, 5]), (LEFT, [9, 4])):
-        browser.find("#view canvas[tabindex][role=img]").send_keys(key)
-        assert browser.run("return [npgpt.state.t, npgpt.state.s]") == at
 
 
 def test_light_or_dark_and_legends_reach_every_picture(browser, pages):
