@@ -13,6 +13,7 @@ import numpy as np
 
 from npgpt.config import check_range, check_types
 from npgpt.metrics import bytes_per_token
+from npgpt.progress import progress
 
 LONGEST_STORY = 1000  # in tokens; those of the tales are far shorter
 NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
@@ -56,6 +57,7 @@ class Dataset:
         """Return a model's config with the length of a batch's rows as its block_size."""
         return replace(config, block_size=self.train_ids.width) if self.template else config
 
+    @progress("computing the grammar's loss")
     def grammar_loss(self, block_size, **drawn):
         """Return the `GrammarLoss` on the targets that `npgpt.train.evaluate` draws from val_ids.
 

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from autograd.anomaly import described
 from npgpt import files
 from npgpt.files import RUN_STATE, member
+from npgpt.progress import progress
 
 BEST, LAST = "best.safetensors", "model.safetensors"
 KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")
@@ -46,6 +47,7 @@ def weights_not_finite(model):
     return None
 
 
+@progress("saving the run")
 def save_checkpoint(folder, model, optimizer):
     """Write the weights and the training state as they are after `optimizer.steps` steps.
 

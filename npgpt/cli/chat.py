@@ -13,6 +13,7 @@ from npgpt.cli.generate import (
     add_sampling,
     check_continues,
     check_typed,
+    note_unknown,
     sampling_of,
     show,
 )
@@ -60,7 +61,7 @@ def run(args):
     stop = [template.end] if template and template.end else []
     writer = Writer(loaded.model, loaded.tokenizer, sampling_of(args), args.max_new_tokens,
                     args.seed, stop + (args.stop or []))
-    chat = Chat(writer, template, args.system)
+    chat = Chat(writer, template, args.system, loaded.run)
     if template is None:
         note(f"{args.model} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
@@ -82,10 +83,11 @@ class Chat:
     writer     a `npgpt.cli.generate.Writer`
     template   a `ChatTemplate`, or None: then messages are a text that goes on
     system     what the model is told first, or None
+    run        that trained the model, or None
     """
 
-    def __init__(self, writer, template, system=None):
-        self.writer, self.template = writer, template
+    def __init__(self, writer, template, system=None, run=None):
+        self.writer, self.template, self.run = writer, template, run
         self.reset(system)
 
     def reset(self, system=None):
@@ -107,6 +109,7 @@ class Chat:
         messages = [*self.messages, {"role": "user", "content": text}]
         ids, said = self._within_window(messages), []
         self.read = len(ids)
+        note_unknown(text, self.writer.tokenizer, self.run)
         try:
             (sample,) = self.writer.write(ids, lambda text: (said.append(text), show(text)))
         finally:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import secrets
 import sys
 import time
@@ -18,8 +19,9 @@ from npgpt.io.corpora import decode_whole
 from npgpt.loading import best_of, load_model
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
+from npgpt.tales.questions import known_words
 from npgpt.text import TextStream, starting_prompt
-from npgpt.tokenizers import LibraryTokenizer
+from npgpt.tokenizers import CharTokenizer, LibraryTokenizer, WordTokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 PROMPT = 1 << 24  # most bytes of a file
@@ -89,6 +91,30 @@ def check_typed(prompt, stop=()):
         note("\\n is two characters here; a shell such as bash makes $'\\n' a line end")
 
 
+def note_unknown(text, tokenizer, run):
+    """Note the words of a text that a model of letters or words was never taught.
+
+    They are known of the tales, whose names the grammar invents, and where frequent words of a text
+    are tokens. A model of letters reads any word, and writes of it whatever it knows.
+    """
+    if run is None or not isinstance(tokenizer, CharTokenizer):
+        return
+    for token in tokenizer.special_ids:
+        text = text.replace(token, " ")
+    words, often = re.findall(r"[^\W\d_]{2,}", text), "rarely or never"
+    talks = run.training.conversations
+    if (talks or run.training.corpus) == ("tales",):
+        often, known = "never", known_words(bool(talks))
+        words = filter(str.islower, words)
+    elif isinstance(tokenizer, WordTokenizer) and not talks:
+        known = {word.strip() for word in tokenizer.words}
+    else:
+        return
+    if new := [word for word in dict.fromkeys(words) if word not in known]:
+        note(f"the text of its training {often} has {', '.join(new)}: what it writes of that is a "
+             "guess")
+
+
 def run(args):
     check_typed(args.prompt or "", args.stop or ())
     if args.prompt == "-":
@@ -99,6 +125,7 @@ def run(args):
     _check_flags(args, arch)
     objective = family(arch).Objective(tokenizer)
     prompt = _prompt(args, tokenizer, objective)
+    note_unknown(prompt, tokenizer, loaded.run)
     if args.seed is None and args.temperature != 0:
         args.seed = secrets.randbelow(2**32)
         if args.stats or sys.stderr.isatty():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.families.conversations import Answers, Talk, Talks, end_of
+from npgpt.progress import progress
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 
@@ -31,6 +32,7 @@ class Answered(NamedTuple):
         return lines
 
 
+@progress("answering questions")
 def answered(model, data, talks, most=ASKED):
     """Return the `Answered` of some `Talks`; empty where right answers are unknown.
 

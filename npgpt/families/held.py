@@ -21,6 +21,7 @@ from npgpt.batches import Batch
 from npgpt.families import without_initial_weights
 from npgpt.families.conversations import Answers, OwnTemplate, Talk, batch_of, end_of
 from npgpt.generate import CachedLogits, generate
+from npgpt.progress import progress
 from npgpt.sampling import Sampling
 from npgpt.text import starting_prompt
 
@@ -79,6 +80,7 @@ def questions_in(text):
     return re.findall(r"\S[^?!.]*[?!.]", " ".join(text.split()))
 
 
+@progress("answering other questions")
 def own_answers(model, tokenizer, template, text):
     """Return a `Talk` for each question in a text: what the model answers now, greedily."""
     asked = [([{"role": "user", "content": each}], True) for each in questions_in(text)]
@@ -95,6 +97,7 @@ def own_answers(model, tokenizer, template, text):
     return talks
 
 
+@progress("writing texts")
 def own_texts(model, tokenizer, count, seed=0):
     """Return a `Talk` for each of so many texts that the model draws now; all tokens count.
 

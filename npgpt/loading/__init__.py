@@ -17,6 +17,7 @@ from npgpt.io.chat_template import ChatTemplate, eos_token
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
+from npgpt.progress import progress
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
 
@@ -46,6 +47,7 @@ def load(model: str | Path | None = None) -> tuple[Any, Any, Run | None]:
     return loaded.model, loaded.tokenizer, loaded.run
 
 
+@progress("writing the model")
 def save(
     model: Model, tokenizer: Tokenizer, folder: str | Path, template: ChatTemplate | None = None
 ) -> None:
@@ -91,6 +93,7 @@ def best_of(name):
     return name if training.conversations or getattr(training, "reward", "") else best
 
 
+@progress("reading the model")
 def load_model(name, weights=None):
     """Return what a folder, or a name on the Hugging Face Hub (`local_folder`), holds.
 
@@ -118,7 +121,7 @@ def _fitted(model, tokenizer, folder, weights):
         check_vocabulary(tokenizer, model.config, folder)
         return model
     warnings.warn(
-        f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=3
+        f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=4
     )
     with without_initial_weights():
         model = grown(model, replace(model.config, vocab_size=known), 0)

@@ -12,6 +12,7 @@ from npgpt.fast.storage import StoredWeight, use_storage
 from npgpt.files import check_fits
 from npgpt.loading import gguf, gguf_writer, transformers_folder
 from npgpt.loading.transformers_folder import local_folder, save_folder
+from npgpt.progress import progress
 
 
 def save_pretrained(model, folder):
@@ -19,6 +20,7 @@ def save_pretrained(model, folder):
     save_folder(folder, *_filed(model))
 
 
+@progress("writing the model")
 def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
     """Write a model as a GGUF file; see `npgpt.loading.gguf_writer.save`."""
     gguf_writer.save(path, *_filed(model, "the GGUF file"), tokenizer, template, kind)

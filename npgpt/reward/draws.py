@@ -13,6 +13,7 @@ from npgpt.families.conversations import Answers
 from npgpt.families.held import keep_start, start_of
 from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
+from npgpt.progress import progress
 from npgpt.reward.losses import advantages, dpo_loss, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.text import starting_prompt
@@ -138,6 +139,7 @@ class Rewarded(NextToken):
             self.batch, self.step = self.judged(*self._stories(batch_size, seed, step)), step
         return self.batch.rows(rows)
 
+    @progress("drawing the first stories")
     def check(self):
         """Draw the stories of the first step. Raises ValueError if nothing would be learned."""
         config = self.config

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from npgpt.progress import progress
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import WORDS
 from npgpt.text import starting_prompt
@@ -158,6 +159,7 @@ def stories(text: str) -> list[str]:
     return [story + END for story in text.split(END)[:-1]]
 
 
+@progress("telling stories")
 def stories_written(model, tokenizer, count=64):
     """Return (complete stories by the model, how many of them the grammar derives)."""
     prompt_T = tokenizer.encode(starting_prompt(tokenizer))

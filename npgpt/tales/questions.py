@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from npgpt.tales import END, GRAMMAR, STORIES
+from npgpt.tales import END, GRAMMAR, STORIES, generate
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import WOES
 
@@ -198,6 +198,13 @@ def question(story: str, draw) -> Question:
     begins = ("In" if kind == "where" else " ".join(of) if kind == "why"
               else "The" if answer.islower() else "It was")  # its words are those of the story
     return Question(kind, prompt, f"{begins} {answer}.", tuple(found), others)
+
+
+@cache
+def known_words(asked: bool) -> set[str]:
+    """Return the words of the tales, and of questions that are `asked` about them; no names."""
+    text = generate(300_000) + " ".join(each.prompt for each in questions(2000 * asked))
+    return {word for word in re.findall(r"\w+", text) if word.islower()}
 
 
 def questions(count: int, seed: int = 0) -> Iterator[Question]:

@@ -5,14 +5,21 @@ import math
 import os
 import re
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_run import npgpt
 
-from npgpt import GPT, Llama
+from npgpt import GPT, CharTokenizer, Llama
 from npgpt.cli import generate
+from npgpt.cli.generate import note_unknown
+from npgpt.config import TrainConfig
 from npgpt.families.llama import LlamaConfig
-from npgpt.tokenizers import BPETokenizer
+from npgpt.loading.runs import SHIPPED
+from npgpt.tales.questions import known_words, questions
+from npgpt.tokenizers import BPETokenizer, WordTokenizer
 
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
 
@@ -163,3 +170,48 @@ def test_a_llama_has_storage_formats_that_fit_its_channels(done, refused, tmp_pa
     done("generate", tmp_path, *SHORT, "--stats")
     done("generate", tmp_path, *SHORT, "--weights", "int8")
     assert "int8" in refused("generate", tmp_path, *SHORT, "--weights", "q8")  # 88 = 8/3 * 32
+
+
+# ---- Words that a model was never taught
+
+
+def noted(capsys, text, tokenizer, **training):
+    """Return the words that are noted."""
+    run = SimpleNamespace(training=TrainConfig(**training))
+    note_unknown(text, tokenizer, run)
+    said = capsys.readouterr().err
+    return re.search(r"has (.*):", said)[1].split(", ") if said else []
+
+
+def test_words_that_the_tales_never_have_are_noted(capsys):
+    """But no name, which the grammar invents."""
+    letters = CharTokenizer.train("abc")
+    assert noted(capsys, "Queen Dorela lost a spoon, a boat and a crown.", letters) == [
+        "spoon", "boat"]
+    assert noted(capsys, "Tell a story of a hen.", letters) == ["story"]
+    taught = {"corpus": (), "conversations": ("tales",)}
+    assert noted(capsys, "Tell a story of a hen. a spoon, spoon", letters, **taught) == ["spoon"]
+    assert noted(capsys, "a spoon", BPETokenizer([])) == []
+    own = {"corpus": ("my.txt",)}
+    assert noted(capsys, "a spoon", letters, **own) == []  # nothing is known but its letters
+
+
+@given(st.integers(0, 10**9))
+def test_no_word_of_a_tale_or_a_question_is_noted(seed):
+    (asked,) = questions(1, seed)
+    assert {w for w in re.findall(r"\w+", asked.prompt + asked.answer) if w.islower()} <= (
+        known_words(True))
+
+
+def test_words_that_are_no_tokens_are_noted(capsys):
+    words = WordTokenizer(" abdegnosu", [" dog", "dogs"], ["<mask>"])
+    own = {"corpus": ("my.txt",)}
+    assert noted(capsys, "dog <mask> dogs a bun Ann bun", words, **own) == ["bun", "Ann"]
+    assert noted(capsys, "bun", words, corpus=(), conversations=("my.jsonl",)) == []
+
+
+@pytest.mark.parametrize("command", ["generate", "chat"])
+def test_the_packaged_model_says_which_word_it_never_read(cli, command):
+    said = [cli(command, SHIPPED, "--prompt", prompt, "--max-new-tokens", 1)[2]
+            for prompt in ("One night a hen lost a", "One night a hen lost a spoon")]
+    assert "spoon" not in said[0] and "spoon" in said[1]
