@@ -1,107 +1,94 @@
 """Measure, print each table when it is ready, and write RESULTS.md.
 
-    python -m benchmarks [PART ...] [--quick] [--threads N] [--json] [--out FILE]
+    python -m benchmarks [PART ...] [--short] [--threads N] [--json]
     python -m benchmarks real_model TEXT     on a text of yours: prints, and writes no file
 
-Without a PART all of them run, for some 30 minutes. Every library has a process of its
-own (`benchmarks.runners`). Only the measured sections are replaced, and the summary of a training
-step in README.md here. --quick checks that everything runs: its numbers mean little, and it writes
-no file unless --out names one.
+Without a PART all run that train no model to its end. A peer that is not installed is named and
+left out. What was measured replaces the same processor's column of a section in RESULTS.md, and
+what the README.md files show of it. --short takes the smallest model, six rounds, and writes no
+file: within ten minutes.
 """
 
 import argparse
 import importlib
 import json
+import subprocess
 import sys
-from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
-from benchmarks.code import measured_of
-from benchmarks.report import HEADLINE, section, with_headline, with_section
-from benchmarks.runners import DEFAULT_THREADS, NUMPY, Runner
-
-PARTS = {
-    "kernels": "products, attention, norms, activations, loss, optimizer",
-    "train_step": "whole training steps, and the share of the processor's peak",
-    "bfloat16": "products of operands rounded to bfloat16, and training steps with them",
-    "generation": "tokens a second, beside the limit of memory and other libraries",
-    "real_model": "a published model, beside PyTorch's numbers and llama.cpp's speed",
-}
-RESULTS = Path(__file__).parent / "RESULTS.md"
-README = Path(__file__).with_name("README.md")
+from benchmarks import PARTS, TRAINED, machine, report
+from benchmarks.runners import DEFAULT_THREADS, NUMPY, ROOT, Runner, absent
 
 
 def main(argv=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may otherwise lack a character
             stream.reconfigure(encoding="utf-8", errors="replace")
-    args = _arguments(argv)
-    out = args.out or (None if args.quick or args.text else RESULTS)
-    found = {}
-    for part in args.parts or PARTS:
-        found[part] = _run(part, args)
-        if out:
-            before = out.read_text(encoding="utf-8") if out.exists() else ""
-            document = with_section(before, part, section(part, *found[part]), PARTS)
-            out.write_text(document, encoding="utf-8")
-        if out == RESULTS and part == HEADLINE:
-            readme = with_headline(README.read_text(encoding="utf-8"), *found[part])
-            README.write_text(readme, encoding="utf-8")
+    args = arguments(argv)
+    modules = {part: importlib.import_module(f"benchmarks.{part}") for part in args.parts}
+    peers = dict.fromkeys(name for module in modules.values() for name in module.PEERS)
+    for line in absent(peers):
+        say(args, line)
+    found = []
+    for part, module in modules.items():
+        try:
+            found.append(measured(part, module, args))
+        except FileNotFoundError as error:  # the model, the text or the MPI that it needs
+            say(args, f"not measured: {part}; {error}")
+            continue
+        if not (args.short or args.text):
+            report.store(found[-1])
     if args.json:
-        print(json.dumps({
-            part: {"machine": machine, "tables": [asdict(table) for table in tables]}
-            for part, (machine, tables) in found.items()
-        }))
-    elif out:
-        print(f"written to {out}")
+        print(json.dumps(found, ensure_ascii=False))
 
 
-def _arguments(argv):
+def arguments(argv):
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.split("\n")[0]
     )
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help="; ".join(f"{k}: {v}" for k, v in PARTS.items())
     )
-    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
+    parser.add_argument("--short", action="store_true", help="six rounds of the smallest model")
+    parser.add_argument("--json", action="store_true", help="print one JSON list, no tables")
     parser.add_argument(
         "--threads", type=int, default=DEFAULT_THREADS, metavar="N",
         help="threads of every library; default %(default)s",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
-    args.text = _text(args.parts)
-    if args.text and not args.text.is_file():
-        parser.error(f"{args.text} is no part and no file; the parts are {', '.join(PARTS)}")
+    args.text = None
+    if args.parts[:1] == ["real_model"] and len(args.parts) == 2 and args.parts[1] not in PARTS:
+        args.text = Path(args.parts.pop())
+        if not args.text.is_file():
+            parser.error(f"there is no file {args.text}, and no such part")
     if unknown := [part for part in args.parts if part not in PARTS]:
         parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     if args.threads < 1:
         parser.error(f"--threads {args.threads}: give 1 or more")
+    args.parts = args.parts or [part for part in PARTS if part not in TRAINED]
     return args
 
 
-def _text(parts):
-    """Take the word after real_model out of the list, if it is no part; return its path."""
-    after = parts.index("real_model") + 1 if "real_model" in parts else len(parts)
-    return Path(parts.pop(after)) if parts[after:] and parts[after] not in PARTS else None
-
-
-def _run(part, args):
-    """Print a part's tables as its module yields them; return (machine, tables)."""
+def measured(part, module, args):
+    """Return the record of a part, `benchmarks.report`; print its tables as they come."""
+    say(args, f"\n## {part}\n")
+    more, tables = {"text": args.text} if args.text else {}, {}
+    for title, rows in module.tables(args.threads, args.short, **more):
+        tables[title] = rows
+        say(args, report.table(title, {"": rows}) + "\n")
     with Runner(NUMPY, args.threads) as runner:
-        machine = f"{runner.call('benchmarks.machine:measured_on')}; {measured_of(part)}"
-    _say(args, f"## {part}\n\n{machine}\n")
-    tables = []
-    more = {"text": args.text} if part == "real_model" and args.text else {}
-    module = importlib.import_module(f"benchmarks.{part}")
-    for table in module.tables(args.threads, args.quick, **more):
-        tables.append(table)
-        _say(args, table.markdown())
-    return machine, tables
+        where = runner.call("benchmarks.machine:described", threads=args.threads)
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
+                         capture_output=True, check=False)
+    return {
+        "part": part, "processor": machine.processor(), "machine": where,
+        "date": date.today().isoformat(), "commit": git.stdout.strip() or "unknown",
+        "code": report.digest(module.CODE), "tables": tables,
+    }
 
 
-def _say(args, text):
+def say(args, text):
     print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
 
 

@@ -1,113 +1,75 @@
-"""Tokens a second, beside the limit of reading the weights, and beside other libraries.
+"""Tokens a second, beside the limit of reading the weights; and how many times as long others take.
 
 A token takes at least as long as reading all weights from memory, or from the cache that they fit
-in. How fast that goes is measured in the same rounds, by adding up as many bytes of float32. Each
-library generates greedily with its cache of keys and values, from the same weights; the time is
-that of a whole text, its prompt included.
+in. How fast that goes is measured in the same rounds, by adding up as many float32. Each library
+generates greedily with its cache of keys and values, from the same weights; the time is that of a
+whole text of one row, its prompt included.
 """
 
 import statistics
 from dataclasses import asdict
 
-from benchmarks.measure import FULL, QUICK, Comparison, Contest, compared
-from benchmarks.report import Table, comparison_table
+import numpy as np
+
+from benchmarks.measure import Contest, beside, in_a_row, spread
 from benchmarks.runners import (
-    CT2,
-    CT2_INT8,
     LLAMACPP,
     LLAMACPP_BF16,
     LLAMACPP_Q8,
+    NUMPY,
     OURS,
     OURS_BF16,
     OURS_INT8,
-    READING,
     TRANSFORMERS,
-    TRANSFORMERS_BF16,
 )
-from benchmarks.shapes import GENERATED, TINY
+from npgpt import GPT, GPTConfig
 
-PROMPT, NEW, LONG_PROMPT = 16, 100, 512
-# the bytes of a weight, and what it is compared with
-KINDS = {
-    OURS: (4, (LLAMACPP, TRANSFORMERS, CT2)),
-    OURS_BF16: (2, (LLAMACPP_BF16, TRANSFORMERS_BF16, OURS)),
-    OURS_INT8: (1, (LLAMACPP_Q8, CT2_INT8, OURS)),
+CODE = (
+    "autograd/kernels", "npgpt/fast/decoder.py", "npgpt/fast/storage.py", "npgpt/generate.py",
+    "npgpt/sampling.py",
+)
+# `gpt2` is the published 124M, whose output layer has 50257 rows
+MODELS = {
+    "tales": GPTConfig(50, block_size=256, n_layer=4, n_head=4, n_embd=128),
+    "baby": GPTConfig(65, block_size=256, n_layer=6, n_head=6, n_embd=384),
+    "gpt2": GPTConfig(50257, block_size=1024, n_layer=12, n_head=12, n_embd=768),
 }
-READERS = KINDS[OURS][1]  # of a prompt, in float32 as we do
-BASELINES = (
-    OURS_BF16, OURS_INT8, READING, *READERS, LLAMACPP_BF16, LLAMACPP_Q8, TRANSFORMERS_BF16, CT2_INT8
-)
+PROMPT, NEW, LONG_PROMPT = 16, 100, 250
+# the bytes of a weight, and what writes beside it
+KINDS = {
+    OURS: (4, (LLAMACPP, TRANSFORMERS)), OURS_BF16: (2, (LLAMACPP_BF16,)),
+    OURS_INT8: (1, (LLAMACPP_Q8,)),
+}
+PEERS = (LLAMACPP, TRANSFORMERS, LLAMACPP_BF16, LLAMACPP_Q8)
 
 
-def tables(threads, quick=False):
-    models = {name: config for name, (_, config) in TINY.items()} if quick else GENERATED
-    new = 8 if quick else NEW
-    with Contest(threads, BASELINES, QUICK if quick else FULL) as contest:
-        speeds, found, singles = [], {kind: [] for kind in KINDS}, {}
-        for model, config in models.items():
-            settings = {"config": asdict(config), "prompt": min(PROMPT, config.block_size // 2)}
-            most = min(new, config.block_size - settings["prompt"])
-            times = contest.times("generation", batch=1, new=most, **settings)
-            singles[model] = settings, most
-            for kind, (size, others) in KINDS.items():
-                speeds.append(speed(f"`{model}`, {kind}", most, size, times[kind], times[READING]))
-                found[kind] += beside(f"`{model}`, {kind}", times, kind, others, contest.absent)
-        yield Table(
-            f"A text of a prompt of {PROMPT} tokens and {NEW} new ones, batch 1",
-            ["", "tokens/s", "the limit of memory", "share (min – max)"], speeds,
-            "The limit is how often the weights can be read in a second.",
-        )
-        for kind, rows in found.items():
-            yield comparison_table(f"The same: {kind} beside others", rows)
-        yield _batches(contest, singles, (2, 4) if quick else (8, 32))
-        found = []
-        for model, config in models.items():
-            prompt = min(LONG_PROMPT, config.block_size)
-            what = f"`{model}`, prompt of {prompt}"
-            found += contest.compare(
-                what, "prefill", baselines=READERS, config=asdict(config), prompt=prompt
-            )
-        yield comparison_table("Reading a prompt, to the logits of the next token", found)
+def tables(threads, short):
+    writing, reading = {}, {}
+    with Contest.of((*KINDS, NUMPY, *PEERS), threads, short) as contest:
+        for name, config in list(MODELS.items())[: 1 if short else None]:
+            ids = np.random.default_rng(5).integers(0, config.vocab_size, LONG_PROMPT).tolist()
+            model = {"config": asdict(config), "count": GPT(config).num_parameters()}
+            timed = contest.timed("generation", prompt=ids[:PROMPT], new=NEW, **model)
+            writing |= written(f"`{name}`, ", timed, KINDS, NEW)
+            names = (OURS, *KINDS[OURS][1])
+            timed = contest.timed("generation", names, prompt=ids, new=1, **model)
+            reading[f"`{name}`"] = in_a_row(beside(timed, *names[:1], names[1:]))
+    yield f"Writing {NEW} tokens after {PROMPT}", writing
+    yield f"Reading a prompt of {LONG_PROMPT}", reading
 
 
-def beside(what, times, kind, others, absent):
-    """Return the Comparisons of a kind with others; absent: name -> why it is not measured."""
-    ours = times[kind]
-    return [compared(what, name, ours, times[name]) for name in others if name in times] + [
-        Comparison(what, name, statistics.median(ours), note=absent[name])
-        for name in others if name in absent
-    ]
+def written(what, timed, kinds, new):
+    """Return a row for each kind: the share of memory's limit of `new` tokens, and the others.
 
-
-def speed(what, new, size, seconds, reading):
-    """Return a row: tokens/s, the limit of memory, and the share of it.
-
-    size, reading   bytes of a weight; the times of reading all of them in float32
+    timed   of `Contest.timed`, with NumPy's for reading the weights
     """
-    limits = [4 / (size * s) for s in reading]
-    shares = [new / s / limit for s, limit in zip(seconds, limits, strict=True)]
-    return [
-        what, f"{new / statistics.median(seconds):,.1f}", f"{statistics.median(limits):,.1f}",
-        f"{statistics.median(shares):.0%} ({min(shares):.0%} – {max(shares):.0%})",
-    ]
-
-
-def _batches(contest, singles, batches):
-    """Return tokens/s of a batch over tokens/s of batch 1, in the same rounds."""
-    rows = []
-    for model, (settings, most) in singles.items():
-        for kind in KINDS:
-            runner, cells = contest.runners[kind], []
-            times = {}
-            for batch in (1, *batches):
-                runner.prepare("generation", settings | {"batch": batch, "new": most})
-                times[batch] = min(runner.time(1) for _ in range(contest.effort.least))
-            for batch in batches:
-                rate = batch * most / times[batch]
-                cells.append(f"{rate:,.0f} ({batch * times[1] / times[batch]:.1f})")
-            rows.append([f"`{model}`, {kind}", f"{most / times[1]:,.0f}", *cells])
-    return Table(
-        "Tokens/s of a batch, and how many times those of batch 1",
-        ["", "batch 1", *(f"batch {batch}" for batch in batches)], rows,
-        "The best of the rounds of each, one after the other.",
-    )
+    rows = {}
+    for kind, (size, others) in kinds.items():
+        cells = beside(timed, kind, others)
+        pairs = zip(timed[NUMPY], timed[kind], strict=True)
+        shares = spread(size / 4 * read * new / ours for (read, _), (ours, _) in pairs)
+        rate = new / statistics.median(seconds for seconds, _ in timed[kind])
+        middle, low, high = (f"{share:.0%}" for share in shares)
+        cells[kind] = f"{rate:,.0f} tokens/s, {middle} ({low} – {high}) of what memory allows"
+        rows[what + kind] = in_a_row(cells)
+    return rows

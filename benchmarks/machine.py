@@ -6,47 +6,44 @@ import platform
 import re
 import sys
 from contextlib import suppress
-from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def described(packages=("numpy", "numba")):
-    """Return a line on this machine, for the head of a table."""
+def processor():
+    """Return a name of this processor that one of another generation does not have."""
+    name = in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
+    number = [in_proc("cpuinfo", key) for key in ("cpu family", "model")]
+    amx = ", AMX" if "amx_tile" in in_proc("cpuinfo", "flags").split() else ""
+    return name + (f", family {number[0]}, model {number[1]}" if all(number) else "") + amx
+
+
+def described(threads):
+    """Return a line on this machine, for the process that it is called in."""
     versions = [f"Python {platform.python_version()}"]
-    for name in packages:
+    for name in ("numpy", "numba", "torch", "jax"):
         with suppress(PackageNotFoundError):
             versions.append(f"{name} {version(name)}")
-    processor = in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {', '.join(versions)}"
-
-
-def measured_on():
-    """Return the line above measured times, for the process that it is called in."""
-    from benchmarks.runners import threads
-
-    return (
-        f"{described(('numpy', 'numba', 'torch', 'jax'))}; {threads()} threads; "
-        f"NumPy's BLAS: {blas()}; {date.today().isoformat()}"
-    )
+    return (f"{os.cpu_count()} cores, {platform.system()}, {', '.join(versions)}; {threads} "
+            f"threads; NumPy's BLAS: {blas()}")
 
 
 def blas():
     """Return the BLAS that this process's NumPy calls, with its kernel for this processor."""
     if importlib.util.find_spec("threadpoolctl") is None:
-        return "BLAS unknown (pip install threadpoolctl tells)"
+        return "unknown (pip install threadpoolctl tells)"
     import numpy
     import threadpoolctl
 
     home = Path(numpy.__file__).parents[1]
     found = [
         f"{library['internal_api']} {library['version']}, kernel "
-        f"{library.get('architecture', 'unknown')}, {library['num_threads']} threads"
+        f"{library.get('architecture', 'unknown')}"
         for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas" and home in Path(library["filepath"]).parents
         and "numpy" in library["filepath"]
     ]
-    return "; ".join(found) or "BLAS of NumPy not found by threadpoolctl"
+    return "; ".join(found) or "not found by threadpoolctl"
 
 
 def peak_memory():

@@ -4,11 +4,9 @@ A clock on a shared machine tells little. Other programs come and go, the proces
 frequency, and a time of yesterday was measured on another machine. What lasts is a ratio of two
 times that were taken one right after the other. So:
 
-- All that is compared runs in turn: ours, baseline, ours, baseline, ... Each round gives one ratio;
-  reported are the median of these and the smallest and largest of them.
+- All that is compared runs in turn: ours, baseline, baseline, ours, ... Each round gives one ratio;
+  reported are their median and its 95 % interval.
 - Each library has a process of its own; `benchmarks.runners` says why.
-- A peer is measured at its best, or the number is worth nothing: PyTorch and JAX both as they are
-  installed and tuned (`benchmarks.tuning`). A single number means the tuned one.
 - A first round, not counted, compiles, fills caches and finds how many calls one timing needs to
   be long against the clock's own noise.
 - Before each timing there is a pause, in which the waiting threads of the library before fall
@@ -21,119 +19,87 @@ import contextlib
 import math
 import statistics
 import time
-from dataclasses import asdict, dataclass
 
-from benchmarks.runners import OURS, Runner, missing
+from benchmarks.runners import Runner, missing
 
-PAUSE, WAKE = 0.04, 0.1  # seconds
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure: seconds for all libraries of a row together, and bounds of rounds.
-
-    block   the least seconds of a timing: short functions are called several times for one
-    """
-
-    seconds: float
-    least: int
-    most: int
-    block: float = 0.01
-
-
-FULL = Effort(seconds=1.0, least=5, most=9)
-QUICK = Effort(seconds=0.1, least=1, most=2, block=0.0)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One thing done by us and by a baseline: medians of both, and the ratio baseline / ours.
-
-    what, baseline     what was measured, and against whom
-    ours, theirs       medians: seconds, or bytes where `unit` is "B"; theirs None if not measured
-    ratio, low, high   median, smallest and largest of the rounds' ratios: above 1 we are ahead
-    flops              of one call, if that means anything
-    note               why there is no measurement, and how to get one
-    """
-
-    what: str
-    baseline: str
-    ours: float
-    theirs: float | None = None
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unit: str = "s"
-    flops: float | None = None
-    note: str = ""
-
-    def as_dict(self):
-        """Return the dict that --json prints: there the baseline's key is `peer`."""
-        known = {key: value for key, value in asdict(self).items() if value not in (None, "")}
-        return {"peer": known.pop("baseline")} | known
+ROUNDS, SHORT_ROUNDS = 9, 6
+PAUSE, WAKE, BLOCK = 0.04, 0.1, 0.01  # seconds; BLOCK is the least of one timing
 
 
 class Contest(contextlib.ExitStack):
-    """Our process and the baselines': `with Contest(threads, baselines, effort) as contest:`.
+    """The processes that take turns: `with Contest({name: Runner(...)}, rounds) as contest:`."""
 
-    Baselines that are not installed are left out, and get rows that say so.
-    """
-
-    def __init__(self, threads, baselines, effort):
+    def __init__(self, runners, rounds):
         super().__init__()
-        self.threads, self.effort = threads, effort
-        self.absent = {name: note for name in baselines if (note := missing(name))}
-        self.runners = {
-            name: self.enter_context(Runner(name, threads))
-            for name in (OURS, *baselines)
-            if name not in self.absent
-        }
+        self.rounds = rounds
+        self.runners = {name: self.enter_context(runner) for name, runner in runners.items()}
 
-    def compare(self, what, task, *, flops=None, baselines=None, first=OURS, **settings):
-        """Return a Comparison with each (given) baseline, of a task of the runners' modules.
+    @classmethod
+    def of(cls, names, threads, short):
+        """Return the contest of the libraries that are installed."""
+        runners = {name: Runner(name, threads) for name in names if not missing(name)}
+        return cls(runners, SHORT_ROUNDS if short else ROUNDS)
 
-        first   which runner the others are compared with, one of ours
+    def timed(self, task, names=None, **settings):
+        """Return {runner: a pair (seconds, CPU seconds) of a call for each round} of a task.
+
+        names   the runners that do it; None: all
         """
-        times = self.times(task, baselines=baselines, **settings)
-        ours = times.pop(first)
-        return [
-            compared(what, name, ours, theirs, flops=flops) for name, theirs in times.items()
-        ] + [
-            Comparison(what, name, statistics.median(ours), flops=flops, note=note)
-            for name, note in self.absent.items()
-            if baselines is None or name in baselines
-        ]
-
-    def times(self, task, **settings):
-        """Let the runners do a task in turn: name -> seconds a call, by round; us first."""
-        timed = self.timed(task, **settings)
-        return {name: [seconds for seconds, _ in pairs] for name, pairs in timed.items()}
-
-    def timed(self, task, *, baselines=None, **settings):
-        """Return (seconds, CPU seconds) a call in the place of the seconds of `times`."""
-        effort = self.effort
-        runners = {
-            name: runner for name, runner in self.runners.items()
-            if name == OURS or baselines is None or name in baselines
-        }
-        seconds = {name: runner.prepare(task, settings) for name, runner in runners.items()}
-        counts = {
-            name: max(1, math.ceil(effort.block / max(s, 1e-6))) for name, s in seconds.items()
-        }
-        a_round = sum(counts[name] * s for name, s in seconds.items())
-        rounds = min(effort.most, max(effort.least, int(effort.seconds / a_round)))
-        times = {name: [] for name in runners}
-        for _ in range(rounds):
-            for name, runner in runners.items():
+        runners = {name: runner for name, runner in self.runners.items()
+                   if names is None or name in names}
+        counts = {name: math.ceil(BLOCK / max(runner.prepare(task, settings), 1e-6))
+                  for name, runner in runners.items()}
+        found = {name: [] for name in runners}
+        for turn in range(self.rounds):
+            for name in list(runners)[:: -1 if turn % 2 else 1]:
                 time.sleep(PAUSE)
-                times[name].append(runner.timed(counts[name], WAKE if effort.block else 0.0))
-        return times
+                found[name].append(runners[name].timed(counts[name], WAKE))
+        return found
 
 
-def compared(what, baseline, ours, theirs, **more):
-    """Return the Comparison of two equally long lists, paired by index."""
-    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    return Comparison(
-        what, baseline, statistics.median(ours), statistics.median(theirs),
-        statistics.median(ratios), min(ratios), max(ratios), **more,
-    )
+def beside(timed, ours, others, flops=None):
+    """Return {name: cell of a table}: our time, and for each other its time over ours.
+
+    timed   of `Contest.timed`; others that are not in it get no cell
+    """
+    seconds = statistics.median(wall for wall, _ in timed[ours])
+    rate = f", {flops / seconds / 1e9:.0f} GFLOP/s" if flops else ""
+    return {ours: duration(seconds) + rate} | {
+        name: ratio(timed[name], timed[ours]) for name in others if name in timed
+    }
+
+
+def in_a_row(cells):
+    """Return one cell for the cells of `beside`."""
+    first, *others = cells.items()
+    return "; ".join([first[1], *(f"{name} {shown(cell)}" for name, cell in others)])
+
+
+def shown(cell):
+    return cell if isinstance(cell, str) else "{:.2f} ({:.2f} – {:.2f})".format(*cell)
+
+
+def ratio(theirs, ours, clock=0):
+    """Return [median, low, high] of the rounds' ratios.    clock: 0 for seconds, 1 for CPU's"""
+    return spread(b[clock] / a[clock] for a, b in zip(ours, theirs, strict=True))
+
+
+def spread(values):
+    """Return [median, low, high], with the 95 % interval of the median for any distribution.
+
+    As many of n values lie below the median as of n coins show heads. So it lies between the k-th
+    smallest and the k-th largest unless fewer than k coins show one side. Of fewer than 6 values
+    even the smallest and the largest promise less.
+    """
+    values = sorted(values)
+    n, tail, k = len(values), 0.0, 0
+    while (tail := tail + math.comb(n, k) / 2**n) <= 0.025:
+        k += 1
+    k = max(k, 1)
+    return [statistics.median(values), values[k - 1], values[-k]]
+
+
+def duration(seconds):
+    """Return a time in the unit that needs no zeros in front."""
+    unit, scale = ("s", 1) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
+    return f"{seconds * scale:.3g} {unit}"

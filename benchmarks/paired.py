@@ -1,75 +1,58 @@
-"""Is this code as fast as that of another checkout? Both take turns in one run, step by step.
+"""Is this code as fast as that of another checkout? Both take turns in one run.
 
     git worktree add ../before COMMIT
-    python -m benchmarks.paired ../before
+    python -m benchmarks.paired ../before [WORK ...] [--threads N] [--rounds N]
 
-A section of RESULTS.md that was measured of older code names the ratios that this prints.
+Each work has a line: how many times as long it takes here as there, and how many times as many CPU
+seconds, with 95 % intervals. Where other work shares the processors, CPU seconds with `--threads 1`
+say more.
 """
 
-import statistics
-import subprocess
-import sys
+import argparse
+from dataclasses import asdict
 from pathlib import Path
 
-ROUNDS = 40
-WORKS = ("cpu", "baby", "generate", "decode", "encode")
-CHILD = """
-import sys, timeit
-import numpy as np
-from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, tales
+from benchmarks.generation import MODELS as WRITERS
+from benchmarks.measure import Contest, ratio, shown
+from benchmarks.runners import DEFAULT_THREADS, OURS, Runner
+from benchmarks.shapes import MODELS, ops
 
-work, rng = sys.argv[1], np.random.default_rng(0)
-sizes = {"baby": (256, 6, 384, 8, 2), "decode": (256, 6, 384, 8, 2)}
-T, L, C, B, calls = sizes.get(work, (64, 4, 128, 12, 10))
-if work != "encode":
-    model = GPT(GPTConfig(65, T, L, L, C, bias=False), seed=0)
-    optimizer = AdamW(model.parameters(), lr=1e-3)
-    if work == "decode":  # by compiled code
-        model.storage = "fp32"
-
-def step():
-    ids = rng.integers(0, 65, (B, T + 1))
-    model.loss(ids[:, :-1], ids[:, 1:]).backward()
-    optimizer.step()
-    optimizer.zero_grad()
-
-if work == "encode":
-    text = tales.generate(400_000)
-    tokenizer = BPETokenizer.train(text, 512)
-write = lambda: model.generate(np.zeros(1, int), 60, seed=1)
-encode = lambda: tokenizer.encode(text)
-call = {"generate": write, "decode": write, "encode": encode}.get(work, step)
-for _ in range(3):
-    call()
-print(flush=True)
-for _ in sys.stdin:
-    print(timeit.timeit(call, number=calls) / calls, flush=True)
-"""
+STEPS = {name: ("training_step", {"batch": batch, "config": asdict(config)})
+         for name, (batch, config) in MODELS.items()}
+WRITING = {f"{name} {kind}": ("generation", {
+    "config": asdict(WRITERS[name]), "weights": kind, "prompt": [1] * 16, "new": 60,
+}) for name, kind in (("tales", "plain"), ("baby", "fp32"), ("gpt2", "int8"))}
+KERNELS = {what: ("op", {"op": op, "sizes": sizes}) for what, (op, sizes) in
+           ops(*MODELS["tales"]).items()}
+WORKS = STEPS | WRITING | KERNELS | {
+    "baby bfloat16": ("training_step", STEPS["baby"][1] | {"bf16": True}),
+    "AdamW": ("adamw", {"config": STEPS["baby"][1]["config"]}),
+    "encoding": ("encoding", {}),
+}
 
 
-def ratios(work, before):
-    """Return the ratio of each round: seconds of this checkout over seconds of the other."""
-    trees = [Path(__file__).parents[1], before]
-    children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, work], cwd=tree, text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) for tree in trees
-    ]
-    for child in children:
-        child.stdout.readline()
-    found = []
-    for turn in range(ROUNDS):
-        seconds = {}
-        for child in children[:: 1 if turn % 2 else -1]:
-            print(file=child.stdin, flush=True)
-            seconds[child] = float(child.stdout.readline())
-        found.append(seconds[children[0]] / seconds[children[1]])
-    for child in children:
-        child.stdin.close()
-        child.wait()
-    return found
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("before", type=Path, metavar="CHECKOUT", help="the other checkout")
+    parser.add_argument("works", nargs="*", metavar="WORK",
+                        help=f"default all: {', '.join(WORKS)}")
+    parser.add_argument("--threads", type=int, default=DEFAULT_THREADS, metavar="N")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="default %(default)s")
+    args = parser.parse_args(argv)
+    if unknown := [work for work in args.works if work not in WORKS]:
+        parser.error(f"unknown: {', '.join(unknown)}; the works are {', '.join(WORKS)}")
+    if not (args.before / "npgpt").is_dir():
+        parser.error(f"{args.before} is no checkout: it has no folder npgpt")
+    before = args.before.resolve()
+    runners = {"here": Runner(OURS, args.threads), "before": Runner(OURS, args.threads, before)}
+    with Contest(runners, args.rounds) as contest:
+        for work in args.works or WORKS:
+            task, settings = WORKS[work]
+            timed = contest.timed(task, **settings)
+            seconds, cpu = (ratio(timed["here"], timed["before"], clock) for clock in (0, 1))
+            print(f"{work}: {shown(seconds)} times as long, {shown(cpu)} times the CPU seconds",
+                  flush=True)
 
 
 if __name__ == "__main__":
-    for work in WORKS:
-        low, middle, high = statistics.quantiles(ratios(work, Path(sys.argv[1])), n=4)
-        print(f"{work}: {middle:.3f} times as long (quartiles {low:.3f} to {high:.3f})")
+    main()

@@ -1,149 +1,141 @@
-"""Tables of measurements, as Markdown, and the sections of RESULTS.md.
+"""What was measured, and the documents that show it.
 
-A section stands between two marks, so that one part can be measured again without the others.
+    python -m benchmarks.report     writes them again: RESULTS.md, README.md here, and a sentence
+                                    of the README.md above
+
+A line of results.jsonl is what a part of `benchmarks` measured on one processor: its machine, date,
+commit, a digest of the code that was timed, and tables {title: {row: cell}}. A cell is text, or
+[median, low, high] of a ratio. `since` is what is known of later code.
 """
 
+import ast
+import hashlib
+import importlib
+import json
 import re
-from dataclasses import dataclass, field
+import textwrap
+from pathlib import Path
 
-from benchmarks.runners import OURS
+from benchmarks import PARTS
+from benchmarks.measure import shown
+from benchmarks.runners import ROOT, TORCH, TORCH_BF16
+from benchmarks.train_step import FLOAT32
 
+HERE = Path(__file__).parent
+STORED, RESULTS = HERE / "results.jsonl", HERE / "RESULTS.md"
 HEAD = """# Results
 
 Written by `python -m benchmarks`; `python -m benchmarks PART` measures one section again.
-`benchmarks/measure.py` says how times are compared. A ratio above 1 means that the peer takes so
-many times as long (or as much memory); it is the median over rounds in which both ran in turn, and
-beside it stand the smallest and the largest of the rounds. Where other work shares the machine,
-another day's ratios may differ by more than the rounds of one do.
+`benchmarks/measure.py` says how times are compared. Beside a ratio stands the 95 % interval of its
+median; in rows of 2026-11 the smallest and the largest of 5 to 15 rounds. Below 1 the other is
+ahead. Where other work shares the machine, another day's ratios may differ by more.
 """
-SECTION = re.compile(r"<!-- ([\w ]+) -->\n(.*?)<!-- end of \1 -->\n", re.S)
-HEADLINE = "train_step"  # the part that benchmarks/README.md sums up
+MARKED = re.compile(r"(<!-- benchmarks (\w+) -->\n).*?(<!-- end -->)", re.S)
+SENTENCE = re.compile(r"- \*\*Fast\*\*:.*?(?=\n- )", re.S)
 
 
-@dataclass
-class Table:
-    """title, what one column each is, rows of cells (str), and comparisons behind them, if any.
-
-    text   a paragraph below the table
-    """
-
-    title: str
-    columns: list
-    rows: list
-    text: str = ""
-    comparisons: list = field(default_factory=list)
-
-    def markdown(self):
-        lines = [
-            f"### {self.title}", "",
-            _row(self.columns), _row(["---"] * len(self.columns)), *map(_row, self.rows),
-        ]
-        return "\n".join(lines + (["", self.text] if self.text else [])) + "\n"
+def results():
+    return [json.loads(line) for line in STORED.read_text(encoding="utf-8").splitlines()]
 
 
-def comparison_table(title, comparisons, text=""):
-    """Return a `Table` with a row for each measured task, the baselines side by side."""
-    by_what, baselines = {}, list(dict.fromkeys(c.baseline for c in comparisons))
-    for c in comparisons:
-        by_what.setdefault(c.what, {})[c.baseline] = c
-    columns = ["", OURS]
-    for baseline in baselines:
-        columns += [baseline, "ratio (min – max)"]
-    rows = [_comparison_row(what, found, baselines) for what, found in by_what.items()]
-    return Table(title, [*columns, ""], rows, text, [c.as_dict() for c in comparisons])
+def store(found):
+    """Put a record in the place of the one of its part and processor; write the documents."""
+    kept = [old for old in results()
+            if (old["part"], old["processor"]) != (found["part"], found["processor"])]
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in (*kept, found)]
+    STORED.write_text("".join(lines), encoding="utf-8")
+    write_documents()
 
 
-def not_ahead(tables):
-    """Return the paragraph that names every comparison with a ratio below 1."""
-    measured = [c for table in tables for c in table.comparisons if "ratio" in c]
-    worse = [
-        f"- {c['what']} against {c['peer']}: {c['ratio']:.2f} "
-        f"({c['low']:.2f} – {c['high']:.2f})"
-        for c in measured if is_behind(c["ratio"])
-    ]
-    if not measured:
-        return ""
-    heading, count = "**Where this project is not ahead", len(measured)
-    if not worse:
-        return f"{heading}:** nowhere in these {count} comparisons.\n"
-    return f"{heading}**, {len(worse)} of {count} comparisons:\n\n" + "\n".join(worse) + "\n"
+def write_documents():
+    for path, text in documents(results()).items():
+        path.write_text(text, encoding="utf-8")
 
 
-def section(part, described, tables):
-    """Return the Markdown of one part: where it was measured, its tables, where we are behind."""
-    parts = [f"## {part}", described, *(table.markdown() for table in tables), not_ahead(tables)]
-    return "\n\n".join(text.strip("\n") for text in parts if text) + "\n"
+def documents(found):
+    """Return {path: text} of the documents, with what they show of the records."""
+    sections = {part: section(part, [r for r in found if r["part"] == part])
+                for part in PARTS if any(r["part"] == part for r in found)}
+    here, above = HERE / "README.md", ROOT / "README.md"
+    return {
+        RESULTS: "\n".join([HEAD, *(f"## {part}\n\n{text}" for part, text in sections.items())]),
+        here: MARKED.sub(lambda m: m[1] + sections[m[2]] + m[3], here.read_text(encoding="utf-8")),
+        above: SENTENCE.sub(lambda _: sentence(found), above.read_text(encoding="utf-8")),
+    }
 
 
-def with_section(document, part, text, order):
-    """Return `document` with the section of `part` replaced, or put in its place in `order`."""
-    document = document or HEAD
-    sections = dict(SECTION.findall(document))
-    sections[part] = text
-    known = [name for name in order if name in sections]
-    rest = [name for name in sections if name not in known]
-    return HEAD + "".join(
-        f"\n<!-- {name} -->\n{sections[name]}<!-- end of {name} -->\n" for name in known + rest
+def section(part, records):
+    """Return the Markdown of a part: what it is, where it was measured, a column a processor."""
+    module = importlib.import_module(f"benchmarks.{part}")
+    lines = [module.__doc__.split("\n\n")[0].strip(), ""]
+    for r in records:
+        older = "" if r["code"] == digest(module.CODE) else ", older than this code"
+        lines.append(f"- {r['processor']}: {r['machine']}; {r['date']}, commit {r['commit']}, code "
+                     f"{r['code']}{older}{r.get('since', '')}")
+    for title in dict.fromkeys(title for r in records for title in r["tables"]):
+        columns = {r["processor"]: r["tables"][title] for r in records if title in r["tables"]}
+        lines += ["", table(title, columns)]
+    return "\n".join(lines) + "\n"
+
+
+def table(title, columns):
+    """Return a Markdown table; columns: {name: {row: cell}}."""
+    names = dict.fromkeys(name for rows in columns.values() for name in rows)
+    rows = [[name, *(shown(rows.get(name, "")) for rows in columns.values())] for name in names]
+    lines = [["", *columns], ["---"] * (1 + len(columns)), *rows]
+    return f"### {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def sentence(found):
+    """Return what README.md says of speed."""
+    steps = [r for r in found if r["part"] == "train_step"]
+    beside = {r["processor"]: _range([r], TORCH) for r in steps}
+    told = ", ".join(
+        f"{least:.2f} to {most:.2f} times as long on an {where} (spread {low:.2f} to {high:.2f})"
+        for where, (least, most, low, high) in beside.items()
     )
+    least, most, *_ = _range(steps, TORCH_BF16)
+    code = digest(importlib.import_module("benchmarks.train_step").CODE)
+    older = any(r["code"] != code for r in steps)
+    text = (f"- **Fast**: a training step of tuned PyTorch in float32 takes {told}; in bfloat16 it "
+            f"takes {least:.2f} to {most:.2f} times as long as ours in float32"
+            f"{', all with kernels older than these' if older else ''} "
+            "([benchmarks/README.md](benchmarks/README.md)).")
+    return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def with_headline(document, machine, tables):
-    """Return a document with a training step's ratios to the tuned peers between its marks."""
-    found = [c for table in tables if table.title.startswith("Training step")
-             for c in table.comparisons if c["peer"].endswith(", tuned")]
-    models, cells = dict.fromkeys(c["what"].split(":")[0] for c in found), {}
-    for c in found:
-        ratio = f"{c['ratio']:.2f} ({c['low']:.2f} – {c['high']:.2f})" if "ratio" in c else ""
-        cells.setdefault(c["peer"], {})[c["what"].split(":")[0]] = ratio
-    lines = [
-        f"{machine}:", "",
-        _row(["A training step in float32: times as long as ours", *models]),
-        _row(["---"] * (1 + len(models))),
-        *(_row([name, *(row.get(model, "") for model in models)]) for name, row in cells.items()),
-    ]
-    marks = re.compile(rf"(<!-- benchmarks {HEADLINE} -->\n).*?(<!-- end -->)", re.S)
-    return marks.sub(lambda m: m[1] + "\n".join(lines) + "\n" + m[2], document)
+def _range(records, peer):
+    """Return the least and the largest ratio to a peer, and the ends of all intervals."""
+    cells = [cell for r in records for row, cell in r["tables"][FLOAT32].items()
+             if row.endswith(f": {peer}")]
+    middle, low, high = zip(*cells, strict=True)
+    return min(middle), max(middle), min(low), max(high)
 
 
-def is_behind(ratio):
-    """Return whether a ratio is below 1 with the two digits of the tables: 0.998 is even."""
-    return round(ratio, 2) < 1
+def digest(paths):
+    """Return six hexadecimal digits of the code in files and folders.
+
+    Docstrings, comments, imports, names of files and the order of their statements do not count:
+    code that only moves is the code that was measured.
+    """
+    files = [file for path in paths for file in sorted((ROOT / path).rglob("*.py"))
+             or [ROOT / path]]
+    found = [statement for file in files
+             for statement in statements(file.read_text(encoding="utf-8"))]
+    return hashlib.sha256("\0".join(sorted(found)).encode()).hexdigest()[:6]
 
 
-def seconds(value):
-    """Return a time in the unit that needs no zeros in front."""
-    unit, scale = ("s", 1) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
-    return f"{value * scale:.3g} {unit}"
+def statements(source):
+    """Return the statements of a module as text, without imports, docstrings and comments."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not isinstance(one, (ast.Import, ast.ImportFrom))
+                         and not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+                         ] or [ast.Pass()]
+    return [ast.unparse(one) for one in tree.body]
 
 
-def quantity(value, unit, flops=None):
-    """Return a time, with the rate if FLOPs are known, or an amount of memory."""
-    if unit == "B":
-        return f"{value / 1e6:,.0f} MB"
-    return seconds(value) + (f", {flops / value / 1e9:.0f} GFLOP/s" if flops else "")
-
-
-def _comparison_row(what, found, baselines):
-    first = next(iter(found.values()))
-    cells = [what, quantity(first.ours, first.unit, first.flops)]
-    for baseline in baselines:
-        c = found.get(baseline)
-        if c is None or c.ratio is None:
-            cells += [c.note if c else "", ""]
-        else:
-            cells.append(quantity(c.theirs, c.unit, c.flops))
-            cells.append(f"{c.ratio:.2f} ({c.low:.2f} – {c.high:.2f})")
-    ratios = {name: c.ratio for name, c in found.items() if c.ratio is not None}
-    return [*cells, _verdict(ratios)]
-
-
-def _verdict(ratios):
-    worse = [name for name, ratio in ratios.items() if is_behind(ratio)]
-    even = [name for name, ratio in ratios.items() if round(ratio, 2) == 1]
-    if worse:
-        return f"**behind** {', '.join(worse)}"
-    return f"even with {', '.join(even)}" if even else "ahead" if ratios else ""
-
-
-def _row(cells):
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+if __name__ == "__main__":
+    write_documents()

@@ -1,52 +1,39 @@
-"""Our side. A task returns the function to time; the baselines' modules have the same names."""
+"""Our side. A task returns the function to time; the baselines' modules have the same names.
 
+Only names that stay put are imported, as `benchmarks.paired` runs this on older checkouts, too.
+"""
+
+import tempfile
 from functools import partial
 
 import numpy as np
-from safetensors.numpy import save_file
 
 import autograd
-from autograd import Tensor, backend
-from benchmarks import ladder, shapes
-from npgpt import GPT, AdamW, GPTConfig, Llama
-from npgpt.families import llama
-from npgpt.families.file_layout import their_weights
-from npgpt.fast.storage import use_storage
-from npgpt.generate import KVCache, generate
+from autograd import Tensor
+from benchmarks import shapes
+from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, Llama, tales
+from npgpt.generate import generate
 from npgpt.sampling import Sampling
 
-FORMS = {"nn": "matmul", "nt": "matmul_nt", "tn": "matmul_tn"}
 
-
-def product(form, Z, M, N, K, bf16=False):
-    a, b = shapes.operands(form, Z, M, N, K)
-    kernel = getattr(backend.bf16 if bf16 else backend, FORMS[form])
-    return lambda: kernel(a, b)
-
-
-def rung(name, size):
-    """Return a rung of the ladder to `product`."""
-    a, b = shapes.random(size, size), shapes.random(size, size, seed=1)
-    function = getattr(ladder, name)
-    return lambda: function(a, b)
-
-
-def op(name, sizes):
+def op(op, sizes):
     """Return forward and backward of an op on the arrays of `shapes.op_arrays`."""
-    inputs, targets, d_output = shapes.op_arrays(name, sizes)
+    inputs, targets, d_output = shapes.op_arrays(op, sizes)
     function = {
+        "linear": autograd.linear,
         "attention": partial(autograd.scaled_dot_product_attention, causal=True),
         "layer_norm": autograd.layer_norm,
         "softmax": autograd.softmax,
         "gelu": autograd.gelu,
         "cross_entropy": partial(autograd.cross_entropy, targets=targets),
-    }[name]
+    }[op]
     tensors = [Tensor(x, requires_grad=True) for x in inputs]
 
     def run():
         for tensor in tensors:
             tensor.grad = None
         function(*tensors).backward(d_output)
+        return [tensor.grad for tensor in tensors]
 
     return run
 
@@ -56,7 +43,7 @@ def adamw(config):
     model = GPT(GPTConfig(**config))
     for p in model.parameters().values():
         p.grad = shapes.random(*p.shape)
-    return AdamW(model.parameters(), grad_clip=1.0).step
+    return AdamW(model.parameters(), grad_clip=shapes.CLIP).step
 
 
 def training_step(batch, config, bf16=False):
@@ -76,37 +63,37 @@ def training_step(batch, config, bf16=False):
     return step
 
 
-def generation(config, batch, prompt, new, weights="fp32", reading=False):
-    """Return `reading`: of all that, only reading as many bytes as the weights have."""
-    model = use_storage(GPT(GPTConfig(**config)), weights)
-    return _generation(model, shapes.prompts(batch, prompt, config), new, reading)
+def loaded(weights, config=None, path=None):
+    """Return the new GPT of a config, or the Llama of a GGUF file.
+
+    weights   how generation stores them; "plain": float32, for ops alone
+    """
+    if path:
+        return Llama.from_pretrained(path, weights)
+    with tempfile.TemporaryDirectory() as folder:
+        GPT(GPTConfig(**config)).save_pretrained(folder)
+        return GPT.from_pretrained(folder, weights)
 
 
-def _generation(model, idx_BT, new, reading):
-    decoder = model.decoder()
-    if reading:
-        bytes_read = [np.ones(decoder.bytes_per_token // 4, np.float32)]
-        return lambda: backend.sum_of_squares(bytes_read)
+def generation(prompt, new, weights="fp32", bf16=False, config=None, path=None, **_):
+    """Return greedy generation; prompt: token ids."""
+    autograd.set_matmul_precision("bfloat16" if bf16 else "float32")
+    model = loaded(weights, config, path)
+    decoder, block_size = model.decoder(), model.config.block_size
 
     def run():
         decoder.read = []  # else it would know the prompt from the call before
-        block_size = model.config.block_size
-        return generate(decoder, idx_BT, new, Sampling(0), block_size=block_size).tolist()
+        ids = generate(decoder, np.array(prompt), new, Sampling(0), block_size=block_size)
+        return ids.tolist()
 
     return run
 
 
-def prefill(config, prompt):
-    model, idx_BT = GPT(GPTConfig(**config)), shapes.prompts(1, prompt, config)
-    return lambda: model.next_logits(idx_BT, KVCache(prompt))
-
-
-# ---- A published Llama, of a GGUF file
-
-
-def answer(path, prompt, new, weights="fp32", bf16=False, reading=False):
-    autograd.set_matmul_precision("bfloat16" if bf16 else "float32")
-    return _generation(Llama.from_pretrained(path, weights), np.array([prompt]), new, reading)
+def encoding():
+    """Return the encoding of a text as byte pairs."""
+    text = tales.generate(400_000)
+    tokenizer = BPETokenizer.train(text, 512)
+    return lambda: tokenizer.encode(text)
 
 
 def learned(path, idx, windows, folder):
@@ -114,18 +101,22 @@ def learned(path, idx, windows, folder):
 
     idx, windows   token ids of a text; those of several
 
-    The folder gets logits.safetensors, gradients.safetensors and updates.safetensors.
+    The folder gets logits.npy, and gradients and updates as models in folders of these names.
     """
-    model = Llama.from_pretrained(path)
+    model = Llama.from_pretrained(path, "plain")
     with model.evaluating():
         nats = [model.loss([ids[:-1]], [ids[1:]]).item() for ids in windows]
     logits, loss = model([idx[:-1]], [idx[1:]])
+    np.save(f"{folder}/logits.npy", logits.data[0])
     loss.backward()
-    before = {name: weight.data.copy() for name, weight in model.parameters().items()}
-    arrays = {"gradients": {name: weight.grad for name, weight in model.parameters().items()}}
-    AdamW(model.parameters()).step()
-    arrays["updates"] = {name: model.parameters()[name].data - w for name, w in before.items()}
-    for name, found in arrays.items():
-        save_file(their_weights(found, llama.FILES, llama.PREFIX), f"{folder}/{name}.safetensors")
-    save_file({"logits": logits.data[0]}, f"{folder}/logits.safetensors")
-    return {"before": loss.item(), "after": model.loss([idx[:-1]], [idx[1:]]).item(), "nats": nats}
+    weights = model.parameters()
+    before = {name: weight.data.copy() for name, weight in weights.items()}
+    AdamW(weights).step()
+    after = model.loss([idx[:-1]], [idx[1:]]).item()
+    updates = {name: weight.data - before[name] for name, weight in weights.items()}
+    gradients = {name: weight.grad for name, weight in weights.items()}
+    for kind, arrays in (("gradients", gradients), ("updates", updates)):
+        for name, weight in weights.items():
+            weight.data = arrays[name]
+        model.save_pretrained(f"{folder}/{kind}")
+    return {"before": loss.item(), "after": after, "nats": nats}

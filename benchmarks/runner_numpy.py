@@ -5,10 +5,19 @@ import numpy as np
 from benchmarks import shapes
 
 
-def product(form, Z, M, N, K):
-    a, b = shapes.operands(form, Z, M, N, K)
-    a = a.swapaxes(1, 2) if form == "tn" else a
-    b = b.swapaxes(1, 2) if form == "nt" else b
-    if Z == 1:
-        a, b = a[0], b[0]
-    return lambda: np.matmul(a, b)
+def op(op, sizes):
+    """Return the three products of a layer, forward and backward."""
+    (x, w), _, dy = shapes.op_arrays(op, sizes)
+    return lambda: (x @ w, dy @ w.T, x.T @ dy)
+
+
+def product(size):
+    """Return a product of square matrices: what the processor reaches without anything else."""
+    a, b = shapes.random(size, size), shapes.random(size, size, seed=1)
+    return lambda: a @ b
+
+
+def generation(count, **_):
+    """Return what each token takes at least: reading as many float32 as the model has weights."""
+    x = np.ones(count, np.float32)
+    return lambda: float(x @ x)

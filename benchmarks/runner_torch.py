@@ -71,29 +71,16 @@ class GPT(nn.Module):
         return self
 
 
-def product(form, Z, M, N, K, bf16=False, cast=True):
-    """bf16   operands and result are, whether `cast` from float32 and back in each call or not"""
-    a, b = map(torch.from_numpy, shapes.operands(form, Z, M, N, K))
-    a = a.mT if form == "tn" else a
-    b = b.mT if form == "nt" else b
-    if Z == 1:
-        a, b = a[0], b[0]
-    if bf16 and cast:
-        return lambda: torch.matmul(a.bfloat16(), b.bfloat16()).float()
-    if bf16:
-        a, b = a.bfloat16(), b.bfloat16()
-    return lambda: torch.matmul(a, b)
-
-
-def op(name, sizes):
-    inputs, targets, d_output = shapes.op_arrays(name, sizes)
+def op(op, sizes):
+    inputs, targets, d_output = shapes.op_arrays(op, sizes)
     function = {
+        "linear": torch.matmul,
         "attention": partial(F.scaled_dot_product_attention, is_causal=True),
         "layer_norm": lambda x, w, b: F.layer_norm(x, w.shape, w, b),
         "softmax": partial(F.softmax, dim=-1),
         "gelu": partial(F.gelu, approximate="tanh"),
         "cross_entropy": partial(F.cross_entropy, target=torch.from_numpy(targets)),
-    }[name]
+    }[op]
     leaves = [torch.from_numpy(x).requires_grad_() for x in inputs]
     d_output = None if d_output is None else torch.from_numpy(d_output)
 
@@ -101,6 +88,7 @@ def op(name, sizes):
         for leaf in leaves:
             leaf.grad = None
         function(*leaves).backward(d_output)
+        return [leaf.grad for leaf in leaves]
 
     return run
 
@@ -112,16 +100,15 @@ def adamw(config):
     return clipped_update(list(model.parameters()))
 
 
-def training_step(batch, config, *, compiled=False, bf16=False):
+def training_step(batch, config, bf16=False):
     config = GPTConfig(**config)
     model = GPT(config).load(OurGPT(config).parameters())
-    loss_of = torch.compile(model, dynamic=False) if compiled else model
     update = clipped_update(list(model.parameters()))
     idx_BT, targets_BT = map(torch.from_numpy, shapes.tokens(batch, config))
 
     def step():
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = loss_of(idx_BT, targets_BT)
+            loss = model(idx_BT, targets_BT)
         loss.backward()
         update()
         for p in model.parameters():

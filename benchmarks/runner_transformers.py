@@ -2,65 +2,37 @@
 
 import tempfile
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
-from benchmarks import shapes
+from benchmarks.runner_npgpt import loaded
 from benchmarks.runner_torch import clipped_update  # and its number of threads
-from npgpt import GPT, GPTConfig, Llama
+from npgpt import Llama
 
 
-def loaded(config, dtype="float32"):
-    """Return the GPT2LMHeadModel with the weights of our new GPT of these settings."""
-    return _theirs(GPT2LMHeadModel, GPT(GPTConfig(**config)), dtype)
-
-
-def _theirs(Model, ours, dtype="float32"):
+def theirs(config=None, path=None):
+    """Return the model of the library with the weights of ours, `runner_npgpt.loaded`."""
+    ours = loaded("plain", config, path)
+    Model = LlamaForCausalLM if isinstance(ours, Llama) else GPT2LMHeadModel
     with tempfile.TemporaryDirectory() as folder:
         ours.save_pretrained(folder)
-        return Model.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+        return Model.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def generation(config, batch, prompt, new, dtype="float32"):
-    return _generation(loaded(config, dtype), shapes.prompts(batch, prompt, config), new)
-
-
-def _generation(model, idx_BT, new):
-    idx_BT = torch.as_tensor(idx_BT)
+def generation(prompt, new, config=None, path=None, **_):
+    model, idx_BT = theirs(config, path), torch.tensor([prompt])
     settings = {"do_sample": False, "min_new_tokens": new, "pad_token_id": 0, "eos_token_id": None}
 
     def run():
         with torch.inference_mode():
             return model.generate(
                 idx_BT, attention_mask=torch.ones_like(idx_BT), max_new_tokens=new, **settings
-            ).tolist()
+            )[0].tolist()
 
     return run
-
-
-def prefill(config, prompt, dtype="float32"):
-    model = loaded(config, dtype)
-    idx_BT = torch.from_numpy(shapes.prompts(1, prompt, config))
-
-    def run():
-        with torch.inference_mode():
-            return model(idx_BT, logits_to_keep=1, use_cache=True).logits
-
-    return run
-
-
-# ---- A published Llama: the tasks are as in `runner_npgpt`
-
-
-def published(path):
-    """Return the LlamaForCausalLM with the weights that a GGUF file has by our reader."""
-    return _theirs(LlamaForCausalLM, Llama.from_pretrained(path))
-
-
-def answer(path, prompt, new):
-    return _generation(published(path), [prompt], new)
 
 
 def learned(path, idx, windows, folder):
@@ -70,17 +42,19 @@ def learned(path, idx, windows, folder):
     the largest entry, the others by the norm of each weight's: the largest of these.
     """
     exact, _ = _learned(path, torch.float64, idx, ())  # no losses of it are shown
-    theirs, losses = _learned(path, torch.float32, idx, windows)
-    ours = {name: load_file(f"{folder}/{name}.safetensors") for name in theirs}
+    found, losses = _learned(path, torch.float32, idx, windows)
+    ours = {name: load_file(f"{folder}/{name}/model.safetensors")
+            for name in ("gradients", "updates")}
+    ours["logits"] = {"logits": torch.from_numpy(np.load(f"{folder}/logits.npy"))}
     return losses | {"weights": len(exact["gradients"]), "off": {
-        name: tuple(_farthest(side[name], exact[name], name == "logits") for side in (ours, theirs))
-        for name in theirs
+        name: [_farthest(side[name], exact[name], name == "logits") for side in (ours, found)]
+        for name in found
     }}
 
 
 def _learned(path, dtype, idx, windows):
     """Return {name: {weight: array}} and the losses of a step of AdamW on the text `idx`."""
-    model = published(path).to(dtype)
+    model = theirs(path=path).to(dtype)
     weights = dict(model.named_parameters())
 
     def logits_and_loss(ids):

@@ -14,7 +14,6 @@ Both are settings of a process, made in its environment before it starts.
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -25,30 +24,29 @@ MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_MAX_": "0"}
 ANSWER = "int mkl_serv_intel_cpu_true(void) { return 1; }\n"
 
 
-def environment(package):
-    """Return the environment variables that tune a process of this package, or {}.
+def environment():
+    """Return the environment variables of a tuned process: none where there is nothing to tune.
 
-    Raises CalledProcessError if a library has to be built for it and the C compiler does not.
+    Raises CalledProcessError if the C compiler does not build the library.
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+    if platform.libc_ver()[0] != "glibc":
         return {}
-    return MALLOC | ({"LD_PRELOAD": str(_answer()[1])} if _asks(package) else {})
+    return MALLOC | ({"LD_PRELOAD": str(_answer()[1])} if _asks() and _compiler() else {})
 
 
-def missing(package):
-    """Return why the package cannot be tuned and what to do about it; "" if it can."""
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
-        return "as installed: there is nothing to tune but glibc's malloc and MKL on Linux"
-    if _asks(package) and not shutil.which("cc"):
-        return "not measured: needs a C compiler (cc) on the PATH"
-    return ""
+def missing():
+    """Return what PyTorch needs to be tuned; "" if it can be."""
+    return "a C compiler (cc) on the PATH" if _asks() and not _compiler() else ""
 
 
-def _asks(package):
+def _asks():
     """Return whether PyTorch's products go through MKL on a processor that is not Intel's."""
-    if package != "torch" or platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    return in_proc("cpuinfo", "vendor_id") != "GenuineIntel"
+    known = platform.libc_ver()[0] == "glibc" and platform.machine() == "x86_64"
+    return known and in_proc("cpuinfo", "vendor_id") != "GenuineIntel"
+
+
+def _compiler():
+    return shutil.which("cc")
 
 
 @cache
@@ -57,5 +55,5 @@ def _answer():
     folder = tempfile.TemporaryDirectory(prefix="npgpt-benchmarks-")
     source, library = Path(folder.name, "answer.c"), Path(folder.name, "answer.so")
     source.write_text(ANSWER, encoding="ascii")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    subprocess.run([_compiler(), "-shared", "-fPIC", "-o", library, source], check=True)
     return folder, library
