@@ -35,21 +35,20 @@ class _FiniteOnly(Observer):
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
         where = self.where()
-        called_in = f" in {where}" if where else ""
+        called_in = f"{op.name} in {where}" if where else op.name
         for output in outputs:
             if not np.isfinite(output).all():
-                raise AnomalyError(
-                    f"forward of {op.name}{called_in}: the output has {described(output)}; inputs: "
-                    + ", ".join(f"{name} {x.shape} {_range(x)}" for name, x in _named(op, inputs))
-                )
+                given = [f"{name} {x.shape} {_range(x)}" for name, x in _named(op, inputs)]
+                raise AnomalyError(f"forward of {called_in}: the output has {described(output)}; "
+                                   f"inputs: {', '.join(given)}")
         if node is not None:
             self.called_in[node] = called_in
 
     def vjp(self, op, node, d_outputs, gradients, seconds):
         for name, gradient in _named(op, gradients):
             if node in self.called_in and not np.isfinite(gradient).all():
-                raise AnomalyError(f"backward of {op.name}{self.called_in[node]}: the gradient of "
-                                   f"its input {name} has {described(gradient)}")
+                raise AnomalyError(f"backward of {self.called_in[node]}: the gradient of its input "
+                                   f"{name} has {described(gradient)}")
 
 
 def described(array):

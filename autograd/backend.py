@@ -10,16 +10,6 @@ module is imported at the first use, so importing autograd compiles, loads and c
 import inspect
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # what `__getattr__` finds, for editors to jump to
-    from autograd.reference import (  # noqa: F401, I001
-        adamw_, add_matmul_tn_, attention, attention_backward, cross_entropy,
-        cross_entropy_backward, dropout, embedding, embedding_backward_, gelu, gelu_backward,
-        gelu_exact, gelu_exact_backward, layer_norm, layer_norm_backward, linear, linear_backward,
-        log_softmax, log_softmax_backward, matmul, matmul_nt, matmul_tn, rms_norm,
-        rms_norm_backward, rotary, silu, silu_backward, softmax, softmax_backward, sum_of_squares,
-    )
 
 
 def __getattr__(attribute):
@@ -59,18 +49,10 @@ def _name():
 
 
 def _part(name, attribute):
-    if attribute == "bf16":
-        return _module_of_bf16(name)
     if name == "numba":
         from autograd import kernels as module
+        from autograd.kernels.bf16 import products as bf16
     else:
         from autograd import reference as module
-    return getattr(module, attribute)
-
-
-def _module_of_bf16(name):
-    if name == "numba":
-        from autograd.kernels import bf16
-    else:
         from autograd import reference_bf16 as bf16
-    return bf16
+    return bf16 if attribute == "bf16" else getattr(module, attribute)

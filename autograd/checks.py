@@ -111,11 +111,11 @@ def product(op, a, b):
 
 def linear(op, x, weight, bias):
     """Refuse a weight that is not (in, out) for an x that ends in `in`, and a bias not (out,)."""
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
-        raise ValueError(f"{op}: x {x.shape} and weight {weight.shape}; x ends in `in`, weight is "
-                         "(in, out): transpose one stored as (out, in)")
-    if bias is not None and bias.shape != weight.shape[1:]:
-        raise ValueError(f"{op}: bias {bias.shape} for weight {weight.shape}; use (out,)")
+    fits = weight.ndim == 2 and x.ndim > 0 and x.shape[-1] == weight.shape[0]
+    if not fits or (bias is not None and bias.shape != weight.shape[1:]):
+        raise ValueError(f"{op}: x {x.shape}, weight {weight.shape}, bias {np.shape(bias)}; x ends "
+                         "in `in`, weight is (in, out), bias (out,): transpose one that is stored "
+                         "as (out, in)")
 
 
 def table(op, x, table):
@@ -148,38 +148,35 @@ def positions(op, x, positions):
 def attention(op, q, k, v, bias, causal):
     """Refuse queries, keys, values and a bias of scores that do not go together."""
     shapes = f"{op}: q {q.shape}, k {k.shape}, v {v.shape}"
-    if not q.ndim == k.ndim == v.ndim == 4 or k.shape != v.shape:
-        raise ValueError(f"{shapes}; each is (batch, heads, time, head size), k and v are alike: "
-                         "reshape (B, T, C) to (B, T, H, D) and swap axes 1 and 2")
-    (B, H, T, D), (_, G, S, _) = q.shape, k.shape
-    if (k.shape[0], k.shape[3]) != (B, D) or H % max(G, 1) or 0 in (G, D, S):
-        raise ValueError(f"{shapes}; batch and head size must agree, heads of q be a multiple of "
-                         "k's heads, and head size and key time be 1 or more")
+    if (not q.ndim == k.ndim == 4 or k.shape != v.shape or k.shape[::3] != q.shape[::3]
+            or 0 in k.shape[1:] or q.shape[1] % k.shape[1]):
+        raise ValueError(f"{shapes}; each is (batch, heads, time, head size): reshape (B, T, C) to "
+                         "(B, T, H, D) and swap axes 1 and 2; k and v are alike and not empty, "
+                         "heads of q a multiple of theirs")
+    (B, H, T, _), S = q.shape, k.shape[2]
     if causal and T > S:
         raise ValueError(f"{shapes}; a causal query needs at least its own key, or causal=False")
     if bias is not None and bias.shape not in ((B, H, T, S), (1, H, T, S)):
         raise ValueError(f"{shapes}, bias {bias.shape}; use {(B, H, T, S)} or {(1, H, T, S)}")
 
 
-def keys(op, mask, k):
-    """Return a mask of keys as contiguous bools (B, S); None stays None."""
+def keys(op, mask, shape):
+    """Return a mask of keys as contiguous bools; None stays None."""
     if mask is None:
         return None
-    mask, (B, _, S, _) = np.asarray(mask), k.shape
-    if mask.shape != (B, S) or not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(f"{op}: mask {mask.shape}; use a 1 for each key and a 0 for padding, "
-                         f"{(B, S)}")
+    mask = np.asarray(mask)
+    if mask.shape != shape or not np.isin(mask, (0, 1)).all():
+        raise ValueError(f"{op}: mask {mask.shape}; use 1 for a key and 0 for padding, {shape}")
     return np.ascontiguousarray(mask, bool)
 
 
-def first(op, first, q):
-    """Return the first keys of queries as contiguous int64 (B, T); None stays None."""
+def first(op, first, shape):
+    """Return the first keys of queries as contiguous int64; None stays None."""
     if first is None:
         return None
-    first, (B, _, T, _) = np.asarray(first), q.shape
-    if first.shape != (B, T) or first.dtype.kind not in "iu" or (first < 0).any():
-        raise ValueError(f"{op}: first {first.shape} of {first.dtype}; use an int of 0 or more for "
-                         f"each query, {(B, T)}")
+    first = np.asarray(first)
+    if first.shape != shape or first.dtype.kind not in "iu" or (first < 0).any():
+        raise ValueError(f"{op}: first {first.shape} of {first.dtype}; use ints from 0 on, {shape}")
     return np.ascontiguousarray(first, np.int64)
 
 
@@ -206,13 +203,6 @@ def indices(op, indices, size):
     return found
 
 
-def rows_of(op, table, rows):
-    """Return `rows` as int64; refuse a table that is no matrix, and rows that it does not have."""
-    if table.ndim != 2:
-        raise ValueError(f"{op}: weight {table.shape}; use a table, (vocabulary, channels)")
-    return indices(op, rows, table.shape[0])
-
-
 def targets(op, logits_shape, targets, ignore_index):
     """Return (targets_N, count): flat, -1 where there is no loss; how many have one."""
     targets = np.asarray(targets)
@@ -220,22 +210,16 @@ def targets(op, logits_shape, targets, ignore_index):
         raise ValueError(f"{op}: logits {logits_shape} and targets {targets.shape}; targets have "
                          "the shape of logits without the last axis")
     kept = targets != ignore_index
-    count = int(np.count_nonzero(kept))
-    some = targets if count == targets.size else np.where(kept, targets, 0)
-    targets_N = indices(op, some, logits_shape[-1]).reshape(-1)
-    if count == 0:
+    found = indices(op, np.where(kept, targets, 0), logits_shape[-1])
+    if not kept.any():
         raise ValueError(f"{op}: all targets are ignore_index={ignore_index}; give another one")
-    if some is not targets:
-        targets_N[~kept.reshape(-1)] = -1
-    return targets_N, count
+    return np.where(kept, found, -1).reshape(-1), int(kept.sum())
 
 
-def shares(op, shape, targets):
+def probabilities(op, shape, targets):
     """Return targets as an array of this shape, of numbers in [0, 1]."""
     targets = np.asarray(targets)
-    if targets.shape != shape or not targets.size:
-        raise ValueError(f"{op}: logits {shape} and targets {targets.shape}; give one target for "
-                         f"each logit, at least one: targets.reshape({shape})")
-    if not np.all((targets >= 0) & (targets <= 1)):
-        raise ValueError(f"{op}: a target is outside [0, 1]; use 0 for no and 1 for yes")
+    if targets.shape != shape or not targets.size or not np.all((targets >= 0) & (targets <= 1)):
+        raise ValueError(f"{op}: logits {shape} and targets {targets.shape}; give a target in "
+                         "[0, 1] for each logit, at least one")
     return targets

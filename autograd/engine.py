@@ -47,6 +47,10 @@ def _method(name: str, reflected: bool = False) -> Callable[..., "Tensor"]:
     return method
 
 
+def _operator(name: str) -> tuple[Callable[..., "Tensor"], Callable[..., "Tensor"]]:
+    return _method(name), _method(name, reflected=True)
+
+
 class Tensor:
     """An n-dimensional array that remembers how it was computed.
 
@@ -71,12 +75,12 @@ class Tensor:
         self.output_index = 0  # which of the node's outputs it is
         self.version = [0]  # the number of writes into the array; a `detach` shares it
 
-    __add__, __radd__ = _method("add"), _method("add", reflected=True)
-    __sub__, __rsub__ = _method("sub"), _method("sub", reflected=True)
-    __mul__, __rmul__ = _method("mul"), _method("mul", reflected=True)
-    __truediv__, __rtruediv__ = _method("div"), _method("div", reflected=True)
-    __pow__, __rpow__ = _method("pow"), _method("pow", reflected=True)
-    __matmul__, __rmatmul__ = _method("matmul"), _method("matmul", reflected=True)
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("sub")
+    __mul__, __rmul__ = _operator("mul")
+    __truediv__, __rtruediv__ = _operator("div")
+    __pow__, __rpow__ = _operator("pow")
+    __matmul__, __rmatmul__ = _operator("matmul")
     __neg__, __abs__, __getitem__ = _method("neg"), _method("abs"), _method("getitem")
     sum, mean, max = _method("sum"), _method("mean"), _method("max")
     reshape, transpose, swapaxes = _method("reshape"), _method("transpose"), _method("swapaxes")
@@ -144,10 +148,8 @@ class Tensor:
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """`with no_grad():` or `@no_grad()`: ops compute, and record nothing to differentiate.
-
-    In a generator, end the block before each `yield`: it also holds for whoever reads from it.
-    """
+    """Record nothing to differentiate: `with no_grad():` or `@no_grad()`. In a generator, end the
+    block before each `yield`: it also holds for whoever reads from it."""
     token = _recording.set(False)
     try:
         yield

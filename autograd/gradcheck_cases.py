@@ -33,7 +33,7 @@ def positive(*shape):
     return lambda rng: rng.uniform(0.5, 2.5, size=shape)
 
 
-def apart(*shape, offset=0.125):
+def spaced(*shape, offset=0.125):
     """Make numbers at least 0.1 from one another and, unless offset=0, from multiples of 1/4.
 
     Numbers with offset=0 are at least 0.05 from numbers with the offset 0.125.
@@ -53,11 +53,9 @@ def on_shapes(f, array=normal):
 PAIRS = {
     "same shape": ((2, 3), (2, 3)),
     "a matrix, a row": ((2, 3), (3,)),
-    "a row, a matrix": ((3,), (2, 3)),
     "a column, a row": ((2, 1), (1, 3)),
     "a stack, a column": ((2, 2, 3), (2, 1)),
     "a scalar, a matrix": ((), (2, 3)),
-    "two scalars": ((), ()),
 }
 
 
@@ -65,7 +63,7 @@ def on_pairs(f, a=normal, b=normal):
     return [Case(label, f, a(*shape_a), b(*shape_b)) for label, (shape_a, shape_b) in PAIRS.items()]
 
 
-def over_axes(f, array=normal, axes=(None, 0, -1, 1, (0, 2), (-1, 0), (0, 1, 2)), **settings):
+def over_axes(f, array=normal, axes=(None, 0, -1, (0, 2)), **settings):
     return [
         Case(f"axis={a}, keepdims={k}", f, array(2, 3, 2), axis=a, keepdims=k, **settings)
         for a in axes for k in (False, True)
@@ -86,49 +84,32 @@ def joined(f, *shapes, axis):
 
 
 TARGETS = np.array([[1, 0, 4], [4, -1, 2]])
-PADDING = np.array([[1, 1, 0], [0, 1, 1]])
-LATE = np.array([[0, 1, 1], [0, 0, 0]])
+PADDING = np.array([[1, 1, 0], [0, 0, 0]])  # the second text is nothing else
 MASK = np.array([[True, False, True], [False, False, True]])
-ALONG = {"axis": -1}, {"axis": 0}, {"axis": -2}
+ALONG = {"axis": -1}, {"axis": 0}
 INDICES = {
-    "int": 1,
-    "negative int, slice": (-1, slice(None, 2)),
-    "slices with steps": (slice(None, None, -2), slice(1, None), slice(0, 2, 2)),
     "new axis, ellipsis": (None, ..., 1),
     "integers, repeated": np.array([2, 0, 2, 2]),
-    "matrix of integers": (slice(None), np.array([[0, 1], [2, 0]])),
     "two arrays of integers": (np.array([3, 0, 3]), np.array([1, -1, 1])),
     "integers around a slice": (np.array([3, 3]), slice(None), np.array([0, 1])),
-    "list": [0, 0, 1],
     "mask": np.arange(12).reshape(4, 3) % 3 > 0,
 }
 MATRICES = {
     "matrices": ((2, 3), (3, 4)),
     "vectors": ((3,), (3,)),
-    "vector, matrix": ((3,), (3, 2)),
-    "matrix, vector": ((2, 3), (3,)),
-    "vector, stack": ((3,), (2, 3, 2)),
     "stack, vector": ((2, 2, 3), (3,)),
     "stack, matrix": ((2, 2, 3), (3, 2)),
-    "matrix, stack": ((2, 3), (2, 3, 2)),
-    "stacks": ((2, 2, 3), (2, 3, 1)),
     "stacks, broadcast": ((2, 1, 2, 3), (3, 3, 2)),
 }
 HEADS = {
     "causal": ({}, (2, 2, 3, 2), (2, 2, 3, 2)),
     "causal, T < S": ({}, (1, 2, 2, 3), (1, 2, 4, 3)),
-    "not causal": ({"causal": False}, (2, 1, 3, 2), (2, 1, 3, 2)),
-    "not causal, T > S": ({"causal": False}, (1, 2, 4, 2), (1, 2, 3, 2)),
-    "not causal, T < S": ({"causal": False}, (1, 1, 2, 1), (1, 1, 3, 1)),
-    "scores multiplied by 1.3": ({"scale": 1.3}, (1, 2, 3, 2), (1, 2, 3, 2)),
     "two heads of queries to one of keys": ({}, (2, 4, 3, 2), (2, 2, 3, 2)),
     "padding": ({"mask": PADDING, "causal": False}, (2, 2, 3, 2), (2, 2, 3, 2)),
     "two texts in a row": ({"first": [[0, 0, 1, 1], [0, 0, 0, 2]]}, (2, 2, 4, 2), (2, 1, 4, 2)),
-    "queries that see nothing": ({"mask": LATE}, (2, 2, 3, 2), (2, 1, 3, 2)),
     # with a bias, whose shape is the last one
     "a bias for all sequences": ({}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
     "a bias for each": ({"causal": False, "scale": 0.8}, (2, 2, 2, 2), (2, 1, 3, 2), (2, 2, 2, 3)),
-    "a bias and padding": ({"mask": PADDING}, (2, 2, 3, 2), (2, 2, 3, 2), (1, 2, 3, 3)),
 }
 ONE_ARRAY = [op for op in OPS.values() if len(op.array_names) == 1 and not op.setting_names]
 CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
@@ -137,28 +118,27 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "mul": on_pairs(arithmetic.mul),
     "div": on_pairs(arithmetic.div, normal, positive),
     "pow": on_pairs(arithmetic.pow, positive, normal)
-    + with_settings(arithmetic.pow, normal(2, 3), {"b": 3}, {"b": 2.0}, {"b": 1}, {"b": 0}),
+    + with_settings(arithmetic.pow, normal(2, 3), {"b": 3}, {"b": 2.0}, {"b": 0}),
     "log": on_shapes(arithmetic.log, positive),
     "sqrt": on_shapes(arithmetic.sqrt, positive),
-    "abs": on_shapes(arithmetic.abs, apart),
-    "maximum": on_pairs(arithmetic.maximum, apart, partial(apart, offset=0.0)),
+    "abs": on_shapes(arithmetic.abs, spaced),
+    "maximum": on_pairs(arithmetic.maximum, spaced, partial(spaced, offset=0.0)),
     "where": [
         Case("same shape", partial(arithmetic.where, MASK), normal(2, 3), normal(2, 3)),
         Case("a row, a column", partial(arithmetic.where, MASK), normal(3), normal(2, 1)),
-        Case("scalars", partial(arithmetic.where, MASK), normal(), normal()),
         Case("a row of conditions", partial(arithmetic.where, MASK[0]), normal(2, 3), normal(2, 3)),
     ],
-    "clip": with_settings(arithmetic.clip, apart(3, 4),
-                          {"low": -0.5, "high": 0.5}, {"low": 0.0}, {"high": 0.25}, {}),
+    "clip": with_settings(arithmetic.clip, spaced(3, 4),
+                          {"low": -0.5, "high": 0.5}, {"high": 0.25}),
     "sum": over_axes(reductions.sum),
     "mean": over_axes(reductions.mean),
-    "max": over_axes(reductions.max, apart),
-    "min": over_axes(reductions.min, apart),
-    "std": over_axes(reductions.std, axes=(None, 0, (-1, 0)))
-    + over_axes(reductions.std, axes=(1, (0, 2)), correction=1),
+    "max": over_axes(reductions.max, spaced),
+    "min": over_axes(reductions.min, spaced),
+    "std": over_axes(reductions.std, axes=(None, 0))
+    + over_axes(reductions.std, axes=((-1, 0),), correction=1),
     "logsumexp": over_axes(reductions.logsumexp),
-    "var": over_axes(reductions.var, axes=(None, 0, (-1, 0)))
-    + over_axes(reductions.var, axes=(1, (0, 2)), correction=1),
+    "var": over_axes(reductions.var, axes=(None, 0))
+    + over_axes(reductions.var, axes=((-1, 0),), correction=1),
     "reshape": with_settings(shaping.reshape, normal(2, 6), (3, 2, 2), ((4, -1),))
     + with_settings(shaping.reshape, normal(1, 1), ((),)),
     "transpose": with_settings(shaping.transpose, normal(2, 3, 4), (), (1, 2, 0), ((-1, 0, -2),)),
@@ -166,7 +146,7 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
                               {"first": 0, "second": 1}, {"first": -1, "second": 0}),
     "broadcast_to": [
         Case(f"{a} to {b}", partial(shaping.broadcast_to, shape=b), normal(*a))
-        for a, b in (((3,), (2, 3)), ((2, 1), (2, 2, 3)), ((), (2, 3)), ((2, 3), (2, 3)))
+        for a, b in (((3,), (2, 3)), ((2, 1), (2, 2, 3)), ((), (2, 3)))
     ],
     "getitem": [
         Case(label, shaping.getitem, normal(4, 3, 2), index=index)
@@ -175,14 +155,12 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     "concat": [
         joined(shaping.concat, (1, 3), (2, 3), (2, 3), axis=0),
         joined(shaping.concat, (2, 1, 2), (2, 1, 2), axis=-1),
-        joined(shaping.concat, (2, 3), axis=1),
     ],
     "split": with_settings(shaping.split, normal(4, 3, 2), {"size": 2}, {"size": 3},
                            {"size": [1, 0, 3]}, {"size": 2, "axis": -2}),
     "stack": [
         joined(shaping.stack, (2, 3), (2, 3), (2, 3), axis=0),
         joined(shaping.stack, (2, 3), (2, 3), axis=-1),
-        joined(shaping.stack, (4,), axis=1),
     ],
     "pad": with_settings(shaping.pad, normal(2, 3), {"widths": ((0, 0), (2, 1))},
                          {"widths": ((1, 0), (0, 2)), "value": 3.0}),
@@ -201,7 +179,7 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
         Case("weight transposed", lambda x, weight: linalg.linear(x, shaping.transpose(weight)),
              normal(2, 3), normal(4, 3)),
     ],
-    "relu": on_shapes(nn.relu, apart),
+    "relu": on_shapes(nn.relu, spaced),
     "gelu": with_settings(nn.gelu, normal(2, 5), {"approximate": "tanh"}, {"approximate": "none"}),
     "softmax": with_settings(nn.softmax, normal(2, 3, 4), *ALONG),
     "log_softmax": with_settings(nn.log_softmax, normal(2, 3, 4), *ALONG),
@@ -214,16 +192,15 @@ CASES = {op.name: on_shapes(op) for op in ONE_ARRAY} | {
     ],
     "rms_norm": [
         Case("a matrix of rows", nn.rms_norm, normal(2, 2, 5), normal(5)),
-        Case("one row", nn.rms_norm, normal(4), normal(4)),
         Case("eps=0.1", nn.rms_norm, normal(3, 4), normal(4), eps=0.1),
     ],
     "rotary_embedding": with_settings(nn.rotary_embedding, normal(2, 2, 3, 4),
                                       {"positions": [0, 1, 2]},
                                       {"positions": np.array([7, 3, 3]), "base": 100.0}),
     "embedding": with_settings(nn.embedding, normal(5, 3), {"indices": [[1, 4, 1], [1, 0, 3]]},
-                               {"indices": [2, 2]}, {"indices": 3}),
+                               {"indices": 3}),
     "dropout": with_settings(nn.dropout, normal(3, 4),
-                             {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}, {"p": 0.0, "seed": 3}),
+                             {"p": 0.3, "seed": 1}, {"p": 0.7, "seed": 2}),
     "scaled_dot_product_attention": [
         Case(label, attention.scaled_dot_product_attention,
              *[normal(*shape) for shape in (q, kv, kv, *bias)], **settings)

@@ -14,19 +14,18 @@ import numpy as np
 from autograd import backend
 
 PRECISIONS = ("float32", "bfloat16")
-_setting = {"precision": "float32", "warned": False}
+_setting = {"precision": "float32"}
 
 
 def set_matmul_precision(precision):
     """Compute products of float32 arrays in "float32" (the default) or "bfloat16" from now on.
 
-    Warns, once, where bfloat16 is slower than float32: the processor has no instructions for it.
-    Raises ValueError for another name.
+    Warns where bfloat16 is slower than float32: the processor has no instructions for it. Raises
+    ValueError for another name.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"matmul precision {precision!r} is unknown; use one of: {PRECISIONS}")
-    if precision == "bfloat16" and not (_setting["warned"] or backend.bf16.MULTIPLIES_BFLOAT16):
-        _setting["warned"] = True
+    if precision == "bfloat16" and not backend.bf16.MULTIPLIES_BFLOAT16:
         warnings.warn(
             "this processor has no instructions for bfloat16: products take longer than in "
             "float32, with the results of other processors; float32 is the faster setting here",

@@ -121,7 +121,7 @@ def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
 
 @np.errstate(over="ignore")  # where the mean square is infinite, n is 0: see the op
 def rms_norm(x_NC, weight_C, eps):
-    rstd_N = 1 / np.sqrt((x_NC * x_NC).mean(axis=1) + x_NC.dtype.type(eps))
+    rstd_N = 1 / np.sqrt((x_NC * x_NC).mean(axis=1) + eps)
     return x_NC * rstd_N[:, None] * weight_C, rstd_N
 
 
@@ -150,7 +150,7 @@ def dropout(x, p, seed):
     """Scale element i by 1 / (1 - p) if hash(seed, i), in [0, 1), is at least p; else drop it."""
     i = np.arange(x.size, dtype=np.uint64)
     uniform = (_mix(_mix(np.uint64(seed % 2**64)) + i) >> np.uint64(40)) * 2.0**-24
-    return np.where(uniform >= p, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+    return np.where(uniform >= p, x * (1 / (1 - p)), 0)
 
 
 def _mix(z):
@@ -168,24 +168,6 @@ def _mix(z):
 
 def attention(q_BHTD, k_BGSD, v_BGSD, mask):
     k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask)
-    e_BHTS, total_BHT1, lse_BHT = _exponentials(q_BHTD, k_BHSD, mask)
-    return e_BHTS @ v_BHSD / total_BHT1, lse_BHT
-
-
-def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask):
-    k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask)
-    a_BHTS = _weights(q_BHTD, k_BHSD, lse_BHT, mask)
-    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
-    dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
-    dz_BHTS = a_BHTS * (dy_BHTD @ v_BHSD.swapaxes(2, 3) - dot_BHT1)
-    G, dqk_BHTS = k_BGSD.shape[1], dz_BHTS * _scale(q_BHTD)
-    dk_BGSD = _sum_of_heads(dqk_BHTS.swapaxes(2, 3) @ q_BHTD, G)
-    dv_BGSD = _sum_of_heads(a_BHTS.swapaxes(2, 3) @ dy_BHTD, G)
-    return dqk_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, _dbias(dz_BHTS, mask)
-
-
-def _exponentials(q_BHTD, k_BHSD, mask):
-    """Return e^(score - maximum), its sums over keys, and the logarithm of the sums of e^score."""
     score_BHTS = _scores(q_BHTD, k_BHSD, mask)
     # Where all scores are -inf, the maximum is a number nevertheless, and all weights are 0.
     m_BHT1 = np.maximum(score_BHTS.max(axis=3, keepdims=True), np.finfo(q_BHTD.dtype).min)
@@ -194,33 +176,32 @@ def _exponentials(q_BHTD, k_BHSD, mask):
     nothing_BHT1 = (total_BHT1 == 0) & any(part is not None for part in mask[1:])
     total_BHT1 = np.where(nothing_BHT1, 1, total_BHT1).astype(q_BHTD.dtype)
     lse_BHT1 = np.where(nothing_BHT1, 0, m_BHT1 + np.log(total_BHT1)).astype(q_BHTD.dtype)
-    return e_BHTS, total_BHT1, lse_BHT1[..., 0]
+    return e_BHTS @ v_BHSD / total_BHT1, lse_BHT1[..., 0]
 
 
-def _weights(q_BHTD, k_BHSD, lse_BHT, mask):
+def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask):
+    k_BHSD, v_BHSD = _heads(q_BHTD, k_BGSD, v_BGSD, mask)
     score_BHTS = _scores(q_BHTD, k_BHSD, mask)
-    return np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
-
-
-def _dbias(dz_BHTS, mask):
-    if mask.bias_BHTS is None:
-        return None
-    return dz_BHTS.sum(axis=0, keepdims=True) if len(mask.bias_BHTS) == 1 else dz_BHTS
-
-
-def _sum_of_heads(x_BHSD, G):
-    B, H, S, D = x_BHSD.shape
-    return x_BHSD.reshape(B, G, H // G, S, D).sum(axis=2)
-
-
-def _scale(q_BHTD):
-    return q_BHTD.dtype.type(1 / math.sqrt(q_BHTD.shape[3]))
+    a_BHTS = np.where(score_BHTS == -np.inf, 0, np.exp(score_BHTS - lse_BHT[..., None]))
+    # sum_s a_ts da_ts = dy_t . y_t, because y_t = sum_s a_ts v_s
+    dot_BHT1 = (dy_BHTD * y_BHTD).sum(axis=3, keepdims=True)
+    dbias_BHTS, dz_BHTS = None, a_BHTS * (dy_BHTD @ v_BHSD.swapaxes(2, 3) - dot_BHT1)
+    if mask.bias_BHTS is not None:
+        shared = len(mask.bias_BHTS) == 1
+        dbias_BHTS = dz_BHTS.sum(axis=0, keepdims=True) if shared else dz_BHTS
+    dz_BHTS = dz_BHTS * (1 / math.sqrt(q_BHTD.shape[3]))
+    dk_BHSD = dz_BHTS.swapaxes(2, 3) @ q_BHTD
+    dv_BHSD = a_BHTS.swapaxes(2, 3) @ dy_BHTD
+    B, H, S, D = dk_BHSD.shape
+    G = k_BGSD.shape[1]
+    dk_BGSD, dv_BGSD = (x.reshape(B, G, H // G, S, D).sum(axis=2) for x in (dk_BHSD, dv_BHSD))
+    return dz_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, dbias_BHTS
 
 
 def _scores(q_BHTD, k_BHSD, mask):
-    T, S = q_BHTD.shape[2], k_BHSD.shape[2]
+    T, S, D = q_BHTD.shape[2], k_BHSD.shape[2], q_BHTD.shape[3]
     causal, keys_BS, bias_BHTS, first_BT = mask  # a field that is unknown here is an error
-    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * _scale(q_BHTD)
+    score_BHTS = q_BHTD @ k_BHSD.swapaxes(2, 3) * (1 / math.sqrt(D))
     if bias_BHTS is not None:
         score_BHTS += bias_BHTS
     if causal:
@@ -262,10 +243,9 @@ def sum_of_squares(arrays):
 
 def adamw_(weights, gradients, ms, vs, decays, lr, beta1, beta2, eps, scale, step):
     for weight, gradient, m, v, decay in zip(weights, gradients, ms, vs, decays, strict=True):
-        dtype = weight.dtype.type
-        g = gradient * dtype(scale)
-        m += (g - m) * dtype(1 - beta1)
-        v += (g * g - v) * dtype(1 - beta2)
-        weight *= dtype(1 - lr * decay)
-        denominator = np.sqrt(v / dtype(1 - beta2**step)) + dtype(eps)
-        weight -= dtype(lr / (1 - beta1**step)) * m / denominator
+        g = gradient * scale
+        m += (g - m) * (1 - beta1)
+        v += (g * g - v) * (1 - beta2)
+        weight *= 1 - lr * decay
+        denominator = np.sqrt(v / (1 - beta2**step)) + eps
+        weight -= lr / (1 - beta1**step) * m / denominator

@@ -1,7 +1,8 @@
-"""The products of `autograd.reference` on rounded operands: what `autograd.kernels.bf16` computes.
+"""The products of `autograd.reference` on operands rounded to bfloat16, with sums in float32.
 
-Same names and signatures. The arrays are float32; what is multiplied is rounded to bfloat16, and
-sums stay float32.
+Same names and signatures as `autograd.kernels.bf16`. The kernels of attention also round the
+weights, and the gradients of the scores, before they multiply them: relative to the largest score
+so far, which only they know. Here they keep their digits.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ def rounded(x):
 
 
 def matmul(a_ZMK, b_ZKN):
-    return rounded(a_ZMK) @ rounded(b_ZKN)
+    return reference.matmul(rounded(a_ZMK), rounded(b_ZKN))
 
 
 def matmul_nt(a_ZMK, b_ZNK):
@@ -36,35 +37,22 @@ def matmul_tn(a_ZKM, b_ZKN):
 
 
 def add_matmul_tn_(c_ZMN, a_ZKM, b_ZKN):
-    c_ZMN += matmul_tn(a_ZKM, b_ZKN)
+    reference.add_matmul_tn_(c_ZMN, rounded(a_ZKM), rounded(b_ZKN))
 
 
 def linear(x_NI, weight_IO, bias_O):
-    return matmul(x_NI, weight_IO) + bias_O
+    return reference.linear(rounded(x_NI), rounded(weight_IO), bias_O)
 
 
 def linear_backward(dy_NO, x_NI):
-    return rounded(x_NI).T @ rounded(dy_NO), reference._sum_of_rows(dy_NO)
+    _, dbias_O = reference.linear_backward(dy_NO, x_NI[:, :0])  # of dy as it is
+    return rounded(x_NI).T @ rounded(dy_NO), dbias_O
 
 
 def attention(q_BHTD, k_BGSD, v_BGSD, mask):
-    q_BHTD, k_BGSD, v_BGSD = map(rounded, (q_BHTD, k_BGSD, v_BGSD))
-    k_BHSD, v_BHSD = reference._heads(q_BHTD, k_BGSD, v_BGSD, mask)
-    e_BHTS, total_BHT1, lse_BHT = reference._exponentials(q_BHTD, k_BHSD, mask)
-    return rounded(e_BHTS) @ v_BHSD / total_BHT1, lse_BHT
+    return reference.attention(*map(rounded, (q_BHTD, k_BGSD, v_BGSD)), mask)
 
 
 def attention_backward(dy_BHTD, q_BHTD, k_BGSD, v_BGSD, y_BHTD, lse_BHT, mask):
-    dy_BHTD, q_BHTD, k_BGSD, v_BGSD = map(rounded, (dy_BHTD, q_BHTD, k_BGSD, v_BGSD))
-    k_BHSD, v_BHSD = reference._heads(q_BHTD, k_BGSD, v_BGSD, mask)
-    a_BHTS = reference._weights(q_BHTD, k_BHSD, lse_BHT, mask)
-    terms_BHTD = dy_BHTD * y_BHTD
-    da_BHTS = dy_BHTD @ v_BHSD.swapaxes(2, 3) - terms_BHTD.sum(axis=3, keepdims=True)
-    # The gradient of a query with one key is 0, not what rounding the sums leaves of it.
-    eps = 2 * dy_BHTD.shape[3] * np.finfo(np.float32).eps
-    da_BHTS[np.abs(da_BHTS) < eps * np.abs(terms_BHTD).sum(axis=3, keepdims=True)] = 0
-    dz_BHTS, G = a_BHTS * da_BHTS, k_BGSD.shape[1]
-    dqk_BHTS = rounded(dz_BHTS * reference._scale(q_BHTD))
-    dk_BGSD = reference._sum_of_heads(dqk_BHTS.swapaxes(2, 3) @ q_BHTD, G)
-    dv_BGSD = reference._sum_of_heads(rounded(a_BHTS).swapaxes(2, 3) @ dy_BHTD, G)
-    return dqk_BHTS @ k_BHSD, dk_BGSD, dv_BGSD, reference._dbias(dz_BHTS, mask)
+    rounded_arrays = map(rounded, (dy_BHTD, q_BHTD, k_BGSD, v_BGSD))
+    return reference.attention_backward(*rounded_arrays, y_BHTD, lse_BHT, mask)

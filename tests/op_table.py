@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     most     gradients of extremes are not compared if a finite input is larger
     positive whether drawn arrays are positive
     exact    whether the forward of the reference can be computed by a complex step
-    apart    whether its gradients are compared on numbers apart: of an op with a kink, or one that
+    kink     whether its gradients are compared on spaced numbers: of an op with a kink, or one that
              is steep behind nearly equal numbers, as a norm is
     """
 
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
     most: float = inf
     positive: bool = False
     exact: bool = True
-    apart: bool = False
+    kink: bool = False
 
 
 def call(name, inputs, rest=(), settings=None):
@@ -393,18 +393,18 @@ ag = autograd
 TABLE = {
     "neg": of_one(np.negative), "exp": of_one(np.exp), "tanh": of_one(np.tanh),
     "sin": of_one(np.sin, most=1e3), "cos": of_one(np.cos, most=1e3),
-    "abs": of_one(np.abs, exact=False, apart=True), "log": of_one(np.log, positive=True),
-    "sqrt": of_one(np.sqrt, positive=True), "relu": of_one(lambda x: np.maximum(x, 0), apart=True),
+    "abs": of_one(np.abs, exact=False, kink=True), "log": of_one(np.log, positive=True),
+    "sqrt": of_one(np.sqrt, positive=True), "relu": of_one(lambda x: np.maximum(x, 0), kink=True),
     "sigmoid": of_one(lambda x: 1 / (1 + np.exp(-x))),
     "silu": of_one(lambda x: x / (1 + np.exp(-x)), exact=False),
     "add": of_two(np.add), "sub": of_two(np.subtract), "mul": of_two(np.multiply),
     "div": of_two(np.divide), "pow": of_two(np.power, positive=True),
-    "maximum": of_two(np.maximum, apart=True),
+    "maximum": of_two(np.maximum, kink=True),
     "where": Entry(lambda c, a, b: np.where(c != 0, a, b), broadcast(3), two_rows,
                    lambda a, b: torch.where(torch.from_numpy(half(a)), a, b),
                    lambda a, b: ag.where(half(a), a, b)),
     "clip": Entry(lambda x, low, high: x.clip(low, high), of_clip, row,
-                  lambda x: x.clip(-2.0, 1e29), lambda x: ag.clip(x, -2.0, 1e29), apart=True),
+                  lambda x: x.clip(-2.0, 1e29), lambda x: ag.clip(x, -2.0, 1e29), kink=True),
     "gelu": Entry(gelu, of_gelu, row,
                   lambda x: torch.concat([F.gelu(x, approximate=a) for a in GELUS]), both_gelus,
                   exact=False),
@@ -415,12 +415,12 @@ TABLE = {
     "sum": Entry(np.sum, reduction, matrix, lambda x: x.sum(1), lambda x: ag.sum(x, 1)),
     "mean": Entry(np.mean, reduction, matrix, lambda x: x.mean(1), lambda x: ag.mean(x, 1)),
     "max": Entry(np.max, reduction, matrix, lambda x: x.amax(1), lambda x: ag.max(x, 1),
-                 apart=True),
+                 kink=True),
     "min": Entry(np.min, reduction, matrix, lambda x: x.amin(1), lambda x: ag.min(x, 1),
-                 apart=True),
+                 kink=True),
     "std": Entry(lambda x, correction=0, **along: np.std(x, ddof=correction, **along), reduction,
                  matrix, lambda x: x.std(1, correction=0), lambda x: ag.std(x, 1), scale=largest,
-                 apart=True),
+                 kink=True),
     "logsumexp": Entry(logsumexp, reduction, matrix,
                        lambda x: x.logsumexp(1), lambda x: ag.logsumexp(x, 1)),
     "var": Entry(lambda x, correction=0, **along: np.var(x, ddof=correction, **along), reduction,
@@ -434,11 +434,11 @@ TABLE = {
     "layer_norm": Entry(layer_norm, of_layer_norm, lambda n: [(2, n), (n,), (n,)],
                         lambda x, *affine: F.layer_norm(x, x.shape[1:], *affine, 1.0),
                         lambda x, *affine: ag.layer_norm(x, *affine, 1.0), scale=largest,
-                        exact=False, apart=True),
+                        exact=False, kink=True),
     # as layer norm: in float32 numbers of 1e30 have a y of 0
     "rms_norm": Entry(rms_norm, of_rms_norm, lambda n: [(2, n), (n,)],
                       lambda x, weight: F.rms_norm(x, x.shape[1:], weight, 1.0),
-                      lambda x, weight: ag.rms_norm(x, weight, 1.0), scale=largest, apart=True),
+                      lambda x, weight: ag.rms_norm(x, weight, 1.0), scale=largest, kink=True),
     "rotary_embedding": Entry(rotary_embedding, of_rotary_embedding, lambda n: [(1, 2, n, 2)],
                               torch_rotary,
                               lambda x: ag.rotary_embedding(x, np.arange(x.shape[2])),

@@ -217,9 +217,8 @@ def where(condition, a, b, /):
 @vjp(where)
 def where_vjp(dz, saved):
     condition, a_shape, b_shape = saved
-    zero = np.zeros((), dz.dtype)
-    da = unbroadcast(np.where(condition, dz, zero), a_shape)
-    db = unbroadcast(np.where(condition, zero, dz), b_shape)
+    da = unbroadcast(np.where(condition, dz, 0), a_shape)
+    db = unbroadcast(np.where(condition, 0, dz), b_shape)
     return None, da, db
 
 

@@ -70,8 +70,9 @@ def scaled_dot_product_attention(q, k, v, bias=None, /, *, causal=True, scale=No
     # The backend divides by sqrt(D); a different scale is reached by longer or shorter queries.
     factor = None if scale is None else q.dtype.type(scale * math.sqrt(q.shape[3]))
     q, k, v = map(_with_contiguous_rows, (q if factor is None else q * factor, k, v))
-    mask = Mask(causal, checks.keys(name, mask, k), None if bias is None else contiguous(bias),
-                checks.first(name, first, q))
+    (B, _, T, _), S = q.shape, k.shape[2]
+    mask = Mask(causal, checks.keys(name, mask, (B, S)), None if bias is None else contiguous(bias),
+                checks.first(name, first, (B, T)))
     products = products_for(q)
     y, lse = products.attention(q, k, v, mask)
     return y, (q, k, v, y, lse, mask, products, factor)

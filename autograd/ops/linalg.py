@@ -22,12 +22,8 @@ from autograd.precision import products_for
 
 
 def _product_flops(inputs, outputs, settings):
-    """Return the FLOPs: 2 M K N, a multiplication and an addition per term, for each matrix."""
-    a, b = inputs[:2]
-    inner, columns = a.shape[-1], b.shape[-1] if b.ndim > 1 else 1
-    a_rows = a.shape[-2] if a.ndim > 1 else 1
-    stack = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
-    return 2 * stack * a_rows * inner * columns
+    """Return the FLOPs: a multiplication and an addition for each of the K terms of an output."""
+    return 2 * inputs[0].shape[-1] * outputs[0].size
 
 
 @op(flops=_product_flops)
@@ -39,10 +35,8 @@ def matmul(a, b, /):
     a (..., M, K), b (..., K, N) -> z (..., M, N)
     """
     checks.product("matmul", a, b)
-    a2 = a[None, :] if a.ndim == 1 else a
-    b2 = b[:, None] if b.ndim == 1 else b
     products = products_for(a)
-    z = multiply(a2, b2, products)
+    z = multiply(*_matrices(a, b), products)
     shape = z.shape[:-2] + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
     return z.reshape(shape), (a, b, products)
 
@@ -50,8 +44,7 @@ def matmul(a, b, /):
 @vjp(matmul, flops=2)
 def matmul_vjp(dz, saved, needs):
     a, b, products = saved
-    a2 = a[None, :] if a.ndim == 1 else a
-    b2 = b[:, None] if b.ndim == 1 else b
+    a2, b2 = _matrices(a, b)
     batch = np.broadcast_shapes(a2.shape[:-2], b2.shape[:-2])
     dz = dz.reshape(*batch, a2.shape[-2], b2.shape[-1])
     da = db = None
@@ -62,6 +55,11 @@ def matmul_vjp(dz, saved, needs):
             a2, dz = rows(a2), rows(dz)
         db = unbroadcast(multiply(a2.swapaxes(-1, -2), dz, products), b2.shape).reshape(b.shape)
     return da, db
+
+
+def _matrices(a, b):
+    """Return a and b, one of a single axis as a row on the left or a column on the right."""
+    return a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b
 
 
 @op(flops=_product_flops)

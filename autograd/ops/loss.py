@@ -6,6 +6,8 @@ positions of GPT-2 have 26 million. But a row of logits is needed only for one l
 the gradient. So in training they are computed, used and freed some rows at a time.
 """
 
+import math
+
 import numpy as np
 
 from autograd import backend, checks
@@ -49,19 +51,18 @@ def cross_entropy_vjp(dloss, saved):
 
 # Every chunk reads the table and adds to its gradient. With fewer than 256 rows, this memory
 # traffic would take longer than the arithmetic. For small vocabularies 2^20 logits, 4 MB, will do.
-CHUNK_ROWS, CHUNK_SIZE = 256, 1 << 20
+CHUNK_ROWS, CHUNK_LOGITS = 256, 1 << 20
 
 
 def chunk_rows(vocab_size):
     """Return how many rows of logits are held at once."""
-    return max(CHUNK_ROWS, CHUNK_SIZE // vocab_size)
+    return max(CHUNK_ROWS, CHUNK_LOGITS // vocab_size)
 
 
 def _linear_cross_entropy_flops(inputs, outputs, settings):
     """Return the FLOPs of three products, of the loss and of its gradient."""
-    x, table = inputs
-    logits = x.size // x.shape[-1] * table.shape[0]
-    return 3 * 2 * x.size * table.shape[0] + sum(FLOPS_PER_LOGIT) * logits
+    (*batch, C), V = inputs[0].shape, len(inputs[1])
+    return math.prod(batch) * V * (3 * 2 * C + sum(FLOPS_PER_LOGIT))
 
 
 @op(flops=_linear_cross_entropy_flops)
@@ -120,7 +121,7 @@ def binary_cross_entropy(logits, /, targets):
 
     logits (...), targets y (...) of the same shape, in [0, 1]
     """
-    targets = checks.shares("binary_cross_entropy", logits.shape, targets)
+    targets = checks.probabilities("binary_cross_entropy", logits.shape, targets)
     small = np.exp(-np.abs(logits))
     losses = (1 - targets.astype(logits.dtype)) * logits + np.maximum(-logits, 0) + np.log1p(small)
     loss = losses.mean(dtype=wide(losses))

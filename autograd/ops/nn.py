@@ -19,7 +19,7 @@ from autograd.ops.linalg import contiguous, rows
 @op
 def relu(x, /):
     """y = max(x, 0).    dx = dy where x > 0, else 0"""
-    return np.maximum(x, x.dtype.type(0)), x
+    return np.maximum(x, 0), x
 
 
 @vjp(relu)
@@ -34,7 +34,7 @@ def sigmoid(x, /):
     For x < 0 it is computed as e^x / (1 + e^x): nothing overflows, and a small y keeps its digits.
     """
     e = np.exp(np.where(x < 0, x, -x))
-    y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    y = np.where(x < 0, e, 1) / (1 + e)
     return y, y
 
 
@@ -55,16 +55,15 @@ def gelu(x, /, approximate="tanh"):
     written x/2 (1 + tanh u), where (1 + tanh u)/2 is sigmoid(2u).
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
-    x = contiguous(x)
     function = {"tanh": backend.gelu, "none": backend.gelu_exact}[approximate]
-    return function(x.reshape(-1)).reshape(x.shape), (x, approximate)
+    return _by_element(function, x), (x, approximate)
 
 
 @vjp(gelu)
 def gelu_vjp(dy, saved):
     x, approximate = saved
     function = backend.gelu_backward if approximate == "tanh" else backend.gelu_exact_backward
-    return function(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
+    return _by_element(function, dy, x)
 
 
 @op(flops=13)
@@ -74,13 +73,12 @@ def silu(x, /):
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2; Swish in
     Ramachandran, Zoph and Le, Searching for Activation Functions, 2017.
     """
-    x = contiguous(x)
-    return backend.silu(x.reshape(-1)).reshape(x.shape), x
+    return _by_element(backend.silu, x), x
 
 
 @vjp(silu)
 def silu_vjp(dy, x):
-    return backend.silu_backward(contiguous(dy).reshape(-1), x.reshape(-1)).reshape(x.shape)
+    return _by_element(backend.silu_backward, dy, x)
 
 
 @op(flops=14)
@@ -211,7 +209,7 @@ def embedding(weight, /, indices):
 
     weight (V, C), indices (...) integers in [0, V) -> y (..., C)
     """
-    indices = checks.rows_of("embedding", weight, indices)
+    indices = checks.indices("embedding", indices, len(weight))
     y_NC = backend.embedding(contiguous(weight), indices.reshape(-1))
     return y_NC.reshape(*indices.shape, weight.shape[1]), (indices, weight.shape[0])
 
@@ -244,6 +242,11 @@ def dropout(x, /, p, *, seed):
 @vjp(dropout)
 def dropout_vjp(dy, saved):
     return _dropped(dy, *saved)
+
+
+def _by_element(function, x, *others):
+    """Apply a backend function of contiguous flat arrays to arrays of any shape and layout."""
+    return function(*[contiguous(a).reshape(-1) for a in (x, *others)]).reshape(x.shape)
 
 
 def _along_rows(function, axis, *arrays):

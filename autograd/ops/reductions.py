@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd import checks
 from autograd.engine import op, vjp
 
-FEW = 16  # numbers that are added up in their own dtype
+SHORT_SUM_TERMS = 16  # at most these are added in their own dtype
 
 
 def all_axes(axis, ndim):
@@ -20,38 +20,35 @@ def all_axes(axis, ndim):
     return normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
 
 
-def kept_shape(shape, axes):
-    """Return the shape with length 1 for reduced axes, which broadcasts against the input."""
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
-
 def wide(x):
     """Return the dtype in which many numbers of x are added: float64, or complex128 for complex."""
     return np.promote_types(x.dtype, np.float64)
 
 
-def sum_over(x, axes, keepdims=False):
-    """Return the sum over axes; more than FEW numbers are added in float64, and the sum rounded.
+def sum_over(x, axes):
+    """Return the sum over axes, which stay with length 1.
 
-    NumPy adds row after row where the rows do not lie along the last axis: the four sums of
-    (2^20, 4) times 0.1 would be 1 % too large in float32.
+    More than SHORT_SUM_TERMS numbers are added in float64, and the sum is rounded. NumPy adds row
+    after row where the rows do not lie along the last axis: the four sums of (2^20, 4) times 0.1
+    would be 1 % too large in float32.
     """
-    few = math.prod(x.shape[i] for i in axes) <= FEW  # a few roundings, and the fastest addition
-    dtype = x.dtype if few else wide(x)
-    return x.sum(axis=axes, keepdims=keepdims, dtype=dtype).astype(x.dtype, copy=False)
+    short = math.prod(x.shape[i] for i in axes) <= SHORT_SUM_TERMS
+    dtype = x.dtype if short else wide(x)  # a few roundings are the fastest addition
+    return x.sum(axis=axes, keepdims=True, dtype=dtype).astype(x.dtype, copy=False)
 
 
 @op
 def sum(x, /, axis=None, keepdims=False):
     """z = sum_i x_i.    dx_i = dz"""
     axes = all_axes(axis, x.ndim)
-    return sum_over(x, axes, keepdims), (x.shape, axes)
+    z = sum_over(x, axes)
+    return _drop(z, axes, keepdims), (x.shape, z.shape)
 
 
 @vjp(sum)
 def sum_vjp(dz, saved):
-    shape, axes = saved
-    return np.broadcast_to(dz.reshape(kept_shape(shape, axes)), shape)
+    x_shape, z_shape = saved
+    return np.broadcast_to(dz.reshape(z_shape), x_shape)
 
 
 @op
@@ -59,13 +56,14 @@ def mean(x, /, axis=None, keepdims=False):
     """z = (1/n) sum_i x_i.    dx_i = dz / n"""
     axes = all_axes(axis, x.ndim)
     count = checks.count("mean", x.shape, axes)
-    return sum_over(x, axes, keepdims) / x.dtype.type(count), (x.shape, axes, count)
+    z = sum_over(x, axes) / count
+    return _drop(z, axes, keepdims), (x.shape, z.shape, count)
 
 
 @vjp(mean)
 def mean_vjp(dz, saved):
-    shape, axes, count = saved
-    return np.broadcast_to(dz.reshape(kept_shape(shape, axes)) / count, shape)
+    x_shape, z_shape, count = saved
+    return np.broadcast_to(dz.reshape(z_shape) / count, x_shape)
 
 
 @op
@@ -104,9 +102,9 @@ def logsumexp(x, /, axis=None, keepdims=False):
     """
     axes = all_axes(axis, x.ndim)
     m = x.max(axis=axes, keepdims=True)
-    m = np.where(np.isfinite(m), m, np.zeros((), x.dtype))  # all -inf: e^(x - m) is 0, not NaN
+    m = np.where(np.isfinite(m), m, 0)  # all -inf: e^(x - m) is 0, not NaN
     with np.errstate(divide="ignore", over="ignore"):  # ln 0 and, next to an inf, e^x: both meant
-        z = m + np.log(sum_over(np.exp(x - m), axes, keepdims=True))
+        z = m + np.log(sum_over(np.exp(x - m), axes))
     return _drop(z, axes, keepdims), (x, z, axes)
 
 
@@ -127,33 +125,30 @@ def var(x, /, axis=None, keepdims=False, correction=0):
     """
     axes = all_axes(axis, x.ndim)
     count = checks.count("var", x.shape, axes, correction)
-    mean = sum_over(x, axes, keepdims=True) / x.dtype.type(count + correction)
-    deviation = x - mean
-    z = sum_over(deviation * deviation, axes, keepdims=True) / x.dtype.type(count)
-    return _drop(z, axes, keepdims), (deviation, count, axes)
+    deviation = x - sum_over(x, axes) / (count + correction)
+    z = sum_over(deviation * deviation, axes) / count
+    return _drop(z, axes, keepdims), (deviation, count, z.shape)
 
 
 @vjp(var)
 def var_vjp(dz, saved):
-    deviation, count, axes = saved
-    dz = dz.reshape(kept_shape(deviation.shape, axes))
-    return dz * deviation * dz.dtype.type(2 / count)
+    deviation, count, z_shape = saved
+    return dz.reshape(z_shape) * deviation * (2 / count)
 
 
 @op
 def std(x, /, axis=None, keepdims=False, correction=0):
     """z = var(x)^(1/2).    dx_i = dz (x_i - mean) / ((n - correction) z), and 0 where z = 0"""
-    axes = all_axes(axis, x.ndim)
-    count = checks.count("std", x.shape, axes, correction)
     wide_x = x.astype(wide(x), copy=False)  # squares of float32 would overflow from 1e19 on
-    deviation = wide_x - wide_x.mean(axis=axes, keepdims=True)
-    z = np.sqrt((deviation * deviation).sum(axis=axes, keepdims=True) / count)
-    return _drop(z.astype(x.dtype, copy=False), axes, keepdims), (deviation, z, count, axes)
+    square, (deviation, count, _) = var.forward(wide_x, axis, True, correction)
+    z = np.sqrt(square)
+    y = _drop(z.astype(x.dtype, copy=False), all_axes(axis, x.ndim), keepdims)
+    return y, (deviation, z, count)
 
 
 @vjp(std)
 def std_vjp(dz, saved):
-    deviation, z, count, axes = saved
+    deviation, z, count = saved
     scale = dz.reshape(z.shape) / (np.where(z == 0, 1, z) * count)  # z = 0: so are the deviations
     return (deviation * scale).astype(dz.dtype, copy=False)
 

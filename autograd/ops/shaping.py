@@ -13,36 +13,33 @@ from autograd.ops.arithmetic import unbroadcast
 
 @op(keeps_dtype=True, flops=0)
 def reshape(x, /, *shape):
-    """The same elements in row-major order under another shape; one length may be -1."""
-    shape = _one_tuple(shape)
-    return x.reshape(shape), (x.shape,)
+    """Return the same elements in row-major order under another shape; a length may be -1."""
+    return x.reshape(*shape), x.shape
 
 
 @vjp(reshape)
-def reshape_vjp(dz, saved):
-    (shape,) = saved
+def reshape_vjp(dz, shape):
     return dz.reshape(shape)
 
 
 @op(keeps_dtype=True, flops=0)
 def transpose(x, /, *axes):
-    """Axis i of the result is axis axes[i] of x; without axes, their order is reversed.
+    """Return x with axis axes[i] as its axis i; without axes, their order is reversed.
 
     As in NumPy, x.transpose(0, 1) of two axes is x; swapaxes exchanges two.
     """
-    axes = _one_tuple(axes) or tuple(reversed(range(x.ndim)))
-    return x.transpose(axes), (axes,)
+    axes = axes[0] if len(axes) == 1 and np.ndim(axes[0]) else axes or range(x.ndim)[::-1]
+    return x.transpose(axes), axes
 
 
 @vjp(transpose)
-def transpose_vjp(dz, saved):
-    (axes,) = saved
+def transpose_vjp(dz, axes):
     return dz.transpose(np.argsort([axis % dz.ndim for axis in axes]))
 
 
 @op(keeps_dtype=True, flops=0)
 def swapaxes(x, /, first, second):
-    """Two axes of x exchanged; the op is its own inverse."""
+    """Return x with two axes exchanged; the op is its own inverse."""
     return x.swapaxes(first, second), (first, second)
 
 
@@ -53,19 +50,18 @@ def swapaxes_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def broadcast_to(x, /, shape):
-    """Copies of x along new or length-1 axes, as NumPy broadcasts."""
-    return np.broadcast_to(x, shape).copy(), (x.shape,)
+    """Return copies of x along new or length-1 axes, as NumPy broadcasts."""
+    return np.broadcast_to(x, shape).copy(), x.shape
 
 
 @vjp(broadcast_to)
-def broadcast_to_vjp(dz, saved):
-    (shape,) = saved
+def broadcast_to_vjp(dz, shape):
     return unbroadcast(dz, shape)
 
 
 @op(keeps_dtype=True, flops=0)
 def getitem(x, /, index):
-    """x[index], with ints, slices, None, `...`, integer arrays and boolean masks, as in NumPy.
+    """Return x[index], with ints, slices, None, `...`, integer arrays and masks, as in NumPy.
 
     An element that an integer array names twice gets the sum of both gradients.
     """
@@ -87,7 +83,7 @@ def getitem_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def concat(*arrays, axis=0):
-    """Arrays joined along an existing axis: concat([a, b], axis=0)."""
+    """Join arrays along an existing axis: concat([a, b], axis=0)."""
     return np.concatenate(arrays, axis), ([a.shape[axis] for a in arrays], axis)
 
 
@@ -99,7 +95,7 @@ def concat_vjp(dz, saved):
 
 @op(keeps_dtype=True, flops=0)
 def split(x, /, size, axis=0):
-    """x cut along an axis into a tuple of parts; the inverse of concat.
+    """Cut x along an axis into a tuple of parts; the inverse of concat.
 
     size   an int, the length of each part (the last may be shorter), or a list of lengths that
            add up to the axis, as in PyTorch (`numpy.split` takes the number of parts)
@@ -117,7 +113,7 @@ def split_vjp(dz, axis):
 
 @op(keeps_dtype=True, flops=0)
 def stack(*arrays, axis=0):
-    """Arrays of one shape joined along a new axis: stack([a, b], axis=0)."""
+    """Join arrays of one shape along a new axis: stack([a, b], axis=0)."""
     return np.stack(arrays, axis), axis
 
 
@@ -128,7 +124,7 @@ def stack_vjp(dz, axis):
 
 @op(keeps_dtype=True, flops=0)
 def pad(x, /, widths, value=0.0):
-    """x with `value` around it.    The padding gets no gradient.
+    """Return x with `value` around it.    The padding gets no gradient.
 
     widths   (before, after) for each axis, for example ((0, 0), (1, 2))
     """
@@ -155,13 +151,6 @@ def _uncut(parts, axis):
     shape = list(first.shape)
     shape[axis] = length
     return np.lib.stride_tricks.as_strided(first, shape, first.strides)
-
-
-def _one_tuple(given):
-    """Return (2, 3) for both x.reshape(2, 3) and x.reshape((2, 3))."""
-    if len(given) == 1 and isinstance(given[0], tuple | list):
-        return tuple(given[0])
-    return tuple(given)
 
 
 def _plain_index(index):

@@ -35,7 +35,7 @@ def test_chunks_of_any_size_add_up(N, V, C, step, seed):
     targets_N[rng.integers(N)] = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loss_module, "CHUNK_ROWS", step)
-        patch.setattr(loss_module, "CHUNK_SIZE", 0)
+        patch.setattr(loss_module, "CHUNK_LOGITS", 0)
         fused, plain = both(rng.normal(size=(N, C)), rng.normal(size=(V, C)), targets_N)
     for f, p in zip(fused, plain, strict=True):
         np.testing.assert_allclose(f, p, rtol=1e-12, atol=1e-14)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
-from autograd.gradcheck import EVERY_ENTRY, RTOL, SOME_ENTRIES, examine, random_signed
+from autograd.gradcheck import FULL_CHECK_ENTRIES, RTOL, SAMPLED_ENTRIES, examine, random_signed
 from npgpt.cli.gradcheck import _op_rows
 
 
@@ -156,8 +156,8 @@ def test_small_gradients_are_held_to_the_same_relative_accuracy():
 
 def test_up_to_a_size_every_entry_is_compared_and_above_it_some():
     square = op_with(square_rule)
-    assert gradcheck(square, [array(EVERY_ENTRY)]).worst.compared == EVERY_ENTRY
-    assert gradcheck(square, [array(EVERY_ENTRY + 1)]).worst.compared == SOME_ENTRIES
+    assert gradcheck(square, [array(FULL_CHECK_ENTRIES)]).worst.compared == FULL_CHECK_ENTRIES
+    assert gradcheck(square, [array(FULL_CHECK_ENTRIES + 1)]).worst.compared == SAMPLED_ENTRIES
 
 
 @given(st.integers(0, 2**32), st.integers(0, 1999))
@@ -174,7 +174,7 @@ def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn()
     x = array(size)
     square = op_with(off_at((17,), 4 * RTOL))  # seen in an entry; in a direction it is too small
     found = sum(not examine(square, [x], seed=seed).passed for seed in range(trials))
-    expected = trials * SOME_ENTRIES / size
+    expected = trials * SAMPLED_ENTRIES / size
     assert abs(found - expected) < 4 * np.sqrt(expected)
 
 

@@ -9,7 +9,7 @@ from op_table import TABLE, call, draw_call
 from autograd import OPS, Tensor, gradcheck
 
 
-def apart(x, i):
+def spaced(x, i):
     """Return ranks of x, 0.1 from one another, from multiples of 1/2 and from array i + 1."""
     ranks = np.argsort(np.argsort(x, axis=None)).reshape(x.shape) - x.size // 2
     return ranks / 2 + 0.125 * (1 + i) + 0.02 * np.tanh(x)
@@ -20,8 +20,8 @@ def apart(x, i):
 @given(data=st.data())
 def test_gradients_of_drawn_calls_agree_with_finite_differences(name, data):
     arrays, rest, keywords = draw_call(name, data.draw)
-    if TABLE[name].apart:
-        arrays = [x if x is None else apart(x, i) for i, x in enumerate(arrays)]
+    if TABLE[name].kink:
+        arrays = [x if x is None else spaced(x, i) for i, x in enumerate(arrays)]
     if name == "div":
         arrays[1] = np.abs(arrays[1]) + 0.5
     fixed = {i: x for i, x in enumerate(arrays) if x is None}

@@ -17,7 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import OPS, kernels, reference, scaled_dot_product_attention
-from autograd.kernels import bf16, tiles
+from autograd.kernels import tiles
+from autograd.kernels.bf16 import products as bf16
 from autograd.ops.attention import Mask
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

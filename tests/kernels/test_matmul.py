@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tile_process import run_with
 
 from autograd import kernels
-from autograd.kernels import bf16, tiles
+from autograd.kernels import tiles
+from autograd.kernels.bf16 import products as bf16
 from autograd.reference_bf16 import rounded
 
 FORMS = pytest.mark.parametrize("form", ["matmul", "matmul_nt", "matmul_tn"])
@@ -164,7 +165,7 @@ def main():
                 arrays = [assert_right(form, sizes, dtype, module) for form in forms]
                 arrays += assert_layer_right(sizes, dtype, module)
                 found.add(b"".join(array.tobytes() for array in arrays))
-            assert len(found) == 1, f"{sizes} {dtype} {module.__name__} depends on threads"
+            assert len(found) == 1, f"{sizes} {dtype} {module} depends on threads"
     print(tiles.TILE, "right")
 
 

@@ -13,7 +13,7 @@ from autograd.kernels.bf16 import attention_products
 from autograd.kernels.bf16.matmul import multiply_bf16
 from autograd.kernels.compiler import kernel
 from autograd.kernels.products import Products
-from autograd.kernels.tiles import MULTIPLIES_BFLOAT16 as MULTIPLIES_BFLOAT16
+from autograd.kernels.tiles import MULTIPLIES_BFLOAT16
 
 _query_blocks, _groups_backward = loops_with(attention_products)
 
@@ -30,8 +30,5 @@ def attend_backward_bf16(table, lse_BHT, visible, G, S, D, threads):
         _groups_backward(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
 
 
-_in_bf16 = Products(multiply_bf16, attend_bf16, attend_backward_bf16)
-add_matmul_tn_ = _in_bf16.add_matmul_tn_
-attention, attention_backward = _in_bf16.attention, _in_bf16.attention_backward
-linear, linear_backward = _in_bf16.linear, _in_bf16.linear_backward
-matmul, matmul_nt, matmul_tn = _in_bf16.matmul, _in_bf16.matmul_nt, _in_bf16.matmul_tn
+products = Products(multiply_bf16, attend_bf16, attend_backward_bf16)
+products.MULTIPLIES_BFLOAT16 = MULTIPLIES_BFLOAT16  # no slower than float32
