@@ -40,26 +40,25 @@ def test_dtypes(data, dtype):
     assert tensor.grad is None and not tensor.requires_grad and tensor.node is None
 
 
-@pytest.mark.parametrize("data", [
-    None, "text", 1j, 2**80, object(),
-    *[np.zeros(2, dtype) for dtype in (np.float16, ">f4", np.complex128, "U3", "O", "M8[s]")],
-])
-def test_what_is_no_number_of_a_known_dtype_is_refused(data):
-    with pytest.raises(TypeError, match="Tensor: .*float32.*float64"):
-        Tensor(data)
-    with pytest.raises(TypeError, match=r"None|^add: .*float32.*float64"):
-        Tensor([1.0, 2.0]) + data
-
-
 MASKED = np.ma.masked_array([1.0, 2.0], [True, False])
 
 
-@pytest.mark.parametrize("data", [MASKED, *map(np.ones(2).astype, ("f2", ">f8", ">f4", "c16"))])
+@pytest.mark.parametrize("data", [
+    None, "text", 1j, 2**80, [X, X], MASKED, *map(np.ones(2).astype, ("f2", ">f4", "c16", "U3")),
+])
+def test_what_is_no_number_of_a_known_dtype_is_refused(data):
+    with pytest.raises(TypeError):
+        Tensor(data)
+    with pytest.raises(TypeError):
+        Tensor([1.0, 2.0]) + data
+
+
+@pytest.mark.parametrize("data", [MASKED, *map(np.ones(2).astype, ("f2", ">f8"))])
 def test_data_that_were_replaced_are_refused_where_they_are_used(data):
-    x, fine = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    x, fine = Tensor(np.ones(2)), Tensor(np.ones(2))
     x.data = data
     for call in (lambda: x + fine, lambda: fine * x, lambda: autograd.softmax(x)):
-        with pytest.raises(TypeError, match=r"^\w+: .*(float32.*float64|\.filled\()"):
+        with pytest.raises(TypeError):
             call()
 
 
@@ -82,45 +81,30 @@ def test_one_number_is_formatted_and_converted_as_python_s(number, ndim):
     assert [type(y) for y in (x.item(), Tensor(2).item(), float(Tensor(2)))] == [float, int, float]
 
 
-REFUSED = [
-    *[(lambda data=data: Tensor(data, requires_grad=True), TypeError, "(int|bool).*float")
-      for data in (3, [1, 2], True, np.zeros(2, np.int32))],
-    (lambda: Tensor(X), TypeError, "Tensor"),
-    *[(lambda call=call: call(MASKED), TypeError, r"\.filled\(")
-      for call in (Tensor, autograd.exp, X.__add__)],
-    (lambda: Tensor([X, X]), TypeError, r"tensor\.data, .*autograd\.stack"),
-    *[(lambda call=call, n=n: call(X[:n]), ValueError, "size 1")
+@pytest.mark.parametrize(("call", "error"), [
+    *[(lambda call=call, n=n: call(X[:n]), ValueError)
       for call in (Tensor.item, float, bool, "{:.3f}".format) for n in (0, 2)],
-    *[(lambda call=call: call(X[0]), TypeError, "unsized") for call in (len, iter)],
-    *[(lambda call=call: call(X), TypeError, r"tensor\.data") for call in (np.asarray, np.array)],
-    # functions of NumPy
-    *[(call, TypeError, "Tensor") for call in (
-        lambda: np.exp(X), lambda: np.exp(np.ones(2), out=X), lambda: np.add.outer(X, X),
+    *[(lambda call=call: call(X[0]), TypeError) for call in (len, iter)],
+    *[(lambda call=call: call(X), TypeError)
+      for call in (np.asarray, np.exp, np.sum, np.max, np.linalg.norm)],
+    *[(call, TypeError) for call in (
         lambda: np.add(np.ones(2), X, out=np.ones(2)), lambda: operator.iadd(np.ones(2), X),
         lambda: np.ones(2) < X, lambda: np.where([True, False], X, 0), lambda: X > 0,
-        lambda: np.concatenate([X, X]), lambda: X >= 0, lambda: operator.setitem(X, 0, 3.0))],
-    *[(lambda f=f: f(X), TypeError, "argument") for f in (np.sum, np.mean, np.max)],
-    # habits
-    *[(lambda change=change: change(Tensor([1.0], requires_grad=True), 3.0), TypeError,
-       r"w\.data = ") for change in (operator.isub, operator.iadd, operator.imul)],
-    *[(lambda compare=compare, y=y: compare(X, y), TypeError, r"x\.data == 3")
+        lambda: np.concatenate([X, X]), lambda: operator.setitem(X, 0, 3.0))],
+    *[(lambda change=change: change(Tensor([1.0], requires_grad=True), 3.0), TypeError)
+      for change in (operator.isub, operator.iadd, operator.imul)],
+    *[(lambda compare=compare, y=y: compare(X, y), TypeError)
       for compare in (operator.eq, operator.ne) for y in (1.0, X.detach(), np.ones(2), None)],
-    (lambda: X.numpy, AttributeError, "'numpy'"),
-    (lambda: X.shap, AttributeError, "'shap'$"),
-    (lambda: setattr(X, "grd", 1), AttributeError, "'grd'"),
-]
-
-
-@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[r[2][:40] for r in REFUSED])
-def test_an_error_says_what_to_write_instead(call, error, message):
-    with pytest.raises(error, match=message):
+    (lambda: X.numpy, AttributeError), (lambda: setattr(X, "grd", 1), AttributeError),
+])
+def test_what_would_be_wrong_without_a_word_is_an_error(call, error):
+    with pytest.raises(error):
         call()
     np.testing.assert_array_equal(X.data, [1, 2])
 
 
-def test_a_tensor_is_equal_to_itself_and_has_no_other_names():
-    assert X == X and X in [X] and {X: 1}[X] == 1 and f"{X}" == repr(X)
-    assert not hasattr(X, "numpy")
+def test_a_tensor_is_equal_to_itself():
+    assert X == X and X in [X] and {X: 1}[X] == 1
 
 
 def test_len_and_iteration():
@@ -227,16 +211,13 @@ def test_methods_are_the_ops():
 
 
 def test_help_on_a_method_names_its_op():
-    for method, op in [("__add__", "add"), ("__rsub__", "sub"), ("__getitem__", "getitem"),
-                       ("max", "max"), ("reshape", "reshape")]:
-        function = getattr(Tensor, method)
-        assert function.__name__ == op and f"autograd.{op}" in function.__doc__
+    assert Tensor.max.__name__ == "max" and "autograd.sub" in Tensor.__rsub__.__doc__
     assert "d(tensor)/d(leaf)" in Tensor.backward.__doc__
 
 
 @pytest.mark.parametrize(("method", "arguments", "settings"), [
     ("sum", (0, True, 3), {}), ("sum", (), {"dtype": float}), ("swapaxes", (0,), {}),
-    ("__pow__", (2, 5), {}), ("__neg__", (1,), {}), ("reshape", (), {"shape": (6,)}),
+    ("__pow__", (2, 5), {}),
 ])
 def test_methods_refuse_arguments_that_the_op_has_not(method, arguments, settings):
     with pytest.raises(TypeError, match="argument"):
