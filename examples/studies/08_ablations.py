@@ -1,16 +1,14 @@
 """What settings of a training are worth: small GPTs on tales, each with one setting replaced.
 
-    python examples/studies/08_ablations.py              the trainings that are missing, the report
+    python -m examples.studies 08_ablations              the trainings that are missing, the report
 
 The mask, learning rates, batches, decay, clipping, a text that is read again, and norms of deeper
 models, with three seeds each; `12_rows.py` has the other parts, with ten.
 """
 
-from pathlib import Path
 
 import arms
 import numpy as np
-import study
 from ablation_trials import measured as measure  # noqa: F401
 from arms import Arm
 from intervals import student
@@ -80,7 +78,7 @@ def numbers(results):
     costs = {n: np.log(runs["tales"][f"post-norm, {n} blocks"].excess
                        / runs["tales"][f"pre-norm, {n} blocks"].excess) for n in (4, 12)}
     return arms.tables(ARMS, runs) | {
-        "effects": of, "arms": arms.summary(ARMS, runs)["tales"],
+        "effects": of, "arms": arms.summary(runs)["tales"],
         "words": arms.words(of), "compared": len(of),
         "depth": student(costs[12] - costs[4]), "leak": -runs["tales"]["no mask"].excess.mean()}
 
@@ -90,6 +88,3 @@ def draw(path, results):
 
 
 PICTURES = {"08_ablations.png": draw}
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

@@ -1,6 +1,6 @@
 """Section 9, scaling laws: what a model's loss owes to its size, its text and its FLOPs.
 
-    python examples/studies/09_scaling_laws.py            what is missing, a prediction, the report
+    python -m examples.studies 09_scaling_laws            what is missing, a prediction, the report
 
 The text is an almanac (`almanac.py`) of exactly known entropy: the E of the law
 L = E + A/N^alpha + B/D^beta is known before it is fitted. `PLAN.md` fixed sizes, rates, seeds
@@ -9,7 +9,6 @@ trained; 09_scaling_laws.jsonl has both, in that order. It needs the extra `stud
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ SIZES = {  # FLOPs -> channels
 }
 SEEDS = 1, 2, 3
 PREDICTED = 2.6e13, 96  # FLOPs and channels
+ASKED = {"predict": PREDICTED[0], "channels": PREDICTED[1]}
 FITS = {  # name -> (is E given?, is the excess fitted, or the loss?)
     "log loss, Huber, E given": (True, False),
     "log loss, Huber, E fitted": (False, False),
@@ -61,18 +61,17 @@ def grid_trials(seeds=SEEDS):
 def trials(results):
     """Return the grid, half the rate at the largest budget, the texts that end; once the grid is
     there, the prediction, and once that is, its run."""
-    half = [trial(channels, max(SIZES), factor=0.5) for channels in SIZES[max(SIZES)]]
-    endless = trial(48, 1.6e12) | {"rate": 1.2e-2}
-    asked = {"predict": PREDICTED[0], "channels": PREDICTED[1]}
-    found = [*grid_trials(), *half, endless, *(endless | {"stories": n} for n in LITTLE)]
-    stored = {name: name in results for name in map(study.key, (*grid_trials(), asked))}
-    found += [asked] if all([*stored.values()][:-1]) else []
-    return found + [trial(*PREDICTED[::-1])] * stored[study.key(asked)]
+    endless, grid = trial(48, 1.6e12) | {"rate": 1.2e-2}, grid_trials()
+    found = [*grid, *(trial(channels, max(SIZES), factor=0.5) for channels in SIZES[max(SIZES)]),
+             endless, *(endless | {"stories": n} for n in LITTLE)]
+    for ready, then in ((grid, ASKED), ([ASKED], trial(*PREDICTED[::-1]))):
+        found += [then] if {*map(study.key, ready)} <= results.keys() else []
+    return found
 
 
 def measure(settings):
     if "predict" in settings:
-        return predicted(settings, study.results_of(Path(__file__).with_suffix(".jsonl")))
+        return predicted(study.results_of(study.HERE / "09_scaling_laws.jsonl"))
     return scaling_trials.measure(settings)
 
 
@@ -103,38 +102,38 @@ def fits(grid, samples):
         yield name, law, drawn
 
 
-def predicted(asked, results, samples=500):
-    """Return the excess that each fit to the grid predicts for a run that is not trained yet."""
-    config = shape(asked["channels"], almanac().tokenizer.vocab_size)
-    N = sum(parameters_by_part(config).values())
-    D = asked["predict"] / (3 * flops_per_token(config))
+def predicted(results, samples=500):
+    """Return the excess that each fit to the grid predicts for the run that is PREDICTED."""
+    flops, channels = PREDICTED
+    config = shape(channels, almanac().tokenizer.vocab_size)
+    N, D = sum(parameters_by_part(config).values()), flops / (3 * flops_per_token(config))
     grid = cells(results)
-    E = grid.entropy.iloc[0]
+    grid, E = grid[grid.flops < flops], grid.entropy.iloc[0]
     return {"N": N, "D": D} | {
         name: [*between(law.loss(N, D) - E, [each.loss(N, D) - E for each in drawn])]
-        for name, law, drawn in fits(grid[grid.flops < asked["predict"]], samples)
+        for name, law, drawn in fits(grid, samples)
     }
 
 
-def best_sizes(grid, count):
-    """Return each budget's best size, and p, where it grows as FLOPs**p.    count: column of sizes
+def best_sizes(grid):
+    """Return each budget's best size, and p, where it grows as FLOPs**p.
 
     The best is the lowest point of a parabola in logarithms (Hoffmann et al., 2022, approach 2).
     """
     def lowest(some):
-        bend, slope, _ = np.polyfit(np.log(some[count]), np.log(some.excess), 2)
+        bend, slope, _ = np.polyfit(np.log(some.parameters), np.log(some.excess), 2)
         return np.exp(-slope / (2 * bend))
 
-    sizes = grid.groupby("flops")[[count, "excess"]].apply(lowest)
+    sizes = grid.groupby("flops")[["parameters", "excess"]].apply(lowest)
     return sizes, np.polyfit(np.log(sizes.index), np.log(sizes), 1)[0]
 
 
-def exponent(grid, count, noise):
-    """Return the exponent with 95 % of draws of the noise of seeds, a share of the excess."""
-    rng, spread = np.random.default_rng(0), noise / np.sqrt(grid.seeds)
+def exponent(grid):
+    """Return the exponent with 95 % of draws of the noise of seeds."""
+    rng, spread = np.random.default_rng(0), noise_of(grid) / np.sqrt(grid.seeds)
     drawn = [grid.assign(excess=grid.excess * np.exp(rng.normal(0, spread)))
              for _ in range(SAMPLES)]
-    return between(best_sizes(grid, count)[1], [best_sizes(each, count)[1] for each in drawn])
+    return between(best_sizes(grid)[1], [best_sizes(each)[1] for each in drawn])
 
 
 def residuals(runs, law):
@@ -142,38 +141,32 @@ def residuals(runs, law):
     return np.log(runs.excess / (law.loss(runs.parameters, runs.tokens) - runs.entropy))
 
 
-def share(bands):
-    """Return the share of facts that are right, of bands [share, count]."""
-    right, count = np.transpose(bands)
-    return np.average(right, weights=count)
+def noise_of(grid):
+    """Return the standard deviation of the excess between seeds, as a share of it."""
+    return np.sqrt(np.mean((grid.deviation / grid.excess) ** 2))
 
 
 # ---- numbers and picture
 
 
 def numbers(results):
-    every = cells(results)
+    every, runs = cells(results), frame(results)
     grid, ahead = every.iloc[:-1], every.iloc[-1]  # the run that was predicted has most FLOPs
-    runs = frame(results)
-    runs = runs[runs.flops <= grid.flops.max()]
-    half = runs[runs.rate == runs.flops.map(rate) / 2].set_index("parameters").excess
-    runs = runs[runs.rate == runs.flops.map(rate)]
-    told = next(result for settings, result in results.items() if "predict" in settings)
+    runs = runs[runs.flops <= max(SIZES)].set_index(["flops", "parameters", "seed"]).sort_index()
+    registered = runs.rate == runs.index.get_level_values("flops").map(rate)
+    half, runs = runs[~registered & (runs.rate < 1e-2)].excess, runs[registered]
+    told, fit = results[study.key(ASKED)], {}
+    for name, law, drawn in fits(grid, SAMPLES):
+        left = residuals(runs.reset_index(), law)
+        fit[name] = {x: between(getattr(law, x), [getattr(each, x) for each in drawn])
+                     for x in ("E", "alpha", "beta")} | {
+            "misfit": lack_of_fit(left, runs.groupby(level=[0, 1]).ngroup(),
+                                  len(law) - FITS[name][0]),
+            "predicted": Interval(*told[name]), "error": told[name][0] / ahead.excess - 1,
+            "of loss": (told[name][0] + ahead.entropy) / ahead.loss - 1}
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
-    of = {(flops_text(flops), size): some.set_index("seed") for (flops, size), some
-          in runs.groupby(["flops", "parameters"])}
-    largest = grid[grid.flops == grid.flops.max()]
-    full = runs[(runs.flops == grid.flops.max()) & (runs.seed == 1)].set_index("parameters").excess
-    facts = np.mean(of["6.4e12", 79536].right_fact.tolist(), axis=0)
+    sizes, facts = best_sizes(grid)[0], np.mean(runs.right_fact[6.4e12, 79536].tolist(), axis=0)
     endless = trial(48, 1.6e12) | {"rate": 1.2e-2}
-    little = {n: results[study.key(endless | {"stories": n})] for n in LITTLE}
-    fitted = {name: (law, drawn) for name, law, drawn in fits(grid, SAMPLES)}
-    misfits = {name: lack_of_fit(
-        residuals(runs, law), runs.groupby(["flops", "channels"]).ngroup(),
-        len(law) - FITS[name][0]) for name, (law, _) in fitted.items()}
-    E_fitted, drawn_E = fitted["log loss, Huber, E fitted"]
-    sizes = {count: best_sizes(grid, count)[0] for count in ("parameters", "without embeddings")}
-    powers = {count: exponent(grid, count, noise_of(grid)) for count in sizes}
     return {
         "summary": markdown(
             ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
@@ -187,45 +180,17 @@ def numbers(results):
             [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.2f} M", f"{r.rate:g}",
               f"{r.excess:.4f}", f"{r.deviation:.4f}", f"{r.written_derived:.0%}")
              for r in grid.itertuples()]),
-        "fits": markdown(
-            ("fit", "E", "alpha", "beta", "misfit"),
-            [(name, *(f"{between(getattr(law, x), [getattr(each, x) for each in drawn]):.3f}"
-                      for x in ("E", "alpha", "beta")), misfits[name])
-             for name, (law, drawn) in fitted.items()]),
-        "sizes": markdown(
-            ("counted", *map(flops_text, grid.flops.unique()), "exponent"),
-            [(count, *(f"{size:,.0f}" for size in some), f"{powers[count]:.2f}")
-             for count, some in sizes.items()]),
-        "prediction": markdown(
-            ("fit", "excess predicted", "measured", "error", "error of the loss"),
-            [(name, f"{Interval(value, low, high):.4f}",
-              f"{ahead.excess:.4f}", f"{value / ahead.excess - 1:+.0%}",
-              f"{(value + ahead.entropy) / ahead.loss - 1:+.1%}")
-             for name in FITS for value, low, high in [told[name]]]),
-        "E": between(E_fitted.E, [law.E for law in drawn_E]), "misfit": [*misfits.values()][-1],
-        "errors": ", ".join(f"{told[name][0] / ahead.excess - 1:+.0%}" for name in FITS),
-        "best": ", ".join(f"{x:.3f}" for x in best.excess[:-1]),
+        "fit": fit, "ahead": ahead, "best": [*best.excess], "sizes": [*sizes],
+        "power": exponent(grid), "powers": np.diff(np.log(sizes)) / np.diff(np.log(sizes.index)),
         "told": {flops_text(flops): some.set_index("parameters").written_derived
                  for flops, some in grid.groupby("flops")},
-        "local": ", ".join(f"{x:.2f}" for x in np.diff(np.log(sizes["parameters"]))
-                           / np.diff(np.log(grid.flops.unique()))),
-        "noise": {"all": noise_of(grid), "largest": noise_of(largest)},
-        "half": ratio(half, full.loc[half.index]),
-        "above": {size: student(of["4e11", size].excess - of["4e11", 25944].excess)
+        "noise": noise_of(grid), "noise_largest": noise_of(grid[grid.flops == max(SIZES)]),
+        "half": ratio(half, runs.excess[half.index]),
+        "above": {size: student(runs.excess[4e11, size] - runs.excess[4e11, 25944])
                   for size in (130624, 9516)},
-        "facts": {100: share(facts[:2]), 1000: facts[2][0], "rest": facts[3][0]},
-        "little": little, "entropy": ahead.entropy, "endless": results[study.key(endless)],
-        "little_table": markdown(
-            ("kB", "readings", "excess on other stories", "on those read"),
-            [(f"{x['characters'] / 1000:,.0f}", f"{x['tokens'] / n / almanac().mean_length:,.0f}",
-              f"{x['excess']:.3f}", f"{x['excess on text read']:.3f}")
-             for n, x in little.items()]), "powers": powers,
-    }
-
-
-def noise_of(grid):
-    """Return the standard deviation of the excess between seeds, as a share of it."""
-    return float(np.sqrt(np.mean((grid.deviation / grid.excess) ** 2)))
+        "facts": [np.average(facts[:2, 0], weights=facts[:2, 1]), *facts[2:, 0]],
+        "endless": results[study.key(endless)],
+        "little": {n: results[study.key(endless | {"stories": n})] for n in LITTLE}}
 
 
 def draw(path, results):
@@ -256,6 +221,3 @@ def draw(path, results):
 
 
 PICTURES = {"09_scaling_laws.png": draw}
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

@@ -1,6 +1,6 @@
 """Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on four tasks.
 
-    python examples/studies/10_families.py               the trainings that 10_families.jsonl lacks
+    python -m examples.studies 10_families               the trainings that 10_families.jsonl lacks
 
 It is said that an encoder (BERT) is good for understanding and not for generation, an
 encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
@@ -10,11 +10,9 @@ these can be measured: `family_tasks.py` has the tasks, `family_models.py` the m
 
 import json
 from functools import cache
-from pathlib import Path
 
 import family_tasks as tasks
 import pandas as pd
-import study
 from family_models import BATCH, FAMILIES, Rewriting, WordTokenizer, model_config, told, train_for
 from intervals import Interval, student
 
@@ -121,6 +119,3 @@ def draw(path, results):
 
 
 PICTURES = {"10_families.png": draw}
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

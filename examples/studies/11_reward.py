@@ -1,13 +1,12 @@
 """Learning from a reward, with everything exact: does it sharpen or teach, and what does it cost?
 
-    python examples/studies/11_reward.py    level A, some minutes; level B, the run of tales, twelve
+    python -m examples.studies 11_reward    level A, some minutes; level B, the run of tales, twelve
 
 `reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings of level A,
 `reward_tales.py` those of level B. `PLAN_REWARD.md` was written before the first of them.
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -159,6 +158,3 @@ def draw_tales(path, results):
 
 
 PICTURES = {"11_reward.png": draw_sharpening, "11_tales.png": draw_tales}
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

@@ -1,20 +1,19 @@
 """Which parts of a GPT matter: on rows of letters, written twice, and on tales.
 
-    python examples/studies/12_rows.py              the trainings that are missing, the report
+    python -m examples.studies 12_rows              the trainings that are missing, the report
 
 `PLAN.md` has the questions, arms, rates, seeds and tests, written before the first training;
 `letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training.
 """
 
-from pathlib import Path
 
 import arms
 import numpy as np
-import study
 from ablation_trials import BASE, ROWS, entropy
 from ablation_trials import measured as measure  # noqa: F401
 from arms import Arm
 from intervals import Ratio, ratio, student
+from study import markdown
 
 SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results; seed 1, of FINER all three, choose a rate
 TINY = {"steps": 20, "warm_up": 2, "n_embd": 16}
@@ -29,6 +28,7 @@ CHANGES = {
     "1 head, undivided": {"n_head": 1, "variant": "undivided"},
     "4 heads, undivided": {"variant": "undivided"},
     "untied": {"tied": False},
+    "SGD": {"optimizer": "SGD", "decay": 0.0},
     "weights of 0.02": {"init": "0.02"},
     "no warm-up": {"warm_up": 0},
 } | {name: {"variant": name} for name in (
@@ -42,6 +42,7 @@ OTHER_RATES = {
     ("rows", "1 head, undivided"): TRIED[1:], ("rows", "no residuals"): (5e-4, *TRIED),
     ("rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("rows", "8 blocks"): TRIED[:3],
     ("rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
+    ("rows", "SGD"): (0.015, 0.03, 0.06, 0.125), ("tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
 } | {("tales", label): (*TRIED, 1.6e-2) for label in (
     "1 block", "rotary", "post-norm", "no norm", "weights of 0.02", "no warm-up", "Llama")
 } | {("tales", label): (*TRIED, 1.6e-2, 3.2e-2) for label in (
@@ -60,8 +61,21 @@ FINER = [arm._replace(rates=(0.0014, 0.002, 0.0028, 0.004), chosen_by=CHOOSE) fo
 UNTIED = [Arm("rows", "untied", ON["rows"] | CHANGES["untied"], (2e-3,))]
 
 
+LONGER = [Arm("tales", "3,200 steps, no decay", ON["tales"] | {
+    "steps": 3200, "warm_up": 320, "decay": 0.0}, (*TRIED, 1.6e-2), (), CHOOSE)]
+READ = 64, 200, 640, 2000  # tales, which are read until 6,400 are
+REPEATED = {(n, dropout): Arm(
+    "tales", f"{n} tales, dropout {dropout}", ON["tales"] | {
+        "stories": n, "dropout": dropout, "gap": True},
+    tuple((1.25e-4 if n < 500 else 1e-3) * 2**i for i in range(7)), (), CHOOSE)
+    for n in READ for dropout in (0.0, 0.3)}
+
+
 def trials(results):
-    return [trial for arm in ARMS + FINER + UNTIED for trial in arm.trials(results, SEEDS)]
+    found = [trial for arm in ARMS + FINER + UNTIED for trial in arm.trials(
+        results, SEEDS if (arm.text, arm.label) != ("tales", "SGD") else SEEDS[:5])]
+    return found + [trial for arm in (*LONGER, *REPEATED.values())
+                    for trial in arm.trials(results, SEEDS[:5])]
 
 
 def effects(results, seeds=SEEDS):
@@ -70,26 +84,30 @@ def effects(results, seeds=SEEDS):
 
 def numbers(results):
     runs, finer, untied = (arms.runs_of(some, results, SEEDS) for some in (ARMS, FINER, UNTIED))
-    rows, fine = runs["rows"], finer["rows"]
-    effects = arms.effects(ARMS, runs)
-    times = [np.exp(effects["rows"][part].mean) for part in (
-        "1 block", "no residuals", "no positions", "4 heads, undivided",
-        "undivided (beside 1 head)")]
+    rows, fine, effects = runs["rows"], finer["rows"], arms.effects(ARMS, runs)
+    longer, again = LONGER[0].runs(results, SEEDS), {
+        at: arm.runs(results, SEEDS) for at, arm in REPEATED.items()}
     costs = [np.log(rows[post].excess / rows[pre].excess) for post, pre in (
         ("8 blocks, post-norm", "8 blocks"), ("post-norm", "base"))]
     return arms.tables(ARMS, runs) | {
-        "effects": effects, "arms": arms.summary(ARMS, runs),
-        "times": (min(times), max(times)),
+        "effects": effects, "arms": arms.summary(runs),
         "words": {text: arms.words(of) for text, of in effects.items()},
         "finer": {label: ratio(of.excess, fine["base"].excess) for label, of in fine.items()},
-        "finer_arms": arms.summary(FINER, finer)["rows"],
         "base_between": ratio(fine["base"].excess, rows["base"].excess),
         "untied_between": [ratio(of["untied"].excess, fine["base"].excess)
                            for of in (rows, untied["rows"])],
         "depth": ratio(np.exp(costs[0]), np.exp(costs[1])), "deep": student(costs[0], Ratio),
-        "entropy": {text: entropy(text) for text in ON},
-        "ceiling": {"post-norm": rows["post-norm"].excess.mean() / entropy("rows"),
-                    "8 blocks": rows["8 blocks"].excess.mean() / entropy("rows")}}
+        "entropy": {text: entropy(text) for text in ON}, "longer": longer.excess.median(),
+        "repetition": markdown(
+            ("tales", "dropout", "times read", "rate", "rates beside it", "n", "excess on others",
+             "on those read", "difference"),
+            [(n, dropout, 6400 / n, some.rate.iloc[0], some.near.iloc[0], len(some),
+              f"{some.excess.mean():.4f}", f"{some.read_excess.mean():.4f}",
+              f"{student(some.excess - some.read_excess):.4f}")
+             for (n, dropout), some in again.items()]),
+        "dropout": {n: ratio(again[n, 0.3].excess, again[n, 0.0].excess) for n in READ},
+        "again": {n: again[n, 0.0].mean(numeric_only=True) for n in READ},
+    }
 
 
 def draw(path, results):
@@ -97,6 +115,3 @@ def draw(path, results):
 
 
 PICTURES = {"12_rows.png": draw}
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

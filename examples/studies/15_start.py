@@ -1,6 +1,6 @@
 """Initial weights: GPT-2's spread of 0.02, or one that goes by the inputs of each matrix.
 
-    python examples/studies/15_start.py    the trainings that are missing, then the table
+    python -m examples.studies 15_start    the trainings that are missing, then the table
 
 The end of `PLAN.md` has arms, rates, seeds and what decides. A training is a preset of npgpt.
 """
@@ -8,16 +8,14 @@ The end of `PLAN.md` has arms, rates, seeds and what decides. A training is a pr
 import math
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 
 import pandas as pd
-import study
 from intervals import student
 from study import key, markdown
 
 from npgpt import tales
 from npgpt.families import family
-from npgpt.families.presets import PRESETS, from_preset
+from npgpt.families.presets import from_preset
 from npgpt.gpt import INIT_STD
 from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
@@ -43,9 +41,6 @@ TINY = {"max_iters": 3, "n_embd": 16, "n_layer": 1}
 FINAL = {  # the rates are those that the short trainings chose
     "`text`, Shakespeare": pairs(TEXT, lr=6e-3),
     "`tales`": pairs(TALES, lr=6e-3),
-    "`tales-llama`, a third": pairs({"preset": "tales-llama", "max_iters": 1000}),
-    "`tales-bert`, a third": pairs({"preset": "tales-bert", "max_iters": 4000}),
-    "`tales-t5`, a third": pairs({"preset": "tales-t5", "max_iters": 2800}),
     "`text`, 64 channels": pairs(TEXT | {"n_embd": 64, "max_iters": 1000}),
     "`text`, 512 channels": pairs(TEXT | {"n_embd": 512, "max_iters": 150, "lr": 1e-3})[:4],
 }
@@ -65,11 +60,10 @@ def measure(trial):
     preset, init = trial["preset"], trial["start"].partition(",")[0]
     settings |= {"corpus": tuple(trial["corpus"])} if "corpus" in trial else {}
     shape, training = from_preset(preset, init=init, **settings)
-    kind = family(training.arch)
+    gpt = family("gpt")
     with ExitStack() as stack:
-        data = open_dataset(kind, training, stack, training.corpus,
-                            kind=PRESETS[preset].get("tokenizer", "char"))
-        model = kind.Model(kind.Config(data.tokenizer.vocab_size, **shape), training.seed)
+        data = open_dataset(gpt, training, stack, training.corpus, kind="char")
+        model = gpt.Model(gpt.Config(data.tokenizer.vocab_size, **shape), training.seed)
         change(model, trial["start"])
         first, *_ = [step.loss for step in training_steps(
             model, make_optimizer(model, training), data.train_ids, training,
@@ -77,7 +71,7 @@ def measure(trial):
         loss, _ = evaluate(model, data.val_ids, stride=training.eval_stride or None,
                            seed=training.seed, objective=data.objective)
     found = {"first": first, "uniform": math.log(model.config.vocab_size), "loss": loss}
-    if preset in ("tales", "tales-llama"):
+    if preset == "tales":
         found["stories"], found["right"] = tales.stories_written(model, data.tokenizer)
     return found
 
@@ -100,7 +94,7 @@ def numbers(results):
     return {
         "final": markdown((*head, "right", "by fan-in"),
                           [(*line, *right[line[0]]) for line in lines]),
-        "summary": markdown(head, [line for line in lines if "a third" not in line[0]]),
+        "summary": markdown(head, lines),
         "choice": markdown(
             ("text", "start", "rate", "loss in the mean", "seeds"),
             [(f"`{text}`", start, f"{lr:g}", f"{loss.mean():.4f}", len(loss))
@@ -108,7 +102,3 @@ def numbers(results):
         "gained": {label: -x.mean for label, x in differences.items()},
         "of": differences, "tales": both["`tales`"][0].loss.mean() - tales.entropy_rate(),
     }
-
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

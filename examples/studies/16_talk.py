@@ -1,15 +1,15 @@
 """From text to talk: what each step adds, on questions about tales that the grammar judges.
 
-    python examples/studies/16_talk.py    the trainings that are missing, then the tables
+    python -m examples.studies 16_talk    the trainings that are missing, then the tables
 
 The end of `PLAN.md` has arms, seeds and what is expected. The last arm is README's commands.
 """
 
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import study
 from intervals import student
 from study import markdown
@@ -35,17 +35,13 @@ ARMS = {
     "all tokens": (0, 4000, 0, 0.0, "all"),
     "chain": (500, 6000, 300, 2.0, "answers"),
 }
-ROWS_OF = {  # a line of the table: the arm, and its last step
+LINES = {  # of the table: the arm, and its last step
     "questions": ("answers", "questions"), "then reward": ("answers", "reward"),
     "questions, loss on all tokens": ("all tokens", "questions"),
     "stories": ("chain", "stories"),
     "stories, then questions": ("chain", "questions"),
     "stories, questions, then reward": ("chain", "reward"),
 }
-STEPS = (
-    ("questions", "then reward"), ("questions", "questions, loss on all tokens"),
-    ("stories", "stories, then questions"), ("stories", "stories, questions, then reward"),
-    ("stories, then questions", "stories, questions, then reward"))
 
 
 def trials(results):
@@ -57,25 +53,24 @@ def measure(trial):
     """Return what a model can after each of its steps."""
     *steps, hold, counted = ARMS[trial["arm"]]
     steps = [min(n, trial.get("max_iters", n)) for n in steps]
-    seed, kind, found = trial["seed"], family("gpt"), {}
-    given = {"seed": seed, "eval_stride": 0}
+    gpt, found, asked = family("gpt"), {}, trial.get("asked", ASKED)
+    given = {"seed": trial["seed"], "eval_stride": 0}
     shape, of_stories = from_preset("tales-words", max_iters=max(steps[0], 1), **given)
-    _, of_talks = from_preset("answers", max_iters=max(steps[1], 1), hold=hold, **given)
+    _, of_talks = from_preset("answers", max_iters=steps[1], hold=hold, **given)
     _, of_reward = from_preset("answers", RewardConfig, reward="answers", **given, **DEFAULTS | {
         "conversations": ANSWERED["answers"], "max_iters": max(steps[2], 1)})
-    asked = trial.get("asked", ASKED)
     with ExitStack() as stack:
-        plain = model = None
+        plain = model = tokenizer = None
         if steps[0]:
-            stories = open_dataset(kind, of_stories, stack, ("tales",), kind="words")
+            stories = open_dataset(gpt, of_stories, stack, ("tales",), kind="words")
             plain, tokenizer = stories.val_ids, stories.tokenizer
-            model = kind.Model(kind.Config(tokenizer.vocab_size, **shape), seed)
+            model = gpt.Model(gpt.Config(tokenizer.vocab_size, **shape), trial["seed"])
             learn(model, make_optimizer(model, of_stories), stories, of_stories)
             found["stories"] = {"plain": loss_on(plain, model, asked)}
         talks = open_conversations(of_talks, ("tales",), shape["block_size"], kind="words",
-                                   tokenizer=tokenizer if model else None, grow=model is not None)
-        config = kind.Config(talks.tokenizer.vocab_size, **shape)
-        model = grown(model, config, seed) if model else kind.Model(config, seed)
+                                   tokenizer=tokenizer, grow=model is not None)
+        config = gpt.Config(talks.tokenizer.vocab_size, **shape)
+        model = grown(model, config, trial["seed"]) if model else gpt.Model(config, trial["seed"])
         optimizer, read = make_optimizer(model, of_talks), talks
         if counted == "all":
             read = replace(talks, train_ids=all_counted(talks.train_ids))
@@ -135,55 +130,40 @@ def ability(model, talks, plain, asked, fresh=None):
 
 
 def numbers(results):
-    """Return by line of the table its measures, intervals of the seeds, and what steps add."""
-    of = {line: [results[study.key({"arm": arm, "seed": seed})]["after"][step] for seed in SEEDS]
-          for line, (arm, step) in ROWS_OF.items()}
-    found = {line: {name: student(x) for name, x in measures(runs).items()}
-             for line, runs in of.items()}
-    fresh = [results[name]["after"] for trial in trials(results) if "new" in trial
-             and (name := study.key(trial)) in results]
-    fresh = {step: np.array([np.divide(*after[step]["new requests"]) for after in fresh])
-             for step in ("questions", "reward")}
-    lines = [(line, *(f"{x[name].mean:.1%}" if name in x else "" for name in
-                      ("questions", "it", "story")),
-              *(f"{x[name].mean:{form}}" if name in x else "" for name, form in (
-                  ("entropy", ".1f"), ("plain", ".4f")))) for line, x in found.items()]
-    table = markdown(("steps", "questions right", "*it*", "requests right", "entropy",
-                      "plain stories"), lines)
-    return {
-        "final": table, "summary": table, "of": found,
-        "least": {line: min(x[kind].mean for kind in KINDS[:-1])
-                  for line, x in found.items() if "it" in x},
-        "added": {f"{after}, beside {before}": added(of[before], of[after])
-                  for before, after in STEPS},
-        "new_words": new_words(fresh) if len(fresh["reward"]) else "",
-    }
+    """Return by line of the table its measures, shares in percent, as intervals of the seeds; and
+    what a line adds to one before it."""
+    of = {line: pd.DataFrame([measures(
+        results[study.key({"arm": arm, "seed": seed})]["after"][step]) for seed in SEEDS])
+        for line, (arm, step) in LINES.items()}
+    found = {line: {name: student(x) for name, x in some.items()} for line, some in of.items()}
+    table = markdown(
+        ("steps", "questions right, %", "*it*, %", "requests right, %", "entropy", "plain stories"),
+        [(line, *(f"{x[name].mean:{form}}" if name in x else "" for name, form in (
+            ("questions", ".1f"), ("it", ".1f"), ("story", ".1f"), ("entropy", ".1f"),
+            ("plain", ".4f")))) for line, x in found.items()])
+    added = {f"{after}, beside {before}": {name: student(of[after][name] - x)
+                                           for name, x in of[before].items() if name in of[after]}
+             for before in of for after in of}
+    return {"final": table, "summary": table, "of": found, "added": added,
+            "least": {line: some[[*KINDS[:-1]]].mean().min() for line, some in of.items()
+                      if "it" in some}, "new_words": new_words(results)}
 
 
-def new_words(fresh):
-    before, after = (fresh[step] for step in ("questions", "reward"))
-    return (f"; of {NEW} new ones, with three other seeds, {student(after):.1%} are right, "
-            f"{before.mean():.1%} before: {student(100 * (after - before)):+.1f} points")
+def new_words(results):
+    found = [results[study.key(trial)]["after"] for trial in trials(results) if "new" in trial]
+    if not found:
+        return ""
+    before, after = (np.array([100 * np.divide(*of[step]["new requests"]) for of in found])
+                     for step in ("questions", "reward"))
+    return (f"; of {NEW} new ones, with three other seeds, {student(after):.1f} % are right, "
+            f"{before.mean():.1f} % before: {student(after - before):+.1f} points")
 
 
-def added(before, after):
-    """Return by how much each measure is larger after than before, shares in points."""
-    both = measures(before), measures(after)
-    points = {name: 1 if name in ("entropy", "loss", "plain") else 100 for name in both[0]}
-    return {name: student((both[1][name] - x) * points[name]) for name, x in both[0].items()}
-
-
-def measures(runs):
-    """Return name -> a value for each run: shares right by kind and of all questions, others."""
-    found = {name: np.array([run[name] for run in runs]) for name in ("entropy", "loss", "plain")
-             if runs[0].get(name) is not None}
-    if "right" in runs[0]:
-        for name, kinds in ({kind: (kind,) for kind in KINDS} | {"questions": KINDS[:-1]}).items():
-            counts = np.array([np.sum([run["right"][kind] for kind in kinds], axis=0)
-                               for run in runs])
-            found[name] = counts[:, 0] / counts[:, 1]
+def measures(run):
+    """Return name -> what a model can: percent right by kind and of all questions, and others."""
+    found = {name: run[name] for name in ("entropy", "loss", "plain") if run.get(name)}
+    if "right" in run:  # kind -> [right, asked]
+        right = pd.DataFrame(run["right"])
+        right["questions"] = right[[*KINDS[:-1]]].sum(axis=1)
+        found |= dict(100 * right.loc[0] / right.loc[1])
     return found
-
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

@@ -1,6 +1,6 @@
 """Train again what CONCEPTS.md quotes, with seeds that no study has used: what holds?
 
-    python examples/studies/again.py            trains what is missing; an hour on two cores for all
+    python -m examples.studies again            trains what is missing; an hour on two cores for all
 
 The trainings are those of the studies, at the rates that these chose. `PLAN.md` has the seeds and
 what counts as held.
@@ -8,7 +8,6 @@ what counts as held.
 
 import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,7 +37,8 @@ def arms_of(of):
         found = [{"family": name, "seed": 1} for name in of.FAMILIES]
     else:
         known = study.results(of)
-        found = [arm.trial(1, arm.tried(known).idxmin()) for arm in of.ARMS]
+        found = [arm.trial(1, arm.tried(known).idxmin()) for arm in of.ARMS
+                 if arm.label != "SGD"]
     return [{name: x for name, x in trial.items() if name != "seed"} for trial in found]
 
 
@@ -79,7 +79,7 @@ def numbers(results):
         if of in CHOSE:
             before, after, both = (
                 {f"{change}, {text}": x for text, some in of.effects(known | results, seeds).items()
-                 for change, x in some.items()}
+                 for change, x in some.items() if change != "SGD"}
                 for seeds in (of.SEEDS, SEEDS.get(of, THREE), [*of.SEEDS, *SEEDS.get(of, THREE)]))
             flips = [change for change, x in before.items() if sign(x) != sign(after[change])]
             row[3:] = f"{len(before) - len(flips)} of {len(before)}", ", ".join(flips)
@@ -98,7 +98,3 @@ def numbers(results):
 
 def sign(x):
     return np.sign(x.mean) * (x.low * x.high > 0)
-
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)

