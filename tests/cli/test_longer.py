@@ -53,10 +53,10 @@ def test_no_more_steps_than_were_done_and_other_settings_are_refused(
 
 
 def test_the_rest_of_config_json_stays_as_it_was_written(done, tmp_path, finished):
-    """A run of another version, machine and format, with what a person has noted."""
+    """A run of another version and machine, with what a person has noted."""
     folder = shutil.copytree(finished, tmp_path / "run")
     config = settings_of(folder)
-    config |= {"format": 3, "versions": {"npgpt": "0.0.1"}, "note": "mine, größer"}
+    config |= {"versions": {"npgpt": "0.0.1"}, "note": "mine, größer"}
     del config["training"]["matmul_precision"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     done("train", "--resume", "--max-iters", 7, "--out", folder)
