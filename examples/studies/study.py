@@ -24,7 +24,7 @@ from laboratory import key, results_of, run
 from snippets import DOCUMENT, NOTEBOOK, as_notebook
 
 HERE = Path(__file__).parent
-NAMES = (*sorted(path.stem for path in HERE.glob("[01]?_*.py")), "again", "claims")
+NAMES = (*sorted(path.stem for path in HERE.glob("[01]?_*.py")), "again", "teach", "claims")
 
 
 def main(doc):
@@ -110,7 +110,7 @@ def wrapped(text):
         block if re.match(r"\n?([|#!<]|    |$)", block) else block[: block[:1] == "\n"]
         + textwrap.fill(" ".join(block.split()), 100, break_on_hyphens=False,
                         break_long_words=False, subsequent_indent="  " * (block[:1] == "-"))
-        for block in blocks)
+        for block in blocks).rstrip() + "\n"
 
 
 def between_marks(document, name, text):
