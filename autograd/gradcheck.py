@@ -455,4 +455,6 @@ def cases_of(name):
         raise ValueError(f"no such op: {name!r}; use one of: {', '.join(sorted(OPS))}")
     from autograd.gradcheck_cases import CASES  # which no other command has to load
 
+    if name not in CASES:
+        raise ValueError(f"{name!r} has no cases; give it some in autograd/gradcheck_cases.py")
     return CASES[name]

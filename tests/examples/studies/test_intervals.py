@@ -4,13 +4,13 @@ import importlib
 
 import numpy as np
 import pytest
-from scipy import stats
 
 pytest.importorskip("pandas", reason="of the extra 'studies'")
 import pandas as pd
 from arms import Arm, difference, effects, near, one_arm, runs_of
 from intervals import Interval, Law, Ratio, between, bootstrap, fit, lack_of_fit, ratio, student
 from laboratory import key
+from scipy import stats
 
 again = importlib.import_module("again")
 

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+pytest.importorskip("pandas", reason="of the extra 'studies'")
 import teach
 
 from npgpt.families.held import PROSE, QUESTIONS, UNTAUGHT, questions_in
