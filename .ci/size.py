@@ -80,7 +80,7 @@ def main():
             f"{f'{here:,} of {most:,}':>32}" for here, most in zip(size, ceiling, strict=True)))
         above += [f"{folder}: {here:,} {unit}, at most {most:,}" for here, most, unit
                   in zip(size, ceiling, UNIT, strict=True) if here > most]
-    return "\n".join(above)
+    return "\n".join(above) or None  # sys.exit("") is a failure
 
 
 if __name__ == "__main__":
