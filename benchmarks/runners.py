@@ -125,7 +125,9 @@ class Runner:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise RuntimeError(f"the process of {self.name} ended; its message stands above")
+            status = self.process.wait()
+            raise RuntimeError(f"the process of {self.name} ended with status {status}; its "
+                               "message, if it had one, stands above")
         return json.loads(answer)
 
 
