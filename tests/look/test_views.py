@@ -380,7 +380,8 @@ def test_a_planted_fault_is_the_one_that_its_name_says_and_is_found(
             rule, near, least = d[name][int(at)], honest[name][int(at)], 2e-4 * abs(d[name]).max()
             apart = abs(rule - near) / max(abs(rule), abs(near), least)
             assert np.allclose([float(x) for x in values], [rule, near], rtol=6e-3, atol=least / 99)
-            assert rule != 0 and (mark == "✗") == (apart > 1e-4), (fault, name, apart)
+            # The page's own value: a key's bias has a gradient of rounding alone, here perhaps 0.
+            assert float(values[0]) != 0 and (mark == "✗") == (apart > 1e-4), (fault, name, apart)
         for weight in model.parameters().values():
             weight.grad = None
     browser.run("npgpt.set({ step: -5 })")
