@@ -154,7 +154,7 @@ class CausalSelfAttention(Module):
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
-        y_BHTD = self.attend(q, k, v, **packed)
+        y_BHTD = scaled_dot_product_attention(q, k, v, causal=True, **packed)  # scores / sqrt(D)
         return self.c_proj(y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape))  # b h t d -> b t (h d)
 
     def heads(self, x_BTC):
@@ -164,9 +164,6 @@ class CausalSelfAttention(Module):
         # The 3 C channels hold all heads of q, then all heads of k, then all heads of v.
         qkv_BHTD = self.c_attn(x_BTC).reshape(B, T, 3 * H, C // H).swapaxes(1, 2)
         return split(qkv_BHTD, H, axis=1)
-
-    def attend(self, q, k, v, **packed):
-        return scaled_dot_product_attention(q, k, v, causal=True, **packed)  # scores / sqrt(D)
 
 
 class MLP(Module):
@@ -193,17 +190,13 @@ class Block(Module):
     drop   the dropout applied to each branch before it is added
     """
 
-    # examples/studies/variants.py makes subclasses that differ in these, in `CausalSelfAttention`'s
-    # `heads` or `attend`, or in `GPT`'s parts.
-    Norm, Attention, FeedForward, f = LayerNorm, CausalSelfAttention, MLP, staticmethod(gelu)
-
     def __init__(self, rng, config, dtype):
         C, bias = config.n_embd, config.bias
-        self.ln_1 = self.Norm(C, bias=bias, dtype=dtype)
-        self.attn = self.Attention(rng, config, dtype)
-        self.ln_2 = self.Norm(C, bias=bias, dtype=dtype)
+        self.ln_1 = LayerNorm(C, bias=bias, dtype=dtype)
+        self.attn = CausalSelfAttention(rng, config, dtype)
+        self.ln_2 = LayerNorm(C, bias=bias, dtype=dtype)
         std = (init_std(config, C), branch_std(config, 4 * C))
-        self.mlp = self.FeedForward(rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=std)
+        self.mlp = MLP(rng, C, 4 * C, gelu, bias=bias, dtype=dtype, std=std)
 
     def __call__(self, x_BTC, drop, cache=None, **packed):
         x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache, **packed))
@@ -407,17 +400,15 @@ class GPT(CausalLM):
     """GPT-2: learned positions are added to the token embeddings."""
 
     Config = GPTConfig
-    Block, Norm, Positions = Block, LayerNorm, Embedding  # variants.py has others
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(config, seed)
         rng = np.random.default_rng(seed)
         C, V, std = config.n_embd, config.vocab_size, init_std(config, config.n_embd)
         self.wte = Embedding(rng, V, C, dtype=dtype, std=std)  # a vector for each token ...
-        # ... and position
-        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype, std=std)
-        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
-        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
+        self.wpe = Embedding(rng, config.block_size, C, dtype=dtype, std=std)  # ... and position
+        self.h = [Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = LayerNorm(C, bias=config.bias, dtype=dtype)
         if not config.tie_weights:
             self.lm_head = Linear(rng, C, V, bias=False, dtype=dtype, std=std)
 

@@ -1,17 +1,52 @@
 """GPTs with one part replaced, for the ablations.
 
-The parts of a model are class attributes (`npgpt.gpt.GPT`, `npgpt.gpt.Block`). A subclass replaces
-one there, or calls the same parts in a different order. These models are for training only: their
-`hidden` takes no cache.
+`Parts` and `PartsBlock` are GPT and its block, with their parts as class attributes: with those of
+GPT a seed gives the same weights. A subclass replaces one of them, or calls the same parts in a
+different order. These models are for training only: their `hidden` takes no cache.
 """
 
 import numpy as np
 
-from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attention, silu
+from autograd import Tensor, gelu, relu, rotary_embedding, scaled_dot_product_attention, silu
 from npgpt.families.layers import GatedFeedForward, RMSNorm
 from npgpt.families.llama import Llama, LlamaConfig
 from npgpt.families.neighbours import waves
-from npgpt.gpt import GPT, Block, CausalSelfAttention, Module
+from npgpt.gpt import (
+    GPT,
+    MLP,
+    Block,
+    CausalLM,
+    CausalSelfAttention,
+    Embedding,
+    LayerNorm,
+    Module,
+    branch_std,
+    init_std,
+)
+
+
+class PartsBlock(Block):
+    Norm, Attention, FeedForward, f = LayerNorm, CausalSelfAttention, MLP, staticmethod(gelu)
+
+    def __init__(self, rng, config, dtype):
+        C, bias = config.n_embd, config.bias
+        self.ln_1 = self.Norm(C, bias=bias, dtype=dtype)
+        self.attn = self.Attention(rng, config, dtype)
+        self.ln_2 = self.Norm(C, bias=bias, dtype=dtype)
+        std = (init_std(config, C), branch_std(config, 4 * C))
+        self.mlp = self.FeedForward(rng, C, 4 * C, self.f, bias=bias, dtype=dtype, std=std)
+
+
+class Parts(GPT):
+    Block, Norm, Positions = PartsBlock, LayerNorm, Embedding
+
+    def __init__(self, config, seed=0, dtype=np.float32):
+        CausalLM.__init__(self, config, seed)
+        rng, C, std = np.random.default_rng(seed), config.n_embd, init_std(config, config.n_embd)
+        self.wte = Embedding(rng, config.vocab_size, C, dtype=dtype, std=std)
+        self.wpe = self.Positions(rng, config.block_size, C, dtype=dtype, std=std)
+        self.h = [self.Block(rng, config, dtype) for _ in range(config.n_layer)]
+        self.ln_f = self.Norm(C, bias=config.bias, dtype=dtype)
 
 
 class Nothing(Module):
@@ -24,7 +59,7 @@ class Nothing(Module):
         return x_BTC
 
 
-class PostNorm(Block):
+class PostNorm(PartsBlock):
     """The first transformer's: it normalises the sum, and so the stream."""
 
     def __call__(self, x_BTC, drop, cache=None):
@@ -32,7 +67,7 @@ class PostNorm(Block):
         return self.ln_2(x_BTC + drop(self.mlp(x_BTC)))
 
 
-class NoResiduals(Block):
+class NoResiduals(PartsBlock):
     """The output of a branch replaces the stream."""
 
     def __call__(self, x_BTC, drop, cache=None):
@@ -104,32 +139,37 @@ def changed(part, **attributes):
     return type(part.__name__, (part,), attributes)
 
 
-def activated(f):
-    """Return a GPT with a different activation."""
-    return changed(GPT, Block=changed(Block, f=staticmethod(f)))
+def with_block(**parts):
+    """Return a GPT whose block has these parts."""
+    return changed(Parts, Block=changed(PartsBlock, **parts))
+
+
+class Attention(CausalSelfAttention):
+    """Attention with `options`."""
+
+    def __call__(self, x_BTC, cache=None):
+        y_BHTD = scaled_dot_product_attention(*self.heads(x_BTC), **self.options)
+        return self.c_proj(y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape))
 
 
 def attending(**options):
-    """Return a GPT whose attention has these options."""
-    def attend(self, q, k, v):
-        return scaled_dot_product_attention(q, k, v, **options)
-
-    attention = changed(CausalSelfAttention, attend=attend)
-    return changed(GPT, Block=changed(Block, Attention=attention))
+    return with_block(Attention=changed(Attention, options=options))
 
 
 VARIANTS = {
     "GPT": GPT,
-    "post-norm": changed(GPT, Block=PostNorm, Norm=Nothing),  # the last block ends with a norm
-    "no norm": changed(GPT, Block=changed(Block, Norm=Nothing), Norm=Nothing),
-    "no residuals": changed(GPT, Block=NoResiduals),
-    "ReLU": activated(relu),
-    "squared ReLU": activated(lambda x: relu(x) * relu(x)),  # So et al., Primer, 2021
-    "SwiGLU": changed(GPT, Block=changed(Block, FeedForward=SwiGLU)),
-    "no positions": changed(GPT, Positions=NoPositions),
-    "sinusoids": changed(GPT, Positions=Sinusoids),
-    "rotary": changed(GPT, Block=changed(Block, Attention=Rotary), Positions=NoPositions),
-    "QK-norm": changed(GPT, Block=changed(Block, Attention=NormedQueries)),
+    # the last block ends with a norm
+    "post-norm": changed(Parts, Block=PostNorm, Norm=Nothing),
+    "no norm": changed(Parts, Block=changed(PartsBlock, Norm=Nothing), Norm=Nothing),
+    "no residuals": changed(Parts, Block=NoResiduals),
+    "ReLU": with_block(f=staticmethod(relu)),
+    # So et al., Primer, 2021
+    "squared ReLU": with_block(f=staticmethod(lambda x: relu(x) * relu(x))),
+    "SwiGLU": with_block(FeedForward=SwiGLU),
+    "no positions": changed(Parts, Positions=NoPositions),
+    "sinusoids": changed(Parts, Positions=Sinusoids),
+    "rotary": changed(Parts, Block=changed(PartsBlock, Attention=Rotary), Positions=NoPositions),
+    "QK-norm": with_block(Attention=NormedQueries),
     "undivided": attending(causal=True, scale=1.0),  # scores q . k, not divided by sqrt(D)
     "leaking": attending(causal=False),  # every position sees all others, the answer too
     "Llama": llama,
