@@ -27,7 +27,7 @@ from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.run.parallel import join_ranks
-from npgpt.train import ALONE, micro_batches
+from npgpt.train import SINGLE_PROCESS, micro_batches
 
 CODE = (*STEP, "npgpt/run/parallel.py")
 PEERS = ()
@@ -91,7 +91,7 @@ def measure():
         for index in range(6):  # the first compiles
             ranks.comm.barrier()
             if ranks.rank == 0:
-                alone.append(timeit.timeit(partial(step, index, ALONE), number=1))
+                alone.append(timeit.timeit(partial(step, index, SINGLE_PROCESS), number=1))
             ranks.comm.barrier()
             together.append(timeit.timeit(partial(step, index, ranks), number=1))
         found = {"alone": alone[1:], "together": together[1:], "reduce": _reduces(ranks)}

@@ -81,14 +81,18 @@ def steps_to_keep(config):
 def keep_weights(folder, model, step, count):
     """Write the weights after a step; of more than `count` files delete those nearest to others.
 
-    There are more if a run was made longer: it had kept some for its old end.
+    There are more if a run was made longer: it had kept some for its old end. Weights that are not
+    finite are not written: the next step will tell.
     """
-    save_weights(folder / f"kept-{step}.safetensors", model)
-    found = list(kept(folder).items())
-    while len(found) > max(count, 2):
-        i = min(range(1, len(found) - 1),
-                key=lambda i: (found[i + 1][0] + 1) / (found[i - 1][0] + 1))
-        found.pop(i)[1].unlink()
+    if weights_not_finite(model):
+        return
+    with saving(step, folder):
+        save_weights(folder / f"kept-{step}.safetensors", model)
+        found = list(kept(folder).items())
+        while len(found) > max(count, 2):
+            i = min(range(1, len(found) - 1),
+                    key=lambda i: (found[i + 1][0] + 1) / (found[i - 1][0] + 1))
+            found.pop(i)[1].unlink()
 
 
 def drop_kept_after(last_step, folder):
@@ -96,6 +100,29 @@ def drop_kept_after(last_step, folder):
     late = [path for step, path in kept(folder).items() if step > last_step]
     for path in (*late, *filter(Path.is_file, folder.glob(".kept-*.tmp"))):
         path.unlink()
+
+
+def drop_samples_after(last_step, path):
+    """Remove the samples written after the checkpoint that a run continues from."""
+    if path.exists():
+        text = path.read_bytes()
+        for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
+            if int(found[1]) > last_step:
+                files.atomic_write(path, text[: found.start()])
+                return
+
+
+@contextmanager
+def saving(step, folder):
+    """Turn an OSError in a block into one that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"step {step} could not be saved ({error}). The checkpoint before it is "
+            "whole: make room, make the folder writable, or close what has its files open, then "
+            f"go on with:\n    npgpt train --resume --out {files.quoted(folder)}"
+        ) from error
 
 
 @refusing()

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autograd.compiling import stopwatch
 from npgpt.files import append, atomic_write, read_json, read_text
 
 COLUMNS = (
@@ -30,6 +31,8 @@ COLUMNS = (
     "update_ratio", "seconds",
 )
 REWARD_COLUMNS = ("reward", "valid", "entropy", "kl")
+UPDATE_RATIO_STEPS = 10  # steps from one measurement of the update to the next
+UPDATE_RATIO_WEIGHTS = 1 << 20  # compared for it; more would show in the time between steps
 CHUNK = 2_000_000  # ids read at a time
 MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy")
 CHANCE = math.log(1000)  # nats below the grammar that only one text in 1,000 allows
@@ -66,10 +69,13 @@ class Metrics:
         losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
         return min(losses, key=losses.get, default=None) == step
 
-    def add(self, step, val_loss, val_bits_per_byte, grammar_loss, seconds):
-        """Add the row of a `npgpt.train.Step`; the middle three are None without an evaluation."""
+    def add(
+        self, step, seconds, update_ratio=None,
+        val_loss=None, val_bits_per_byte=None, grammar_loss=None,
+    ):
+        """Add the row of a `npgpt.train.Step`; the last three are None without an evaluation."""
         cells = (step.step, step.loss, val_loss, val_bits_per_byte, grammar_loss, step.lr,
-                 step.grad_norm, step.update_ratio, round(seconds, 3), *step.measured.values())
+                 step.grad_norm, update_ratio, round(seconds, 3), *step.measured.values())
         self.rows.append(dict(zip(self.columns, cells, strict=True)))
 
     def flush(self):
@@ -127,6 +133,36 @@ def _number(column, cell):
     if type(number) is float and not math.isfinite(number):  # no run goes on with such a number
         raise ValueError(f"{column} is {cell[:40]!r}, which is not a number")
     return number
+
+
+def measured(steps, optimizer):
+    """Yield (step, seconds without compiling, update ratio or None) for each training step.
+
+    What is done between two steps, such as an evaluation, is not measured.
+    """
+    while True:
+        before, ratio = None, None
+        if optimizer.steps % UPDATE_RATIO_STEPS == 0:
+            before = _weight_sample(optimizer.parameters)
+        started = stopwatch()
+        step = next(steps, None)
+        seconds = stopwatch() - started
+        if step is None:
+            return
+        if before is not None:
+            change = _weight_sample(optimizer.parameters) - before
+            # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
+            length = np.sum(before**2)
+            ratio = math.sqrt(np.sum(change**2) / length) if length else None
+        yield step, seconds, ratio
+
+
+def _weight_sample(parameters):
+    """Return a copy of about UPDATE_RATIO_WEIGHTS weights, evenly from all of them, in float64."""
+    # Every n-th may fall on the same columns of a matrix; for one ratio in a log that will do.
+    step = -(-sum(weight.size for weight in parameters.values()) // UPDATE_RATIO_WEIGHTS)
+    samples = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
+    return np.concatenate(samples, dtype=np.float64)
 
 
 def bits_per_byte(nats_per_token, bytes_per_token):

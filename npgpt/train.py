@@ -6,25 +6,20 @@ are the processes that share each batch, `dataset` has the objective of the kind
 """
 
 import math
-import re
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from autograd.compiling import stopwatch
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
-from npgpt.files import append, atomic_write, quoted
-from npgpt.metrics import Metrics, beside_grammar, bits_per_byte
+from npgpt.files import append
+from npgpt.metrics import Metrics, beside_grammar, bits_per_byte, measured
 from npgpt.optim import learning_rate
 from npgpt.progress import progress
 from npgpt.text import counted, starting_prompt
 
-RATIO_INTERVAL = 10  # steps from one measurement of the update to the next
-AVERAGED = 50  # steps at most, whose mean loss is printed
-RATIO_WEIGHTS = 1 << 20  # weights compared for it; more would show in a step's memory and time
+MEAN_LOSS_STEPS = 50  # steps at most, whose mean loss is printed
 
 
 class DivergedError(FloatingPointError):
@@ -39,9 +34,6 @@ class Step:
     loss: float  # in nats per target, before the step
     lr: float
     grad_norm: float  # L2 norm of all gradients as one vector, before clipping
-    update_ratio: float | None = None  # L2 norm of the step over that of the weights, at times
-    seconds: float = field(default=0.0, compare=False)  # without compiling
-    optimizer_seconds: float = field(default=0.0, compare=False)  # of them
     measured: dict = field(default_factory=dict)  # by the objective: `npgpt.metrics.REWARD_COLUMNS`
 
     def rewards(self):
@@ -49,7 +41,7 @@ class Step:
         return [f"{n} {value:.3g}" for n, value in self.measured.items() if value is not None]
 
 
-class Alone:
+class SingleProcess:
     """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of several."""
 
     rank, size, is_main = 0, 1, True
@@ -71,16 +63,16 @@ class Alone:
         return loss
 
 
-ALONE = Alone()  # the default of what reads no signal
+SINGLE_PROCESS = SingleProcess()  # the default of what reads no signal
 
 
-def train(run, dataset, model, optimizer, watch, ranks=ALONE):
+def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     """Train from `optimizer.steps` to the last step or `ranks.stopping`; return True at the end.
 
     run     a `npgpt.loading.runs.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
-            `Step` and the mean loss of the last ones, `evaluated` each evaluation's text, and all
-            rows of the metrics
+            `Step`, the mean loss of the last ones and the seconds it took, `evaluated` each
+            evaluation's text, and all rows of the metrics
     ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
@@ -92,7 +84,7 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
         print(f"note    metrics.csv lacks {metrics.missing:,} of the steps before; it goes on "
               "without them")
     # A run that was killed may have written samples and weights that its checkpoint is not at.
-    drop_samples_after(optimizer.steps, folder / "samples.txt")
+    checkpoint.drop_samples_after(optimizer.steps, folder / "samples.txt")
     checkpoint.drop_kept_after(optimizer.steps, folder)
     keep_at = checkpoint.steps_to_keep(config)
     if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
@@ -103,31 +95,31 @@ def train(run, dataset, model, optimizer, watch, ranks=ALONE):
         model.config.block_size, stride=config.eval_stride or None,
         max_tokens=config.eval_tokens or None, seed=config.seed,
     )
-    recent = deque(maxlen=min(AVERAGED, config.eval_interval))  # losses of the last steps
+    recent = deque(maxlen=min(MEAN_LOSS_STEPS, config.eval_interval))  # losses of the last steps
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
-            keep(folder, model, 0, config)
-        for step in steps:
+            checkpoint.keep_weights(folder, model, 0, config.keep)
+        for step, step_seconds, update_ratio in measured(steps, optimizer):
             recent.append(step.loss)
-            watch.update(step, np.mean(recent))
+            watch.update(step, np.mean(recent), step_seconds)
             if step.step in keep_at:
-                keep(folder, model, step.step, config)
-            seconds += step.seconds  # of training alone: evaluations and files do not count
+                checkpoint.keep_weights(folder, model, step.step, config.keep)
+            seconds += step_seconds  # of training alone: evaluations and files do not count
             # Checked once a step: a signal that arrives later stops after the next one.
             last = ranks.stopping or step.step == config.max_iters
             if last or step.step % config.eval_interval == 0:
                 val_loss, bits, text = evaluation(model, dataset, config, step, recent, grammar)
-                metrics.add(step, val_loss, bits, grammar and grammar.nats, seconds)
+                metrics.add(step, seconds, update_ratio, val_loss, bits, grammar and grammar.nats)
                 save(folder, metrics, text, model, optimizer)
                 watch.evaluated(text, metrics.rows)
             else:
-                metrics.add(step, None, None, None, seconds)
+                metrics.add(step, seconds, update_ratio)
             if last:
                 break
     return optimizer.steps >= config.max_iters
 
 
-def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_TOKEN):
+def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
     objective   `npgpt.batches.NextToken`, or the model's in `npgpt.families.objectives`
@@ -141,39 +133,23 @@ def training_steps(model, optimizer, ids_N, config, ranks=ALONE, objective=NEXT_
     model.train()  # a model that was loaded is in evaluation mode
     # The optimizer counts, since its steps are what a checkpoint saves and bias correction needs.
     for step in range(optimizer.steps, config.max_iters):
-        started = stopwatch()
-        lr = learning_rate(step, config)
-        loss = 0.0
+        loss, lr = 0.0, learning_rate(step, config)
         with np.errstate(all="ignore"):  # a loss or norm that is not finite stops training below
             for batch, weight in micro_batches(model, ids_N, config, step, ranks, objective):
                 mean = batch.loss(model)
-                # Backward begins with the weight, not with 1: what adds up in .grad is the gradient
-                # of the whole batch's mean, and no pass over the gradients scales it.
-                mean.backward(np.asarray(weight, mean.dtype))
+                (weight * mean).backward()
                 loss += weight * mean.item()
         loss = ranks.average(optimizer.parameters, loss)
         if not math.isfinite(loss):
             # Not skipped, as loops in half precision do: in float32 it is no accident of the range,
             # but a rate that is too high or a fault, and to skip it hides both.
             raise FloatingPointError(f"the loss is {loss}; no weight was moved")
-        before, ratio = None, None
-        if step % RATIO_INTERVAL == 0:
-            before = _weight_sample(optimizer.parameters)
-        optimizer_started = stopwatch()
         grad_norm = optimizer.step(lr)  # which checks the gradient before it moves a weight
-        optimizer_seconds = stopwatch() - optimizer_started
         optimizer.zero_grad()  # here, not before backward: an evaluation has their memory
-        if before is not None:
-            moved = _weight_sample(optimizer.parameters) - before
-            # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
-            length = np.sum(before**2)
-            ratio = math.sqrt(np.sum(moved**2) / length) if length else None
-        seconds = stopwatch() - started
-        yield Step(step + 1, loss, lr, grad_norm, ratio, seconds, optimizer_seconds,
-                   getattr(objective, "measured", {}))
+        yield Step(step + 1, loss, lr, grad_norm, getattr(objective, "measured", {}))
 
 
-def micro_batches(model, ids_N, config, step, ranks=ALONE, objective=NEXT_TOKEN):
+def micro_batches(model, ids_N, config, step, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
     """Yield (micro-batch, weight) for a step's batch; the weights of a step add up to 1.
 
     `gradient_accumulation_steps` micro-batches take less memory than one batch. Each of several
@@ -262,50 +238,12 @@ def save(folder, metrics, text, model, optimizer):
     A crash between two of them loses nothing: resuming drops the metrics and samples of steps
     after the checkpoint. Written first, the checkpoint could lack its own metrics and sample.
     """
-    with saving(optimizer.steps, folder):
+    with checkpoint.saving(optimizer.steps, folder):
         metrics.flush()
         append(folder / "samples.txt", text + "\n")
         checkpoint.save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
             checkpoint.save_weights(folder / checkpoint.BEST, model)
-
-
-def keep(folder, model, step, config):
-    """Keep the weights after a step, unless they are not finite: the next step will tell."""
-    if not checkpoint.weights_not_finite(model):
-        with saving(step, folder):
-            checkpoint.keep_weights(folder, model, step, config.keep)
-
-
-@contextmanager
-def saving(step, folder):
-    """Turn an OSError in a block into one that says how to go on."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            f"step {step} could not be saved ({error}). The checkpoint before it is "
-            "whole: make room, make the folder writable, or close what has its files open, then "
-            f"go on with:\n    npgpt train --resume --out {quoted(folder)}"
-        ) from error
-
-
-def drop_samples_after(last_step, path):
-    """Remove the samples written after the checkpoint that a run continues from."""
-    if path.exists():
-        text = path.read_bytes()
-        for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
-            if int(found[1]) > last_step:
-                atomic_write(path, text[: found.start()])
-                return
-
-
-def _weight_sample(parameters):
-    """Return a copy of about RATIO_WEIGHTS weights, evenly from all of them, in float64."""
-    # Every n-th may fall on the same columns of a matrix; for one ratio in a log that will do.
-    step = -(-sum(weight.size for weight in parameters.values()) // RATIO_WEIGHTS)
-    samples = [weight.data.reshape(-1)[::step] for weight in parameters.values()]
-    return np.concatenate(samples, dtype=np.float64)
 
 
 if __name__ == "__main__":

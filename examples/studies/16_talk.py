@@ -24,7 +24,7 @@ from npgpt.optim import make_optimizer
 from npgpt.reward import remember, rewarded
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
 from npgpt.tales.questions import KINDS, questions
-from npgpt.train import ALONE, evaluate, training_steps
+from npgpt.train import SINGLE_PROCESS, evaluate, training_steps
 
 SEEDS, ASKED = (4, 5, 6), 1000
 NEW_SEEDS, NEW = (), 400  # of requests that nobody trained on: 7 to 9 in the plan, not trained
@@ -84,7 +84,8 @@ def measure(trial):
         if steps[2]:
             optimizer = make_optimizer(model, of_reward)
             remember(model, optimizer, of_reward)
-            learn(model, optimizer, rewarded(talks, model, optimizer, of_reward, ALONE), of_reward)
+            data = rewarded(talks, model, optimizer, of_reward, SINGLE_PROCESS)
+            learn(model, optimizer, data, of_reward)
             found["reward"] = ability(model, talks, plain, asked, fresh)
     return {"after": found}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from autograd import backend
 from npgpt.families.size import step_memory
+from npgpt.metrics import measured
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 
@@ -59,12 +60,13 @@ def steps_within(minutes, dataset, model, training):
     A copy of the model takes these: the run begins as if nothing had been measured.
     """
     copy, seconds = deepcopy(model), []  # of all but the first, which is slower
+    optimizer = make_optimizer(copy, training)
     steps = training_steps(
-        copy, make_optimizer(copy, training), dataset.train_ids,
+        copy, optimizer, dataset.train_ids,
         replace(training, max_iters=MOST_STEPS), objective=dataset.objective,
     )
-    for step in steps:
-        seconds += [step.seconds] if step.step > 1 else []
+    for step, step_seconds, _ in measured(steps, optimizer):
+        seconds += [step_seconds] if step.step > 1 else []
         if sum(seconds) > (min(5, 6 * minutes) if len(seconds) > 4 else 30 * minutes):
             break
     return min(MOST_STEPS, max(1, round(60 * minutes / np.median(seconds))))

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from npgpt.run.signals import stop_request
-from npgpt.train import Alone, training_steps
+from npgpt.train import SingleProcess, training_steps
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
 LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
@@ -25,13 +25,13 @@ LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 
 @contextmanager
 def join_ranks():
-    """Yield the `Ranks` of this job, `npgpt.train.Alone` if it has one process only.
+    """Yield the `Ranks` of this job, `npgpt.train.SingleProcess` if it has one process only.
 
     An error of one rank inside ends all processes of the job, since the others would wait for ever;
     `mpirun` then reports an error. Raises ImportError, which says what to install, without mpi4py.
     """
     if not any(name in os.environ for name in LAUNCHED):
-        yield Alone()
+        yield SingleProcess()
         return
     try:
         from mpi4py import MPI
@@ -40,7 +40,7 @@ def join_ranks():
             "this process was started by mpirun, and training on several ranks needs mpi4py; "
             "install it with: pip install -e '.[mpi]'"
         ) from error
-    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else Alone()
+    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else SingleProcess()
     try:
         yield ranks
     except BaseException as error:

@@ -8,6 +8,7 @@ and outputs once each, the least that it has to move. More GB/s than the memory'
 arrays came from a cache; an op that is near neither limit waits for something else.
 """
 
+import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack
 
@@ -74,32 +75,40 @@ class Profile:
 
     def __init__(self, count, optimizer, report=print):
         self.count, self.optimizer, self.report = count, optimizer, report
-        self.ops, self.update_cost = OpCosts(), Counter()
+        self.ops, self.update_cost, self.update_seconds = OpCosts(), Counter(), 0.0
         self.steps, self.seconds = -SKIPPED, 0.0
         self.observing = ExitStack()
 
     def __enter__(self):
         self.observing.enter_context(observing(self.ops))
+        self.optimizer.step = self._timed_update
+        self.observing.callback(delattr, self.optimizer, "step")  # the method is seen again
         return self
+
+    def _timed_update(self, lr=None):
+        started = time.perf_counter()
+        grad_norm = type(self.optimizer).step(self.optimizer, lr)
+        self.update_seconds = time.perf_counter() - started
+        return grad_norm
 
     def __exit__(self, *exception):
         self.observing.close()
         if 0 < self.steps < self.count:
             self.report(self.table())
 
-    def update(self, step):
-        """Count the observed ops since the last call as the cost of a `npgpt.train.Step`."""
+    def update(self, seconds):
+        """Count the observed ops since the last call as the cost of a step of so many seconds."""
         self.steps += 1
         if self.steps <= 0:
             self.ops.costs.clear()
         elif self.steps <= self.count:
-            self.seconds += step.seconds
+            self.seconds += seconds
             weights = self.optimizer.parameters.values()
             # The gradient is read twice (norm, update); the weight and both moments are read and
             # written once. FLOPs are those of `autograd.kernels.optimizer`.
             moved = 8 * sum(weight.data.nbytes for weight in weights)
             flops = 17 * sum(weight.size for weight in weights)
-            seconds = step.optimizer_seconds
+            seconds = self.update_seconds
             self.update_cost.update(calls=1, seconds=seconds, flops=flops, moved=moved)
             if self.steps == self.count:
                 self.observing.close()

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from npgpt.files import quoted
-from npgpt.train import AVERAGED
+from npgpt.train import MEAN_LOSS_STEPS
 
 LITTLE = 0.005  # share of a loss that counts as no change; twice as much of single batches
 APART = 1.2  # a ratio of losses that two texts of one kind do not have
@@ -34,7 +34,7 @@ def standing(rows, training, reading):
     if not ends or "reward" in rows[0]:
         return None
     validation = [rows[i - 1]["val_loss"] for i in ends]
-    trained = [float(np.mean([row["loss"] for row in rows[max(a, b - AVERAGED) : b]]))
+    trained = [float(np.mean([row["loss"] for row in rows[max(a, b - MEAN_LOSS_STEPS) : b]]))
                for a, b in pairwise([0, *ends])]
     early = sum(rows[i - 1]["step"] <= reading for i in ends)
     tail = training.split == "tail" and not training.conversations

@@ -48,14 +48,14 @@ class Watch(ExitStack):
         self.enter_context(stop_request(self.ranks))
         return self
 
-    def update(self, step, loss):
-        """Show a `npgpt.train.Step`, and the mean loss of the last steps."""
+    def update(self, step, loss, seconds):
+        """Show a `npgpt.train.Step` of so many seconds, and the mean loss of the last steps."""
         self.done = step.step
         done = self.done - self.first
         if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
-            self.recent, self.started = None, time.perf_counter() - done * step.seconds
-        passed = step.seconds if self.recent is None else self.recent
-        self.recent = 0.95 * passed + 0.05 * step.seconds
+            self.recent, self.started = None, time.perf_counter() - done * seconds
+        passed = seconds if self.recent is None else self.recent
+        self.recent = 0.95 * passed + 0.05 * seconds
         self.bar.set_postfix_str(self._status(step, loss), refresh=False)
         self.bar.update()
         if done == MEASURED:
@@ -63,7 +63,7 @@ class Watch(ExitStack):
         elif self.bar.disable and time.perf_counter() - self.said > LINE_SECONDS:
             self.write(f"step {self.done}/{self.training.max_iters}, {self._status(step, loss)}")
         if self.profile:
-            self.profile.update(step)
+            self.profile.update(seconds)
 
     def evaluated(self, text, rows):
         """Print a text with indented lines, which a terminal gets cut between words; then the state

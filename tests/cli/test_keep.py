@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TINY, assert_same_checkpoint
 
-from npgpt.checkpoint import kept, steps_to_keep
+from npgpt.checkpoint import keep_weights, kept, steps_to_keep
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.files import read_arrays
 from npgpt.io.tokens import open_run
 from npgpt.loading.runs import load_run, read_run
 from npgpt.optim import make_optimizer
-from npgpt.train import keep, training_steps
+from npgpt.train import training_steps
 
 LONG = [*TINY, "--max-iters", "40", "--eval-interval", "10", "--sample-tokens", "0",
         "--seed", "3"]
@@ -93,5 +93,5 @@ def test_weights_that_are_not_finite_are_not_kept(keeping, tmp_path):
     model, _, run = load_run(keeping)
     for step, value in ((3, 0.0), (4, np.nan)):
         model.parameters()["ln_f.weight"].data[0] = value
-        keep(tmp_path, model, step, run.training)
+        keep_weights(tmp_path, model, step, run.training.keep)
         assert list(kept(tmp_path)) == [3]

@@ -8,7 +8,6 @@ import pytest
 from tiny_run import CHAR, TINY, files, settings_of
 
 from npgpt.run import estimate, summary
-from npgpt.train import Step
 
 
 @pytest.fixture
@@ -62,15 +61,12 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
 def test_minutes_are_steps_at_the_speed_of_the_first(
     done, here, corpus, monkeypatch, seconds, steps
 ):
-    real = estimate.training_steps
-
-    def paced(*arguments, **options):
-        for step in real(*arguments, **options):
-            time = 9 if step.step == 1 else seconds  # the first one is slower
-            yield Step(step.step, step.loss, step.lr, step.grad_norm, seconds=time)
+    def paced(steps, optimizer):
+        for step in steps:
+            yield step, 9 if step.step == 1 else seconds, None  # the first one is slower
 
     tiny = [*TINY[:10], *TINY[12:]]
-    monkeypatch.setattr(estimate, "training_steps", paced)
+    monkeypatch.setattr(estimate, "measured", paced)
     done("train", "--corpus", corpus, "--out", "run", *tiny, "--minutes", 0.05)
     assert settings_of("run")["training"]["max_iters"] == steps
     done("train", "--corpus", corpus, "--out", "same", *tiny, "--max-iters", steps)

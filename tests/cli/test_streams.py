@@ -65,10 +65,10 @@ def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
 AT_ONCE = """
 import signal, sys
 from npgpt.run.signals import stop_request
-from npgpt.train import Alone
+from npgpt.train import SingleProcess
 
 numbers = [*map(int, sys.argv[1:])]
-ranks = Alone()
+ranks = SingleProcess()
 with stop_request(ranks):
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     for number in numbers:

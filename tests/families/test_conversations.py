@@ -31,7 +31,7 @@ from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import LONGEST_LINE, read_conversations
 from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.train import Alone, evaluate, micro_batches, training_steps
+from npgpt.train import SingleProcess, evaluate, micro_batches, training_steps
 
 TALKING = [
     {"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"},
@@ -192,7 +192,7 @@ def test_gradients_of_a_conversation_are_those_of_its_answers_by_hand_and_by_pyt
 # ---- batches
 
 
-class Rank(Alone):
+class Rank(SingleProcess):
     def __init__(self, rank, size):
         self.rank, self.size = rank, size
 

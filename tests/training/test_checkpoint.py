@@ -183,7 +183,7 @@ def test_all_that_belongs_to_a_checkpoint_is_on_the_disk_before_it(folder, monke
         replace(source, target)
 
     metrics = Metrics(folder / "metrics.csv")
-    metrics.add(Step(1, 2.5, 0.001, 0.5), 2.25, None, None, 0.5)
+    metrics.add(Step(1, 2.5, 0.001, 0.5), 0.5, None, 2.25)
     monkeypatch.setattr("os.fsync", watched_fsync)
     monkeypatch.setattr("os.replace", watched_replace)
     save(folder, metrics, "a sample", *after_steps(1))

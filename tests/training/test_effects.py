@@ -20,7 +20,7 @@ from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
 from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import Verdict
-from npgpt.train import ALONE, Alone, train, training_steps
+from npgpt.train import SINGLE_PROCESS, SingleProcess, train, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
@@ -69,12 +69,12 @@ def test_a_setting_changes_the_steps(name):
     assert not same, f"no step of npgpt/train.py or npgpt/optim.py reads {name}"
 
 
-class Until(nullcontext, Alone):
+class Until(nullcontext, SingleProcess):
     """A watch, and the ranks that it stops after a step."""
 
     stopping = False
 
-    def update(self, step, loss):
+    def update(self, step, loss, seconds):
         self.stopping = step.step == self.enter_result
 
     def evaluated(self, text, rows):
@@ -104,7 +104,7 @@ def trained(folder, config, training, stops):
         if folder.exists():
             load_checkpoint(run, model, optimizer)
         if isinstance(training, RewardConfig):
-            dataset = rewarded(dataset, model, optimizer, training, ALONE)
+            dataset = rewarded(dataset, model, optimizer, training, SINGLE_PROCESS)
             dataset.objective.verify = SecondLetter()
         if not folder.exists():
             create_run(run, tokenizer, model, optimizer)

@@ -104,7 +104,7 @@ def test_the_pictures_have_the_grammars_loss_where_it_is_known(tmp_path, known):
     matplotlib = pytest.importorskip("matplotlib")
     metrics = Metrics(tmp_path / "metrics.csv")
     for step in range(1, 5):
-        metrics.add(Step(step, 2.5, 0.1, 0.5), 0.75, None, 0.625 if known else None, 1.0)
+        metrics.add(Step(step, 2.5, 0.1, 0.5), 1.0, None, 0.75, None, 0.625 if known else None)
     with matplotlib.rc_context({"svg.fonttype": "none"}):  # words as words
         own = plots.loss_picture(tmp_path / "own.svg", metrics.rows, title="", levels=(),
                                  whole=0.5, grammar=0.625 if known else None)

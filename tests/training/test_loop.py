@@ -10,6 +10,7 @@ import pytest
 
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
+from npgpt.metrics import measured
 from npgpt.train import evaluate, micro_batches, training_steps
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16, dropout=0.1)
@@ -80,13 +81,15 @@ def test_micro_batches_have_their_own_windows_and_dropout_masks():
 def test_the_update_is_measured_against_the_weights():
     model = GPT(CONFIG, seed=1)
     before = np.concatenate([w.data.ravel() for w in model.parameters().values()])
-    first, *others = islice(training_steps(model, AdamW(model.parameters()), IDS, TRAINING), 11)
-    assert [step.update_ratio is None for step in others] == [True] * 9 + [False]
+    optimizer = AdamW(model.parameters())
+    steps = measured(training_steps(model, optimizer, IDS, TRAINING), optimizer)
+    first, *others = [update_ratio for _, _, update_ratio in islice(steps, 11)]
+    assert [update_ratio is None for update_ratio in others] == [True] * 9 + [False]
     model = GPT(CONFIG, seed=1)
     next(training_steps(model, AdamW(model.parameters()), IDS, TRAINING))
     after = np.concatenate([w.data.ravel() for w in model.parameters().values()])
     expected = np.linalg.norm(after - before) / np.linalg.norm(before)
-    assert first.update_ratio == pytest.approx(expected, rel=1e-5)
+    assert first == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_evaluation_of_some_tokens_repeats_and_lies_near_that_of_all():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig
-from npgpt.metrics import REWARD_COLUMNS, Metrics, read_metrics
+from npgpt.metrics import REWARD_COLUMNS, Metrics, measured, read_metrics
 from npgpt.train import Step, training_steps
 
 
@@ -17,7 +17,7 @@ from npgpt.train import Step, training_steps
 def path(tmp_path):
     metrics = Metrics(tmp_path / "metrics.csv")
     for step in range(1, 6):
-        metrics.add(Step(step, 2.5, 0.001, 0.5), 2.25 if step == 4 else None, None, None, step / 2)
+        metrics.add(Step(step, 2.5, 0.001, 0.5), step / 2, None, 2.25 if step == 4 else None)
     metrics.flush()
     return metrics.path
 
@@ -60,8 +60,8 @@ def test_a_file_of_an_older_run_has_no_loss_of_a_grammar(tmp_path, more):
     metrics = Metrics(path, last_step=1, more=more)
     [row] = metrics.rows
     assert row["grammar_loss"] is None and (row["val_loss"], row["lr"]) == (2.25, 0.1)
-    measured = dict.fromkeys(more, 0.5)
-    metrics.add(Step(2, 2.5, 0.1, 0.5, measured=measured), 2.0, None, 0.375, 2.0)
+    rewards = dict.fromkeys(more, 0.5)
+    metrics.add(Step(2, 2.5, 0.1, 0.5, rewards), 2.0, None, 2.0, None, 0.375)
     metrics.flush()
     assert [r["grammar_loss"] for r in read_metrics(path)] == [None, 0.375]
     assert [r["lr"] for r in read_metrics(path)] == [0.1, 0.1]
@@ -82,7 +82,7 @@ def test_metrics_come_back_and_a_continued_run_drops_later_rows(tmp_path_factory
     path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
     metrics = Metrics(path)
     for step, (loss, val_loss, grammar_loss, lr, grad_norm, seconds) in enumerate(rows, 1):
-        metrics.add(Step(step, loss, lr, grad_norm), val_loss, None, grammar_loss, seconds)
+        metrics.add(Step(step, loss, lr, grad_norm), seconds, None, val_loss, None, grammar_loss)
         if step % 2:
             metrics.flush()
     metrics.flush()
@@ -104,8 +104,10 @@ def test_the_rows_of_a_model_whose_weights_are_zero_are_read(tmp_path):
         weight.data[...] = 0
     metrics = Metrics(tmp_path / "metrics.csv")
     ids = np.arange(50) % 5
-    for step in training_steps(model, AdamW(model.parameters()), ids, TrainConfig(max_iters=2)):
-        metrics.add(step, None, None, None, 0.5)
+    optimizer = AdamW(model.parameters())
+    steps = training_steps(model, optimizer, ids, TrainConfig(max_iters=2))
+    for step, seconds, update_ratio in measured(steps, optimizer):
+        metrics.add(step, seconds, update_ratio)
     metrics.flush()
     assert read_metrics(metrics.path) == metrics.rows
 
@@ -114,7 +116,7 @@ def test_the_time_to_read_grows_as_the_rows_do(tmp_path):
     def seconds(rows):
         metrics = Metrics(tmp_path / f"{rows}.csv")
         for step in range(1, rows + 1):
-            metrics.add(Step(step, 2.5, 0.001, 0.5), None, None, None, 0.5)
+            metrics.add(Step(step, 2.5, 0.001, 0.5), 0.5)
         metrics.flush()
         return min(timeit.repeat(lambda: read_metrics(metrics.path), timer=time.process_time,
                                  number=1, repeat=3))

@@ -7,6 +7,7 @@ import autograd
 from autograd import Tensor, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
+from npgpt.metrics import measured
 from npgpt.run.profile import SKIPPED, OpCosts, Profile
 from npgpt.train import training_steps
 
@@ -22,8 +23,9 @@ def profiled(count, of):
     training = TrainConfig(batch_size=BATCH, max_iters=of)
     taken = []
     with Profile(count, optimizer, reports.append) as profile:
-        for step in training_steps(model, optimizer, IDS, training):
-            profile.update(step)
+        steps = training_steps(model, optimizer, IDS, training)
+        for step, seconds, _ in measured(steps, optimizer):
+            profile.update(seconds)
             model.next_logits(IDS[None, :8])  # as an evaluation: not counted
             taken.append(step)
     return taken, reports

@@ -19,7 +19,7 @@ from npgpt.run import watch
 from npgpt.run.compile_notice import announced
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.watch import Watch
-from npgpt.train import ALONE, Step
+from npgpt.train import SINGLE_PROCESS, Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2)
@@ -36,14 +36,14 @@ def time(monkeypatch):
 def watched(first=0, training=TRAINING):
     """The watch of a run that goes on after its first steps."""
     run, optimizer = SimpleNamespace(model=CONFIG, training=training), SimpleNamespace(steps=first)
-    return Watch(run, optimizer, ALONE, 10)
+    return Watch(run, optimizer, SINGLE_PROCESS, 10)
 
 
 def taken(shown, time, seconds):
     """Take the steps that are left, of so many seconds each."""
     for step in range(shown.first + 1, TRAINING.max_iters + 1):
         time[0] += seconds[min(step, len(seconds)) - 1]
-        shown.update(Step(step, 9.0, 1e-3, 0.25, seconds=seconds[min(step, len(seconds)) - 1]), 1.5)
+        shown.update(Step(step, 9.0, 1e-3, 0.25), 1.5, seconds[min(step, len(seconds)) - 1])
 
 
 @pytest.mark.parametrize(("first", "seconds", "left"), [
@@ -86,7 +86,7 @@ def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
 def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
     terminal(-1)  # of 0 columns: tqdm leaves the last one free
     with watched() as shown:
-        shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0), 1.5)
+        shown.update(Step(1, 1.5, 1e-3, 0.25), 1.5, 1.0)
         shown.evaluated("    " + "sleep and " * 20, [{"step": 1, "loss": 1.5, "val_loss": None}])
     assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
 
@@ -119,7 +119,7 @@ def test_the_time_left_is_seen_in_any_terminal(
         if validated is not None:
             shown.validated = f"validation {validated:.3f}"
         time[0] += step_seconds
-        shown.update(Step(done, loss, lr, grad_norm, seconds=step_seconds), loss)
+        shown.update(Step(done, loss, lr, grad_norm), loss, step_seconds)
         passed = time[0] - shown.started  # rounded as the clock's own seconds are
         shown.bar.refresh()
     line = screen.line()
@@ -135,7 +135,7 @@ def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, ter
     for columns, last in ((60, " tokens/s"), (80, "GFLOP/s"), (140, "lr 1.0e-03")):
         screen = terminal(columns)
         with watched() as shown:
-            shown.update(Step(1, 1.5, 1e-3, 0.25, seconds=1.0), 1.5)
+            shown.update(Step(1, 1.5, 1e-3, 0.25), 1.5, 1.0)
             shown.bar.refresh()
         assert screen.line().endswith(last)
 
