@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.run.compile_notice import announced
+from npgpt.progress import announced
 from npgpt.text import visible
 
 FIGURES = Path(__file__).parent / "figures"

@@ -130,6 +130,12 @@ class TrainConfig:
         "checkpoints to leave, most of them early", group="evaluation", default=0
     )
 
+    @property
+    def drawn(self):
+        """The part that evaluations on the way take, as arguments of `npgpt.train.evaluate`."""
+        return {"stride": self.eval_stride or None, "max_tokens": self.eval_tokens or None,
+                "seed": self.seed}
+
     def __post_init__(self):
         check_types(self)
         for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):

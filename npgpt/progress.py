@@ -1,23 +1,24 @@
-"""Progress of work that takes long: a bar, or in a pipe, a file or a notebook some lines."""
+"""Progress of work that takes long: a bar, or in a pipe, a file or a notebook a line."""
 
 import sys
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from autograd import compiling
+
 SECONDS = 2  # until the work is named
-PIPE_SECONDS = 10  # between two lines in a pipe
 
 
 @contextmanager
-def progress(what, total=None, unit="token"):
-    """Yield a function that counts units of work up to `total`, and show the count meanwhile.
+def progress(what, total=None):
+    """Yield a function that counts tokens up to about `total`, and show the count meanwhile.
 
     A thread shows it, as a single unit may take long; kernels let other threads run.
     """
     done, over = [0], Event()
 
-    def count(units=1):
-        done[0] += units
+    def count(tokens):
+        done[0] += tokens
 
     def show():
         if over.wait(SECONDS):
@@ -25,17 +26,13 @@ def progress(what, total=None, unit="token"):
         from tqdm import tqdm  # here: it refuses strange variables of the environment
 
         form = None if total else "{desc}  {elapsed}"
-        with tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=False, disable=None,
+        with tqdm(desc=what, total=total, unit="token", unit_scale=True, leave=False, disable=None,
                   bar_format=form, initial=done[0]) as bar:
-            while True:
+            if bar.disable:
+                print(f"{what} ...", file=sys.stderr, flush=True)
+            while not (bar.disable or over.wait(0.2)):
                 bar.n = done[0]
-                if not bar.disable:
-                    bar.refresh()
-                else:
-                    so_far = f": {bar.n:,} of {total:,} {unit}s" if total else " ..."
-                    print(what + so_far, file=sys.stderr, flush=True)
-                if over.wait(PIPE_SECONDS if bar.disable else 0.2):
-                    return
+                bar.refresh()
 
     thread = Thread(target=show, daemon=True)
     thread.start()
@@ -44,3 +41,28 @@ def progress(what, total=None, unit="token"):
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def announced(file):
+    """While open, say on a file, once, that kernels are compiled and where they are kept.
+
+    Of processes that share a terminal, all but one can set `autograd.compiling.listener` to None.
+    """
+    said = []
+
+    @contextmanager
+    def compiled(kernel, folder):
+        if not said:
+            from tqdm import tqdm
+
+            said.append(tqdm.write(f"compiling kernels, once; kept in {folder}", file=file))
+            file.flush()
+        with progress(f"kernel {kernel}"):
+            yield
+
+    compiling.listener = compiled
+    try:
+        yield
+    finally:
+        compiling.listener = None

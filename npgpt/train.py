@@ -6,6 +6,7 @@ are the processes that share each batch, `dataset` has the objective of the kind
 """
 
 import math
+import textwrap
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from npgpt.files import append
 from npgpt.metrics import Metrics, beside_grammar, bits_per_byte, measured
 from npgpt.optim import learning_rate
 from npgpt.progress import progress
-from npgpt.text import counted, starting_prompt
+from npgpt.text import starting_prompt
 
 MEAN_LOSS_STEPS = 50  # steps at most, whose mean loss is printed
 
@@ -91,10 +92,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
         checkpoint.save_weights(folder / checkpoint.BEST, model)
     seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
-    grammar = dataset.grammar_loss(
-        model.config.block_size, stride=config.eval_stride or None,
-        max_tokens=config.eval_tokens or None, seed=config.seed,
-    )
+    grammar = dataset.grammar_loss(model.config.block_size, **config.drawn)
     recent = deque(maxlen=min(MEAN_LOSS_STEPS, config.eval_interval))  # losses of the last steps
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
@@ -182,27 +180,23 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     """
     # Another sample each time, but the same targets: others would add their noise to the curve.
     objective, tokenizer, seed = dataset.objective, dataset.tokenizer, config.seed + step.step
-    loss, _ = evaluate(
-        model, dataset.val_ids, stride=config.eval_stride or None,
-        max_tokens=config.eval_tokens or None, seed=config.seed, objective=objective,
-    )
+    loss, _ = evaluate(model, dataset.val_ids, objective=objective, **config.drawn)
     broken = checkpoint.weights_not_finite(model)
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
-    mean = f"loss {np.mean(recent):.4f} in training (mean of {counted(len(recent), 'step')}), "
-    trained = ", ".join([*step.rewards(), "loss "]) if step.measured else mean
+    trained = step.rewards() or [f"loss {np.mean(recent):.4f} in training"]
     where = "in validation" if dataset.validates else "on what is taught"
-    text = (f"step {step.step}: {trained}{loss:.4f} {where}, nats per {objective.target}"
-            f"{'' if grammar is None else f'; {beside_grammar(loss, grammar)}'}\n")
+    text = f"step {step.step}: {', '.join(trained)}, loss {loss:.4f} {where}"
+    text += f"; {beside_grammar(loss, grammar)}" if grammar else ""
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)
         if prompt is None:
             prompt = tokenizer.encode(starting_prompt(tokenizer))  # it begins a text of its own
         ids = dataset.write(model, tokenizer, prompt, config.sample_tokens, seed=seed)
-        lines = tokenizer.decode(list(ids)).splitlines()
-        text += "\n" + "".join(f"    {line}".rstrip() + "\n" for line in lines)
-    return loss if dataset.validates else None, bits, text
+        sample = tokenizer.decode(list(ids)).strip("\n")
+        text += "; sample:\n\n" + textwrap.indent(sample, "    ")
+    return loss if dataset.validates else None, bits, text + "\n"
 
 
 def evaluate(

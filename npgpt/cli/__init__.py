@@ -24,11 +24,12 @@ from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.files import quoted
 from npgpt.loading.runs import SHIPPED, latest_run, versions
 from npgpt.names import nearest
+from npgpt.progress import announced
 from npgpt.text import shown
 
 try:
-    from npgpt.run.compile_notice import announced
-except ValueError as error:  # of tqdm
+    import tqdm
+except ValueError as error:
     raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
 
 COMMANDS = {

@@ -10,7 +10,6 @@ import signal
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -207,8 +206,9 @@ def _with_objective(run, dataset, model, optimizer, ranks):
         return dataset
     if ranks.is_main:
         own = isinstance(dataset.template, OwnTemplate)
-        what = "texts that it draws" if own else "its answers to other questions"
-        note(f"the model is held to {what}, and writes them first; --hold 0 does not")
+        what = "texts" if own else "answers to other questions"
+        note(f"before training the model writes {what}, and training keeps it close to these; "
+             "--hold 0 switches this off")
     return held(dataset, model, optimizer, run.training)
 
 
@@ -222,24 +222,19 @@ def _store_changes(run, optimizer):
 
 
 def _again(args, files, **changes):
-    """Return the command that was typed, with other values of some settings; None if it is not
-    known, or does not take them."""
+    """Return the command that was typed, for a new run with other values of some settings; None if
+    it is not known, or does not take them."""
     refused = {"n_embd"} if args.init_from else {"split"} if files[:2] in ("", "1:") else {}
     if args.resume or refused & changes.keys():
         return None
-    words, out = [*args.typed], args.out
-    if out:
-        changes["out"] = next(name for n in count(2) if not os.path.lexists(name := f"{out}-{n}"))
-    for flag, value in [(_flag(name), str(value)) for name, value in changes.items()]:
+    words = [*args.typed]
+    for flag in ("--out", *map(_flag, changes)):
         words = [word for word in words if not word.startswith(f"{flag}=")]
         if flag in words:
             del words[words.index(flag) : words.index(flag) + 2]
-        words += [flag, value]
-    texts = [word for word in words if word in (args.corpus or ())]
-    words = [quoted(word) for word in words if word not in texts[3:]]
-    if texts[3:]:
-        words.insert(words.index(quoted(texts[2])) + 1, f"... {len(texts) - 3} files more ...")
-    return f"npgpt {' '.join(words)}"
+    for name, value in changes.items():
+        words += [_flag(name), str(value)]
+    return f"npgpt {' '.join(map(quoted, words))}"
 
 
 def _print_results(run, dataset, model, again):

@@ -177,11 +177,6 @@ class Talks:
     def __len__(self):
         return sum(map(len, self.talks))
 
-    @property
-    def padded(self):
-        """The tokens of all rows, with what fills them up."""
-        return len(self.rows) * self.width
-
     @cached_property
     def rows(self):
         """Lists of the talks that share a row."""

@@ -212,6 +212,7 @@ def forgotten(model, objective):
     with model.evaluating(), start.evaluating():
         kl = divergence(start, model, batches[0]).item()
         more = [batch.loss(model).item() - batch.loss(start).item() for batch in batches]
-    line = f"{what}: KL from the start {kl:.3f} nats per token, loss changed by {more[0]:+.3f}"
+    line = (f"{what}: KL from the start {kl:.3f} nats per token (0: unchanged),\n"
+            f"loss changed by {more[0]:+.3f}")
     plain = (f";\nplain text: loss changed by {d:+.4f} nats per token" for d in more[1:])
     return line + "".join(plain)

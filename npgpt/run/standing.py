@@ -1,5 +1,6 @@
 """Where a training stands: its validation loss still falls, is flat, or the text is memorised."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -52,19 +53,21 @@ def standing(rows, training, reading):
     return "flat"
 
 
-def what_helps(state, run, again):
-    """Return (what would help a run in a state, the command for it or None).
+def what_helps(state, run, reading, again):
+    """Return (what would help a run in a state, or in none, the command for it or None).
 
-    again   a function: the command that was typed, or None if it is not known, with other values of
-            some settings
+    reading   steps that read the training text once
+    again     a function: the command that was typed, or None if it is not known, with other values
+              of some settings
     """
     if state == "another kind":
-        return "several files with --split documents", again(split="documents")
+        return ("--split documents, which validates on whole files; cut a single one into several",
+                again(split="documents"))
     if state == "overfitting":
         dropout = min(0.5, round(run.model.dropout + 0.2, 2))
         return f"more text, or --dropout {dropout}", again(dropout=dropout)
     if state == "flat":
         wider = 2 * run.model.n_embd
         return f"a wider model, such as --n-embd {wider}", again(n_embd=wider)
-    return "more steps", (f"npgpt train --resume --out {quoted(run.folder)} "
-                          f"--max-iters {2 * run.training.max_iters}")
+    steps = 2 * run.training.max_iters if state else math.ceil(reading)
+    return "more steps", f"npgpt train --resume --out {quoted(run.folder)} --max-iters {steps}"

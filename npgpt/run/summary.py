@@ -1,6 +1,7 @@
 """The lines that `npgpt train` prints before the first step and after the last."""
 
 import json
+import math
 import textwrap
 from importlib.util import find_spec
 
@@ -27,58 +28,63 @@ LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may ha
 def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     """Print the text, the model, the cost of a step and, if it `trains`, the run folder."""
     config, training, ids = run.model, run.training, dataset.train_ids
+    objective, V = dataset.objective, config.vocab_size
     size = f"{run.text.characters:,} characters, " if run.text.characters else ""
-    lines = [
-        ("text", f"{shown(run.text.name)}: {size}{run.model.vocab_size:,} different tokens;",
-         f"{len(ids):,} tokens to train on,",
-         f"{len(dataset.val_ids):,} to validate" if dataset.validates else "none to validate"),
-    ]
+    answers = padding = ""
     if dataset.template:
-        lines.append(("taught", f"{len(ids.talks):,} conversations"))
+        size, padding = f"{counted(len(ids.talks), 'conversation')}, ", ", padding included"
+        answers = f"{ids.n_targets:,} of them in answers, "
+    validated = f"{len(dataset.val_ids):,}" if dataset.validates else "none"
+    lines = [("text", f"{shown(run.text.name)}: {size}{len(ids):,} tokens to train on, {answers}"
+                      f"{validated} to validate")]
     if dataset.contents:
-        lines.append(("files", *dataset.contents.split()))
+        lines.append(("files", dataset.contents))
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        lines.append(("note", "most of so many characters are rare:",
-                      "--tokenizer bpe does better there"))
-    if run.text.entropy_rate and dataset.objective.every_token:
-        lines.append(("", f"entropy of the text: {run.text.entropy_rate:.4f} nats per character;",
-                      "the grammar that wrote it loses that on average, and no model less"))
+        lines.append(("note", "most of so many characters are rare: --tokenizer bpe does better "
+                              "there"))
     shape = dataset.shape(config)
     tokens = tokens_per_step(shape, training)
     memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
+    loss = (f"in nats per {objective.target}, lower is better; a blind guess: "
+            f"ln {V:,} = {math.log(V):.4f}")
+    if run.text.entropy_rate and objective.every_token:
+        loss += ("; the grammar that wrote the text: about "
+                 f"{run.text.entropy_rate * dataset.bytes_per_token:.4f} on average, no model less")
     lines += [
-        ("model", f"{training.arch}, {model.num_parameters():,} parameters:",
-         f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')},",
-         f"{counted(config.n_embd, 'channel')},",
-         f"reads {config.block_size:,} tokens at most"),
-        ("step", f"{tokens:,} tokens, {rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP,",
-         f"{rounded(memory.total / 1e6)} MB of memory"),
+        ("model", f"{model.num_parameters():,} parameters, arch {training.arch}: "
+                  f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')}, "
+                  f"{counted(config.n_embd, 'channel')}, a vocabulary of {V:,} tokens, "
+                  f"reads {config.block_size:,} at most"),
+        ("loss", loss),
+        ("step", f"{tokens:,} tokens{padding}, "
+                 f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
+                 f"{rounded(memory.total / 1e6)} MB of memory"),
     ]
     steps = counted(training.max_iters, "step")
     verb = "reads" if training.max_iters == 1 else "read"
-    if trains and dataset.objective.columns:
+    if trains and objective.columns:
         count = training.batch_size * training.gradient_accumulation_steps
         lines.append(("", f"{steps}; drawn stories for each: {count}"))
     elif trains:
-        reads = training.max_iters * tokens / getattr(ids, "padded", len(ids))
-        once = f"; --max-iters {reading(run, dataset)} reads it once" if reads < 1 else ""
-        lines.append(("", f"{steps} {verb} the text {rounded(reads)} times{once}"))
+        once = reading(run, dataset)
+        said = f"{steps} {verb} the text {rounded(training.max_iters / once)} times"
+        if training.max_iters < once:
+            said += f"; --max-iters {math.ceil(once)} reads it once"
+        lines.append(("", said))
     if ranks.size > 1:
         lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
     if trains:
-        since = [f"from step {first_step}"] if first_step else []
-        lines.append(("run", str(run.folder), *since))
+        lines.append(("run", f"{run.folder}{f' from step {first_step}' if first_step else ''}"))
     if trains and not find_spec("matplotlib"):
-        lines.append(("note", *f"there will be no loss.png: {plots.WAY_OUT}".split()))
-    print("\n".join(_filled(*line) for line in lines))
+        lines.append(("note", f"there will be no loss.png: {plots.WAY_OUT}"))
+    for head, text in lines:
+        print_filled(head, text)
 
 
-def _filled(head, *parts):
-    """Return a line of at most 80 columns, or several lines cut between the parts."""
-    glued = " ".join(part.replace(" ", "\xa0") for part in parts)
-    text = textwrap.fill(glued, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
-                         break_long_words=False, break_on_hyphens=False)
-    return text.replace("\xa0", " ")
+def print_filled(head, text):
+    """Print a text in lines of at most 80 columns."""
+    print(textwrap.fill(text, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
+                        break_long_words=False, break_on_hyphens=False))
 
 
 def write_before(run, dataset, model):
@@ -116,50 +122,42 @@ def print_results(run, dataset, model, draw, again):
               else "no story was finished by the model")
     for line in [*_answered(run, dataset, model).lines(before), *_taught(run, dataset, model)]:
         print(line)
-    total = min(len(ids) - 1, LAST_TOKENS)
-    part = "the whole" if total == len(ids) - 1 else f"{total:,} tokens of the"
-    loss, tokens = evaluate(
-        model, ids, stride=training.eval_stride or None, max_tokens=LAST_TOKENS,
-        objective=objective, seed=training.seed, what=f"{part} text to evaluate (Ctrl-C skips it)",
-    )
-    name, all_ = quoted(run.folder), total == len(ids) - 1
     kind = "validation loss" if dataset.validates else "loss on what is taught"
-    parts, per_byte = [f"{kind} {loss:.4f} nats per {objective.target},"], None
+    total, drawn = len(ids) - 1, training.drawn | {"max_tokens": LAST_TOKENS}
+    loss, tokens = evaluate(model, ids, objective=objective, what=f"{kind} (Ctrl-C skips it)",
+                            **drawn)
+    name, V, per_byte = quoted(run.folder), run.model.vocab_size, None
+    said = f"{kind} {loss:.4f} nats per {objective.target}, "
     if objective.every_token:
         per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
     if per_byte and type(dataset.tokenizer) is not CharTokenizer:  # to compare different tokens
-        parts.append(f"{per_byte:.4f} bits per byte,")
-    parts.append(f"over {'all ' * all_}{tokens:,} tokens")
-    if not all_:
-        parts += f"drawn from {len(ids) - 1:,}", f"(npgpt eval {name} takes all)"
-    print(_filled("result", *parts))
-    grammar = dataset.grammar_loss(
-        run.model.block_size, stride=training.eval_stride or None, max_tokens=LAST_TOKENS,
-        seed=training.seed,
-    )
+        said += f"{per_byte:.4f} bits per byte, "
+    if loss > math.log(V):
+        said += f"worse than a blind guess ({math.log(V):.4f}), "
+    said += f"over {tokens:,} tokens"
+    if total > LAST_TOKENS:
+        said += f" drawn from {total:,} (npgpt eval {name} takes all)"
+    print_filled("result", said)
+    grammar = dataset.grammar_loss(run.model.block_size, **drawn)
     if grammar:
-        print(_filled("", *beside_grammar(loss, grammar).split()))
+        print_filled("", beside_grammar(loss, grammar))
     rows = read_metrics(run.folder / "metrics.csv")
-    validated = [row for row in rows if row["val_loss"] is not None]
-    if validated:
-        best = min(validated, key=lambda row: row["val_loss"])
-        drawn = training.eval_tokens
-        parts = [f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations on the way"]
-        level = best["grammar_loss"]
-        beside = "" if level is None else f", on which the grammar loses {level:.4f}"
-        parts += [f"(each on about {drawn:,} drawn tokens{beside})"] * (0 < drawn < len(ids) - 1)
-        if best["step"] < rows[-1]["step"] and (found := best_of(run.folder)) != run.folder:
-            parts.append(f"in {quoted(found)}, which npgpt generate takes")
-        print(_filled("best", *parts))
+    best = min((row for row in rows if row["val_loss"] is not None),
+               key=lambda row: row["val_loss"], default=None)
+    if best and best["step"] < rows[-1]["step"] and best_of(run.folder) != run.folder:
+        print_filled("best", f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations "
+                             "on the way; npgpt generate and chat take these weights, the result "
+                             "is of the last ones")
     if rows:
-        print(_filled("time", f"{clock(rows[-1]['seconds'])} of training"))
+        print_filled("time", f"{clock(rows[-1]['seconds'])} of training")
     # what is held is not validated, and what the grammar judges is judged by the answers
-    if dataset.validates and not training.hold and not (grammar and training.conversations):
+    if dataset.validates and not (training.hold or objective.columns
+                                  or (grammar and training.conversations)):
         _print_state(run, dataset, rows, again)
     if training.hold:
         print(forgotten(model, objective))
     result = {"step": training.max_iters, "loss": loss, "bits_per_byte": per_byte,
-              "grammar_loss": grammar and grammar.nats, "tokens": total}
+              "grammar_loss": grammar and grammar.nats, "tokens": min(total, LAST_TOKENS)}
     atomic_write(run.folder / RESULT, json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, grammar)}")
@@ -172,21 +170,21 @@ def print_results(run, dataset, model, draw, again):
 
 def reading(run, dataset):
     """Return the number of steps that read the training text once."""
-    size = getattr(dataset.train_ids, "padded", len(dataset.train_ids))
-    return -(-size // tokens_per_step(dataset.shape(run.model), run.training))
+    ids = dataset.train_ids
+    size = len(ids.rows) * ids.width if dataset.template else len(ids)
+    return size / tokens_per_step(dataset.shape(run.model), run.training)
 
 
 def _print_state(run, dataset, rows, again):
     """Print the state of a training, and what helps; nothing if neither is known."""
     once = reading(run, dataset)
     state = standing(rows, run.training, once)
-    if not (state or (rows and "reward" not in rows[0] and rows[-1]["step"] < once)):
-        return
-    said = STATES.get(state, "the text was not read once")
-    helps, command = what_helps(state, run, again)
-    print(_filled("state", *f"{said}; what helps: {helps}".split()))
-    if command:
-        print(f"    {command}")
+    if state or run.training.max_iters < once:
+        helps, command = what_helps(state, run, once, again)
+        said = STATES.get(state, "the text was not read once")
+        print_filled("state", f"{said}; what helps: {helps}")
+        if command:
+            print(f"    {command}")
 
 
 def _taught(run, dataset, model):

@@ -17,7 +17,6 @@ from npgpt.run.signals import stop_request
 from npgpt.run.standing import STATES, standing
 from npgpt.text import rounded
 
-MEASURED = 20  # steps after which the estimate of the time is corrected
 LINE_SECONDS = 30  # between two plain lines
 
 
@@ -34,8 +33,7 @@ class Watch(ExitStack):
         self.flops = 3 * flops_per_token(run.model) * self.tokens
         self.profile = profile_steps and Profile(profile_steps, optimizer, self.write)
         self.ranks, self.reading = ranks, reading
-        self.done, self.recent, self.validated, self.state = self.first, None, "", None
-        self.started = self.said = time.perf_counter()
+        self.validated, self.state, self.said = "", None, time.perf_counter()
         self.bar = tqdm(
             total=self.training.max_iters, initial=self.first, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
@@ -50,18 +48,15 @@ class Watch(ExitStack):
 
     def update(self, step, loss, seconds):
         """Show a `npgpt.train.Step` of so many seconds, and the mean loss of the last steps."""
-        self.done = step.step
-        done = self.done - self.first
+        done = step.step - self.first
         if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
-            self.recent, self.started = None, time.perf_counter() - done * seconds
-        passed = seconds if self.recent is None else self.recent
-        self.recent = 0.95 * passed + 0.05 * seconds
+            self.recent = self.pace = seconds
+        self.recent += 0.05 * (seconds - self.recent)
+        self.pace += (seconds - self.pace) / done
         self.bar.set_postfix_str(self._status(step, loss), refresh=False)
         self.bar.update()
-        if done == MEASURED:
-            self.write(f"time    {self._rate()}; about {clock(self.left())} to go")
-        elif self.bar.disable and time.perf_counter() - self.said > LINE_SECONDS:
-            self.write(f"step {self.done}/{self.training.max_iters}, {self._status(step, loss)}")
+        if self.bar.disable and time.perf_counter() - self.said > LINE_SECONDS:
+            self.write(f"step {step.step}/{self.training.max_iters}, {self._status(step, loss)}")
         if self.profile:
             self.profile.update(seconds)
 
@@ -93,19 +88,18 @@ class Watch(ExitStack):
         columns = self.bar.format_dict["ncols"]
         return columns if columns is None or columns > 0 else 80
 
-    def left(self):
-        """Return the seconds to the end, evaluations included, at this session's mean rate."""
-        pace = (time.perf_counter() - self.started) / max(1, self.done - self.first)
-        return pace * (self.training.max_iters - self.done)
-
     def _status(self, step, loss):
-        """Return the numbers of a step, the most wanted first; for a bar, as many as fit."""
+        """Return the numbers of a step, the most wanted first; for a bar, as many as fit.
+
+        The time left is of training alone: what evaluations take would move it back and forth.
+        """
+        left = self.pace * (self.training.max_iters - step.step)
         numbers = [
-            f"{clock(self.left())} left", *(step.rewards() or [f"loss {loss:.3f}"]), self.validated,
+            f"{clock(left)} left", *(step.rewards() or [f"loss {loss:.3f}"]), self.validated,
             *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
         ]
         numbers, columns = list(filter(None, numbers)), self.columns
-        around = len(f"100%|a short bar| {self.done}/{self.training.max_iters}, ")
+        around = len(f"100%|a short bar| {step.step}/{self.training.max_iters}, ")
         while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
             numbers.pop()
         return ", ".join(numbers)

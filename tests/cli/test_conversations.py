@@ -65,7 +65,11 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     train = ("train", "--init-from", finished, "--conversations", path, "--hold", "0", "--lr",
              "0.03", "--eval-interval", "40", "--warmup-iters", "5", "--out")
     out = done(*train, tmp_path / "whole", "--max-iters", "80")
-    assert "3 conversations" in out and "read the text 80 times" in out
+    said = " ".join(out.split())
+    tokens, in_answers = 3 * len("UqN?AaN."), 3 * len("aN.E")
+    for fact in ("3 conversations", f" {tokens} tokens to train on", f" {in_answers} of them",
+                 "padding", "token of an answer", "read the text 80 times"):
+        assert fact in said
     assert out.count("on what is taught") == 3
     assert "validation" not in out and "best" not in out and "overfitting" not in out
     assert "of 3 answers" in out and "gives 3 " in out and "a0.<|end|>" in out
@@ -139,7 +143,7 @@ def test_what_a_model_answers_is_held_and_measured(tmp_path, done, talks, publis
     train = ("train", "--init-from", published(tmp_path / "text"), "--conversations", talks,
              "--eval-interval", "2", "--sample-tokens", "0")
     out = done(*train, "--max-iters", "4", "--out", tmp_path / "whole")
-    assert "KL from the start" in out and "plain text" in out
+    assert "KL from the start" in out and "0: unchanged" in out and "plain text" in out
     assert settings_of(tmp_path / "whole")["training"]["hold"] == 4.0
     done(*train, "--max-iters", "2", "--out", tmp_path / "parts")
     settings_of(tmp_path / "parts", max_iters=4)
@@ -207,14 +211,15 @@ def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
                "--batch-size", "1", "--eval-tokens", "300", "--sample-tokens", "0", "--lr", "1e-9",
                "--min-lr", "0", "--out", tmp_path / "run")
     right = out.split(" stories told by the model, ")[1].split()[0]
-    assert f"before {right} of " in out
+    assert f"before {right} of " in out and out.index(" parse ") < out.index("result")
 
 
 def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
     monkeypatch.setattr(conversations, "OF_TALES", 200)
     out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
                "--out", tmp_path / "run")
-    assert "answers right" in out and "interval" in out and "the grammar loses" in out
+    assert "interval" in out and "the grammar loses" in out
+    assert out.index("answers right") < out.index("result")
     found = json.loads(done("eval", tmp_path / "run", "--json"))
     assert {"right", "entropy", "grammars"} <= found.keys()
     assert sum(asked for _, asked in found["right"].values()) == 20

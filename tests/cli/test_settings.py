@@ -1,5 +1,6 @@
 """Settings from presets, a TOML file and flags, each over the one before; mistakes are named."""
 
+import math
 import os
 import shutil
 
@@ -96,10 +97,13 @@ def test_what_is_said_before_the_first_step(done, here, corpus):
     out = done("train", "--corpus", "hens.txt", *TINY)
     start = out[: out.index("step 3:")]
     assert max(map(len, start.splitlines())) <= 80
-    for words in ("810 tokens to train on", "GFLOP", "MB of memory"):
+    V = len(set(corpus.read_text()))
+    for words in ("810 tokens to train on", "GFLOP", "MB of memory", f"vocabulary of {V}",
+                  f"ln {V} = {math.log(V):.4f}", "nats per token"):
         assert words in " ".join(start.split())
     assert "head 0" not in start and ".00 " not in start
     assert "time  " not in start  # before a step was taken nobody knows how long it takes
+    assert out.count("sample:") == 2
     assert "bits per byte" not in out  # which compares tokens of different lengths
     assert "bits per byte" in done("train", "--corpus", "hens.txt", "--tokenizer", "words", *TINY)
 

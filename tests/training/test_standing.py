@@ -1,5 +1,6 @@
 """Where a training stands, by curves that are known, and what helps: commands that work."""
 
+import math
 import re
 import shlex
 from dataclasses import replace
@@ -84,26 +85,17 @@ def asked(words):
     ["my text.txt", "--split", "documents", "--seed", "3", "--n-embd=16", "--dropout", "0.1"],
     ["--corpus", "tales", "--tokenizer", "words", "--max-iters", "80", "--n-embd", "24"],
     ["--conversations", "a.jsonl", "--no-bias", "--minutes", "2", "--out", "runs/a"],
+    ["my text.txt", "--out=runs/a"],
 ])
 @pytest.mark.parametrize("change", [{"n_embd": 32}, {"dropout": 0.3}, {"split": "tail"}])
 def test_the_command_that_was_typed_has_one_thing_changed(here, typed, change):
     (here / "my text.txt").write_text("a text")
     (here / "a.jsonl").write_text("{}")
-    (here / "runs" / "a-2").mkdir(parents=True)
     args = program._parsed(["train", *typed])
     command = shlex.split(train._again(args, "2: a, b", **change))
-    out = {"out": "runs/a-3"} if "--out" in typed else {}
-    assert command[0] == "npgpt" and asked(command[1:]) == asked(["train", *typed]) | change | out
-
-
-def test_the_names_of_many_files_are_not_all_repeated(here):
-    names = [f"{letter}.txt" for letter in "abcdef"]
-    for name in names:
-        (here / name).write_text("a text")
-    args = program._parsed(["train", *names, "--seed", "3"])
-    command = train._again(args, "6: a.txt, ...", n_embd=32)
-    assert [name in command for name in names] == [True] * 3 + [False] * 3
-    assert "3 files" in command and command.endswith(" --seed 3 --n-embd 32")
+    wanted = asked(["train", *typed]) | change
+    wanted.pop("out", None)  # that folder is taken
+    assert command[0] == "npgpt" and asked(command[1:]) == wanted
 
 
 @pytest.mark.parametrize(("typed", "files", "change"), [
@@ -128,3 +120,20 @@ def test_the_help_of_a_training_is_a_training(done, here):
     assert "another kind" not in out
     command = re.search(r"more steps(?s:.*)\n    npgpt (train .*)", out)[1]
     assert "step 12:" in done(*shlex.split(command))
+
+
+def test_a_text_that_was_not_read_once_is_to_be_read_once(done, here):
+    (here / "hens.txt").write_text("a hen sat. " * 400)
+    out = done("train", "hens.txt", *TINY, "--lr", "0.01", "--max-iters", "30")
+    once = re.search(r"--max-iters (\d+) reads it once", " ".join(out.split()))[1]
+    found = re.search(r"read once(?s:.*)\n    npgpt train --resume .* --max-iters (\d+)", out)
+    assert found[1] == once and "worse than" not in out
+
+
+def test_a_single_text_whose_end_differs_is_to_be_cut_into_several(done, here):
+    text = "the cat ran. " * 300 + "12345 67890 " * 40
+    (here / "end.txt").write_text(text)
+    out = done("train", "end.txt", *TINY, "--lr", "0.1", "--max-iters", "12")
+    assert "another kind" in out and "several" in out and "npgpt train end" not in out
+    guess = f"worse than a blind guess ({math.log(len(set(text))):.4f})"
+    assert guess in " ".join(out.split())
