@@ -59,9 +59,8 @@ class Tensor:
     requires_grad  whether `backward` leaves dloss/dtensor in `.grad`, an ndarray of this shape and
                    dtype; TypeError for integers
 
-    Between a loss and its backward, `.data` may be replaced. A write into the array cannot be seen
-    and would make gradients wrong without an error: instead of w.data -= lr * w.grad write
-    w.data = w.data - lr * w.grad, or call `mark_written`.
+    Between a loss and its backward `.data` may be replaced. Nobody sees a write into the array, and
+    gradients would be wrong: write w.data = w.data - lr * w.grad, or call `mark_written`.
     """
 
     __slots__ = ("__weakref__", "data", "grad", "node", "output_index", "requires_grad", "version")

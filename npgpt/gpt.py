@@ -117,9 +117,7 @@ def init_std(config, fan_in):
     """Return the deviation of initial weights by `config.init`.
 
     gpt2     0.02, about 1/sqrt(n_embd) at GPT-2's sizes
-    fan_in   1/sqrt(fan_in): inputs of variance 1 give outputs of variance 1. Source: LeCun et al.,
-             Efficient BackProp, 1998, section 4.6. Glorot and Bengio, 2010, count the outputs too;
-             T5's matrices start so, and muP's hidden ones (Yang et al., Tensor Programs V, 2022)
+    fan_in   1/sqrt(fan_in), which keeps a variance of 1 (LeCun et al., Efficient BackProp, 1998)
     """
     return INIT_STD if config.init == "gpt2" else fan_in**-0.5
 
@@ -140,7 +138,7 @@ class CausalSelfAttention(Module):
     values at s <= t, weighted by how well the key at s matches the query at t.
 
     cache   in generation, a `KVCache`: the keys and values of the tokens before these
-    packed  in training on rows of several texts, `first`: see `scaled_dot_product_attention`
+    mask    in training on rows of several texts, `first`: see `scaled_dot_product_attention`
     """
 
     def __init__(self, rng, config, dtype):
@@ -150,11 +148,11 @@ class CausalSelfAttention(Module):
         self.c_attn = Linear(rng, C, 3 * C, bias=bias, dtype=dtype, std=std)  # q, k and v in one
         self.c_proj = Linear(rng, C, C, bias=bias, dtype=dtype, std=branch_std(config, C))
 
-    def __call__(self, x_BTC, cache=None, **packed):
+    def __call__(self, x_BTC, cache=None, **mask):
         q, k, v = self.heads(x_BTC)
         if cache is not None:
             k, v = cache.extend(self, k.data, v.data)
-        y_BHTD = scaled_dot_product_attention(q, k, v, causal=True, **packed)  # scores / sqrt(D)
+        y_BHTD = scaled_dot_product_attention(q, k, v, causal=True, **mask)  # scores / sqrt(D)
         return self.c_proj(y_BHTD.swapaxes(1, 2).reshape(x_BTC.shape))  # b h t d -> b t (h d)
 
     def heads(self, x_BTC):
@@ -198,8 +196,8 @@ class Block(Module):
         std = (init_std(config, C), branch_std(config, 4 * C))
         self.mlp = MLP(rng, C, 4 * C, gelu, bias=bias, dtype=dtype, std=std)
 
-    def __call__(self, x_BTC, drop, cache=None, **packed):
-        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache, **packed))
+    def __call__(self, x_BTC, drop, cache=None, **mask):
+        x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), cache, **mask))
         return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
 
 
@@ -278,8 +276,7 @@ class Model(Module):
         if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
             raise ValueError(
                 f"{type(self).__name__}: token ids of shape {idx_BT.shape}; give (batch, time), "
-                f"1 to {longest} tokens (block_size {T}): of one sequence make a batch, idx[None]; "
-                f"of a longer context keep the last, idx[:, -{T}:]"
+                f"1 to {longest} tokens (block_size {T}), as idx[None] or the last, idx[:, -{T}:]"
             )
         return idx_BT
 
@@ -288,9 +285,8 @@ class Model(Module):
         """Return a model in float32 and evaluation mode from a folder of the transformers library.
 
         folder    or the name of a model on the Hugging Face Hub, if huggingface_hub is installed
-        weights   "fp32", "bf16", "int8" or "q8": how compiled generation stores the weights
-                  (`npgpt.fast.storage`); "plain" for ops alone; None: "fp32" if a GPT is so large
-                  that it pays, else "plain"
+        weights   their dtype in compiled generation: "fp32", "bf16", "int8" or "q8"; "plain" for
+                  ops alone; None: "fp32" where it pays (`npgpt.fast.storage`), else "plain"
 
         Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
         weights that do not fit the configuration or are not finite.
@@ -313,23 +309,23 @@ class CausalLM(Model):
     """
 
     def hidden(
-        self, idx_BT: ArrayLike, cache: KVCache | None = None, first_BT: MaybeIds = None
+        self, idx_BT: ArrayLike, cache: KVCache | None = None, starts_BT: MaybeIds = None
     ) -> Tensor:
         """Return the output of the last norm at each position, (B, T, C).
 
         cache      a `KVCache` of the tokens before these; it receives no gradients
-        first_BT   where the text of each token begins, if a row holds several: none reads another,
+        starts_BT  where the text of each token begins, if a row holds several: none reads another,
                    and each counts its positions from 0
         """
         before = cache.length if cache else 0
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
         drop = self._dropout()
         positions_T = np.arange(before, before + idx_BT.shape[1])
-        packed = {} if first_BT is None else {"first": first_BT}
-        positions = positions_T if first_BT is None else positions_T - first_BT
+        mask = {} if starts_BT is None else {"first": starts_BT}
+        positions = positions_T if starts_BT is None else positions_T - starts_BT
         x_BTC = drop(self._embedded(idx_BT, positions))
         for block in self.h:
-            x_BTC = block(x_BTC, drop, cache, **packed)
+            x_BTC = block(x_BTC, drop, cache, **mask)
         return self.ln_f(x_BTC)
 
     @overload
@@ -349,15 +345,10 @@ class CausalLM(Model):
         return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
     def loss(
-        self, idx_BT: ArrayLike, targets_BT: ArrayLike, first_BT: MaybeIds = None
+        self, idx_BT: ArrayLike, targets_BT: ArrayLike, starts_BT: MaybeIds = None
     ) -> Tensor:
-        """Return the loss alone, for training: it needs less memory than all logits.
-
-        first_BT   as for `hidden`
-        """
-        return self.head_loss(self.hidden(idx_BT, first_BT=first_BT), targets_BT)
-
-    # ---- Generation
+        """Return the loss alone, for training: it needs less memory than all logits."""
+        return self.head_loss(self.hidden(idx_BT, starts_BT=starts_BT), targets_BT)
 
     def next_logits(self, idx_BT: ArrayLike, cache: KVCache | None = None) -> np.ndarray:
         """Return the logits of the token after the last, an ndarray (B, V), without gradients."""
@@ -370,9 +361,7 @@ class CausalLM(Model):
     ) -> Any:
         """Continue token ids (T,) or (B, T), or a list of rows of different lengths.
 
-        sampling   temperature, top_k and the other settings of `npgpt.sampling.Sampling`
-
-        See `npgpt.generate.generate` for the rest.
+        sampling   settings of `npgpt.sampling.Sampling`; the rest is as in `npgpt.generate`
         """
         return generate(self.decoder(), idx, max_new_tokens, Sampling(**sampling),
                         block_size=self.config.block_size, seed=seed, stop=stop)

@@ -186,16 +186,16 @@ class Talks:
 def batch_of(rows, width):
     """Return the `Batch` of rows, lists of talks."""
     shape = len(rows), width
-    x_BT, first_BT = np.zeros(shape, np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
+    x_BT, starts_BT = np.zeros(shape, np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
     y_BT = np.full(shape, NOT_COUNTED)
     for b, row in enumerate(rows):
         begin = 0
         for talk in row:
             own = slice(begin, begin + len(talk))
-            x_BT[b, own], first_BT[b, own] = talk.ids_N[:-1], begin
+            x_BT[b, own], starts_BT[b, own] = talk.ids_N[:-1], begin
             y_BT[b, own] = np.where(talk.counted_N[1:], talk.ids_N[1:], NOT_COUNTED)
             begin = own.stop
-    return Batch((x_BT,), y_BT, {"first_BT": first_BT})
+    return Batch((x_BT,), y_BT, {"starts_BT": starts_BT})
 
 
 class Answers(NextToken):

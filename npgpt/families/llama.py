@@ -95,16 +95,16 @@ class LlamaBlock(Module):
         self.mlp = GatedFeedForward(rng, C, config.inner, silu, dtype=dtype,
                                     std=(std, branch_std(config, config.inner)))
 
-    def __call__(self, x_BTC, drop, cache=None, **packed):
+    def __call__(self, x_BTC, drop, cache=None, **mask):
         before = cache.length if cache else 0
         positions_T = np.arange(before, before + x_BTC.shape[1])
 
         def rotate(x_BHTD):
             return rotary_embedding(x_BHTD, positions_T, self.rope_base)
 
-        # The positions of packed texts need not begin at 0: only distances between them matter.
+        # The positions of texts in one row need not begin at 0: only distances between them matter.
         x_BTC = x_BTC + drop(self.attn(self.ln_1(x_BTC), rotate=rotate, cache=cache, causal=True,
-                                       **packed))
+                                       **mask))
         return x_BTC + drop(self.mlp(self.ln_2(x_BTC)))
 
 

@@ -167,7 +167,7 @@ def test_gradients_of_a_conversation_are_those_of_its_answers_by_hand_and_by_pyt
     model = GPT(GPTConfig(7, 24, n_layer=1, n_head=2, n_embd=8), 1, np.float64)
     talk = some_talks([11])[0]
     batch = batch_of([[talk]], 14)
-    x_TC = model.hidden(*batch.inputs, first_BT=batch.masks["first_BT"]).detach().data[0]
+    x_TC = model.hidden(*batch.inputs, starts_BT=batch.masks["starts_BT"]).detach().data[0]
     table = model.wte.weight.data
     model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
     z = torch.tensor(x_TC @ table.T, requires_grad=True)
