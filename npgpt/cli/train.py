@@ -39,6 +39,7 @@ from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory, steps_within
 from npgpt.run.parallel import join_ranks, run_worker
+from npgpt.run.profile import TimedAdamW
 from npgpt.run.signals import like_ctrl_c
 from npgpt.run.summary import draw_loss, print_results, print_summary, reading, write_before
 from npgpt.run.watch import Watch
@@ -320,7 +321,7 @@ def _started(args, ranks, stack):
 
 
 def _optimizer(model, training):
-    optimizer = make_optimizer(model, training)
+    optimizer = make_optimizer(model, training, TimedAdamW)
     if isinstance(training, RewardConfig):
         reward.remember(model, optimizer, training)
     elif training.hold:

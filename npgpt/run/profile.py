@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from autograd import Observer, observing
+from npgpt.optim import AdamW
 
 SKIPPED = 3  # steps before the profile begins, which allocate memory
 OPTIMIZER, REST = "AdamW", "the rest"
@@ -65,31 +66,34 @@ def _arrays(value):
             yield from _arrays(part)
 
 
+class TimedAdamW(AdamW):
+    """An AdamW that keeps the seconds of its last step."""
+
+    def step(self, lr=None):
+        started = time.perf_counter()
+        norm = super().step(lr)
+        self.seconds = time.perf_counter() - started
+        return norm
+
+
 class Profile:
     """A context manager around a training loop that profiles a few early steps.
 
     count      number of profiled steps, after the first SKIPPED ones
+    optimizer  the `TimedAdamW` of the loop
     report     called with the table after `count` steps, or at the end of a shorter loop; not
                called if no step was profiled
     """
 
     def __init__(self, count, optimizer, report=print):
         self.count, self.optimizer, self.report = count, optimizer, report
-        self.ops, self.update_cost, self.update_seconds = OpCosts(), Counter(), 0.0
+        self.ops, self.update_cost = OpCosts(), Counter()
         self.steps, self.seconds = -SKIPPED, 0.0
         self.observing = ExitStack()
 
     def __enter__(self):
         self.observing.enter_context(observing(self.ops))
-        self.optimizer.step = self._timed_update
-        self.observing.callback(delattr, self.optimizer, "step")  # the method is seen again
         return self
-
-    def _timed_update(self, lr=None):
-        started = time.perf_counter()
-        grad_norm = type(self.optimizer).step(self.optimizer, lr)
-        self.update_seconds = time.perf_counter() - started
-        return grad_norm
 
     def __exit__(self, *exception):
         self.observing.close()
@@ -108,8 +112,9 @@ class Profile:
             # written once. FLOPs are those of `autograd.kernels.optimizer`.
             moved = 8 * sum(weight.data.nbytes for weight in weights)
             flops = 17 * sum(weight.size for weight in weights)
-            seconds = self.update_seconds
-            self.update_cost.update(calls=1, seconds=seconds, flops=flops, moved=moved)
+            self.update_cost.update(
+                calls=1, seconds=self.optimizer.seconds, flops=flops, moved=moved
+            )
             if self.steps == self.count:
                 self.observing.close()
                 self.report(self.table())

@@ -8,7 +8,7 @@ from autograd import Tensor, observing
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.metrics import measured
-from npgpt.run.profile import SKIPPED, OpCosts, Profile
+from npgpt.run.profile import SKIPPED, OpCosts, Profile, TimedAdamW
 from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -19,7 +19,7 @@ IDS = np.random.default_rng(0).integers(0, 9, 200)
 def profiled(count, of):
     """Return the steps taken while `count` of `of` are profiled, and the reports."""
     model, reports = GPT(CONFIG), []
-    optimizer = AdamW(model.parameters())
+    optimizer = TimedAdamW(model.parameters())
     training = TrainConfig(batch_size=BATCH, max_iters=of)
     taken = []
     with Profile(count, optimizer, reports.append) as profile:
