@@ -27,7 +27,6 @@ KERNELS = {what: ("op", {"op": op, "sizes": sizes}) for what, (op, sizes) in
 WORKS = STEPS | WRITING | KERNELS | {
     "baby bfloat16": ("training_step", STEPS["baby"][1] | {"bf16": True}),
     "AdamW": ("adamw", {"config": STEPS["baby"][1]["config"]}),
-    "encoding": ("encoding", {}),
 }
 
 

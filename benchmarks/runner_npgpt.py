@@ -11,7 +11,7 @@ import numpy as np
 import autograd
 from autograd import Tensor
 from benchmarks import shapes
-from npgpt import GPT, AdamW, BPETokenizer, GPTConfig, Llama, tales
+from npgpt import GPT, AdamW, GPTConfig, Llama
 from npgpt.generate import generate
 from npgpt.sampling import Sampling
 
@@ -87,13 +87,6 @@ def generation(prompt, new, weights="fp32", bf16=False, config=None, path=None, 
         return ids.tolist()
 
     return run
-
-
-def encoding():
-    """Return the encoding of a text as byte pairs."""
-    text = tales.generate(400_000)
-    tokenizer = BPETokenizer.train(text, 512)
-    return lambda: tokenizer.encode(text)
 
 
 def learned(path, idx, windows, folder):

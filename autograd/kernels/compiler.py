@@ -91,7 +91,7 @@ class _Compiler(Compiler):
     def _compile_core(self):
         function = self.state.func_id
         with (
-            notified(function.func_name, cache_folder(function.filename)),
+            notified(function.func_name, cache_folder()),
             _libraries_are(_Part, self.state.targetctx.codegen()),
         ):
             return super()._compile_core()
@@ -159,7 +159,7 @@ class _Cache:
     """
 
     def __init__(self, function):
-        self.cache_path = cache_folder(function.__code__.co_filename)
+        self.cache_path = cache_folder()
         self.name, self._module = function.__name__, function.__module__
 
     def _path(self, types, codegen):
@@ -227,12 +227,11 @@ def filled(kernel, x, *arguments):
     return y
 
 
-def cache_folder(source=__file__):
-    """Return the folder of a source file's compiled code: below NUMBA_CACHE_DIR if set, else below
-    the user's cache folder, never beside the sources, which may be installed read-only."""
+def cache_folder():
+    """Return the folder of compiled code: below NUMBA_CACHE_DIR if set, else below the user's cache
+    folder, never beside the sources, which may be installed read-only."""
     parent = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("npgpt")
-    sources = HERE if HERE in Path(source).parents else Path(source).parent
-    return Path(parent).absolute() / f"kernels-{source_hash(sources)}"
+    return Path(parent).absolute() / f"kernels-{source_hash(HERE)}"
 
 
 @functools.cache
@@ -245,6 +244,6 @@ def source_hash(sources):
     settings = [getattr(numba.config, name, None) for name in SETTINGS]
     compiled_by = f"{numba.__version__} {sys.implementation.cache_tag} {TILE} {settings}"
     digest = hashlib.sha256(compiled_by.encode())
-    for path in [Path(__file__), *sorted(sources.rglob("*.py"))]:
+    for path in sorted(sources.rglob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

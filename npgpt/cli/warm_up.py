@@ -8,7 +8,7 @@ from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precisi
 from npgpt.families import FAMILIES
 from npgpt.fast.storage import formats, use_storage
 from npgpt.optim import AdamW
-from npgpt.tokenizers import BPETokenizer, CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 # The settings of a tiny model of any kind; 0 derives a setting from the others.
 TINY = {
@@ -30,7 +30,6 @@ def run(args):
 
 def call_all():
     """Call every kernel, for all types and precisions."""
-    learn_and_encode()
     for dtype, precision in (
         (np.float32, "float32"), (np.float32, "bfloat16"), (np.float64, "float32")
     ):
@@ -39,11 +38,6 @@ def call_all():
         with using_matmul_precision(precision):
             for kind in FAMILIES.values():
                 train_and_write(kind, dtype)
-
-
-def learn_and_encode():
-    tokenizer = BPETokenizer.train("hug hug pug", 257)
-    tokenizer.decode(tokenizer.encode("hugs"))
 
 
 def train_and_write(kind, dtype):

@@ -1,1 +1,1 @@
-"""Faster paths to the same results: compiled generation, quantised weights, a tokenizer."""
+"""Faster paths to the same results: compiled generation, quantised weights."""

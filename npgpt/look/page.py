@@ -195,7 +195,7 @@ def _tokenizer(tokenizer, live, ids, passed):
     if isinstance(tokenizer, CharTokenizer):
         return {"kind": "char", "tokens": names, "special": tokenizer.special_ids}
     learned = {name: getattr(tokenizer, name, "") for name in ("pattern", "merges")}
-    if learned["pattern"] not in ("gpt2", "cl100k", None) or tokenizer.absent:
+    if learned["pattern"] not in ("gpt2", None) or tokenizer.absent:
         raise ValueError(
             "the page cannot encode a text as this model's tokenizer does; name a model that has "
             "characters, or byte pairs that are split as GPT-2's, such as runs/tales"

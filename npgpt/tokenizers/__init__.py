@@ -6,15 +6,15 @@
     unicode_classes     the letters, numbers and white space of its patterns
     byte_pair_encoding  the algorithm: learning merges, and replaying them
     bpe_tokenizer       BPETokenizer, on top of it
-    chunking            texts larger than memory, cut where no token is
+    chunking            texts larger than memory, cut where no token is, and encoded into files
 
 The files that tokenizers are saved in:
 
     tokenizer_json      what `save` writes and `load` reads, for every tokenizer
     huggingface_format  tokenizer.json of Hugging Face's `tokenizers`, the format of BPETokenizer
     gpt2_files          GPT-2's encoder.json and vocab.bpe
-    tiktoken_ranks      tiktoken's files of ranks
-    library_tokenizer   LibraryTokenizer: all else in that format, computed by `tokenizers`
+    library_tokenizer   LibraryTokenizer: all else in that format, computed by `tokenizers`; and the
+                        merging of BPETokenizer, sooner
 
 The others know no class of tokenizer: a reader returns the arguments of one as a dict. To add a
 format, write such a function, and a classmethod of BPETokenizer that calls it.

@@ -1,6 +1,7 @@
 """BPETokenizer: byte pair encoding with special tokens, ids, and the files of other programs.
 
-The algorithm is in `byte_pair_encoding`; `implementation` chooses it or its compiled counterpart.
+The algorithm is in `byte_pair_encoding`. Merges are always learned by it. A text is encoded by it
+or, where the library `tokenizers` is installed, by that library's function of the same results.
 """
 
 import functools
@@ -8,19 +9,19 @@ import operator
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from autograd import backend
 from npgpt.files import atomic_write
 from npgpt.tokenizers import (
     byte_pair_encoding,
     chunking,
     gpt2_files,
     huggingface_format,
-    tiktoken_ranks,
+    library_tokenizer,
     tokenizer_json,
 )
 from npgpt.tokenizers.byte_pair_encoding import Pair
@@ -30,23 +31,10 @@ from npgpt.tokenizers.characters import (
     check_special_tokens,
     check_text,
 )
-from npgpt.tokenizers.pretokenize import check_pattern, recognised, spans, split
+from npgpt.tokenizers.pretokenize import check_pattern, parts, recognised, split
 
-MAX_TOKENS = 1 << 21  # the compiled tables keep three tokens in one word of 64 bits
-MAX_BYTES = 1 << 27  # of all tokens together
 MAX_ID = 1 << 24
-
-
-def implementation():
-    """Return the module whose `count_pre_tokens`, `learn_merges` and `Codec` do the work.
-
-    Both have the same names, arguments and results; only the compiled one loads Numba.
-    """
-    if backend.name == "numpy":
-        return byte_pair_encoding
-    from npgpt.fast.tokenizer import compiled_bpe
-
-    return compiled_bpe
+CACHED = 1 << 17  # pre-tokens whose ids a tokenizer remembers
 
 
 class BPETokenizer:
@@ -58,8 +46,7 @@ class BPETokenizer:
         merges: the two tokens that each merge joins, by their indices, in order.
         special_tokens: texts that are one token each and never merge with anything, such as
             "<|endoftext|>". Their ids follow the others, or are given: {"<|endoftext|>": 50256}.
-        pattern: how text is cut before merging: "gpt2", "cl100k" (GPT-4's), "llama3", "smollm" or
-            None, not at all.
+        pattern: how text is cut before merging: "gpt2", "smollm" or None, not at all.
         ids: the id of each token by its index, if the two are not the same; None for a byte that
             has no token.
 
@@ -123,8 +110,8 @@ class BPETokenizer:
         gives the merges that the `tokenizers` library learns. Special tokens in the text are
         boundaries and are not counted. Training stops early if no pair is left to merge.
 
-        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens or is
-        above MAX_TOKENS, for an empty or repeated special token, and for a lone surrogate.
+        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens, for
+        an empty or repeated special token, and for a lone surrogate.
         """
         check_pattern(pattern)
         check_special_tokens(special_tokens)
@@ -134,20 +121,17 @@ class BPETokenizer:
                 f"vocab_size {vocab_size} is too small: the 256 bytes and {len(special_tokens)} "
                 f"special tokens already take {smallest}; ask for at least that"
             )
-        if vocab_size > MAX_TOKENS:
-            raise ValueError(f"vocab_size {vocab_size} is too large; ask for {MAX_TOKENS} at most")
         if sorted(byte_order) != list(range(256)):
             raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
-        counts: Counter[bytes] = Counter()
-        special_ids = dict.fromkeys(special_tokens, 0)
+        counts: Counter[str] = Counter()
         blocks = [text] if isinstance(text, str) else text
         for block in blocks[:1] if isinstance(blocks, (list, tuple)) else ():
             check_no_name(block)
-        for chunk in chunking.chunks(blocks, special_ids, pattern):
-            data = chunk.encode("utf-8")
-            cut = spans(data, special_ids)
-            counts.update(implementation().count_pre_tokens(data, cut, pattern))
-        merges = implementation().learn_merges(counts, vocab_size - smallest, byte_order)
+        for chunk in chunking.chunks(blocks, special_tokens, pattern):
+            for part in parts(chunk, special_tokens)[::2]:
+                counts.update(split(part, pattern))
+        word_counts = {word.encode("utf-8"): times for word, times in counts.items()}
+        merges = byte_pair_encoding.learn_merges(word_counts, vocab_size - smallest, byte_order)
         ids = [*np.argsort(byte_order).tolist(), *range(256, 256 + len(merges))]
         return cls(merges, special_tokens, pattern=pattern, ids=ids)
 
@@ -160,11 +144,21 @@ class BPETokenizer:
         return f"BPETokenizer(vocab_size={self.vocab_size})"
 
     @functools.cached_property
-    def _codec(self):
-        tokens = self.tokens + [bytes([byte]) for byte in self.absent]  # which no text holds then
-        more = iter(range(len(self.tokens), len(tokens)))
-        ids = [next(more) if i is None else i for i in self.ids]
-        return implementation().Codec(self.merges, tokens, ids, self.pattern)
+    def _ids_of(self):
+        """The function from a pre-token to its ids, which remembers the last CACHED ones."""
+        encode_word = library_tokenizer.word_encoder(self.merges)
+        if encode_word is None:
+            token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
+            encode_word = functools.partial(
+                byte_pair_encoding.encode_word, token_of_pair=token_of_pair
+            )
+
+        @functools.lru_cache(CACHED)
+        def ids_of(word):
+            present = word.encode("utf-8").translate(None, self.absent)
+            return [self.ids[index] for index in encode_word(present)]
+
+        return ids_of
 
     def encode(
         self,
@@ -183,38 +177,28 @@ class BPETokenizer:
         """
         check_text(text)
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
-        data = text.encode("utf-8")
-        spans_P3 = spans(data, special_ids)
-        if self.absent and len(data.translate(None, self.absent)) < len(data):
-            return self._encode_present(data, spans_P3)
-        return self._codec.encode(data, spans_P3)
+        ids = []
+        for i, part in enumerate(parts(text, special_ids)):
+            if i % 2:
+                ids.append(special_ids[part])
+            else:
+                self._warn_of_absent_bytes(part)
+                ids += chain.from_iterable(map(self._ids_of, split(part, self.pattern)))
+        return np.array(ids, np.int32)
 
-    def _encode_present(self, data, spans_P3):
-        """Leave the absent bytes out of each pre-token before it is merged, as `tokenizers`."""
-        if not self._absent_said:
+    def _warn_of_absent_bytes(self, text):
+        """Warn once of bytes that have no token; `tokenizers` leaves them out, too."""
+        found = set(text.encode("utf-8")).intersection(self.absent) if self.absent else ()
+        if found and not self._absent_said:
             self._absent_said = True
-            bad = next(byte for byte in data if byte in self.absent)
             warnings.warn(
-                f"the text has bytes that no token of the vocabulary has, such as {bad:#04x}; they "
-                "are left out", stacklevel=3,
+                f"the text has bytes that no token of the vocabulary has, such as {min(found):#04x}"
+                "; they are left out", stacklevel=3,
             )
-        found = []
-        for begin, stop, special_id in spans_P3.tolist():
-            for word in split(data[begin:stop].decode("utf-8"), self.pattern):
-                present = word.encode("utf-8").translate(None, self.absent)
-                found.append(self._codec.encode_word(present))
-            found.append(np.array([special_id] if special_id >= 0 else [], np.int32))
-        return np.concatenate(found)
 
     def chunks(self, blocks: Iterable[str]) -> Iterator[str]:
         """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text."""
-
-        def cut_word(word):
-            if not set(word.encode("utf-8")).isdisjoint(self.absent):
-                return 0
-            return chunking.word_cut(word, self._codec.encode_word, self.tokens)
-
-        return chunking.chunks(blocks, self.special_ids, self.pattern, cut_word)
+        return chunking.chunks(blocks, self.special_ids, self.pattern)
 
     def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
         """Return the text of a flat sequence of ids.
@@ -223,7 +207,7 @@ class BPETokenizer:
         (see bytes.decode). Raises IndexError for an id that no token has.
         """
         ids_N = check_ids(ids, self.vocab_size, self._unused)
-        return str(self._codec.decode(ids_N), "utf-8", errors)
+        return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", errors)
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the bytes of token `token_id`. Raises IndexError for an unknown id."""
@@ -305,47 +289,24 @@ class BPETokenizer:
         """
         return cls.from_gpt2(*gpt2_files.fetch_gpt2())
 
-    @classmethod
-    def from_tiktoken(
-        cls,
-        path: str | Path,
-        pattern: str | None,
-        special_tokens: Sequence[str] | Mapping[str, int] = (),
-    ) -> "BPETokenizer":
-        """Read the tokenizer of a tiktoken rank file, such as cl100k_base.tiktoken.
 
-        The file holds neither the split pattern nor the special tokens; tiktoken has both in its
-        code. Raises FileNotFoundError without a file, ValueError naming a damaged line.
-        """
-        ranks = tiktoken_ranks.read_tiktoken_ranks(path)
-        return cls(**ranks, pattern=pattern, special_tokens=special_tokens)
-
-
-# ---- tables that make a vocabulary: the compiled code indexes arrays with them, unchecked
+# ---- checks of a vocabulary
 
 
 def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
     """Return the bytes of every token: the 256 bytes, then the token of each merge.
 
-    Raises ValueError unless each merge joins two tokens that exist by then, no two make the same
-    bytes, and the table stays within MAX_TOKENS tokens and MAX_BYTES bytes.
+    Raises ValueError unless each merge joins two tokens that exist by then, and no two make the
+    same bytes.
     """
-    if len(merges) > MAX_TOKENS - 256:
-        raise ValueError(f"{len(merges)} merges are too many; at most {MAX_TOKENS - 256} work")
     tokens = [bytes([byte]) for byte in range(256)]
-    made, total = {}, 0
+    made = {}
     for i, merge in enumerate(merges):
         if not isinstance(merge, (tuple, list)) or [type(i) for i in merge] != [int, int]:
             raise ValueError(f"merge {i} must be a pair of ints, two token indices, got {merge!r}")
         left, right = merge
         if min(merge) < 0 or max(merge) >= 256 + i:
             raise ValueError(f"merge {i} must join two tokens from 0 to {255 + i}, got {merge!r}")
-        total += len(tokens[left]) + len(tokens[right])
-        if total > MAX_BYTES:
-            raise ValueError(
-                f"the tokens up to merge {i} have more than {MAX_BYTES} bytes in all; leave out "
-                "the merges that make the longest"
-            )
         token = tokens[left] + tokens[right]
         if token in made:
             raise ValueError(

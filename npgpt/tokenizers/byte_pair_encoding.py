@@ -19,10 +19,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import numpy as np
-
-from npgpt.tokenizers.pretokenize import split
-
 Pair = tuple[int, int]
 
 # ---- learning merges
@@ -103,7 +99,7 @@ def learn_merges(
     """
     words = [list(word) for word in word_counts]
     times = list(word_counts.values())
-    rank = [*sorted(range(256), key=list(byte_order).__getitem__), *range(256, 256 + n_merges)]
+    rank = sorted(range(256), key=list(byte_order).__getitem__)
     pairs = PairCounts(rank)
     for word, ids in enumerate(words):
         pairs.add(word, ids, times[word])
@@ -116,6 +112,7 @@ def learn_merges(
             break
         pair = pairs.most_frequent()
         merges.append(pair)
+        rank.append(new_id)
         for word in pairs.words_with.pop(pair):
             pairs.remove(words[word], times[word])
             words[word] = merge_pair(words[word], pair, new_id)
@@ -123,19 +120,7 @@ def learn_merges(
     return merges
 
 
-def count_pre_tokens(data: bytes, spans_P3: np.ndarray, pattern: str | None) -> Counter[bytes]:
-    """Return how often each pre-token occurs in `spans` of UTF-8 bytes."""
-    counts: Counter[bytes] = Counter()
-    for begin, stop, _ in spans_P3.tolist():
-        counts.update(_pre_tokens(data[begin:stop], pattern))
-    return counts
-
-
-def _pre_tokens(data, pattern):
-    return [word.encode("utf-8") for word in split(data.decode("utf-8"), pattern)]
-
-
-# ---- encoding and decoding
+# ---- encoding
 
 
 def merge_steps(word: bytes, token_of_pair: dict[Pair, int]) -> Iterator[list[int]]:
@@ -162,33 +147,3 @@ def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
     """Return the tokens of one pre-token: the last of `merge_steps`."""
     *_, tokens = merge_steps(word, token_of_pair)
     return tokens
-
-
-class Codec:
-    """The way from UTF-8 bytes to ids and back, under the merges of one tokenizer.
-
-    tokens: the bytes of every token, by id. ids: the id of every token, by index. pattern: the
-    split pattern, see `pretokenize`.
-    """
-
-    def __init__(self, merges, tokens, ids, pattern):
-        self.token_of_pair = {pair: 256 + i for i, pair in enumerate(merges)}
-        self.tokens, self.ids, self.pattern = tokens, ids, pattern
-
-    def encode(self, data: bytes, spans_P3: np.ndarray) -> np.ndarray:
-        """Return the ids of `spans` of UTF-8 bytes and of their special tokens: int32 (N,)."""
-        ids = []
-        for begin, stop, special_id in spans_P3.tolist():
-            for word in _pre_tokens(data[begin:stop], self.pattern):
-                ids += self.encode_word(word).tolist()
-            if special_id >= 0:
-                ids.append(special_id)
-        return np.array(ids, np.int32)
-
-    def encode_word(self, word: bytes) -> np.ndarray:
-        """Return the ids of one pre-token, or of any bytes as if they were one: int32 (N,)."""
-        return np.array([self.ids[i] for i in encode_word(word, self.token_of_pair)], np.int32)
-
-    def decode(self, ids_N: np.ndarray) -> bytes:
-        """Return the bytes of the tokens, joined."""
-        return b"".join(map(self.tokens.__getitem__, ids_N.tolist()))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npgpt.tokenizers import tokenizer_json
-from npgpt.tokenizers.pretokenize import recognised, spans
+from npgpt.tokenizers.pretokenize import parts, recognised
 
 
 class CharTokenizer:
@@ -98,15 +98,11 @@ class CharTokenizer:
         """
         check_text(text)
         special_ids = recognised(text, self.special_ids, allowed_special, disallowed_special)
-        if not special_ids:
-            return self._plain(text)
-        data, found, before = text.encode("utf-8"), [], 0
-        for begin, stop, token in spans(data, special_ids).tolist():
-            plain = data[begin:stop].decode("utf-8")
-            found.append(self._plain(plain, before))
-            found.append(np.array([token] if token >= 0 else [], np.int32))
-            before += len(plain) + (len(self.tokens[token].decode("utf-8")) if token >= 0 else 0)
-        return np.concatenate(found)
+        found, before = [], 0
+        for i, part in enumerate(parts(text, special_ids)):
+            found.append([special_ids[part]] if i % 2 else self._plain(part, before))
+            before += len(part)
+        return np.concatenate(found).astype(np.int32)
 
     def _plain(self, text: str, before: int = 0) -> np.ndarray:
         points_N = _code_points(text)
@@ -123,7 +119,7 @@ class CharTokenizer:
                 "characters this tokenizer was trained on. Leave it out; a model trained with "
                 "--tokenizer bpe reads any text"
             )
-        return self._ids_V[found_N].astype(np.int32)
+        return self._ids_V[found_N]
 
     def with_characters(self, characters: str) -> "CharTokenizer":
         """Return a tokenizer that knows these characters too; their ids follow the old ones."""

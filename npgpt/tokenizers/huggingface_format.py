@@ -27,9 +27,6 @@ from npgpt.tokenizers.pretokenize import LONGEST, PATTERNS
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 DIGITS = {"type": "Digits", "individual_digits": True}
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-SPLITS = {regex: name for name, regex in PATTERNS.items()} | {
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s": "gpt2"
-}
 
 
 class Unsupported(ValueError):
@@ -89,11 +86,10 @@ def _fields(vocab, merges, special_ids, pre_tokenizer, decoder, **changes):
 
 
 def pre_tokenizer(pattern):
-    if pattern in ("gpt2", None):
-        return BYTE_LEVEL | {"use_regex": pattern == "gpt2"}
-    first = DIGITS if pattern == "smollm" else _split(PATTERNS[pattern])
-    steps = [first, BYTE_LEVEL | {"use_regex": pattern == "smollm"}]
-    return {"type": "Sequence", "pretokenizers": steps}
+    """Return the object of a split pattern in the file."""
+    byte_level = BYTE_LEVEL | {"use_regex": pattern is not None}
+    steps = {"type": "Sequence", "pretokenizers": [DIGITS, byte_level]}
+    return steps if pattern == "smollm" else byte_level
 
 
 def _split(regex):
@@ -191,16 +187,8 @@ def _pattern(pre_tokenizer, path):
     split = splits[0]
     if split == DIGITS and use_regex:
         return "smollm"
-    isolated = split["type"] == "Split" and split["behavior"] == "Isolated"
-    if isolated and not split.get("invert") and not use_regex:
-        regex = split["pattern"].get("Regex")
-        if regex in SPLITS:
-            return SPLITS[regex]
-        if str(regex).replace("{1,3}+", "{1,3}") in SPLITS:
-            raise ValueError(
-                f"the split of {path} cuts numbers with \\p{{N}}{{1,3}}+, which are runs of digits "
-                "for `tokenizers`, and threes for tiktoken; write \\p{N}{1,3} there for threes"
-            )
+    if split == _split(PATTERNS["gpt2"]) and not use_regex:
+        return "gpt2"
     raise _unsupported(path, f"the split {split!r}")
 
 

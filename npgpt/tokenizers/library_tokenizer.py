@@ -1,13 +1,14 @@
-"""Tokenizers that are not byte pairs, computed by the library `tokenizers` from its own files.
+"""What the library `tokenizers` computes: other tokenizers from its files, and byte pairs sooner.
 
-BERT's WordPiece, T5's Unigram model, the byte pairs with `byte_fallback` of SentencePiece's Llamas:
-whatever a tokenizer.json of that library asks for and `BPETokenizer` does not do.
+BERT's WordPiece, T5's Unigram model, the byte pairs with `byte_fallback` of SentencePiece's Llamas,
+GPT-4's split: whatever a tokenizer.json of that library asks for and `BPETokenizer` does not do.
 """
 
 import functools
 import json
 import re
 import threading
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +19,32 @@ from npgpt.tokenizers.pretokenize import recognised
 
 ENCODING = threading.Lock()  # whether special tokens are text is a switch of the library's object
 OUR_NAMES = {"<mask>": "[MASK]", "<pad>": "[PAD]"}  # of special tokens: BERT's
+
+
+def installed() -> str | None:
+    """Return the version of the library; None if it is not installed."""
+    try:
+        import tokenizers
+    except ImportError:
+        return None
+    return tokenizers.__version__
+
+
+def word_encoder(merges: Sequence[tuple[int, int]]) -> Callable[[bytes], list[int]] | None:
+    """Return the library's `byte_pair_encoding.encode_word` under these merges of a BPETokenizer.
+
+    A byte is the character with its number there. Returns None without the library.
+    """
+    if not installed():
+        return None
+    from tokenizers.models import BPE
+
+    texts = [chr(byte) for byte in range(256)]
+    for left, right in merges:
+        texts.append(texts[left] + texts[right])
+    pairs = [(texts[left], texts[right]) for left, right in merges]
+    model = BPE({text: index for index, text in enumerate(texts)}, pairs, cache_capacity=0)
+    return lambda word: [token.id for token in model.tokenize(word.decode("latin-1"))]
 
 
 class LibraryTokenizer:
@@ -40,8 +67,8 @@ class LibraryTokenizer:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ImportError(
-                "this tokenizer is no byte pair encoding of bytes, which the library tokenizers "
-                "computes: pip install -e '.[hub]'"
+                "this tokenizer is no byte pair encoding with the split of GPT-2 or SmolLM; the "
+                "library tokenizers computes it: pip install -e '.[hub]'"
             ) from error
         model = {name: value for name, value in fields["model"].items() if name != "dropout"}
         fields |= {"truncation": None, "padding": None, "model": model}

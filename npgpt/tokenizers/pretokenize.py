@@ -14,39 +14,23 @@ with this regular expression:
 In words: an English contraction; or a run of letters, of digits, or of other symbols, each with at
 most one space in front; or white space, leaving its last character to the word that follows.
 
-GPT-4's pattern, "cl100k", takes contractions in either case, any one symbol in front of letters,
-digits in threes, and line ends together with the symbols before them. It is given here as tiktoken
-0.14 has it: white space at the very end of a text is one pre-token, line ends and all. "llama3" is
-the older spelling that Llama 3 and other programs use: it cuts such white space after its last line
-end. SmolLM's, "smollm", takes out every digit first, and cuts the text between digits as GPT-2.
+SmolLM's pattern, "smollm", takes out every digit first, and cuts the text between digits as GPT-2.
 
 Python's `re` does not know \p{L} (any letter) and \p{N} (any number), and its \s counts four
 control characters, U+001C to U+001F, that Unicode does not call White_Space. So the three classes
 are spelled out as ranges of code points, from `unicode_classes`.
-
-`npgpt.fast.tokenizer.automaton` has the same patterns as a table; this is its reference
-implementation.
 """
 
 import functools
 import re
-from collections.abc import Collection, Iterator, Mapping
-
-import numpy as np
+from collections.abc import Collection, Mapping
 
 from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
 LONGEST = 1000  # letters of a word of WordTokenizer: a longer run, such as DNA, is cut
+ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    "cl100k": (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-    ),
-    "llama3": (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ),
     "smollm": (
         r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
     ),
@@ -88,23 +72,16 @@ def _named(special_ids, names):
     return list(names)
 
 
-def spans(data: bytes, special_ids: Mapping[str, int]) -> np.ndarray:
-    """Return the spans of UTF-8 text between special tokens: int64 (P, 3), rows (begin, stop, id).
+def parts(text: str, special_tokens: Collection[str]) -> list[str]:
+    """Return the text cut at its special tokens, which are every second part.
 
-    Each row is the text before a special token, and its id; the last row is the rest, with id -1.
     Where two special tokens begin, the longer one counts.
 
-    >>> spans(b"The end.<|end|>Once", {"<|end|>": 300}).tolist()
-    [[0, 8, 300], [15, 19, -1]]
+    >>> parts("The end.<|end|>Once", ["<|end|>"])
+    ['The end.', '<|end|>', 'Once']
     """
-    rows, begin = [], 0
-    id_of = {token.encode("utf-8"): token_id for token, token_id in special_ids.items()}
-    present = sorted((token for token in id_of if token in data), key=len, reverse=True)
-    for match in re.finditer(b"|".join(map(re.escape, present)), data) if present else ():
-        rows.append((begin, match.start(), id_of[match.group()]))
-        begin = match.end()
-    rows.append((begin, len(data), -1))
-    return np.array(rows, np.int64)
+    present = sorted((token for token in special_tokens if token in text), key=len, reverse=True)
+    return re.split(f"({'|'.join(map(re.escape, present))})", text) if present else [text]
 
 
 def check_pattern(pattern: str | None) -> None:
@@ -121,24 +98,27 @@ def split(text: str, pattern: str | None = "gpt2") -> list[str]:
 
     >>> split("The cat's 9 lives...  gone!")
     ['The', ' cat', "'s", ' 9', ' lives', '...', ' ', ' gone', '!']
-    >>> split("(It'S 2024)", "cl100k")
-    ['(It', "'S", ' ', '202', '4', ')']
+    >>> split("It's 2024", "smollm")
+    ['It', "'s", ' ', '2', '0', '2', '4']
     """
     check_pattern(pattern)
-    return [match.group() for match in pre_tokens(text, pattern)]
-
-
-def pre_tokens(text: str, pattern: str | None) -> Iterator[re.Match[str]]:
-    """Yield the pre-tokens of `text` as matches of the pattern."""
-    return compiled(PATTERNS[pattern] if pattern else r"(?s:.+)").finditer(text)
+    if pattern is None:
+        return [text] if text else []
+    return compiled(PATTERNS[pattern], bool(ASTRAL.search(text))).findall(text)
 
 
 @functools.cache
-def compiled(regex: str) -> re.Pattern[str]:
-    """Compile a pattern with its three character classes written out, once, on first use."""
+def compiled(regex: str, astral: bool = True) -> re.Pattern[str]:
+    """Compile a pattern with its three character classes written out, once, on first use.
+
+    astral: whether a text has characters beyond U+FFFF. The classes without these are five times as
+    fast, since `re` looks the others up one range after another.
+    """
+    last = 0x10FFFF if astral else 0xFFFF
     tables = {r"\p{L}": LETTERS, r"\p{N}": NUMBERS, r"\s": WHITE_SPACE}
     classes = {  # as they are written between [ and ]
-        name: "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges(table))
+        name: "".join(f"\\U{first:08x}-\\U{min(stop, last):08x}"
+                      for first, stop in ranges(table) if first <= last)
         for name, table in tables.items()
     }
 

@@ -70,7 +70,7 @@ class WordTokenizer(CharTokenizer):
         for found in WORD.finditer(text):
             known, at = self._ids.get(found[0]), before + found.start()
             ids += super()._plain(found[0], at).tolist() if known is None else [known]
-        return np.array(ids, np.int32)
+        return np.array(ids, np.int64)
 
     def write(self, word: str | None, character: str) -> tuple[tuple[str, ...], str | None]:
         """Add a character as a `CharTokenizer` does; `word` is SPELLED inside a spelled word."""

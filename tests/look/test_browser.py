@@ -238,7 +238,7 @@ def test_the_roles_of_a_conversation_are_tokens_in_the_page_too(browser, subject
     assert unknown == (kind == "char") and browser.logs()[0] == []
 
 
-@pytest.mark.parametrize("pattern", ["gpt2", "cl100k", None])
+@pytest.mark.parametrize("pattern", ["gpt2", None])
 def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, pattern):
     base = subjects["bpe"]
     text = (

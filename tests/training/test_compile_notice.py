@@ -4,16 +4,13 @@ import json
 import shutil
 import sys
 
-import numpy as np
 import pytest
 import tiny_run
 from numba.core.dispatcher import Dispatcher
 from tiny_run import TEXT, TINY
 
 from autograd.kernels import compiler
-from npgpt import BPETokenizer
 from npgpt.cli.warm_up import call_all
-from npgpt.fast.tokenizer import kernels as tokenizer_kernels
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernels]
 
@@ -27,17 +24,16 @@ def npgpt(*arguments, code=None, **variables):
 
 def kernels():
     """Return all kernels by name."""
-    packages = "autograd.kernels", "npgpt.fast.tokenizer.kernels"
-    modules = [module for name, module in sys.modules.items() if name.startswith(packages)]
+    modules = [m for name, m in sys.modules.items() if name.startswith("autograd.kernels")]
     functions = [f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)]
     return {function.__name__: function for function in functions if function.stats.cache_path}
 
 
 @pytest.fixture(scope="module")
 def compiled_code():
-    """The folders of all kernels, filled."""
+    """The folder of all kernels, filled."""
     call_all()
-    return [compiler.cache_folder(), compiler.cache_folder(tokenizer_kernels.__file__)]
+    return compiler.cache_folder()
 
 
 def test_the_warm_up_calls_every_kernel(compiled_code):
@@ -45,26 +41,11 @@ def test_the_warm_up_calls_every_kernel(compiled_code):
     assert {name for name, kernel in kernels().items() if not kernel.signatures} <= inside
 
 
-def test_nothing_of_a_tokenizer_is_left_to_compile(compiled_code):
-    before = {name: list(kernel.signatures) for name, kernel in kernels().items()}
-    for pattern in ("gpt2", "cl100k", None):
-        tokenizer = BPETokenizer.train(
-            ["It's 12 hens.<|end|>", "The hen's 3 eggs.  "], 270, ["<|end|>"], pattern=pattern,
-            byte_order=np.random.default_rng(0).permutation(256),
-        )
-        ids = tokenizer.encode("It's <|end|>an egg; die Hühner, 東京")
-        tokenizer.decode(ids[::-1]), tokenizer.decode(ids.astype(np.uint16)), tokenizer.decode([])
-        tokenizer.encode(""), tokenizer.encode("hen" * 1000)
-    BPETokenizer.train("", 256).encode("no merges")
-    assert {name: list(kernel.signatures) for name, kernel in kernels().items()} == before
-
-
 @pytest.fixture
 def cache(compiled_code, tmp_path):
-    """A copy of them."""
-    for folder in compiled_code:
-        unfinished = shutil.ignore_patterns("tmp*")  # files of other processes, which vanish
-        shutil.copytree(folder, tmp_path / "cache" / folder.name, ignore=unfinished)
+    """A copy of it."""
+    unfinished = shutil.ignore_patterns("tmp*")  # files of other processes, which vanish
+    shutil.copytree(compiled_code, tmp_path / "cache" / compiled_code.name, ignore=unfinished)
     return tmp_path / "cache"
 
 
@@ -86,14 +67,13 @@ def test_what_is_not_on_disk_is_compiled_and_said_once_and_beside_an_answer(cach
     run = tmp_path / "run"
     train = ["train", "--tokenizer", "bpe", "--vocab-size", "260", "--corpus",
              tmp_path / "hens.txt", "--out", run, *TINY]
-    forget(cache, "decode", "_gelu", "_adamw")
+    forget(cache, "_gelu", "_adamw")
     output = npgpt(*train, NUMBA_CACHE_DIR=str(cache)).stdout
     (line,) = said(output)
     assert str(cache) in output.splitlines()[line]
     assert line < output.splitlines().index("")  # before the first sample
     for command, missing in (
-        (["tokenize", run, "The hen", "--json"], "decode"), (["eval", run, "--json"], "_gelu"),
-        (["generate", run, "--json"], "_gpt_step"),
+        (["eval", run, "--json"], "_gelu"), (["generate", run, "--json"], "_gpt_step"),
     ):
         forget(cache, missing, "_adamw")  # the latter is for training only
         first, again = (npgpt(*command, NUMBA_CACHE_DIR=str(cache)) for _ in range(2))
