@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from tiny_run import npgpt
 
-import autograd
-from autograd import Tensor, backend, kernels, reference, reference_bf16
+from autograd import backend, kernels, reference, reference_bf16
 from autograd.kernels.bf16 import products as bf16
 
 SCRIPT = """
@@ -58,7 +57,7 @@ assert os.environ["GOMP_SPINCOUNT"] == {used!r}
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("unknown", ["", "torch", "NUMPY"])
+@pytest.mark.parametrize("unknown", ["", "torch"])
 def test_an_unknown_backend_is_an_error(monkeypatch, unknown):
     monkeypatch.setenv("AUTOGRAD_BACKEND", unknown)
     first_use = runpy.run_path(backend.__file__)["__getattr__"]
@@ -86,11 +85,6 @@ def test_both_backends_offer_the_same_functions_with_the_same_signatures():
 def test_a_name_that_no_backend_has():
     with pytest.raises(AttributeError, match="no_such_kernel"):
         backend.no_such_kernel  # noqa: B018 (looking it up is the test)
-
-
-def test_ops_call_what_the_backend_gives_them(monkeypatch):
-    monkeypatch.setattr(backend, "softmax", lambda x_NC: x_NC * 0 + 7)
-    np.testing.assert_array_equal(autograd.softmax(Tensor([1.0, 2.0])).data, [7, 7])
 
 
 @pytest.mark.parametrize(("which", "module"), [("numpy", reference), ("numba", kernels)])

@@ -34,21 +34,6 @@ def test_layer_norm_and_variance_of_numbers_far_from_zero(dtype):
     np.testing.assert_array_equal(constant.data, [np.arange(4)] * 2)
 
 
-@pytest.mark.parametrize("op", ["sum", "mean", "max", "var", "logsumexp", "softmax",
-                                "log_softmax"])
-def test_of_no_rows_nothing_is_refused_but_a_reduction_along_them(op):
-    x = Tensor(np.ones((0, 3)), requires_grad=True)
-    y = OPS[op](x, axis=1)
-    y.backward(np.ones(y.shape))
-    assert (len(y), x.grad.shape) == (0, (0, 3))
-    if op == "sum":
-        np.testing.assert_array_equal(OPS[op](x, axis=0).data, [0, 0, 0])
-    else:
-        with pytest.raises(ValueError, match=f"^{op}: |^zero-size"):
-            OPS[op](x, axis=0)
-    assert autograd.embedding(np.ones((4, 3)), []).shape == (0, 3)  # NumPy's [] has floats
-
-
 # ---- the same settings, written otherwise
 
 
@@ -57,22 +42,17 @@ def test_settings_may_be_lists_arrays_and_numpy_ints():
     two, one = np.int64(2), np.int32(1)
     for name, written, otherwise in [
         ("sum", {"axis": (0, 1)}, {"axis": [0, one]}),
-        ("max", {"axis": 1}, {"axis": one}),
-        ("softmax", {"axis": 2}, {"axis": two}),
         ("broadcast_to", {"shape": (5, 2, 3, 4)}, {"shape": [5, two, 3, 4]}),
         ("split", {"size": [1, 3], "axis": 2}, {"size": np.array([1, 3]), "axis": two}),
         ("split", {"size": 2, "axis": 2}, {"size": two, "axis": -one}),
-        ("pad", {"widths": ((0, 1), (2, 0), (0, 0))}, {"widths": [[0, one], [two, 0], [0, 0]]}),
         ("pad", {"widths": ((0, 1),) * 3}, {"widths": np.array([[0, 1]] * 3)}),
-        ("swapaxes", {"first": 0, "second": 2}, {"first": 0, "second": two}),
-        ("clip", {"low": 3.0}, {"low": np.float64(3)}),
     ]:
         first, second = OPS[name](x, **written), OPS[name](x, **otherwise)
-        pairs = zip(first, second, strict=True) if isinstance(first, tuple) else [(first, second)]
-        for a, b in pairs:
+        for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a.data, b.data)
     assert x.reshape([4, 6]).shape == x.reshape(4, -1).shape == x.reshape(np.int64(4), 6).shape
     assert x.transpose([2, 0, 1]).shape == x.transpose(two, 0, one).shape == (4, 2, 3)
+    assert autograd.embedding(np.ones((4, 3)), []).shape == (0, 3)  # NumPy's [] has floats
 
 
 @pytest.mark.parametrize("index", [[2, 0], np.array([2, 0], np.uint8), Tensor([2, 0]), [-1, -3]])
@@ -95,16 +75,12 @@ def test_a_bound_of_numpy_does_not_change_the_dtype():
 
 def test_names_and_positions_of_arrays_and_settings():
     x, w, b = (np.arange(4.0).reshape(2, 2) + n for n in range(3))
-    expected = (x @ w + b[0])[None]
+    expected = x @ w + b[0]
     for z in [
-        autograd.linear(x, w, b[0]),
-        autograd.linear(x, w, bias=b[0]),
         autograd.linear(x, bias=b[0], weight=w),
         autograd.linear(bias=b[0], weight=w, x=x),
     ]:
-        np.testing.assert_array_equal(z.data[None], expected)
-    for joined in (autograd.concat([x, w], 1), autograd.concat((x, w), axis=1)):
-        np.testing.assert_array_equal(joined.data, np.concatenate([x, w], 1))
+        np.testing.assert_array_equal(z.data, expected)
 
 
 @pytest.mark.parametrize(("exponent", "expected"), [(-1.5, -np.inf), (0.0, 0.0), (2.0, 0.0)])

@@ -139,14 +139,13 @@ def test_the_gradient_of_a_bias_has_the_same_bits_with_a_frozen_weight(N):
 @pytest.mark.parametrize("product", [
     lambda thin, wide: thin @ wide,
     lambda thin, wide: (wide.swapaxes(-1, -2) @ thin.swapaxes(-1, -2)),
-    lambda thin, wide: autograd.linear(thin, wide) if wide.data.ndim == 2 else thin @ wide,
+    autograd.linear,
 ], ids=["on the right", "on the left", "linear"])
 @pytest.mark.parametrize("wide_first", [False, True])
-@pytest.mark.parametrize("stack", [(), (3,)])
-def test_a_transposed_view_is_multiplied_without_a_copy_of_it(product, wide_first, stack):
-    wide = np.ones((*stack, 1000, 1500))
+def test_a_transposed_view_is_multiplied_without_a_copy_of_it(product, wide_first):
+    wide = np.ones((1000, 1500))
     factor = Tensor(wide if wide_first else wide.swapaxes(-1, -2))
-    thin = Tensor(np.ones((*stack, 1, 1000 if wide_first else 1500)), requires_grad=True)
+    thin = Tensor(np.ones((1, 1000 if wide_first else 1500)), requires_grad=True)
     product(thin, factor).sum().backward()  # compiles
     thin.grad = None
     tracemalloc.start()

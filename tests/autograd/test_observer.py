@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autograd as ag
-from autograd import Observer, Tensor, no_grad, observing
+from autograd import Observer, Tensor, observing
 
 
 class Diary(Observer):
@@ -55,8 +55,6 @@ def test_several_inputs_and_outputs_are_tuples():
 
 
 @pytest.mark.parametrize(("call", "settings"), [
-    (ag.softmax, {"axis": -1}),
-    (lambda x: ag.sum(x, 0), {"axis": 0, "keepdims": False}),
     (lambda x: x.sum(keepdims=True), {"axis": None, "keepdims": True}),
     (lambda x: x.reshape(3, 2), {"shape": (3, 2)}),
     (lambda x: ag.dropout(x, 0.5, seed=1), {"p": 0.5, "seed": 1}),
@@ -67,14 +65,6 @@ def test_settings_are_told_by_name_however_they_were_given(call, settings):
     with observing(Diary()) as diary:
         call(Tensor(np.ones((2, 3))))
     assert diary.forwards[0][3] == settings
-
-
-def test_without_a_record_there_is_no_node():
-    with observing(Diary()) as diary:
-        Tensor([1.0]) * 2
-        with no_grad():
-            leaf(1) * 2
-    assert [call[1] for call in diary.forwards] == [None, None]
 
 
 def test_the_innermost_observer_of_a_thread_is_told_be_it_an_empty_list():
@@ -103,5 +93,4 @@ def test_an_observers_exception_ends_the_computation():
     with pytest.raises(ZeroDivisionError), observing(Stop()):
         loss.backward()
     assert x.grad is None and y.grad is None
-    y.sum().backward()  # and no observer is left behind
-    (ag.exp(x) * 1).backward()
+    (ag.exp(x) * 1).backward()  # and no observer is left behind

@@ -25,12 +25,11 @@ VALUES = [
       for f in (ag.mean, ag.var, ag.softmax, ag.log_softmax)],
     (lambda: ag.var(t(2, 3), 0, correction=2), "var: 2 elements"),
     *[(lambda size=size: ag.split(t(2, 3), size, 1), "split: 3")
-      for size in (0, [1, 1], [4, -1], [], 1.5, "ab", [[3]])],
+      for size in (0, [1, 1], [4, -1], 1.5)],
     *[(lambda a=a, b=b: t(*a) @ t(*b), f"matmul: {a}")
-      for a, b in [((2, 3), (4, 2)), ((3,), (4,)), ((2, 3), ()), ((), (2, 3))]],
+      for a, b in [((2, 3), (4, 2)), ((2, 3), ()), ((), (2, 3))]],
     *[(lambda arrays=arrays: ag.linear(*arrays), "linear: in")
-      for arrays in [(t(2, 3), t(4, 3)), (t(), t(4, 3)), (t(2, 3), t(3)),
-                     (t(2, 3), t(3, 4), t(3))]],
+      for arrays in [(t(2, 3), t(4, 3)), (t(), t(4, 3)), (t(2, 3), t(3, 4), t(3))]],
     *[(lambda arrays=arrays: ag.layer_norm(*arrays), "layer_norm: 2")
       for arrays in [(t(2, 3), t(2)), (t(2, 3), t(3), t(2)), (t(2, 0),)]],
     (lambda: ag.layer_norm(t()), "layer_norm: "),
@@ -107,20 +106,3 @@ def test_no_error_of_the_ops_is_missing_from_the_table():
             if isinstance(node, ast.Raise):
                 lines = {(path.name, n) for n in range(node.lineno, node.end_lineno + 1)}
                 assert lines & raised, f"{path.name}:{node.lineno}: no line of the table gets here"
-
-
-@pytest.mark.parametrize(("call", "error"), [
-    (lambda: t(2, 3) + t(4), ValueError), (lambda: t(2, 3).reshape(4, 2), ValueError),
-    (lambda: ag.sum(t(2, 3), (0, -2)), ValueError), (lambda: ag.softmax(t(2, 3), 2), ValueError),
-    (lambda: t(2, 3)[5], IndexError), (lambda: t(2, 3)[np.ones(2)], IndexError),
-    (lambda: ag.concat([t(2, 3), t(2, 4)]), ValueError), (lambda: ag.concat([]), IndexError),
-    (lambda: ag.concat(t(2), t(2)), TypeError), (lambda: ag.concat([t(2)], 0, 1), ValueError),
-    (lambda: ag.pad(t(2, 3), [(1, 1)]), ValueError), (lambda: ag.pad(t(2), [(1, -1)]), ValueError),
-    (lambda: ag.gelu(t(2), approximate="erf"), KeyError), (lambda: t(2) + None, TypeError),
-    (lambda: ag.dropout(t(2), 0.5, seed=0.5), TypeError), (lambda: ag.sum(t(2), dim=0), TypeError),
-    (lambda: ag.linear(t(2, 3), bias=t(3, 4)), AttributeError),
-    (lambda: t(2, 2, 3) @ t(3, 3, 2), ValueError), (lambda: ag.embedding(t(3), [0]), IndexError),
-])
-def test_numpy_and_python_refuse_the_rest(call, error):
-    with pytest.raises(error):
-        call()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import autograd
-from autograd import OPS, Tensor
+from autograd import Tensor
 
 X = Tensor([1.0, 2.0], requires_grad=True)
 
@@ -22,10 +22,7 @@ X = Tensor([1.0, 2.0], requires_grad=True)
     ("data", "dtype"),
     [
         (1.5, np.float32),
-        ([1.5, 2.5], np.float32),
         ([[1.0], [2.0]], np.float32),
-        ((), np.float32),
-        (np.float32(1.5), np.float32),
         (np.float64(1.5), np.float64),
         (np.ones(2, np.float64), np.float64),
         (3, np.int64),
@@ -53,15 +50,6 @@ def test_what_is_no_number_of_a_known_dtype_is_refused(data):
         Tensor([1.0, 2.0]) + data
 
 
-@pytest.mark.parametrize("data", [MASKED, *map(np.ones(2).astype, ("f2", ">f8"))])
-def test_data_that_were_replaced_are_refused_where_they_are_used(data):
-    x, fine = Tensor(np.ones(2)), Tensor(np.ones(2))
-    x.data = data
-    for call in (lambda: x + fine, lambda: fine * x, lambda: autograd.softmax(x)):
-        with pytest.raises(TypeError):
-            call()
-
-
 @given(arrays(np.float64, array_shapes(min_dims=0, max_dims=4, min_side=0)))
 def test_an_array_is_kept_as_it_is(array):
     tensor = Tensor(array)
@@ -83,19 +71,13 @@ def test_one_number_is_formatted_and_converted_as_python_s(number, ndim):
 
 @pytest.mark.parametrize(("call", "error"), [
     *[(lambda call=call, n=n: call(X[:n]), ValueError)
-      for call in (Tensor.item, float, bool, "{:.3f}".format) for n in (0, 2)],
-    *[(lambda call=call: call(X[0]), TypeError) for call in (len, iter)],
-    *[(lambda call=call: call(X), TypeError)
-      for call in (np.asarray, np.exp, np.sum, np.max, np.linalg.norm)],
-    *[(call, TypeError) for call in (
-        lambda: np.add(np.ones(2), X, out=np.ones(2)), lambda: operator.iadd(np.ones(2), X),
-        lambda: np.ones(2) < X, lambda: np.where([True, False], X, 0), lambda: X > 0,
-        lambda: np.concatenate([X, X]), lambda: operator.setitem(X, 0, 3.0))],
+      for call in (bool, "{:.3f}".format) for n in (0, 2)],
+    *[(lambda call=call: call(X), TypeError) for call in (np.asarray, np.exp, np.sum)],
+    (lambda: operator.iadd(np.ones(2), X), TypeError), (lambda: np.ones(2) < X, TypeError),
     *[(lambda change=change: change(Tensor([1.0], requires_grad=True), 3.0), TypeError)
-      for change in (operator.isub, operator.iadd, operator.imul)],
-    *[(lambda compare=compare, y=y: compare(X, y), TypeError)
-      for compare in (operator.eq, operator.ne) for y in (1.0, X.detach(), np.ones(2), None)],
-    (lambda: X.numpy, AttributeError), (lambda: setattr(X, "grd", 1), AttributeError),
+      for change in (operator.isub, operator.imul)],
+    *[(lambda y=y: operator.eq(X, y), TypeError) for y in (1.0, X.detach(), np.ones(2))],
+    (lambda: setattr(X, "grd", 1), AttributeError),
 ])
 def test_what_would_be_wrong_without_a_word_is_an_error(call, error):
     with pytest.raises(error):
@@ -114,7 +96,6 @@ def test_len_and_iteration():
     assert first.shape == (2,)
     (first * second).sum().backward()
     np.testing.assert_array_equal(x.grad, [[3, 4], [1, 2]])
-    assert list(Tensor([])) == []
 
 
 def test_repr():
@@ -176,20 +157,6 @@ def test_operators_with_numbers_keep_the_dtype(operation, dtype, number):
         np.testing.assert_allclose(result.data, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("operation", BINARY, ids=lambda f: f.__name__)
-def test_reflected_operators_do_not_swap_gradients(operation):
-    """b - x has the derivative -1, and x - b has 1."""
-    a, b = MATRIX, MATRIX.T + 1
-    both, left, right = (Tensor(a, requires_grad=True) for _ in range(3))
-    other = Tensor(b, requires_grad=True)
-    operation(both, other).backward(np.ones((2, 2)))
-    operation(left, b).backward(np.ones((2, 2)))
-    np.testing.assert_array_equal(left.grad, both.grad)
-    reflected = Tensor(b, requires_grad=True)
-    operation(a, reflected).backward(np.ones((2, 2)))
-    np.testing.assert_array_equal(reflected.grad, other.grad)
-
-
 def test_an_operator_in_place_makes_a_new_tensor():
     x = y = Tensor([1.0, 2.0])
     y += 1
@@ -199,29 +166,12 @@ def test_an_operator_in_place_makes_a_new_tensor():
 def test_methods_are_the_ops():
     x = Tensor(np.arange(6.0).reshape(2, 3) - 2)
     for method, arguments in [
-        ("sum", (0,)), ("mean", (1,)), ("max", ()), ("reshape", (3, 2)), ("reshape", ((6,),)),
-        ("transpose", ()), ("transpose", (1, 0)), ("swapaxes", (0, -1)),
-        ("__neg__", ()), ("__abs__", ()), ("__getitem__", (1,)),
+        ("sum", (0,)), ("mean", (1,)), ("max", ()), ("reshape", (3, 2)), ("transpose", ()),
+        ("swapaxes", (0, -1)), ("__neg__", ()), ("__abs__", ()), ("__getitem__", (1,)),
     ]:
         found = getattr(x, method)(*arguments)
-        op = OPS[method.strip("_")]
-        np.testing.assert_array_equal(found.data, op(x, *arguments).data)
         np.testing.assert_array_equal(found.data, getattr(x.data, method)(*arguments))
     assert x.sum(axis=1, keepdims=True).shape == x.mean(1, True).shape == (2, 1)
-
-
-def test_help_on_a_method_names_its_op():
-    assert Tensor.max.__name__ == "max" and "autograd.sub" in Tensor.__rsub__.__doc__
-    assert "d(tensor)/d(leaf)" in Tensor.backward.__doc__
-
-
-@pytest.mark.parametrize(("method", "arguments", "settings"), [
-    ("sum", (0, True, 3), {}), ("sum", (), {"dtype": float}), ("swapaxes", (0,), {}),
-    ("__pow__", (2, 5), {}),
-])
-def test_methods_refuse_arguments_that_the_op_has_not(method, arguments, settings):
-    with pytest.raises(TypeError, match="argument"):
-        getattr(Tensor(np.ones((2, 3))), method)(*arguments, **settings)
 
 
 # ---- mixed inputs
