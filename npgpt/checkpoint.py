@@ -26,19 +26,6 @@ BEST, LAST = "best.safetensors", "model.safetensors"
 KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")
 
 
-class RunError(ValueError):
-    """An unusable run folder; the message says what to do."""
-
-
-@contextmanager
-def refusing():
-    """Turn the errors of an unusable file into a RunError, in a block or a decorated function."""
-    try:
-        yield
-    except (FileNotFoundError, ValueError) as error:
-        raise RunError(str(error)) from error
-
-
 def weights_not_finite(model):
     """Return the first weight that holds NaN or infinity, described; None if all are finite."""
     for name, weight in model.parameters().items():
@@ -125,23 +112,19 @@ def saving(step, folder):
         ) from error
 
 
-@refusing()
 def load_checkpoint(run, model, optimizer):
     """Set the model and the optimizer to the run's last checkpoint; return the steps it had done.
 
-    Raises RunError, with model and optimizer untouched, if there is no intact checkpoint.
+    Raises FileNotFoundError or ValueError, with model and optimizer untouched, if there is no
+    intact checkpoint.
     """
     path = member(run.folder, RUN_STATE)
     arrays = files.read_arrays(path)
-    step, none = arrays.pop("step", None), np.zeros(len(optimizer.missed), np.int64)
-    missed = arrays.setdefault("missed", none)
-    if step is None or step.shape != (1,) or step.dtype != np.int64 or step[0] < 0:
-        raise RunError(f"{path} does not say its step; restore it from a copy, or train again")
-    if not np.all((missed >= 0) & (missed <= step)):
-        raise RunError(f"{path}: more steps are missed than made; restore it from a copy")
+    step, missed = np.zeros(1, np.int64), np.zeros(len(optimizer.missed), np.int64)
+    arrays.setdefault("missed", missed)
+    copy_into(_state(model, optimizer) | {"step": step, "missed": missed}, arrays, path)
     for weight in model.parameters().values():
         weight.mark_written()
-    copy_into(_state(model, optimizer) | {"missed": none.copy()}, arrays, path)
     optimizer.steps = int(step[0])
     optimizer.missed = dict(zip(optimizer.missed, missed.tolist(), strict=True))
     return optimizer.steps

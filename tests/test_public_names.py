@@ -20,7 +20,6 @@ import autograd
 import npgpt
 from autograd import Tensor
 from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
-from npgpt.checkpoint import RunError
 from npgpt.families import FAMILIES
 from npgpt.sampling import Sampling, SamplingKeywords
 from npgpt.tokenizers import WordTokenizer
@@ -78,7 +77,7 @@ def test_a_run_is_loaded_by_a_public_name(finished):
     assert type(model) is GPT and model.config == run.model
     ids = model.generate(tokenizer.encode("The"), 5, temperature=0)
     assert tokenizer.decode(ids).startswith("The")
-    with pytest.raises(RunError, match="run folder"):
+    with pytest.raises(ValueError, match="run folder"):
         npgpt.load_run(finished.parent)
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from npgpt import plots
-from npgpt.checkpoint import RunError, refusing
 from npgpt.cli import print_json
 from npgpt.families import family
 from npgpt.families.size import parameters_by_part
@@ -71,9 +70,10 @@ def named(paths):
     """
     try:
         folders = [read_run(path).folder for path in paths]
-    except RunError as error:
-        raise RunError(f"{error} (only a run has curves to compare; npgpt eval MODEL FILE measures "
-                       "any model)") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (only a run has curves to compare; npgpt eval MODEL FILE measures any model)"
+        ) from error
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ValueError("a run is named twice; name each once")
     if len(folders) < 2:
@@ -92,13 +92,12 @@ class Result:
 
     def __init__(self, folder):
         self.run = read_run(folder)
-        with refusing():
-            self.rows = read_metrics(member(folder, "metrics.csv"))
-            self.steps = self.rows[-1]["step"] if self.rows else 0
-            # on the whole validation text, empty if the run has not ended
-            self.whole = read_result(member(folder, RESULT), self.steps)
-            self.tokens = read_text(member(folder, "tokenizer.json"))
-            tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
+        self.rows = read_metrics(member(folder, "metrics.csv"))
+        self.steps = self.rows[-1]["step"] if self.rows else 0
+        # on the whole validation text, empty if the run has not ended
+        self.whole = read_result(member(folder, RESULT), self.steps)
+        self.tokens = read_text(member(folder, "tokenizer.json"))
+        tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = family(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         # Did the evaluations before that sample a part of the text?

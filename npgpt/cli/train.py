@@ -344,7 +344,7 @@ def _continued(args, ranks, stack):
         if ranks.is_main:
             note(f"no --out is given: this is {quoted(folder)}, the latest run")
     else:
-        raise checkpoint.RunError("there is no run in runs/ to resume; name one with --out")
+        raise ValueError("there is no run in runs/ to resume; name one with --out")
     run = runs.read_run(folder)
     settings = asdict(run.model) | asdict(run.training)
     given = {n: getattr(args, n) for n in all_settings() if getattr(args, n) is not None}
@@ -484,7 +484,7 @@ def _default_folder(training, resume=False):
     while os.path.lexists(folders[-1]):
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
     if resume and len(folders) == 1:
-        raise checkpoint.RunError(f"there is no run {folders[0]} to resume; name one with --out")
+        raise ValueError(f"there is no run {folders[0]} to resume; name one with --out")
     earlier = folders[-2:][0]
     if not resume and (earlier / RUN_STATE).exists() and not (earlier / runs.RESULT).exists():
         note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "

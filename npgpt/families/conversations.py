@@ -16,7 +16,6 @@ from itertools import chain
 import numpy as np
 
 from npgpt.batches import NOT_COUNTED, Batch, Dataset, GrammarLoss, NextToken, TextSource
-from npgpt.checkpoint import RunError
 from npgpt.families.objectives import Denoising
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
@@ -260,7 +259,7 @@ def open_conversations(
     expected, kind, bpe_size, whole   as for `npgpt.io.tokens.open_dataset`
 
     Raises ValueError, which names the line, for what is no conversation, is longer than block_size
-    or has characters that the tokenizer lacks; RunError if they are not those of a run.
+    or has characters that the tokenizer lacks; ValueError if they are not those of a run.
     """
     if training.split != "tail":
         raise ValueError("conversations are whole documents: leave --split out")
@@ -271,8 +270,8 @@ def open_conversations(
     digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
     source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)
     if expected and digest != expected.sha256:
-        raise RunError(f"the run was trained on {shown(expected.name)}, and these are others: give "
-                       "the same with --conversations, or start a new run without --resume")
+        raise ValueError(f"the run was trained on {shown(expected.name)}, and these are others: "
+                         "give the same with --conversations, or start a new run without --resume")
     tokenizer, template = _form(tokenizer, template, contents, kind, bpe_size, grow)
     if not template.end:
         warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "

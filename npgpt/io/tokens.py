@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.batches import Dataset, TextSource
-from npgpt.checkpoint import RunError
 from npgpt.files import member, open_file
 from npgpt.io.corpora import SPLIT_FILES, load_corpus
 from npgpt.text import shown
@@ -40,7 +39,7 @@ def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False)
     corpus   where that text is now; default: where it was
 
     The only way to open the text of a run: the run may be a stranger's and name any file of yours,
-    so a text counts by its hash alone. Raises RunError for a different text.
+    so a text counts by its hash alone. Raises ValueError for a different text.
     """
     specs = corpus or run.training.corpus
     try:
@@ -62,7 +61,7 @@ def open_dataset(
 
     corpus      names of the texts, which the user gave: those of a run are for `open_run`
     tokenizer   the run's, if it has one already
-    expected    the `TextSource` of a run that goes on; RunError if the text differs
+    expected    the `TextSource` of a run that goes on; ValueError if the text differs
     kind        one of KINDS: the tokens of a text if there is no tokenizer
     bpe_size    number of byte-pair tokens to train
     grow        whether characters of the text that the tokenizer lacks become tokens
@@ -95,7 +94,7 @@ def open_dataset(
         )
         if (source.characters or 0) > (expected.characters or 0):
             now += " or more"
-        raise RunError(
+        raise ValueError(
             f"the run was trained on {was}, and {now} is another text: give the same with "
             "--corpus, or start a new run from its weights: --init-from RUN --corpus FILE"
         )

@@ -99,7 +99,7 @@ def load_model(name, weights=None):
 
     weights   how they are stored for generation, as in `npgpt.gpt.Model.from_pretrained`
 
-    Raises RunError or ValueError for a folder of neither kind, for a damaged one, and for a
+    Raises ValueError for a folder of neither kind, for a damaged one, and for a
     tokenizer and a model that do not fit; FileNotFoundError for a missing file.
     """
     folder = local_folder(name)

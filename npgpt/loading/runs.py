@@ -28,10 +28,8 @@ from npgpt.checkpoint import (
     BEST,
     KEPT,
     LAST,
-    RunError,
     arrays_of,
     copy_into,
-    refusing,
     save_checkpoint,
     weights_not_finite,
 )
@@ -68,7 +66,7 @@ class Run:
 def create_run(run, tokenizer, model, optimizer, stack=None, beside=()):
     """Make the folder of a new run, with a checkpoint of the model as it is.
 
-    It appears complete, and is locked then until the `stack`, an ExitStack, ends. Raises RunError
+    It appears complete, and is locked then until the `stack`, an ExitStack, ends. Raises ValueError
     if there is anything at its path already, other than an empty folder.
 
     beside   {name: content} of more files
@@ -118,24 +116,22 @@ def _write_config(folder, settings):
     files.atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
 
 
-@refusing()
 def refuse_taken(folder):
-    """Raise RunError unless a run can be created at `folder`."""
+    """Raise ValueError unless a run can be created at `folder`."""
     is_run = (folder / RUN_STATE).exists()
     resume = ", or continue the run in it with --resume" if is_run else ""
     check_free(folder, OUT + resume)
 
 
-@refusing()
 def lock_run(folder, stack):
     """Lock the run in `folder` until the stack ends; remove the unfinished files of a killed one.
 
-    Raises RunError if a process trains it, if it is no run, or if one of its files is a link.
+    Raises ValueError if a process trains it, if it is no run, or if one of its files is a link.
     """
     run = read_run(folder)
     if run.folder != folder:
-        raise RunError(f"{folder} is no run: name {run.folder} to go on from its last checkpoint, "
-                       "or start a new run from that file with --init-from")
+        raise ValueError(f"{folder} is no run: name {run.folder} to go on from its checkpoint, or "
+                         "start a new run from that file with --init-from")
     for name in FILES:
         files.check_own(folder / name, second_name=name not in ADDED_TO)
     _lock(folder, stack)
@@ -162,68 +158,49 @@ def version_of(package: str) -> str:
         return "not installed"
 
 
-@refusing()
 def read_run(folder):
     """Return the `Run` in `folder`, which may also be one of its files of weights.
 
-    Raises RunError if it is not a complete run of npgpt.
+    Raises ValueError if it is not a complete run of npgpt.
     """
     folder = Path(folder)
-    weights = folder.name in (BEST, LAST) or KEPT.fullmatch(folder.name)
-    if weights and not folder.is_dir():
+    if not folder.is_dir() and (folder.name in (BEST, LAST) or KEPT.fullmatch(folder.name)):
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
-        raise RunError(f"{folder} {_no_model(folder)}; {runs_near(folder)}")
+        why = "has no config.json" if path.parent.exists() else "is not there"
+        raise ValueError(
+            f"{folder} {why}: it is no run folder, folder of the transformers library or GGUF file "
+            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt or "
+            f"--prompt-file); {runs_near(folder)}"
+        )
     settings = files.read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format")
-    if made_by != MADE_BY:
-        raise RunError(
-            f"{path} was not written by npgpt train (its made_by is {made_by!r}); name a run "
-            "folder of this program, such as runs/tales (npgpt.load reads other models, too)"
+    if (made_by, run_format) != (MADE_BY, RUN_FORMAT):
+        raise ValueError(
+            f"{path} is made by {made_by!r} in the format {run_format!r}, and a run of this npgpt "
+            f"by {MADE_BY!r} in the format {RUN_FORMAT}; install the version that wrote it, or "
+            "train again (npgpt.load reads other models, too)"
         )
-    if run_format != RUN_FORMAT:
-        raise RunError(f"{path} has the format {run_format!r}, and this npgpt reads {RUN_FORMAT}; "
-                       "install the version that wrote it, or train again")
     try:
-        training = settings.get("training")
-        rewarded = isinstance(training, dict) and training.get("reward")
-        training = settings_from_json(RewardConfig if rewarded else TrainConfig, training)
-        model = settings_from_json(family(training.arch).Config, settings.get("model"))
-        text = settings_from_json(TextSource, settings.get("text"))
-    except ValueError as error:
-        raise RunError(
+        training = settings["training"]
+        training = _as_settings(RewardConfig if training.get("reward") else TrainConfig, training)
+        model = _as_settings(family(training.arch).Config, settings["model"])
+        text = _as_settings(TextSource, settings["text"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
             f"{path} is damaged ({error}); restore it from a copy, or train again"
         ) from error
     return Run(folder, model, training, text)
 
 
-def _no_model(path):
-    """Return what is at a path without a config.json, and what to do."""
-    if path.is_file() and path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl"):
-        return ("is pickled, and not read, since unpickling can run any code: save it as a folder "
-                "by save_pretrained of transformers, and name that")
-    if (path / "adapter_config.json").exists():
-        return "is an adapter: merge it (merge_and_unload of peft), save_pretrained, and name that"
-    inside = sorted(path.glob("*/config.json"))
-    if inside and not (inside[-1].parent / RUN_STATE).exists():
-        return f"has no config.json: name a folder in it, such as {inside[-1].parent}"
-    why = "has no config.json" if path.exists() else "is not there"
-    return (f"{why}: it is no run folder, folder of the transformers library or GGUF file "
-            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt or "
-            "--prompt-file)")
-
-
 def runs_near(folder):
-    """Return a clause that names the runs in a folder, or beside it if it does not exist."""
-    home = folder if folder.is_dir() else folder.parent
-    homes = home, home / "runs", Path("runs")
-    found = sorted({p.parent for here in homes for p in here.glob(f"*/{RUN_STATE}")})
+    """Return a clause that names the runs in a folder, beside it and in runs/."""
+    homes = folder, folder.parent, Path("runs")
+    found = sorted({path.parent for home in homes for path in home.glob(f"*/{RUN_STATE}")})
     if not found:
-        return f"there are no runs in {os.path.abspath(home)}; `npgpt train` makes one"
-    near = [files.quoted(path) for path in found if path.name == folder.name]
-    meant = f"did you mean {' or '.join(near)}? " * bool(near)
-    return f"{meant}runs found: " + ", ".join([*map(files.quoted, found[:20]), "..."][: len(found)])
+        return "there are no runs there; `npgpt train` makes one"
+    return f"runs found: {', '.join(map(files.quoted, found[:20]))}"
 
 
 def latest_run():
@@ -232,14 +209,13 @@ def latest_run():
     return max(states, key=os.path.getmtime, default=SHIPPED / RUN_STATE).parent
 
 
-@refusing()
 def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     """Return (model, tokenizer, Run) of RUN or RUN/model.safetensors with its latest weights, or of
     RUN/best.safetensors or RUN/kept-STEP.safetensors with those. The model is in evaluation mode.
 
     folder   default: `latest_run()`
 
-    Raises RunError for a folder that is missing, damaged, or not a run of npgpt.
+    Raises ValueError for a folder that is missing, damaged, or not a run of npgpt.
     """
     folder = latest_run() if folder is None else folder
     run = read_run(folder)
@@ -254,7 +230,7 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     copy_into(arrays_of(model), arrays, path)
     broken = weights_not_finite(model)
     if broken:
-        raise RunError(
+        raise ValueError(
             f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
             "train again with a lower learning rate"
         )
@@ -271,13 +247,7 @@ def check_vocabulary(tokenizer, config, folder):
         )
 
 
-def settings_from_json(cls, table):
-    """Return the settings, a dataclass `cls`, in a table of the config.json of a run.
-
-    A setting that is not there has its default. Raises ValueError for a field that `cls` does not
-    have or has no default for, and for every value that `cls` refuses.
-    """
-    try:
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in table.items()})
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"{cls.__name__}: {error}") from error
+def _as_settings(cls, table):
+    """Return the settings, a dataclass `cls`, in a table of config.json: a setting that is not
+    there has its default."""
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in table.items()})

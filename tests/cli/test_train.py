@@ -20,7 +20,6 @@ from tiny_run import (
 )
 
 from autograd import matmul_precision
-from npgpt.checkpoint import RunError
 from npgpt.cli.train import _default_folder
 from npgpt.config import TrainConfig
 from npgpt.files import RUN_STATE, quoted
@@ -127,7 +126,7 @@ def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name, ca
     training = TrainConfig(corpus=(spec, "more"))
     assert _default_folder(training) == Path("runs", name)
     assert _default_folder(replace(training, arch="bert")) == Path("runs", f"{name}-bert")
-    with pytest.raises(RunError, match="runs"):
+    with pytest.raises(ValueError, match="runs"):
         _default_folder(training, resume=True)
     for number in (2, 3):
         before = _default_folder(training)

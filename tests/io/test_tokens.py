@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.batches import TextSource, sample_batch, split_text
-from npgpt.checkpoint import RunError
 from npgpt.config import TrainConfig
 from npgpt.families import family
 from npgpt.io import corpora
@@ -135,7 +134,7 @@ def test_a_text_that_changes_between_its_readings_is_an_error(one, other, split)
 def test_no_more_is_read_of_a_text_than_the_run_was_trained_on(tmp_path):
     run = Run(tmp_path, None, TrainConfig(corpus=("tales",) * 99), TextSource("x", 5, "0", None))
     for text in (run.text, replace(run.text, characters=None)):
-        with ExitStack() as stack, pytest.raises(RunError, match="2,000,000 "):
+        with ExitStack() as stack, pytest.raises(ValueError, match="2,000,000 "):
             open_run(replace(run, text=text), family("gpt"), stack, CharTokenizer("a"))
 
 
@@ -226,7 +225,7 @@ def test_an_edit_of_one_id_is_seen(tmp_path):
     source = opened()
     assert opened(source) == source
     ids_N[1500] = 1
-    with pytest.raises(RunError, match="another text"):
+    with pytest.raises(ValueError, match="another text"):
         opened(source)
 
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from npgpt import GPT, AdamW
 from npgpt.batches import TextSource
-from npgpt.checkpoint import RunError, load_checkpoint
+from npgpt.checkpoint import load_checkpoint
 from npgpt.cli.settings import read_settings
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.loading.runs import Run, create_run, load_run, read_run
@@ -115,7 +115,7 @@ def test_every_setting_that_is_written_is_read(tmp_path, training):
 @pytest.mark.parametrize("number", [9, 11, 0, "10", None, [], 10.5])
 def test_a_different_format_is_refused(tmp_path, number):
     folder, _ = run_folder(tmp_path / "run", CONFIG.replace("10,", f"{json.dumps(number)},", 1))
-    with pytest.raises(RunError, match=r"config\.json .*10"):
+    with pytest.raises(ValueError, match=r"config\.json .*10"):
         read_run(folder)
 
 
@@ -146,7 +146,7 @@ def test_no_setting_is_what_it_can_not_be(tmp_path, part, name):
     text = json.dumps(config)
     for bad in set(BAD) - FITS.get((part, name), set()):
         (folder / "config.json").write_text(text.replace('"HERE"', bad), encoding="utf-8")
-        with pytest.raises(RunError, match=r"config\.json"):
+        with pytest.raises(ValueError, match=r"config\.json"):
             read_run(folder)
             pytest.fail(f"{name}={bad} is accepted: check the range of {name} in __post_init__ of "
                         "its class in npgpt/config.py, or if it may be that, say so in FITS here")
@@ -156,7 +156,7 @@ def test_no_setting_is_what_it_can_not_be(tmp_path, part, name):
 def test_a_setting_without_a_default_is_not_missing(tmp_path, part, name):
     config = json.loads(CONFIG)
     del config[part][name]
-    with pytest.raises(RunError, match=f"{name}"):
+    with pytest.raises(ValueError, match=f"{name}"):
         read_run(run_folder(tmp_path / "run", json.dumps(config))[0])
 
 
@@ -167,7 +167,7 @@ def test_a_setting_without_a_default_is_not_missing(tmp_path, part, name):
 ])
 def test_no_other_object_is_taken_for_settings(tmp_path, content):
     folder, _ = run_folder(tmp_path / "run", content)
-    with pytest.raises(RunError, match=r"config\.json"):
+    with pytest.raises(ValueError, match=r"config\.json"):
         read_run(folder)
 
 
@@ -182,7 +182,7 @@ def test_weights_are_compared_with_the_settings_before_a_model_is_made(
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
     monkeypatch.setattr(GPT, "__init__", None)
-    with pytest.raises(RunError, match=r"model.safetensors .*\b68\b"):
+    with pytest.raises(ValueError, match=r"model.safetensors .*\b68\b"):
         load_run(folder)
 
 
@@ -191,7 +191,7 @@ def test_a_weight_that_a_model_of_about_that_size_lacks_is_named(tmp_path, chang
     config = json.loads(CONFIG)
     config["model"] |= change
     folder, _ = run_folder(tmp_path / "run", json.dumps(config))
-    with pytest.raises(RunError, match="model.safetensors .*config.json"):
+    with pytest.raises(ValueError, match="model.safetensors .*config.json"):
         load_run(folder)
 
 
