@@ -38,7 +38,7 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1,
         grad_clip: float | None = 1.0,
     ) -> None:
-        self.parameters = checked(parameters)
+        self.parameters = {**parameters}
         beta1, beta2 = betas
         check_range("AdamW", below=1, beta1=beta1, beta2=beta2)
         check_range("AdamW", lr=lr, eps=eps, weight_decay=weight_decay, grad_clip=grad_clip or 0)
@@ -49,6 +49,12 @@ class AdamW:
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.extra_state = {}  # kind -> name -> array; `add_state` adds to it
+        arrays = [p.data for p in self.parameters.values() if p.size]
+        spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
+        if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
+            raise ValueError("AdamW: two weights share memory, and would move twice; name one once")
+        if len({a.dtype for a in arrays}) > 1:
+            raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
 
     def step(self, lr: float | None = None) -> float:
         """Update every weight that has a gradient; return the global norm before clipping.
@@ -90,10 +96,6 @@ class AdamW:
         for p in self.parameters.values():
             p.grad = None
 
-    def __repr__(self) -> str:
-        size = sum(p.size for p in self.parameters.values())
-        return f"AdamW({size:,} parameters, lr={self.lr}, steps={self.steps})"
-
     def state(self) -> dict[str, dict[str, np.ndarray]]:
         """Return the arrays that a checkpoint stores beside the weights: kind -> name -> array.
 
@@ -104,62 +106,26 @@ class AdamW:
     def add_state(self, kind: str, arrays: dict[str, np.ndarray]) -> None:
         """Let checkpoints store more arrays, by name: those of a mean of the weights, say.
 
-        Update them in place. Raises ValueError for a kind that checkpoints store already.
+        Update them in place. The kinds weight, m and v are taken.
         """
-        if kind in {"weight", *self.state()}:
-            raise ValueError(f"AdamW: checkpoints have a state {kind!r} already; use another name")
         self.extra_state[kind] = arrays
 
     def _arrays(self, name):
         """Return (weight, gradient, m, v).
 
-        The kernel writes to a weight and its moments by address: a replacement of a different shape
-        or layout would be written past its end.
+        The kernel reads and writes by address: an array of a different shape or layout would be
+        read or written past its end.
         """
-        weight, m, v = self.parameters[name].data, self.m[name], self.v[name]
-        gradient = np.asarray(self.parameters[name].grad)
-        if not (weight.shape, weight.dtype) == (m.shape, m.dtype) == (v.shape, v.dtype):
+        p, m, v = self.parameters[name], self.m[name], self.v[name]
+        arrays = p.data, np.asarray(p.grad, p.dtype, order="C"), m, v  # 0-d stays 0-d
+        same = all((a.shape, a.dtype) == (p.shape, p.dtype) for a in arrays)
+        if not (same and all(a.flags.carray for a in (p.data, m, v))):  # contiguous, writeable
+            found = "; ".join(f"{a.dtype} {a.shape}" for a in arrays)
             raise ValueError(
-                f"AdamW: {name} is {weight.dtype} {weight.shape}, its moments are {m.dtype} "
-                f"{m.shape} and {v.dtype} {v.shape}; make a new optimizer after weights have been "
-                "replaced, and copy moments into the arrays that are there"
+                f"AdamW: {name}, its gradient and its moments are {found}: make them writeable "
+                "arrays of one shape and dtype, np.array(data, order='C'); weights='q8' are not"
             )
-        check_own(name, weight, m, v)
-        if gradient.shape != weight.shape:
-            raise ValueError(
-                f"AdamW: the gradient of {name} is {gradient.shape}, the weight {weight.shape}; "
-                "a .grad that is set by hand has the shape of its weight"
-            )
-        return weight, np.asarray(gradient, weight.dtype, order="C"), m, v  # 0-d stays 0-d
-
-
-def checked(parameters):
-    """Return weights by name as a dict; TypeError or ValueError for some that AdamW cannot move."""
-    if not isinstance(parameters, Mapping):
-        raise TypeError(
-            f"AdamW: parameters is a {type(parameters).__name__}; give a dict from name to "
-            "Tensor, since moments are saved by name: AdamW(model.parameters())"
-        )
-    for name, p in parameters.items():
-        if p.dtype.kind != "f":
-            raise TypeError(f"AdamW: {name} is {p.dtype}, which has no gradient; leave it out")
-        check_own(name, p.data)
-    arrays = [p.data for p in parameters.values() if p.size]
-    spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
-    if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
-        raise ValueError("AdamW: two weights share memory, and would move twice; name one once")
-    if len({a.dtype for a in arrays}) > 1:
-        raise ValueError("AdamW: weights of two dtypes; give each dtype its own optimizer")
-    return dict(parameters)
-
-
-def check_own(name, *arrays):
-    """Raise ValueError unless a weight, or it and its moments, can be updated in place."""
-    if not all(array.flags.carray for array in arrays):  # contiguous, writeable
-        raise ValueError(
-            f"AdamW: {name} or a moment of it is a read-only or transposed view; make it an array "
-            "of its own, np.array(data, order='C'), or load the model without weights='q8'"
-        )
+        return arrays
 
 
 def global_norm(gradients):

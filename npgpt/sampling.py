@@ -20,7 +20,6 @@ model's dtype: a running total in float32 over a large vocabulary loses the leas
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TypedDict
 
 import numpy as np
@@ -53,19 +52,12 @@ class Sampling:
     repetition_penalty: float = 1.0  # above 1 to make tokens of the context less likely
 
     def __post_init__(self):
-        def share(number):
-            return number is None or 0 < number <= 1
-
-        top_k, all_stay = self.top_k, "or leave it out to keep all"
         for name, fits, instead in (
-            ("temperature", 0 <= self.temperature < math.inf,
-             "a finite number > 0, or 0 for the most likely token"),
-            ("top_k", top_k is None or (isinstance(top_k, Integral) and top_k >= 1),
-             f"an integer >= 1, {all_stay}"),
-            ("top_p", share(self.top_p), f"a number with 0 < top_p <= 1, {all_stay}"),
-            ("min_p", share(self.min_p), f"a number with 0 < min_p <= 1, {all_stay}"),
-            ("repetition_penalty", 0 < self.repetition_penalty < math.inf,
-             "a finite number > 0, or 1 for none"),
+            ("temperature", 0 <= self.temperature < math.inf, "a finite number > 0, or 0"),
+            ("top_k", self.top_k is None or self.top_k >= 1, "an integer >= 1"),
+            ("top_p", self.top_p is None or 0 < self.top_p <= 1, "0 < top_p <= 1"),
+            ("min_p", self.min_p is None or 0 < self.min_p <= 1, "0 < min_p <= 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "a finite number > 0"),
         ):
             if not fits:
                 raise ValueError(f"{name}={getattr(self, name)!r}: use {instead}")

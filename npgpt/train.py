@@ -238,7 +238,3 @@ def save(folder, metrics, text, model, optimizer):
         checkpoint.save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
             checkpoint.save_weights(folder / checkpoint.BEST, model)
-
-
-if __name__ == "__main__":
-    raise SystemExit("write npgpt train, or python -m npgpt train")

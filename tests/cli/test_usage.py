@@ -46,12 +46,6 @@ def test_the_package_is_the_program_too():
     assert process.returncode == 2 and process.stdout == npgpt().stdout != ""
 
 
-@pytest.mark.parametrize("command", ["train", "generate"])
-def test_a_file_of_the_package_names_the_command(command):
-    process = npgpt(code=f"import runpy; runpy.run_module('npgpt.{command}', None, '__main__')")
-    assert process.returncode == 1 and f"npgpt {command}" in process.stderr
-
-
 def test_without_a_command_it_prints_its_help_and_nothing_was_done(asked):
     """Status 2, as nothing was asked: a script whose command is empty should not go on."""
     status, out, err = asked()

@@ -156,8 +156,6 @@ def test_misuse_is_refused():
     with pytest.raises(ValueError, match="twice"):
         AdamW(parts)
     AdamW(parts | {"b": Tensor(whole[2:], requires_grad=True)})
-    with pytest.raises(TypeError, match="ids is int64"):
-        AdamW({"ids": Tensor(np.arange(3))})
     with pytest.raises(RuntimeError, match=r"call loss.backward\(\) first"):
         AdamW(weights).step()
     single = Tensor(np.ones(2, np.float32), requires_grad=True)
@@ -170,12 +168,12 @@ def test_what_could_not_be_updated_in_place_is_refused():
     for data in (whole.T, np.broadcast_to(np.ones(5), (3, 5))):
         weight = Tensor(data, requires_grad=True)
         weight.grad = np.ones(weight.shape)
-        with pytest.raises(ValueError, match=r"w or a moment of it is a read-only or .*np.array\("):
+        with pytest.raises(ValueError, match=r"AdamW: w.*np.array\("):
             AdamW({"w": weight}).step()
     weight = Tensor(whole, requires_grad=True)
     optimizer = AdamW({"w": weight})
     weight.data, weight.grad = np.ones((3, 5), np.float32), np.ones((3, 5), np.float32)
-    with pytest.raises(ValueError, match=r"w is float32 \(3, 5\), its moments are float64"):
+    with pytest.raises(ValueError, match=r"w, .*float32 \(3, 5\).*float64"):
         optimizer.step()
     weight.data, weight.grad = whole, np.ones((3, 5))
     for moments in (optimizer.m, optimizer.v):
@@ -186,7 +184,7 @@ def test_what_could_not_be_updated_in_place_is_refused():
                 optimizer.step()
         moments["w"] = right
     weight.grad = np.ones(15)
-    with pytest.raises(ValueError, match=r"the gradient of w is \(15,\), the weight \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"w, .*\(3, 5\).*\(15,\)"):
         AdamW({"w": weight}).step()
     assert (whole == 1).all()
 
