@@ -16,18 +16,23 @@ INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas a
     "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
     "default": "gpt2", "choices": INITS,
 }
+DROPOUT = {
+    "help": "share of activations dropped in training, in [0, 1)", "default": 0.0, "below": 1,
+}
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 
 
-def setting(help, group=None, choices=(), **default):
-    """Return a dataclass field with metadata.
+def setting(help, group=None, choices=(), least=None, below=math.inf, **default):
+    """Return a dataclass field with metadata, for `check_settings`.
 
     A setting of a run needs a default that changes nothing: runs of before do not have it.
 
     group    the heading in `npgpt train --help-all` from this field on
     choices  its values, if it is one of a few
+    least    of a number; default 0, but 1 of an int whose default is not 0
     """
-    return field(metadata={"help": help, "group": group, "choices": choices}, **default)
+    metadata = {"help": help, "group": group, "choices": choices, "least": least, "below": below}
+    return field(metadata=metadata, **default)
 
 
 @dataclass(frozen=True)
@@ -39,26 +44,30 @@ class GPTConfig:
     n_layer: int = setting("number of transformer blocks")
     n_head: int = setting("H, attention heads per block")
     n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    dropout: float = setting(**DROPOUT)
     bias: bool = setting("biases in linear layers and norms", default=True)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     init: str = setting(**INIT)
 
     def __post_init__(self):
-        check_sizes(self)
+        check_settings(self)
         check_heads(self)
 
 
-def check_sizes(config, *optional):
-    """Raise ValueError for an int below 1, or below 0 if `optional`, a wrong type or dropout."""
-    check_types(config)
+def check_settings(config):
+    """Raise ValueError unless each field of a dataclass has a value of its type and range."""
     owner = type(config).__name__
     for known in fields(config):
-        if known.type is int:
-            least = 0 if known.name in optional else 1
-            check_range(owner, least=least, **{known.name: getattr(config, known.name)})
-    check_range(owner, below=1, dropout=config.dropout)
-    check_choices(config)
+        value, choices = getattr(config, known.name), known.metadata.get("choices")
+        instead = wanted(value, known.type)
+        if choices and value not in choices:
+            instead = " or ".join(choice or "nothing" for choice in choices)
+        if instead:
+            raise ValueError(f"{owner}: {known.name}={value!r}; use {instead}")
+        if known.type in (int, float):
+            least = known.metadata["least"]
+            least = int(known.type is int and known.default != 0) if least is None else least
+            check_range(owner, known.metadata["below"], least, **{known.name: value})
 
 
 def check_heads(config):
@@ -103,9 +112,9 @@ class TrainConfig:
     )
     lr: float = setting("peak learning rate", default=1e-3)
     min_lr: float = setting("learning rate at the end", default=1e-4)
-    warmup_iters: int = setting("steps of linear warm-up", default=100)
-    beta1: float = setting("AdamW: memory of the mean gradient", default=0.9)
-    beta2: float = setting("AdamW: memory of the squared gradient", default=0.99)
+    warmup_iters: int = setting("steps of linear warm-up", least=0, default=100)
+    beta1: float = setting("AdamW: memory of the mean gradient", below=1, default=0.9)
+    beta2: float = setting("AdamW: memory of the squared gradient", below=1, default=0.99)
     weight_decay: float = setting("AdamW: decay of matrices and embeddings", default=0.1)
     grad_clip: float = setting("largest gradient norm; 0 for no clipping", default=1.0)
     eval_interval: int = setting(
@@ -117,17 +126,21 @@ class TrainConfig:
     eval_tokens: int = setting(
         "validation tokens drawn for an evaluation, the same each time; 0 for all. The last one "
         "takes all, up to a million",
-        default=20_000,
+        least=0, default=20_000,
     )
-    sample_tokens: int = setting("tokens of text printed at an evaluation; 0 for none", default=200)
-    seed: int = setting("of weights, batches, dropout and samples", group="the run", default=1)
+    sample_tokens: int = setting(
+        "tokens of text printed at an evaluation; 0 for none", least=0, default=200
+    )
+    seed: int = setting(
+        "of weights, batches, dropout and samples", group="the run", least=0, default=1
+    )
     arch: str = setting("the kind of model", group="the model", default="gpt")
     matmul_precision: str = setting(
         "operands of matrix products; bfloat16 rounds them, faster on processors that have it",
         group="training", choices=PRECISIONS, default="float32",
     )
     keep: int = setting(
-        "checkpoints to leave, most of them early", group="evaluation", default=0
+        "checkpoints to leave, most of them early", group="evaluation", below=101, default=0
     )
 
     @property
@@ -137,35 +150,17 @@ class TrainConfig:
                 "seed": self.seed}
 
     def __post_init__(self):
-        check_types(self)
-        for name in ("max_iters", "batch_size", "gradient_accumulation_steps", "eval_interval"):
-            check_range("TrainConfig", least=1, **{name: getattr(self, name)})
-        for name in ("warmup_iters", "weight_decay", "grad_clip", "eval_stride", "eval_tokens",
-                     "sample_tokens", "min_lr", "seed", "hold"):
-            check_range("TrainConfig", **{name: getattr(self, name)})
-        if not (0 < self.lr < math.inf and self.min_lr <= self.lr):
+        check_settings(self)
+        if self.lr == 0 or self.min_lr > self.lr:
             raise ValueError(
                 f"TrainConfig: lr={self.lr}, min_lr={self.min_lr}; the rate falls from lr to "
                 "min_lr, so lr is positive and min_lr at most lr"
             )
-        check_range("TrainConfig", below=1, beta1=self.beta1, beta2=self.beta2)
-        check_choices(self)
-        if not 0 <= self.keep <= 100:
-            raise ValueError(f"TrainConfig: keep={self.keep}; use 0 to 100")
         if not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"TrainConfig: train_fraction={self.train_fraction}; the rest is for validation, "
                 "so use a fraction between 0 and 1, such as 0.9"
             )
-
-
-def check_types(settings):
-    """Raise ValueError unless each field of a dataclass has a value of its type."""
-    for declared in fields(settings):
-        value = getattr(settings, declared.name)
-        instead = wanted(value, declared.type)
-        if instead:
-            raise ValueError(f"{type(settings).__name__}: {declared.name}={value!r}; use {instead}")
 
 
 def check_range(owner, below=math.inf, least=0, **values):
@@ -174,15 +169,6 @@ def check_range(owner, below=math.inf, least=0, **values):
         if not least <= value < below:
             instead = f"{least} or more, not inf" if below == math.inf else f"[{least}, {below})"
             raise ValueError(f"{owner}: {name}={value}; use {instead}")
-
-
-def check_choices(config):
-    """Raise ValueError unless each setting that is one of a few values has one of them."""
-    for known in fields(config):
-        choices, value = known.metadata.get("choices"), getattr(config, known.name)
-        if choices and value not in choices:
-            choices = " or ".join(choice or "nothing" for choice in choices)
-            raise ValueError(f"{type(config).__name__}: {known.name}={value!r}; use {choices}")
 
 
 def wanted(value, type):

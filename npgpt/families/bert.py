@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
-from npgpt.config import INIT, check_heads, check_sizes, setting
+from npgpt.config import DROPOUT, INIT, check_heads, check_settings, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.file_layout import REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention
@@ -48,7 +48,7 @@ class BertConfig(Shape):
 
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     n_segment: int = setting("number of segments, such as first and second text", default=2)
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    dropout: float = setting(**DROPOUT)
     mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
     init: str = setting(**INIT)
 
@@ -57,7 +57,7 @@ class BertConfig(Shape):
         return self.n_inner or 4 * self.n_embd
 
     def __post_init__(self):
-        check_sizes(self, "n_inner")
+        check_settings(self)
         check_heads(self)
 
 

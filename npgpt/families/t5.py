@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
-from npgpt.config import INIT, check_heads, check_sizes, setting
+from npgpt.config import DROPOUT, INIT, check_heads, check_settings, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
@@ -42,7 +42,7 @@ class T5Config(Shape):
     n_bucket: int = setting("buckets that distances fall into", default=32)
     max_distance: int = setting("distances beyond this share the last bucket", default=128)
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
-    dropout: float = setting("share of activations dropped in training, in [0, 1)", default=0.0)
+    dropout: float = setting(**DROPOUT)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     init: str = setting(**INIT)
 
@@ -59,7 +59,7 @@ class T5Config(Shape):
         return self.head_size or self.n_embd // self.n_head
 
     def __post_init__(self):
-        check_sizes(self, "n_decoder_layer", "n_inner", "head_size")
+        check_settings(self)
         if not self.head_size:
             check_heads(self)
         if self.n_bucket < 4 or self.max_distance <= self.n_bucket // 2:

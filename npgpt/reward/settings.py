@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from npgpt.config import TrainConfig, check_range, setting
+from npgpt.config import TrainConfig, setting
 
 # What settings of a reward need where they differ from their defaults, a test and words for it.
 REWARD_NEEDS = (
@@ -58,12 +58,6 @@ class RewardConfig(TrainConfig):
     reward_entropy: float = setting("weight of an entropy bonus", default=0.0)
     reward_updates: int = setting("steps that share a draw", default=1)
     reward_clip: float = setting("if they do: where a ratio is clipped", default=0.2)
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("reward_kl", "reward_entropy", "reward_clip"):
-            check_range("RewardConfig", **{name: getattr(self, name)})
-        check_range("RewardConfig", least=1, reward_updates=self.reward_updates)
 
 
 def checked(config):
