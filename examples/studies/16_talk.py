@@ -21,7 +21,7 @@ from npgpt.families.held import held, keep_start
 from npgpt.families.presets import from_preset
 from npgpt.io.tokens import open_dataset
 from npgpt.optim import make_optimizer
-from npgpt.reward import remember, rewarded
+from npgpt.reward import rewarded
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
 from npgpt.tales.questions import KINDS, questions
 from npgpt.train import SINGLE_PROCESS, evaluate, training_steps
@@ -83,7 +83,7 @@ def measure(trial):
         found["questions"] = ability(model, talks, plain, asked, fresh)
         if steps[2]:
             optimizer = make_optimizer(model, of_reward)
-            remember(model, optimizer, of_reward)
+            keep_start(model, optimizer)
             data = rewarded(talks, model, optimizer, of_reward, SINGLE_PROCESS)
             learn(model, optimizer, data, of_reward)
             found["reward"] = ability(model, talks, plain, asked, fresh)

@@ -5,10 +5,12 @@ from functools import cache
 import numpy as np
 from reward_language import exact, language, mass
 
+from autograd import logsumexp, stack
 from npgpt import GPT, GPTConfig, TrainConfig
 from npgpt.fast.storage import use_storage
 from npgpt.optim import make_optimizer
-from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
+from npgpt.reward.draws import PAD, Draw, Rewarded, draw_stories, frozen_log_probs
+from npgpt.reward.losses import log_probs
 from npgpt.reward.settings import RewardConfig
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.train import training_steps
@@ -16,8 +18,7 @@ from npgpt.train import training_steps
 LONGEST, READ = 24, 300  # tokens of a story; stories that the start has read
 MODEL = {"n_layer": 1, "n_head": 2, "n_embd": 24, "bias": False}
 START = {"max_iters": 180, "batch_size": 16, "lr": 1e-2, "min_lr": 0.0, "warmup_iters": 5}
-TRAINING = {"max_iters": 60, "batch_size": 64, "min_lr": 0.0, "warmup_iters": 5,
-            "weight_decay": 0.0}
+TRAINING = {"min_lr": 0.0, "warmup_iters": 5, "weight_decay": 0.0}
 
 
 @cache
@@ -39,13 +40,49 @@ def start(seed):
     return use_storage(model, "fp32")
 
 
-class FromPool(Rewarded):
-    """The objective on the stories of a pool, if there is one, in place of drawn ones."""
+class Pairs(Draw):
+    """Right and wrong stories for DPO (Rafailov et al., 2023), in pairs in their order:
 
-    pool = None
+        -ln sigmoid(beta (ln pi(w)/pi_ref(w) - ln pi(l)/pi_ref(l)))
+    """
+
+    def loss(self, model):
+        super().loss(model)  # which measures
+        logp_BT, _ = log_probs(model, self.idx_BT, self.targets_BT)
+        ref_BT1 = np.take_along_axis(self.ref_BTV, self.targets_BT[:, :, None], axis=2)
+        d_B = ((logp_BT - ref_BT1[:, :, 0]) * self.counted_BT).sum(axis=1)
+        right_B = self.valid_B > 0
+        P = min(right_B.sum(), (~right_B).sum())
+        right_P, wrong_P = np.flatnonzero(right_B)[:P], np.flatnonzero(~right_B)[:P]
+        losing_P = self.config.reward_kl * (d_B[wrong_P] - d_B[right_P])
+        return logsumexp(stack([losing_P * 0, losing_P]), axis=0).sum() * (1 / max(P, 1))
+
+
+class Switched(Rewarded):
+    """The objective with switches.
+
+    advantage   "mean"; "std": over the deviation (GRPO; Shao et al., 2024); "none": r
+    kl          weight of a KL that is subtracted from r (Ziegler et al., 2019)
+    pool        stories in place of drawn ones, as pairs for DPO
+    """
+
+    advantage, kl, pool = "mean", 0.0, None
 
     def _stories(self, count, seed, step):
-        return super()._stories(count, seed, step) if self.pool is None else (self.pool, None)
+        return super()._stories(count, seed, step) if self.pool is None else (self.pool,)
+
+    def judged(self, *stories):
+        draw = super().judged(*stories)
+        return draw if self.pool is None else Pairs(**vars(draw))
+
+    def advantages(self, reward_B, ids, counted_BT):
+        if self.kl:
+            own_BT, ref_BT = (frozen_log_probs(of, ids)[0] for of in (self.model, self.reference))
+            reward_B = reward_B - self.kl * ((own_BT - ref_BT) * counted_BT).sum(axis=1)
+        if self.advantage == "none":
+            return reward_B
+        over = reward_B.std() + 1e-6 if self.advantage == "std" else 1
+        return super().advantages(reward_B, ids, counted_BT) / over
 
 
 def pairs(model, verify, rng, count=256):
@@ -68,14 +105,22 @@ def trained(settings):
     """Return what a trial measures: {"at": a dict for each evaluation, "kl": of the end}.
 
     settings   "seed"; "lr"; of some, "steps"; "every", from evaluation to evaluation; "pool";
-               "switches" of a RewardConfig
+               "switches"
     """
     of, seed = language(), settings["seed"]
     reference, model = start(seed), start(seed)
-    changed = {"max_iters": settings.get("steps", 60)} | settings.get("switches", {})
-    config = RewardConfig(reward="grammar", seed=seed, lr=settings["lr"], **TRAINING | changed)
+    switches = {"reward_kl": 0.0, "reward_credit": "story", "batch_size": 64} | settings.get(
+        "switches", {})
+    kl = switches["reward_kl"]
+    in_reward = switches.get("reward_kl_estimator") == "reward"
+    config = RewardConfig(
+        reward="grammar", seed=seed, lr=settings["lr"], max_iters=settings.get("steps", 60),
+        batch_size=switches["batch_size"], reward_credit=switches["reward_credit"],
+        reward_kl=0.0 if in_reward else kl, **TRAINING)
     verify, rng = GrammarVerifier(of, of.grammar), np.random.default_rng((seed, 1))
-    objective = FromPool(None, model, reference, verify, of.prompt_P, config)
+    writer = reference if switches.get("reward_draws") == "start" else model  # rejection sampling
+    objective = Switched(None, writer, reference, verify, of.prompt_P, config)
+    objective.advantage, objective.kl = switches.get("reward_advantage", "mean"), kl * in_reward
     if "pool" in settings:
         objective.pool = pairs(reference, verify, rng)
     _, filter_S = exact(reference, of)

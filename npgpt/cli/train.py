@@ -322,9 +322,7 @@ def _started(args, ranks, stack):
 
 def _optimizer(model, training):
     optimizer = make_optimizer(model, training, TimedAdamW)
-    if isinstance(training, RewardConfig):
-        reward.remember(model, optimizer, training)
-    elif training.hold:
+    if training.hold or isinstance(training, RewardConfig):
         keep_start(model, optimizer)
     return optimizer
 

@@ -2,11 +2,11 @@
 
     settings.py    its settings, which a run with a reward has beside those of training
     verify.py      the reward of a story, and its first wrong token
-    losses.py      one estimator with switches, and DPO, in the notation of their papers
+    losses.py      the policy gradient with a KL penalty
     draws.py       stories drawn in a batch, and the objective that trains on them
 
 `npgpt train --init-from RUN --reward grammar` is the same loop as any training: each batch is drawn
 from the model instead of a text.
 """
 
-from npgpt.reward.draws import Rewarded, draw_reward, remember, rewarded
+from npgpt.reward.draws import Rewarded, draw_reward, rewarded

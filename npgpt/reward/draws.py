@@ -10,11 +10,11 @@ import numpy as np
 from npgpt import plots, tales
 from npgpt.batches import NextToken
 from npgpt.families.conversations import Answers
-from npgpt.families.held import keep_start, start_of
+from npgpt.families.held import start_of
 from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
 from npgpt.progress import progress
-from npgpt.reward.losses import advantages, dpo_loss, log_probs, policy_loss
+from npgpt.reward.losses import advantages, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.text import starting_prompt
 
@@ -60,11 +60,8 @@ class Draw:
     idx_BT: np.ndarray  # inputs, and below targets: 0 where a story has ended
     targets_BT: np.ndarray
     counted_BT: np.ndarray  # 1 for each target that counts
-    scale_BT: np.ndarray  # the weight of each target's term: 0 where it does not count
     advantage_BT: np.ndarray
-    old_BT: np.ndarray  # ln of the probability with which it was drawn; 0 unless needed
-    ref_BT: np.ndarray  # ln of the reference's probability of the target, and below of every token
-    ref_BTV: np.ndarray
+    ref_BTV: np.ndarray  # ln of the reference's probability of every token
     reward_B: np.ndarray  # of each story
     valid_B: np.ndarray  # 1.0 for one that the grammar derives
     step_targets: int  # stories in the step
@@ -89,9 +86,7 @@ class Draw:
             stories=len(nats_B), reward=float(self.reward_B.sum()), valid=float(self.valid_B.sum()),
             nats=float(nats_B @ self.valid_B), kl=float((kl_BT * self.counted_BT).sum()),
         )
-        if self.config.reward_loss == "dpo":
-            return dpo_loss(logp_BT, self, self.config)
-        return policy_loss(logp_BT, all_BTV, self, self.config)
+        return policy_loss(logp_BT, all_BTV, self, self.config.reward_kl)
 
 
 class Rewarded(NextToken):
@@ -100,16 +95,14 @@ class Rewarded(NextToken):
     reference   the model at the start
     verify      a `npgpt.reward.verify.GrammarVerifier`, or a callable like it
     prompt_P    token ids before each story
-    drawn       arrays "ids" (U B, T) and "old" (U B, T - 1) of the last draw, if U = reward_updates
-                steps share one: what a resumed run needs of it
     """
 
     columns, better_start = REWARD_COLUMNS, "a better run of the tales"
 
-    def __init__(self, tokenizer, model, reference, verify, prompt_P, config, drawn=None):
+    def __init__(self, tokenizer, model, reference, verify, prompt_P, config):
         super().__init__(tokenizer)
         self.model, self.reference, self.verify, self.prompt_P = model, reference, verify, prompt_P
-        self.config, self.drawn, self.step = config, drawn, None
+        self.config, self.step = config, None
 
     @property
     def entropy(self):
@@ -145,35 +138,20 @@ class Rewarded(NextToken):
         config = self.config
         count = config.batch_size * config.gradient_accumulation_steps
         self.sample(None, None, count, seed=config.seed, step=0)
-        if not (self.batch.valid_B.any() or config.reward_entropy):
+        if not self.batch.valid_B.any():
             raise ValueError(f"--reward: none of the first {count} stories is right, so nothing is "
                              f"rewarded; give --init-from {self.better_start}")
 
     def _stories(self, count, seed, step):
-        """Return the arguments of `judged` for a step's stories.
+        """Return the arguments of `judged` for a step's stories."""
+        tasks = self.tasks(count, seed, step)
+        prompts = [prompt_P for prompt_P, _ in tasks]
+        rng = np.random.default_rng((seed, step))
+        return draw_stories(self.model, prompts, count, self.verify, rng), tasks
 
-        reward_updates steps share a draw. A run that is resumed between two of them finds it in
-        `drawn`, which checkpoints save.
-        """
-        updates, rng = self.config.reward_updates, np.random.default_rng((seed, step))
-        model = self.reference if self.config.reward_draws == "start" else self.model
-        tasks = self.tasks(updates * count, seed, step - step % updates)
-        if step % updates == 0:
-            prompts = [prompt_P for prompt_P, _ in tasks]
-            ids = draw_stories(model, prompts, len(prompts), self.verify, rng)
-            if updates == 1:
-                return ids, None, tasks
-            self.drawn["ids"][:] = PAD
-            self.drawn["ids"][:, : ids.shape[1]] = ids
-            self.drawn["old"][:, : ids.shape[1] - 1] = frozen_log_probs(self.model, ids)[0]
-        own = slice(step % updates * count, (step % updates + 1) * count)
-        longest = (self.drawn["ids"][own] != PAD).any(axis=0).sum()
-        return self.drawn["ids"][own, :longest], self.drawn["old"][own, : longest - 1], tasks[own]
-
-    def judged(self, ids, old_BT=None, tasks=None):
+    def judged(self, ids, tasks=None):
         """Return the `Draw` of stories (B, T + 1): verified, beside the reference, weighted.
 
-        old_BT   ln of the probabilities with which they were drawn, if several steps share a draw
         tasks    of each story; None for `tasks`
         """
         config, tasks = self.config, tasks or self.tasks(len(ids), 0, 0)
@@ -181,28 +159,24 @@ class Rewarded(NextToken):
         verdicts = [verify(row[P:][row[P:] != PAD])
                     for row, P, (_, verify) in zip(ids, P_B, tasks, strict=True)]
         B, T = ids.shape[0], ids.shape[1] - 1
-        ref_BT, ref_BTV = frozen_log_probs(self.reference, ids)
+        ref_BTV = frozen_log_probs(self.reference, ids)[1]
         counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P_B[:, None] - 1)
-        reward_B = returns_B = np.array([verdict.reward for verdict in verdicts])
-        if config.reward_kl_estimator == "reward":
-            own_BT = frozen_log_probs(self.model, ids)[0] if old_BT is None else old_BT
-            spent_B = ((own_BT - ref_BT) * counted_BT).sum(axis=1)
-            returns_B = reward_B - config.reward_kl * spent_B
-        advantage_BT = advantages(returns_B, counted_BT, config.reward_advantage)
+        reward_B = np.array([verdict.reward for verdict in verdicts])
+        advantage_BT = self.advantages(reward_B, ids, counted_BT)[:, None] * counted_BT
         if config.reward_credit == "token":
             for b, verdict in enumerate(verdicts):
                 if verdict.wrong is not None:  # the tokens after it decide nothing
                     advantage_BT[b, P_B[b] + verdict.wrong :] = 0
-        scale_BT = counted_BT * 1.0
-        if config.reward_length == "mean":
-            scale_BT /= np.maximum(counted_BT.sum(axis=1, keepdims=True), 1)
-        dtype = ref_BT.dtype
+        dtype = ref_BTV.dtype
         return Draw(
-            *shifted(ids), counted_BT.astype(dtype), scale_BT.astype(dtype),
-            advantage_BT.astype(dtype), np.zeros_like(ref_BT) if old_BT is None else old_BT,
-            ref_BT, ref_BTV, reward_B.astype(dtype),
-            np.array([verdict.right for verdict in verdicts], dtype), B, config, Counter(),
+            *shifted(ids), counted_BT.astype(dtype), advantage_BT.astype(dtype), ref_BTV,
+            reward_B.astype(dtype), np.array([verdict.right for verdict in verdicts], dtype), B,
+            config, Counter(),
         )
+
+    def advantages(self, reward_B, ids, counted_BT):
+        """Return the advantage of each story, (B,)."""
+        return advantages(reward_B)
 
 
 class RewardedAnswers(Rewarded, Answers):
@@ -213,11 +187,11 @@ class RewardedAnswers(Rewarded, Answers):
 
     better_start = "a better run of --conversations tales"
 
-    def __init__(self, dataset, model, reference, config, drawn):
+    def __init__(self, dataset, model, reference, config):
         tokenizer, end = dataset.tokenizer, dataset.template.end or "\0"
         self.judge = cache(lambda grammar: GrammarVerifier(tokenizer, grammar, end, "\n\n"))
         judge = self.judge(tales.GRAMMAR)
-        super().__init__(tokenizer, model, reference, judge, None, config, drawn)
+        super().__init__(tokenizer, model, reference, judge, None, config)
         self.requests = [t for t in dataset.train_ids.talks if t.question.kind == "story"]
         self.target_share = dataset.objective.target_share
 
@@ -244,20 +218,9 @@ def frozen_log_probs(model, ids):
         return [tensor.data for tensor in log_probs(model, *shifted(ids))]
 
 
-def remember(model, optimizer, config):
-    """Let the optimizer's checkpoints hold the model as it is now, and the last draw if shared."""
-    keep_start(model, optimizer)
-    if config.reward_updates > 1:
-        count = config.reward_updates * config.batch_size * config.gradient_accumulation_steps
-        T = model.config.block_size
-        optimizer.add_state("drawn", {
-            "ids": np.full((count, T + 1), PAD), "old": np.zeros((count, T), np.float32),
-        })
-
-
 def rewarded(dataset, model, optimizer, config, ranks):
     """Return a `npgpt.batches.Dataset` of tales, or of conversations about them, with the objective
-    `Rewarded` or `RewardedAnswers`, after `remember`.
+    `Rewarded` or `RewardedAnswers`, after `npgpt.families.held.keep_start`.
 
     Raises ValueError for a model that cannot learn so.
     """
@@ -273,12 +236,12 @@ def rewarded(dataset, model, optimizer, config, ranks):
     reference = start_of(model, optimizer)
     for each in (model, reference):
         use_storage(each, "fp32")
-    tokenizer, drawn = dataset.tokenizer, optimizer.extra_state.get("drawn")
+    tokenizer = dataset.tokenizer
     if asked:
-        objective = RewardedAnswers(dataset, model, reference, config, drawn)
+        objective = RewardedAnswers(dataset, model, reference, config)
     else:
         prompt_P, verify = tokenizer.encode(starting_prompt(tokenizer)), GrammarVerifier(tokenizer)
-        objective = Rewarded(tokenizer, model, reference, verify, prompt_P, config, drawn)
+        objective = Rewarded(tokenizer, model, reference, verify, prompt_P, config)
     return replace(dataset, objective=objective)
 
 

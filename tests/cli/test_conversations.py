@@ -10,6 +10,7 @@ from npgpt.families import conversations, held
 from npgpt.loading.runs import SHIPPED
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.run import summary
+from npgpt.tales.questions import questions
 
 TALKS = "".join(
     json.dumps({"messages": [{"role": "user", "content": f"q{i}?"},
@@ -158,23 +159,30 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
     monkeypatch.setattr(conversations, "OF_TALES", 200)
     text = tmp_path / "tales.txt"
     text.write_text(tales.generate(100_000, seed=1), encoding="utf-8")
-    done("train", text, "--tokenizer", "words", *TINY, "--block-size", "300", "--out",
-         tmp_path / "text")
+    done("train", text, "--tokenizer", "words", *TINY, "--block-size", "300", "--n-embd", "32",
+         "--out", tmp_path / "text")
     few = ("--eval-tokens", "500", "--eval-interval", "2", "--sample-tokens", "0")
     out = done("train", "--init-from", tmp_path / "text", "--conversations", "tales", *few,
                "--batch-size", "2", "--max-iters", "2", "--out", tmp_path / "talk")
     assert "answers right" in out and "before 0.0%" in out and "texts of its own: KL" in out
-    learn = ("train", "--init-from", tmp_path / "talk", "--reward", "answers", *few,
-             "--batch-size", "4")
-    assert "--conversations tales" in refused(*learn, "--out", tmp_path / "no")
-    for wrong in (("--conversations", text), ("--reward-loss", "dpo", "--reward-kl", "0.1")):
-        refused(*learn, *wrong, "--out", tmp_path / "no")
-    learn += ("--reward-entropy", "0.1", "--reward-updates", "3", "--lr", "1e-2",
-              "--warmup-iters", "1", "--out")
-    out = done(*learn, tmp_path / "whole", "--max-iters", "4")
-    assert "before 0.0%" in out and "drawn stories" in out
+    learn = ("--reward", "answers", *few, "--batch-size", "8", "--lr", "1e-3", "--warmup-iters",
+             "1", "--max-iters", "4", "--out")
+    untaught = ("train", "--init-from", tmp_path / "talk", *learn, tmp_path / "no")
+    assert "--conversations tales" in refused(*untaught)
+    refused(*untaught, "--conversations", text)
+    # Some stories that are asked for, by heart: without a right one nothing is rewarded.
+    requests = [talk for talk in questions(200) if talk.kind == "story"]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps({"messages": [
+        {"role": "user", "content": asked.prompt},
+        {"role": "assistant", "content": asked.answer}]}) + "\n" for asked in requests))
+    done("train", "--init-from", tmp_path / "talk", "--conversations", tmp_path / "few.jsonl",
+         "--hold", "0", "--max-iters", "60", "--lr", "0.02", "--sample-tokens", "0", "--out",
+         tmp_path / "taught")
+    learn = ("train", "--init-from", tmp_path / "taught", *learn)
+    out = done(*learn, tmp_path / "whole")
+    assert "answers right" in out and "drawn stories" in out
     rows = read_metrics(tmp_path / "whole" / "metrics.csv")
-    assert {*REWARD_COLUMNS} <= rows[0].keys() and rows[0]["valid"] == 0
+    assert {*REWARD_COLUMNS} <= rows[0].keys() and 0 < rows[0]["valid"] < 1
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-6) and rows[-1]["kl"] > 1e-5
     done(*learn, tmp_path / "parts", "--max-iters", "2")
     settings_of(tmp_path / "parts", max_iters=4)

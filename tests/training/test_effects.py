@@ -132,7 +132,7 @@ LEARN = {"reward": "grammar", "batch_size": 16}
 
 @pytest.mark.parametrize("changes", [
     *({name: value} for name, value in OTHERS.items()), {"dropout": 0.3}, LEARN,
-    LEARN | {"reward_updates": 2}, LEARN | {"reward_loss": "dpo", "reward_kl": 0.1},
+    LEARN | {"reward_kl": 0.1, "reward_credit": "token"},
 ], ids=str)
 def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, changes):
     config = replace(CONFIG, dropout=changes.get("dropout", 0.0))
