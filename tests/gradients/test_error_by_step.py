@@ -41,16 +41,3 @@ def test_complex_steps_have_no_valley():
 def test_a_complex_step_of_one_tensor_given_twice():
     x = Tensor(np.array([3.0]), requires_grad=True)
     assert error_by_step(ag.mul, [x, x], [1e-30], np.complex128) < 1e-15
-
-
-def test_tensors_that_a_function_reads_from_elsewhere_change_dtype_and_back():
-    w = Tensor(inputs()[0], requires_grad=True)
-    data, dtypes = w.data, []
-
-    def f(**_):
-        dtypes.append(w.dtype)
-        return ag.exp(w)
-
-    errors = error_by_step(f, {"w": w}, [1e-3], np.float32)
-    assert errors.shape == (1,) and set(dtypes) == {np.dtype("f4"), np.dtype("f8")}
-    assert w.data is data and w.grad is None

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
-from autograd.gradcheck import FULL_CHECK_ENTRIES, RTOL, SAMPLED_ENTRIES, examine, random_signed
-from npgpt.cli.gradcheck import _op_rows
+from autograd.gradcheck import FULL_CHECK_ENTRIES, RTOL, SAMPLED_ENTRIES, random_signed
 
 
 def op_with(rule, forward=lambda x, /: (x * x, (x,))):
@@ -68,10 +67,10 @@ def test_the_report_names_the_function_the_input_the_entry_and_the_error():
     text = str(error.value)
     assert "product: 1 of 2 " in text and "ratio 1.5," in text
     assert re.search(r"b, shape \(2, 3\): 1 of 6 .*\[1, 2\]", text)
-    said = {k: float(v) for k, v in re.findall(r"(analytic|numeric|error) (-?[\d.e-]+)", text)}
-    assert said["analytic"] == pytest.approx(1.5 * said["numeric"], rel=1e-6)
-    assert 0.5 <= abs(said["numeric"] / a[1, 2]) <= 1
-    assert said["error"] == pytest.approx(1 / 3, abs=0.3)
+    analytic, numeric = (float(re.search(rf"{k} (-?[\d.e-]+)", text)[1])
+                         for k in ("analytic", "numeric"))
+    assert analytic == pytest.approx(1.5 * numeric, rel=1e-6)
+    assert 0.5 <= abs(numeric / a[1, 2]) <= 1
 
 
 def test_inputs_in_a_dict_are_passed_and_reported_by_name():
@@ -87,9 +86,7 @@ def test_inputs_in_a_dict_are_passed_and_reported_by_name():
 @pytest.mark.parametrize(
     ("f", "names"),
     [
-        (ag.layer_norm, ["x", "weight", "bias"]),
         (partial(ag.layer_norm, np.ones((2, 3))), ["weight", "bias"]),
-        (partial(ag.layer_norm, eps=0.1), ["x", "weight", "bias"]),
         (lambda rows, *rest: ag.layer_norm(rows, *rest) * 2, ["rows", "input 1", "input 2"]),
     ],
 )
@@ -169,15 +166,6 @@ def test_a_wrong_entry_of_a_large_array_is_found_wherever_it_is(seed, entry):
         gradcheck(op_with(off_at(index, 2.1 * RTOL * norm)), [x], seed=seed)
 
 
-def test_a_smaller_error_of_one_entry_is_found_as_often_as_that_entry_is_drawn():
-    size, trials = 200, 300
-    x = array(size)
-    square = op_with(off_at((17,), 4 * RTOL))  # seen in an entry; in a direction it is too small
-    found = sum(not examine(square, [x], seed=seed).passed for seed in range(trials))
-    expected = trials * SAMPLED_ENTRIES / size
-    assert abs(found - expected) < 4 * np.sqrt(expected)
-
-
 # Inputs and cotangents
 
 
@@ -195,12 +183,6 @@ def test_views_read_only_arrays_and_a_tensor_given_twice_are_checked_where_they_
     assert gradcheck(ag.mul, [x, x]).passed
 
 
-def test_a_gradient_that_the_engine_refuses_is_a_row_of_the_command_s_table():
-    with mock.patch.object(OPS["exp"], "vjp", lambda dz, z: dz[None]):
-        (row,) = _op_rows(["exp"], 0)
-    assert row["failure"].startswith("exp: ") and "(1,)" in row["failure"]
-
-
 def test_the_same_seed_gives_the_same_report():
     x = array(200)
     first, again, other = (gradcheck(ag.tanh, [x], seed=seed) for seed in (5, 5, 6))
@@ -213,5 +195,3 @@ def test_cotangents_are_of_order_one_and_of_both_signs(seed, shape):
     assert c.shape == tuple(shape)
     assert ((np.abs(c) >= 0.5) & (np.abs(c) <= 1)).all()
     assert abs((c > 0).sum() - (c < 0).sum()) <= 1
-    signs = {float(np.sign(random_signed(np.random.default_rng(n), ()))) for n in range(20)}
-    assert signs == {1.0, -1.0}

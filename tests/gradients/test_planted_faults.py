@@ -13,36 +13,26 @@ import numpy as np
 import pytest
 from op_table import TABLE
 
-from autograd import OPS, Tensor, checks
-from autograd.gradcheck import Function, check_op, examine
+from autograd import OPS
+from autograd.gradcheck import check_op, examine
 from autograd.gradcheck_cases import CASES
 
 
-def one_entry(change, rank):
-    """Return a fault: `change` of the entry at this rank among the entries that are not 0."""
-
-    def fault(gradient):
-        wrong = gradient.copy()
-        order = np.argsort(np.abs(gradient), axis=None)
-        order = order[np.count_nonzero(gradient == 0) :]
-        if order.size:
-            entry = order[int(rank * (order.size - 1))]
-            wrong.flat[entry] = change(wrong.flat[entry])
-        return wrong
-
-    return fault
+def median_entry_scaled(gradient):
+    """The median of the entries that are not 0 is too large by a thousandth."""
+    wrong = gradient.copy()
+    order = np.argsort(np.abs(gradient), axis=None)[np.count_nonzero(gradient == 0) :]
+    if order.size:
+        wrong.flat[order[(order.size - 1) // 2]] *= 1.001
+    return wrong
 
 
 FAULTS = {
     "scaled by 1.001": lambda gradient: gradient * 1.001,
     "sign flipped": lambda gradient: -gradient,
     "zeroed": lambda gradient: gradient * 0,
-    "largest entry zeroed": one_entry(lambda g: g * 0, rank=1),
-    "median entry zeroed": one_entry(lambda g: g * 0, rank=0.5),
-    "largest entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=1),
-    "median entry scaled by 1.001": one_entry(lambda g: g * 1.001, rank=0.5),
+    "median entry scaled by 1.001": median_entry_scaled,
     "rolled by one": lambda gradient: np.roll(gradient, 1),
-    "reversed": lambda gradient: gradient.reshape(-1)[::-1].reshape(gradient.shape),
 }
 TINY = 1 + 1e-12  # too small for any difference: the transpose test alone sees it
 
@@ -96,8 +86,7 @@ def is_caught(name, change):
         report = check_op(name)
     assert report.passed == (not seen.changed), f"a wrong gradient of {name} passes"
     if seen.changed:
-        for fact in (name, "analytic", f".{OPS[name].vjp.__name__}"):
-            assert fact in str(report)
+        assert f".{OPS[name].vjp.__name__}" in str(report)
     return seen.changed
 
 
@@ -106,7 +95,7 @@ def is_caught(name, change):
 def test_a_fault_in_the_gradient_of_any_input_is_caught(name, fault):
     caught = [is_caught(name, in_input(i, FAULTS[fault])) for i in range(number_of_inputs(name))]
     without_gradient = {"where": [0]}.get(name, [])  # its condition is no number
-    if fault not in ("rolled by one", "reversed"):
+    if fault != "rolled by one":
         assert [i for i, was in enumerate(caught) if not was] == without_gradient
 
 
@@ -119,18 +108,11 @@ def test_the_transpose_test_notices_an_error_of_the_twelfth_digit(name):
         with planted(name, in_input(i, lambda gradient: gradient * TINY)) as seen:
             report = check_op(name)
         assert report.passed == (not exact or not seen.changed)
-        if not report.passed:
-            assert "<u, J v> and <J^T u, v> are" in str(report)
 
 
 def test_a_forward_that_drops_the_imaginary_part_is_left_to_differences():
-    f = Function(OPS["abs"], [np.array([1.0, 2.0])])
-    x = f.checked["x"]
-    assert f.complex_derivative([(x, np.ones(2))], [np.ones(2)]) == 0  # and not 2
-    assert examine(f.f, [x.data], transpose=True).transpose is None
-    with pytest.raises(np.exceptions.ComplexWarning):
-        Function(lambda x: Tensor(x.data.astype(float)), [np.ones(2)]).complex_derivative([], [1])
-    assert (x.data.tolist(), checks.FLOATS[-1]) == ([1.0, 2.0], np.float64)
+    report = examine(OPS["abs"], [np.array([1.0, 2.0])], transpose=True)
+    assert report.passed and report.transpose is None
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
@@ -138,7 +120,7 @@ def test_each_case_by_itself_notices_one_wrong_entry(name, monkeypatch):
     for case in CASES[name]:
         monkeypatch.setitem(CASES, name, [case])
         for i in range(number_of_inputs(name)):
-            is_caught(name, in_input(i, FAULTS["median entry scaled by 1.001"]))
+            is_caught(name, in_input(i, median_entry_scaled))
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.array_names) != 1])
