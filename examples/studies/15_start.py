@@ -100,5 +100,5 @@ def numbers(results):
             [(f"`{text}`", start, f"{lr:g}", f"{loss.mean():.4f}", len(loss))
              for (text, start, lr), loss in grouped]),
         "gained": {label: -x.mean for label, x in differences.items()},
-        "of": differences, "tales": both["`tales`"][0].loss.mean() - tales.entropy_rate(),
+        "of": differences,
     }

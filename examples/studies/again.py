@@ -19,27 +19,28 @@ from study import key, markdown
 parts, ablations, families, scaling = map(importlib.import_module, (
     "12_rows", "08_ablations", "10_families", "09_scaling_laws"))
 SEEDS, THREE = {parts: range(21, 26), scaling: (21,)}, (21, 22, 23)
-CHOSE = {parts: parts.CHOOSE, ablations: (1,)}  # seeds that chose a rate: in no mean below
+CHOSE = {parts: parts.CHOOSE, ablations: (1,)}  # seeds that chose rates: in no mean of such arms
 OF_FAMILIES = "word left nats", "word both nats", "go on whole", "rewrite exact"
 TINY = ablations.TINY
 
 
 def trials(results):
     return [trial | {"seed": seed} for of in (ablations, parts, families, scaling)
-            for seed in SEEDS.get(of, THREE) for trial in arms_of(of)]
+            for seed in SEEDS.get(of, THREE) for trial, _ in arms_of(of)]
 
 
 def arms_of(of):
-    """Return the settings of what CONCEPTS.md quotes of a study, without a seed."""
+    """Return (settings without a seed, seeds that chose the rate) of a study's arms."""
     if of is scaling:
-        found = of.grid_trials((1,))
+        found = [(trial, ()) for trial in of.grid_trials((1,))]
     elif of is families:
-        found = [{"family": name, "seed": 1} for name in of.FAMILIES]
+        found = [({"family": name}, ()) for name in of.FAMILIES]
     else:
         known = study.results(of)
-        found = [arm.trial(1, arm.tried(known).idxmin()) for arm in of.ARMS
-                 if arm.label != "SGD"]
-    return [{name: x for name, x in trial.items() if name != "seed"} for trial in found]
+        found = [(arm.trial(1, arm.tried(known).idxmin()), CHOSE[of] * (len(arm.rates) > 1))
+                 for arm in of.ARMS if arm.label != "SGD"]
+    return [({name: x for name, x in trial.items() if name != "seed"}, chose)
+            for trial, chose in found]
 
 
 def measure(settings):
@@ -49,11 +50,11 @@ def measure(settings):
 
 def values(results, of):
     """Return the numbers of a study's arms, by arm and name of the number."""
-    arms, rows = {*map(key, arms_of(of))}, []
+    chose, rows = {key(trial): seeds for trial, seeds in arms_of(of)}, []
     for settings, result in results.items():
         arm = json.loads(settings)
         seed = arm.pop("seed", None)
-        if (name := key(arm)) in arms and seed not in CHOSE.get(of, ()):
+        if (name := key(arm)) in chose and seed not in chose[name]:
             flat = pd.json_normalize(result, sep=" ").iloc[0]
             rows += [(name, x, flat[x]) for x in ("excess", *OF_FAMILIES) if x in flat]
     found = pd.DataFrame(rows, columns=["arm", "number", "value"]).dropna()
