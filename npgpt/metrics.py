@@ -39,10 +39,8 @@ CHANCE = math.log(1000)  # nats below the grammar that only one text in 1,000 al
 
 
 def read_result(path, step):
-    """Return result.json, {} if it is missing or of another step; ValueError if it is damaged."""
+    """Return result.json, {} if it is missing or of another step."""
     found = read_json(path) if path.exists() else {}
-    if not all(type(value) in (int, float, type(None)) for value in found.values()):
-        raise ValueError(f"{path}: a value is not a number; remove it, then train with --resume")
     return found if found.get("step") == step else {}
 
 
@@ -91,33 +89,21 @@ class Metrics:
 def read_metrics(path, last_step=math.inf):
     """Return the rows up to `last_step` as dicts of numbers, None for an empty cell.
 
-    A last line cut short is left out. Raises ValueError, with the line, for other columns, for a
-    cell that is not a number or is empty where it must not be, and for a step that does not come
-    after the step above.
+    A last line cut short is left out. Raises ValueError, with the line, for a column that is
+    missing and a cell that is not a number, or is empty where it must not be.
     """
-    text = read_text(path)
-    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    rows, above = [], 0
+    text, rows = read_text(path), []
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     try:
-        columns = tuple(next(reader, COLUMNS))
-        known = COLUMNS, COLUMNS + REWARD_COLUMNS
-        older = [tuple(name for name in names if name != "grammar_loss") for names in known]
-        if columns not in (*known, *older):
-            raise ValueError(f"not just the columns {', '.join(COLUMNS)}, in this order")
-        for cells in filter(None, reader):
-            step = _number("step", cells[0])
-            if step > last_step:
-                continue
-            if len(cells) != len(columns):
-                raise ValueError(f"{len(cells)} cells for {len(columns)} columns")
-            if step <= above:
-                raise ValueError(f"step {step} does not come after the one above")
-            row = zip(columns, map(_number, columns, cells), strict=True)
-            rows.append(dict.fromkeys(COLUMNS) | dict(row))
-            above = step
+        if missing := {*COLUMNS} - {"grammar_loss", *(reader.fieldnames or COLUMNS)}:
+            raise ValueError(f"it has no column {', '.join(missing)}")
+        for cells in reader:
+            row = {column: _number(column, cell) for column, cell in cells.items()}
+            if row["step"] <= last_step:
+                rows.append(dict.fromkeys(COLUMNS) | row)
     except (ValueError, csv.Error) as error:
         raise ValueError(
-            f"{path}, line {reader.line_num}: {error}; correct it there, or remove the file and go "
+            f"{path}, line {reader.reader.line_num}: {error}; correct it there, or remove the file and go "
             "on without the metrics of the steps before"
         ) from error
     return rows
@@ -128,10 +114,10 @@ def _number(column, cell):
         return None
     try:
         number = int(cell) if column == "step" else float(cell)
-    except ValueError:
+    except (TypeError, ValueError):
         number = math.nan
-    if type(number) is float and not math.isfinite(number):  # no run goes on with such a number
-        raise ValueError(f"{column} is {cell[:40]!r}, which is not a number")
+    if not math.isfinite(number):  # no run goes on with such a number
+        raise ValueError(f"{column} is {cell!r}, which is not a number")
     return number
 
 

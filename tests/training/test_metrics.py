@@ -23,12 +23,11 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize(("line", "old", "new", "message"), [
-    (0, "loss,val_loss", "val_loss,loss", "line 1: .*step, loss, val_loss,"),
+    (0, "loss,val_loss", "val_loss", "line 1: .*column loss"),
     (2, "2,2.5,", "2,,", "line 3: loss is ''"), (2, "2,2.5,", ",2.5,", "line 3: step is ''"),
     (2, "2,2.5,", "2,nan,", "line 3: loss is 'nan'"),
     (2, ",1.0\n", ",inf\n", "line 3: seconds is 'inf'"),
-    (1, "1,2.5,", "-5,2.5,", "line 2: step -5"), (3, "3,2.5,", "1,2.5,", "line 4: step 1"),
-    (2, ",1.0\n", "\n", "line 3: 8 .*9"), (2, ",1.0\n", ",1.0,\n", "line 3: 10 .*9"),
+    (2, ",1.0\n", "\n", "line 3: seconds is None"), (2, ",1.0\n", ",1.0,\n", "line 3: None"),
     (2, "2,2.5,", "2,2.5" + "0" * 200_000 + ",", "line 3: field larger"),
 ])
 def test_what_cannot_be_read_is_refused_with_its_line(path, line, old, new, message):
