@@ -9,7 +9,7 @@ import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import open_file, temporary_name, unfinished
+from npgpt.files import open_file, temporary_name
 
 INDEX = "index.html"
 
@@ -31,13 +31,11 @@ def check_free(folder, how="", own=b""):
     path, real = Path(folder), Path(os.path.realpath(folder))
     if _made_by(own, path):
         return
-    again, before = _made_by(own, real / INDEX), real.parent / f"{real.name}.before"
-    what = None
-    if again and os.path.lexists(before) and (
-        before.is_symlink() or not _made_by(own, before / INDEX)
-    ):
-        what = f"would be kept as {before}, which is of a different kind"
-    elif real.is_dir() and any(real.iterdir()) and not again:
+    before, what = real.with_name(f"{real.name}.before"), None
+    if _made_by(own, real / INDEX):
+        if os.path.lexists(before) and (before.is_symlink() or not _made_by(own, before / INDEX)):
+            what = f"would be kept as {before}, which is of a different kind"
+    elif real.is_dir() and any(real.iterdir()):
         what = "is not empty"
     elif os.path.lexists(real) and not real.is_dir():
         what = "is a file"
@@ -63,14 +61,11 @@ def _made_by(own, path):
 def new_folder(folder, how="", own=b""):
     """Yield a hidden folder to fill, and rename it to `folder` once the block has succeeded.
 
-    After an exception there is neither folder; a process that is killed leaves the hidden one,
-    of which the next attempt prints a note. A folder with the mark `own` (`check_free`) becomes
-    FOLDER.before, with all that was added to it. Raises OSError, ending in `how` as in
-    `check_free`, if the folder cannot be made or filled.
+    After an exception there is neither folder; a process that is killed leaves the hidden one. A
+    folder with the mark `own` (`check_free`) becomes FOLDER.before, with all that was added to it.
+    Raises OSError, ending in `how` as in `check_free`, if the folder cannot be made or filled.
     """
     real = Path(os.path.realpath(folder))
-    for left in unfinished(real):
-        print(f"note    {left} is of a process that is at work or was killed; if killed, delete it")
     building, oldest = temporary_name(real), temporary_name(real)
     try:
         building.mkdir(parents=True)

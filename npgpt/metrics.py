@@ -103,8 +103,8 @@ def read_metrics(path, last_step=math.inf):
                 rows.append(dict.fromkeys(COLUMNS) | row)
     except (ValueError, csv.Error) as error:
         raise ValueError(
-            f"{path}, line {reader.reader.line_num}: {error}; correct it there, or remove the file and go "
-            "on without the metrics of the steps before"
+            f"{path}, line {reader.reader.line_num}: {error}; correct it there, or remove the file "
+            "and go on without the metrics of the steps before"
         ) from error
     return rows
 

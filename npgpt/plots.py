@@ -74,16 +74,13 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
                      are of drawn parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
-    steps, losses = _column(rows, "loss")
-    axes.plot(steps, losses, color=COLOURS[0], alpha=0.25, linewidth=0.8)
-    if len(losses):
-        axes.plot(steps, smoothed(losses), color=COLOURS[0], label="training")
-    steps, losses = _column(rows, "val_loss")
+    _curve(axes, rows, "loss", color=COLOURS[0], alpha=0.25, linewidth=0.8)
+    _curve(axes, rows, "loss", smoothed, color=COLOURS[0], label="training")
     label = "on what is taught, at the end"
-    if len(steps):
-        last = next(row for row in rows[::-1] if row["val_loss"] is not None)
-        label = _beside("validation", losses[-1], last["grammar_loss"])
-        axes.plot(steps, losses, "o-", markersize=3.5, color=COLOURS[1], label=label)
+    if evaluated := [row for row in rows if row["val_loss"] is not None]:
+        last = evaluated[-1]
+        label = _beside("validation", last["val_loss"], last["grammar_loss"])
+        _curve(axes, rows, "val_loss", marker="o", markersize=3.5, color=COLOURS[1], label=label)
         _grammar_line(axes, rows, COLOURS[1])
         label = _beside("validation at the end", whole, grammar)
     if rows:
@@ -99,7 +96,7 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
 
 def _grammar_line(axes, rows, colour, unit=1.0):
     """Draw the grammar's loss on the tokens of the evaluations, if it is known."""
-    for level in _column(rows, "grammar_loss")[1][-1:]:
+    for level in _column(rows, "grammar_loss")[-1:]:
         _landmark(axes, "the grammar", level * unit, color=colour)
 
 
@@ -119,10 +116,9 @@ def reward_picture(path, rows, *, title, entropy):
         ("share of right stories", "entropy of the right,\nnats per story",
          "KL from the start,\nnats per story", "loss on true text,\nnats per token"), strict=False,
     ):
-        steps, values = _column(rows, name)
-        axes.plot(steps, values, color=colour, alpha=0.3 if name != "val_loss" else 1)
-        if name != "val_loss" and values:
-            axes.plot(steps, smoothed(values), color=colour)
+        _curve(axes, rows, name, color=colour, alpha=0.3 if name != "val_loss" else 1)
+        if name != "val_loss":
+            _curve(axes, rows, name, smoothed, color=colour)
         axes.set_ylabel(label, fontsize=8)
     panels[0].set_ylim(0, 1)
     _landmark(panels[1], "the grammar's", entropy)
@@ -146,8 +142,7 @@ def _health_panel(axes, rows):
         ("grad_norm", "gradient norm", COLOURS[2]),
         ("update_ratio", "update : weights", COLOURS[3]),
     ):
-        steps, values = _column(rows, name)
-        axes.plot(steps, values, color=colour, linewidth=0.9, label=label)
+        _curve(axes, rows, name, color=colour, linewidth=0.9, label=label)
     axes.set(xlabel="step", yscale="log")
     axes.legend(frameon=False, fontsize=8, ncols=2)
 
@@ -182,14 +177,13 @@ def comparison_picture(path, runs, *, ylabel):
     """
     drawing, axes = figure(7.0, 4.5)
     for (name, (rows, unit, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
-        steps, losses = _column(rows, "loss")
-        axes.plot(steps, smoothed(np.array(losses) * unit), color=colour, alpha=0.4, linewidth=0.9)
-        steps, losses = _column(rows, "val_loss")
+        _curve(axes, rows, "loss", smoothed, unit, color=colour, alpha=0.4, linewidth=0.9)
         label = _as_text(name)
         if whole:
             label += f" {whole * unit:.3f}"
             axes.plot(rows[-1]["step"], whole * unit, "D", markersize=6, color=colour)
-        axes.plot(steps, np.array(losses) * unit, "o-", markersize=3, color=colour, label=label)
+        _curve(axes, rows, "val_loss", np.array, unit, marker="o", markersize=3, color=colour,
+               label=label)
         _grammar_line(axes, rows, colour, unit)
     axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
     axes.set_title("validation (diamond: at the end); dashed: the grammar; faint: training",
@@ -210,9 +204,14 @@ def _as_text(name):
     return f" {name}" if name.startswith("_") else name
 
 
+def _curve(axes, rows, name, of=np.array, unit=1.0, **style):
+    """Draw a column of metrics.csv against the step.    of: `smoothed`, or its values"""
+    steps = [row["step"] for row in rows if row[name] is not None]
+    axes.plot(steps, of(_column(rows, name)) * unit, **style)
+
+
 def _column(rows, name):
-    present = [row for row in rows if row[name] is not None]
-    return [row["step"] for row in present], [row[name] for row in present]
+    return [row[name] for row in rows if row[name] is not None]
 
 
 def smoothed(values):

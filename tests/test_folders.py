@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from tiny_run import ROOT, environment
@@ -16,25 +15,26 @@ from npgpt.folders import check_free, new_folder, working_in
 WORK = """
 import sys, time
 from pathlib import Path
-from npgpt.folders import new_folder, working_in
-with getattr(sys.modules["npgpt.folders"], sys.argv[1])(Path(sys.argv[2])) as building:
-    print(building, flush=True)
+from npgpt.folders import working_in
+with working_in(Path(sys.argv[1])):
+    print(flush=True)
     time.sleep(60)
 """
 
 
 @contextmanager
-def at_work(what, folder):
-    """Yield (a process in `new_folder` or `working_in`, its first line); kill it at the end."""
-    command = [sys.executable, "-c", WORK, what, str(folder)]
+def at_work(folder):
+    """Yield a process in `working_in`, and kill it at the end."""
+    command = [sys.executable, "-c", WORK, str(folder)]
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
                           encoding="utf-8") as process:
-        yield process, process.stdout.readline().strip()
+        process.stdout.readline()
+        yield process
         process.kill()
 
 
 def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
-    with at_work("working_in", tmp_path) as (process, _), pytest.raises(
+    with at_work(tmp_path) as process, pytest.raises(
         ValueError, match=f"process {process.pid} on "
     ):
         working_in(tmp_path).__enter__()
@@ -54,17 +54,6 @@ def test_where_nothing_can_be_locked_work_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "fcntl", None)  # as on Windows
     with working_in(tmp_path) as locked:
         assert not locked
-
-
-def test_the_folder_of_a_killed_process_is_named_and_not_deleted(tmp_path, capsys):
-    """It may be at work still."""
-    with at_work("new_folder", tmp_path / "new[1]") as (_, left):
-        pass
-    with new_folder(tmp_path / "new[1]") as building:
-        (building / "a").touch()
-    out = capsys.readouterr().out
-    assert left in out and out.count("\n") == 1
-    assert sorted(tmp_path.glob("*")) == [Path(left), tmp_path / "new[1]"]
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path):

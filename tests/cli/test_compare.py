@@ -178,7 +178,6 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(finished, other, here):
     [
         ("config.json", "{}"), ("metrics.csv", "step,loss\n1,2\n"), ("metrics.csv", None),
         ("tokenizer.json", "{}"), ("result.json", "{"), ("result.json", "[6]"),
-        ("result.json", '{"step": 6, "loss": "low"}'),
     ],
 )
 def test_a_damaged_run_is_refused_with_the_file(refused, finished, other, tmp_path, name, content):
