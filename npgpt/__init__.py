@@ -9,14 +9,6 @@ rooms around it, which import the core.
 29600
 """
 
-import autograd
-
-if not hasattr(autograd, "OPS"):
-    raise ImportError(
-        f"{autograd.__file__} is of another package named autograd, and npgpt brings its own: "
-        "install npgpt alone into a new virtual environment, as its README does"
-    )
-
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.bert import Bert, BertConfig
 from npgpt.families.llama import Llama, LlamaConfig

@@ -73,11 +73,9 @@ def check_settings(config):
 def check_heads(config):
     """Raise ValueError unless n_head divides n_embd."""
     if config.n_embd % config.n_head:
-        below = config.n_embd - config.n_embd % config.n_head
         raise ValueError(
             f"{type(config).__name__}: n_embd={config.n_embd} is not divisible by n_head="
-            f"{config.n_head}, and each head takes an equal share of the channels; use n_embd="
-            f"{below + config.n_head}" + (f" or {below}" if below else "")
+            f"{config.n_head}, and each head takes an equal share of the channels; use a multiple"
         )
 
 

@@ -191,19 +191,14 @@ def _array(data, dtype, shape, data_offsets):
 
 def check_fits(arrays, expected, path):
     """Raise ValueError unless the arrays of a file have the names, dtypes and shapes expected."""
-    wrong = []
     for name in expected | arrays:
         here, wanted = (
             f"{table[name].dtype} {table[name].shape}" if name in table else "absent"
             for table in (arrays, expected)
         )
         if here != wanted:
-            wrong.append(f"{name} is {here} there, but {wanted} by config.json")
-    if wrong:
-        more = f" (and {len(wrong) - 1:,} more)" if wrong[1:] else ""
-        raise ValueError(
-            f"{path} is of another model: {wrong[0]}{more}; use the files of one, or restore them"
-        )
+            raise ValueError(f"{path} is of a different model: {name} is {here} there, {wanted} by "
+                             "config.json; use the files of one, or restore them")
 
 
 def read_json(path):

@@ -34,11 +34,7 @@ class NgramModel:
 
         Raises ValueError for a context of fewer than n - 1 tokens.
         """
-        if len(context) < self.n - 1:
-            raise ValueError(
-                f"NgramModel: {len(context)} tokens of context; give {self.n - 1} or more"
-            )
-        code = self._codes([*context[len(context) - self.n + 1 :], 0])
+        code = self._codes([*context, 0][-self.n :])
         return self._probability(code + np.arange(self.vocab_size))
 
     def loss(self, ids_N):

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_run import environment
-from tiny_run import npgpt as npgpt_process
 
 import autograd
 import npgpt
@@ -143,16 +142,6 @@ def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
                         (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:
         with pytest.raises(TypeError, match=f"{type(given).__name__}.*{said}"):
             CharTokenizer.train(given)
-
-
-def test_another_package_autograd_is_named(tmp_path):
-    """As `pip install autograd` leaves it: its __init__ in the place of ours, beside our files."""
-    (tmp_path / "autograd").mkdir()
-    (tmp_path / "autograd" / "__init__.py").write_text("def grad(f): ...\n", encoding="utf-8")
-    (tmp_path / "autograd" / "precision.py").write_text("PRECISIONS = ()\n", encoding="utf-8")
-    last = npgpt_process(code="import npgpt", cwd=tmp_path).stderr.splitlines()[-1]
-    assert last.startswith("ImportError: ") and str(tmp_path) in last, last
-    assert "autograd" in last and "virtual environment" in last
 
 
 # ---- types

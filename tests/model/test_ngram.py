@@ -45,7 +45,7 @@ def test_bad_input_is_refused():
             NgramModel(*arguments)
     with pytest.raises(ValueError, match="1 tokens; .* 2 "):
         NgramModel([0], 2, 2)
-    with pytest.raises(ValueError, match="context; .* 2 "):
+    with pytest.raises(ValueError, match="tokens; .* 3 "):
         NgramModel([0, 1, 0], 2, 3).probabilities([1])
 
 
