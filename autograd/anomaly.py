@@ -39,8 +39,10 @@ class _FiniteOnly(Observer):
         for output in outputs:
             if not np.isfinite(output).all():
                 given = [f"{name} {x.shape} {_range(x)}" for name, x in _named(op, inputs)]
-                raise AnomalyError(f"forward of {called_in}: the output has {described(output)}; "
-                                   f"inputs: {', '.join(given)}")
+                raise AnomalyError(
+                    f"forward of {called_in}: the output has {describe_nonfinite(output)}; "
+                    f"inputs: {', '.join(given)}"
+                )
         if node is not None:
             self.called_in[node] = called_in
 
@@ -48,13 +50,13 @@ class _FiniteOnly(Observer):
         for name, gradient in _named(op, gradients):
             if node in self.called_in and not np.isfinite(gradient).all():
                 raise AnomalyError(f"backward of {self.called_in[node]}: the gradient of its input "
-                                   f"{name} has {described(gradient)}")
+                                   f"{name} has {describe_nonfinite(gradient)}")
 
 
-def described(array):
+def describe_nonfinite(array):
     """Return in words how many entries of an array are not finite, and where the first is.
 
-    >>> described(np.array([[1.0, np.nan], [np.inf, 2.0]]))
+    >>> describe_nonfinite(np.array([[1.0, np.nan], [np.inf, 2.0]]))
     '1 nan and 1 inf among its 4 numbers of shape (2, 2), the first at [0, 1]'
     """
     wrong, nans = np.argwhere(~np.isfinite(array)), int(np.isnan(array).sum())
@@ -70,5 +72,5 @@ def _named(op, arrays):
 
 def _range(array):
     if not np.isfinite(array).all():
-        return f"with {described(array)}"
+        return f"with {describe_nonfinite(array)}"
     return f"from {array.min():.3g} to {array.max():.3g}" if array.size else "empty"

@@ -103,14 +103,14 @@ def sizes(op, size, length):
 
 
 def product(op, a, b):
-    """Refuse arrays that have no matrix product."""
+    """Raise an error for arrays that have no matrix product."""
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(f"{op}: shapes {a.shape} and {b.shape}; the last axis of the left one "
                          "must be the second to last of the right one: swapaxes transposes")
 
 
 def linear(op, x, weight, bias):
-    """Refuse a weight that is not (in, out) for an x that ends in `in`, and a bias not (out,)."""
+    """Raise an error unless x ends in `in`, weight is (in, out) and bias (out,)."""
     fits = weight.ndim == 2 and x.ndim > 0 and x.shape[-1] == weight.shape[0]
     if not fits or (bias is not None and bias.shape != weight.shape[1:]):
         raise ValueError(f"{op}: x {x.shape}, weight {weight.shape}, bias {np.shape(bias)}; x ends "
@@ -119,14 +119,14 @@ def linear(op, x, weight, bias):
 
 
 def table(op, x, table):
-    """Refuse a table that is not (vocabulary, channels) for an x that ends in `channels`."""
+    """Raise an error unless table is (vocabulary, channels) and x ends in `channels`."""
     if table.ndim != 2 or x.ndim == 0 or x.shape[-1] != table.shape[1]:
         raise ValueError(f"{op}: x {x.shape} and table {table.shape}; the table is (vocabulary, "
                          "channels): transpose one stored as (in, out)")
 
 
 def per_channel(op, x, **arrays):
-    """Refuse a weight or bias without one number per channel, and an x without any."""
+    """Raise an error for a weight or bias without one number per channel, and an x without any."""
     for name, array in arrays.items():
         if x.ndim == 0 or (array is not None and array.shape != x.shape[-1:]):
             raise ValueError(f"{op}: x {x.shape} and {name} {np.shape(array)}; use x.shape[-1:]")
@@ -146,7 +146,7 @@ def positions(op, x, positions):
 
 
 def attention(op, q, k, v, bias, causal):
-    """Refuse queries, keys, values and a bias of scores that do not go together."""
+    """Raise an error for queries, keys, values and a bias of scores that do not go together."""
     shapes = f"{op}: q {q.shape}, k {k.shape}, v {v.shape}"
     if (not q.ndim == k.ndim == 4 or k.shape != v.shape or k.shape[::3] != q.shape[::3]
             or 0 in k.shape[1:] or q.shape[1] % k.shape[1]):
@@ -184,7 +184,7 @@ def first(op, first, shape):
 
 
 def probability(op, p):
-    """Refuse a p outside of [0, 1)."""
+    """Raise an error for a p outside of [0, 1)."""
     if not 0 <= p < 1:
         raise ValueError(f"{op}: p={p!r}; use the share of dropped elements, in [0, 1)")
 

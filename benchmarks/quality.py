@@ -12,7 +12,7 @@ from benchmarks.train_step import CODE as STEP
 from npgpt.cli import main as npgpt
 from npgpt.files import read_json
 from npgpt.io.corpora import load_corpus
-from npgpt.loading.runs import RESULT, load_run
+from npgpt.loading.runs import RESULT_FILE, load_run
 from npgpt.metrics import read_metrics
 from npgpt.tales import stories_written
 
@@ -50,7 +50,7 @@ def trained(out, *arguments):
     with redirect_stdout(sys.stderr):  # which --json leaves alone
         if npgpt(["train", "--sample-tokens", "0", "--out", str(out), *map(str, arguments)]):
             raise SystemExit("a training run failed; see above")
-    return read_json(out / RESULT)
+    return read_json(out / RESULT_FILE)
 
 
 def _told(out, result):

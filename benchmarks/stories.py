@@ -16,7 +16,7 @@ import numpy as np
 
 from npgpt import plots
 from npgpt.io.corpora import load_corpus
-from npgpt.loading.runs import SHIPPED, load_run
+from npgpt.loading.runs import SHIPPED_RUN, load_run
 from npgpt.look.history import history, open_text
 
 PICTURE = Path(__file__).parent / "stories.png"
@@ -28,7 +28,7 @@ MONOSPACE = 0.602  # width of a letter, of its size
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", nargs="?", default=SHIPPED,
+    parser.add_argument("run", nargs="?", default=SHIPPED_RUN,
                         help="a run folder; default: the trained model of the package")
     parser.add_argument("--out", type=Path, default=PICTURE, metavar="FILE.png",
                         help="default: %(default)s")
@@ -60,9 +60,9 @@ def draw(path, found, known):
     curve.plot(*zip(*found["val"], strict=True), "o", markersize=4, color=plots.COLOURS[1],
                label="validation")
     for name, level in found["levels"]:
-        curve.axhline(level, **plots.LANDMARK)
+        curve.axhline(level, **plots.LANDMARK_STYLE)
         curve.annotate(f"{name} {level:.2f}", (found["step"][-1], level), (0, -3), ha="right",
-                       va="top", **plots.NOTE)
+                       va="top", **plots.NOTE_STYLE)
     curve.set(xlabel="step", ylabel="loss, nats per character", ylim=(0, None))
     between = np.mean(sorted(level for _, level in found["levels"])[-2:])  # the two highest lines
     curve.legend(frameon=False, loc="center", bbox_to_anchor=(0.5, between),

@@ -149,8 +149,9 @@ def draw_wirings(path, curves, unigram):
     for panel, (rate, by_kind) in zip(axes[0], curves.items(), strict=True):
         for (kind, (steps, losses)), colour in zip(by_kind.items(), plots.COLOURS, strict=False):
             panel.plot(steps, losses, STYLES[kind], color=colour, label=kind, linewidth=2)
-        panel.axhline(unigram, **plots.LANDMARK)
-        panel.annotate("unigram model", (steps[-1], unigram), (0, 4), ha="right", **plots.NOTE)
+        panel.axhline(unigram, **plots.LANDMARK_STYLE)
+        panel.annotate("unigram model", (steps[-1], unigram), (0, 4), ha="right",
+                       **plots.NOTE_STYLE)
         peak, warmup = RATES[rate]
         panel.set_title(f"learning rate {peak}, {rate}", fontsize=10)
         panel.set(xlabel="step")

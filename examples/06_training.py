@@ -118,11 +118,11 @@ def draw(path, rows, curves, entropy, unigram):
     validated = [(row["step"], row["val_loss"]) for row in rows if row["val_loss"]]
     losses.plot(*zip(*validated, strict=True), "o-", color=plots.COLOURS[1], label="validation",
                 markersize=4)
-    losses.axhline(entropy, **plots.LANDMARK, label="entropy of the text")
+    losses.axhline(entropy, **plots.LANDMARK_STYLE, label="entropy of the text")
     losses.set(title="One run: the loss falls toward the entropy, fast and then slowly",
                ylabel="nats per token", ylim=(0, None))
     norms.plot(steps, [row["grad_norm"] for row in rows], color=plots.COLOURS[0], linewidth=0.8)
-    norms.axhline(1.0, **plots.LANDMARK)
+    norms.axhline(1.0, **plots.LANDMARK_STYLE)
     norms.set(title="Gradients longer than 1 (dashed) are clipped", ylim=(0, None))
     rates.plot(steps, [row["lr"] for row in rows], color=plots.COLOURS[0])
     rates.set(title="The learning rate rises in a warm-up, and falls as a cosine", xlabel="step")
@@ -131,7 +131,7 @@ def draw(path, rows, curves, entropy, unigram):
         others.plot(range(1, len(values) + 1), values, style, color=colour, label=f"rate {lr:g}")
     others.set(title="Other rates: too low crawls, too high sticks at the unigram loss",
                xlabel="step", ylim=(0, 8))
-    others.axhline(unigram, **plots.LANDMARK, label="unigram model")
+    others.axhline(unigram, **plots.LANDMARK_STYLE, label="unigram model")
     for panel in drawing.axes:
         panel.title.set_fontsize(10)
     for panel in (losses, others):

@@ -154,7 +154,7 @@ def draw_quality(path, found):
             color=plots.COLOURS[not by_temperature], elinewidth=0.9,
         )
         axes.annotate(name, (x, share), (-7 if left else 7, 3), ha="right" if left else "left",
-                      **plots.NOTE)
+                      **plots.NOTE_STYLE)
         curve += [(x, share)] * by_temperature
     axes.plot(*zip(*sorted(curve), strict=True), color=plots.COLOURS[0], linewidth=0.9)
     axes.set(xlabel="different words in a text of 3,000 tokens", ylim=(0, None),

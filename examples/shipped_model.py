@@ -20,7 +20,7 @@ from npgpt.families import family
 from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json
 from npgpt.io.tokens import open_run
-from npgpt.loading.runs import SHIPPED, load_run
+from npgpt.loading.runs import SHIPPED_RUN, load_run
 from npgpt.train import evaluate
 
 ABOUT = """\
@@ -58,7 +58,7 @@ def validation_loss(folder):
                         what="the whole validation text")[0]
 
 
-def ship(run, folder=SHIPPED):
+def ship(run, folder=SHIPPED_RUN):
     """Write the folder from a finished run."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "samples.txt"):

@@ -89,7 +89,7 @@ def draw(path, model, tokenizer):
         panel.set_xticks(range(len(words)), words, rotation=90, fontsize=8)
         panel.set_yticks(range(L * H), [f"layer {i // H}, head {i % H}" for i in range(L * H)],
                          fontsize=8)
-        panel.axhline(H - 0.5, **plots.LANDMARK)
+        panel.axhline(H - 0.5, **plots.LANDMARK_STYLE)
         panel.set_title(f"“{ask}” “The …”: what each head reads there", fontsize=10)
     return plots.save(drawing, path)
 

@@ -15,8 +15,8 @@ from npgpt.config import check_range, check_settings
 from npgpt.metrics import bytes_per_token
 from npgpt.progress import progress
 
-LONGEST_STORY = 1000  # in tokens; those of the tales are far shorter
-NOT_COUNTED = -1  # a masked target, which `autograd.cross_entropy` ignores
+MAX_STORY_TOKENS = 1000  # in tokens; those of the tales are far shorter
+IGNORE_INDEX = -1  # a masked target, which `autograd.cross_entropy` ignores
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TextSource:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text as token ids, its tokenizer, and how a kind of model learns it and writes."""
+    """A text as token ids, its tokenizer, and how an architecture learns it and writes."""
 
     source: TextSource
     tokenizer: Any
@@ -50,7 +50,7 @@ class Dataset:
 
     @property
     def validates(self):
-        """True unless the conversations are few, and all of them taught."""
+        """True unless the conversations are few, and all of them are trained on."""
         return not self.template or self.val_ids is not self.train_ids
 
     def shape(self, config):
@@ -58,15 +58,15 @@ class Dataset:
         return replace(config, block_size=self.train_ids.width) if self.template else config
 
     @progress("computing the grammar's loss")
-    def grammar_loss(self, block_size, **drawn):
-        """Return the `GrammarLoss` on the targets that `npgpt.train.evaluate` draws from val_ids.
+    def grammar_loss(self, block_size, **sampled):
+        """Return the `GrammarLoss` on the targets that `npgpt.train.evaluate` samples from val_ids.
 
         None if no grammar wrote the text.
         """
         if not (self.template or self.source.entropy_rate):
             return None
         return self.objective.grammar_loss(
-            self.val_ids, block_size, before=self.train_ids, **drawn
+            self.val_ids, block_size, before=self.train_ids, **sampled
         )
 
     @cached_property
@@ -165,7 +165,7 @@ class NextToken:
         """Return the token ids of a text for the model to continue."""
         return getattr(self.tokenizer, "templated", self.tokenizer.encode)(text)
 
-    def grammar_loss(self, ids_N, block_size, *, before=(), **drawn):
+    def grammar_loss(self, ids_N, block_size, *, before=(), **sampled):
         """Return the `GrammarLoss` on the targets of `evaluation`, for a text of the tales.
 
         before   ids of the text before, in which the first story may begin
@@ -176,13 +176,14 @@ class NextToken:
         """
         from npgpt import tales  # here: it makes the grammar, for tales only
 
-        text, earlier = (self.tokenizer.decode(ids[:]) for ids in (ids_N, before[-LONGEST_STORY:]))
+        earlier = self.tokenizer.decode(before[-MAX_STORY_TOKENS:])
+        text = self.tokenizer.decode(ids_N[:])
         nats_C = tales.surprisals(text, earlier)
         lengths_N = np.array([len(token) for token in self.tokenizer.tokens])[ids_N[:]]
         if nats_C is None or lengths_N.sum() != len(text):
             return None
         nats_N = np.add.reduceat(nats_C, np.cumsum(lengths_N) - lengths_N)
-        batches = self.evaluation(np.arange(len(ids_N)), block_size, 64, **drawn)
+        batches = self.evaluation(np.arange(len(ids_N)), block_size, 64, **sampled)
         targets = np.concatenate([b.targets_BT[b.targets_BT >= 0] for b in batches])
         exact = len(text) == len(ids_N) or len(targets) == len(ids_N) - 1
         return GrammarLoss(float(nats_N[targets].mean()), len(targets), exact=exact)
@@ -201,7 +202,7 @@ class NextToken:
         stride       distance between the starts of windows; None for block_size. Targets of the
                      window before are masked by -1. So a smaller stride predicts each token after
                      the first window from more than block_size - stride tokens
-        max_tokens   None for all windows; else windows with about that many targets, drawn by seed
+        max_tokens   None for all windows; else a sample, by seed, with about that many targets
 
         The last window ends with the text, the last batch may have fewer windows. Raises ValueError
         for a text of fewer than 2 tokens or a stride outside 1..block_size.
@@ -216,14 +217,14 @@ class NextToken:
         T = min(block_size, N - 1)
         last = N - 1 - T
         starts = np.append(np.arange(0, last, stride), last)
-        asked_before = np.append(0, starts[:-1] + T) - starts  # targets shared with the one before
+        overlap = np.append(0, starts[:-1] + T) - starts  # targets shared with the one before
         if max_tokens is not None and len(starts) * stride > max_tokens:
             rng, count = np.random.default_rng(seed), -(-max_tokens // stride)
-            drawn = np.sort(rng.choice(len(starts), count, replace=False))
-            starts, asked_before = starts[drawn], asked_before[drawn]
+            sampled = np.sort(rng.choice(len(starts), count, replace=False))
+            starts, overlap = starts[sampled], overlap[sampled]
         for b in range(0, len(starts), batch_size):
             x_BT, y_BT = _windows(ids_N, starts[b : b + batch_size], T)
-            y_BT[np.arange(T) < asked_before[b : b + batch_size, None]] = NOT_COUNTED
+            y_BT[np.arange(T) < overlap[b : b + batch_size, None]] = IGNORE_INDEX
             yield Batch((x_BT,), y_BT, {})
 
 

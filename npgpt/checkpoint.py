@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from autograd.anomaly import described
+from autograd.anomaly import describe_nonfinite
 from npgpt import files
 from npgpt.files import RUN_STATE, member
 from npgpt.progress import progress
 
-BEST, LAST = "best.safetensors", "model.safetensors"
-KEPT = re.compile(r"kept-(\d{1,18})\.safetensors")
+BEST_WEIGHTS, LAST_WEIGHTS = "best.safetensors", "model.safetensors"
+KEPT_WEIGHTS = re.compile(r"kept-(\d{1,18})\.safetensors")
 
 
 def weights_not_finite(model):
-    """Return the first weight that holds NaN or infinity, described; None if all are finite."""
+    """Return which weight first holds NaN or infinity, in words; None if all are finite."""
     for name, weight in model.parameters().items():
         if not np.isfinite(weight.data).all():
-            return f"the weight {name} has {described(weight.data)}"
+            return f"the weight {name} has {describe_nonfinite(weight.data)}"
     return None
 
 
@@ -41,7 +41,7 @@ def save_checkpoint(folder, model, optimizer):
     Raises OSError if the disk is full or the folder cannot be written to; the checkpoint before it
     is intact then.
     """
-    save_weights(folder / LAST, model)
+    save_weights(folder / LAST_WEIGHTS, model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
     if any(optimizer.missed.values()):  # absent from most runs, and from those of older versions
         state["missed"] = np.array(list(optimizer.missed.values()), np.int64)
@@ -54,7 +54,7 @@ def save_weights(path, model):
 
 def kept(folder):
     """Return {step: path} of the weights that a run has kept, in the order of their steps."""
-    found = ((KEPT.fullmatch(path.name), path) for path in folder.glob("kept-*"))
+    found = ((KEPT_WEIGHTS.fullmatch(path.name), path) for path in folder.glob("kept-*"))
     return dict(sorted((int(match[1]), path) for match, path in found if match and path.is_file()))
 
 

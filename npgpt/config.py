@@ -12,11 +12,11 @@ from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
 INITS = ("gpt2", "fan_in")
-INIT = {  # the field of each kind of model; `npgpt.gpt.init_std` has formulas and sources
+INIT_SETTING = {  # the field of each architecture; `npgpt.gpt.init_std` has formulas and sources
     "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
     "default": "gpt2", "choices": INITS,
 }
-DROPOUT = {
+DROPOUT_SETTING = {
     "help": "share of activations dropped in training, in [0, 1)", "default": 0.0, "below": 1,
 }
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
@@ -44,10 +44,10 @@ class GPTConfig:
     n_layer: int = setting("number of transformer blocks")
     n_head: int = setting("H, attention heads per block")
     n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
-    dropout: float = setting(**DROPOUT)
+    dropout: float = setting(**DROPOUT_SETTING)
     bias: bool = setting("biases in linear layers and norms", default=True)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = setting(**INIT)
+    init: str = setting(**INIT_SETTING)
 
     def __post_init__(self):
         check_settings(self)
@@ -59,7 +59,7 @@ def check_settings(config):
     owner = type(config).__name__
     for known in fields(config):
         value, choices = getattr(config, known.name), known.metadata.get("choices")
-        instead = wanted(value, known.type)
+        instead = type_error(value, known.type)
         if choices and value not in choices:
             instead = " or ".join(choice or "nothing" for choice in choices)
         if instead:
@@ -169,7 +169,7 @@ def check_range(owner, below=math.inf, least=0, **values):
             raise ValueError(f"{owner}: {name}={value}; use {instead}")
 
 
-def wanted(value, type):
+def type_error(value, type):
     """Return what to use instead of a value that does not fit a setting's type, else None."""
     if type == tuple[str, ...]:
         fits = isinstance(value, (tuple, list)) and all(isinstance(item, str) for item in value)

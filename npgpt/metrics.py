@@ -33,9 +33,9 @@ COLUMNS = (
 REWARD_COLUMNS = ("reward", "valid", "entropy", "kl")
 UPDATE_RATIO_STEPS = 10  # steps from one measurement of the update to the next
 UPDATE_RATIO_WEIGHTS = 1 << 20  # compared for it; more would show in the time between steps
-CHUNK = 2_000_000  # ids read at a time
-MAY_BE_EMPTY = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy")
-CHANCE = math.log(1000)  # nats below the grammar that only one text in 1,000 allows
+CHUNK_IDS = 2_000_000  # ids read at a time
+OPTIONAL_COLUMNS = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy")
+MAX_CHANCE_NATS = math.log(1000)  # nats below the grammar that only one text in 1,000 allows
 
 
 def read_result(path, step):
@@ -110,7 +110,7 @@ def read_metrics(path, last_step=math.inf):
 
 
 def _number(column, cell):
-    if cell == "" and column in MAY_BE_EMPTY:
+    if cell == "" and column in OPTIONAL_COLUMNS:
         return None
     try:
         number = int(cell) if column == "step" else float(cell)
@@ -164,8 +164,8 @@ def bytes_per_token(ids_N, tokenizer):
     """Return the mean bytes of text for each id except the first, which only gives context."""
     lengths_V = np.array([len(token) for token in tokenizer.tokens])
     total = sum(
-        int(lengths_V[np.asarray(ids_N[start : start + CHUNK])].sum())
-        for start in range(1, len(ids_N), CHUNK)
+        int(lengths_V[np.asarray(ids_N[start : start + CHUNK_IDS])].sum())
+        for start in range(1, len(ids_N), CHUNK_IDS)
     )
     return total / max(1, len(ids_N) - 1)
 
@@ -184,5 +184,5 @@ def beside_grammar(loss, grammar):
              f"tokens{part}; the model is {abs(above):.4f}{share}")
     if above >= 0:
         return f"{words} above"
-    seen = -above * grammar.targets > CHANCE
+    seen = -above * grammar.targets > MAX_CHANCE_NATS
     return f"{words} below{': it has seen this text' if seen else ', as may be by chance'}"

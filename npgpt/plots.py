@@ -1,6 +1,6 @@
-"""The pictures that the program draws: the loss of a run, and curves.
+"""The pictures that the program plots: the loss of a run, and curves.
 
-Only this module imports matplotlib, and only to draw; everything else works without it. A function
+Only this module imports matplotlib, and only to plot; everything else works without it. A function
 named `..._picture` writes a PNG file and returns its path.
 """
 
@@ -15,12 +15,12 @@ from npgpt.files import atomic_write
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's
 QUERY, KEY, VALUE = COLOURS[:3]  # in every picture; legible on white and on black
-COMPARED = "npgpt compare"  # the mark of that command's pictures
-LINES = ("o-", "s--", "^:", "D-.")  # different without colours, too
-LANDMARK = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
-NOTE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
+COMPARISON_MARK = "npgpt compare"  # the mark of that command's pictures
+LINE_STYLES = ("o-", "s--", "^:", "D-.")  # different without colours, too
+LANDMARK_STYLE = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
+NOTE_STYLE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
-WAY_OUT = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
+INSTALL_ADVICE = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
 
 
 class MatplotlibMissing(ImportError):
@@ -36,7 +36,7 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MatplotlibMissing(WAY_OUT) from error
+        raise MatplotlibMissing(INSTALL_ADVICE) from error
     drawing = Figure(figsize=(width, height), layout="constrained", dpi=150)
     FigureCanvasAgg(drawing)
     return drawing, drawing.subplots(rows, columns, **options)
@@ -67,11 +67,11 @@ def _of_256_colours(png, made_by):
 
 
 def loss_picture(path, rows, *, title, levels, whole, grammar):
-    """Draw training and validation loss against the step; below, gradient norm and update ratio.
+    """Plot training and validation loss against the step; below, gradient norm and update ratio.
 
     levels           pairs (name, nats per token) for horizontal lines: the loss of a bigram model
     whole, grammar   the final loss on the validation text, and the grammar's or None; the curves
-                     are of drawn parts
+                     are of sampled parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     _curve(axes, rows, "loss", color=COLOURS[0], alpha=0.25, linewidth=0.8)
@@ -95,7 +95,7 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
 
 
 def _grammar_line(axes, rows, colour, unit=1.0):
-    """Draw the grammar's loss on the tokens of the evaluations, if it is known."""
+    """Plot the grammar's loss on the tokens of the evaluations, if it is known."""
     for level in _column(rows, "grammar_loss")[-1:]:
         _landmark(axes, "the grammar", level * unit, color=colour)
 
@@ -106,7 +106,7 @@ def _beside(name, loss, level):
 
 
 def reward_picture(path, rows, *, title, entropy):
-    """Draw what a run with a reward measured at each step, and the loss on true text.
+    """Plot what a run with a reward measured at each step, and the loss on true text.
 
     entropy   of the grammar's own stories, in nats per story
     """
@@ -128,13 +128,13 @@ def reward_picture(path, rows, *, title, entropy):
 
 
 def _landmark(axes, name, level, **style):
-    axes.axhline(level, **LANDMARK | style)
+    axes.axhline(level, **LANDMARK_STYLE | style)
     axes.annotate(f"{name} {level:.3f}", (1, level), (-4, -3), ha="right", va="top",
-                  xycoords=("axes fraction", "data"), **NOTE)
+                  xycoords=("axes fraction", "data"), **NOTE_STYLE)
 
 
 def _health_panel(axes, rows):
-    """Draw the gradient norm and the update ratio (norm of the step over norm of the weights).
+    """Plot the gradient norm and the update ratio (norm of the step over norm of the weights).
 
     Both move smoothly in a healthy run, and jump before it diverges.
     """
@@ -148,19 +148,19 @@ def _health_panel(axes, rows):
 
 
 def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
-    """Draw several lines.
+    """Plot several lines.
 
     curves   name -> (xs, ys)
     log      logarithmic axes: "", "x", "y" or "xy"
     marks    pairs (name, x) for vertical lines
     """
     drawing, axes = figure()
-    looks = zip(COLOURS * 9, LINES * 9, strict=False)
+    looks = zip(COLOURS * 9, LINE_STYLES * 9, strict=False)
     for (name, (xs, ys)), (colour, line) in zip(curves.items(), looks, strict=False):
         axes.plot(xs, ys, line, markersize=4, color=colour, label=name)
     for name, x in marks:
-        axes.axvline(x, **LANDMARK)
-        axes.annotate(name, (x, 0), (3, 4), xycoords=("data", "axes fraction"), **NOTE)
+        axes.axvline(x, **LANDMARK_STYLE)
+        axes.annotate(name, (x, 0), (3, 4), xycoords=("data", "axes fraction"), **NOTE_STYLE)
     for axis in log:
         axes.set(**{f"{axis}scale": "log"})
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -169,7 +169,7 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
 
 
 def comparison_picture(path, runs, *, ylabel):
-    """Draw the losses of several runs against the step: validation, the grammar's on the same
+    """Plot the losses of several runs against the step: validation, the grammar's on the same
     tokens in dashed lines, and training in faint lines.
 
     runs     name -> (rows from `read_metrics`, factor of the losses, final loss on the
@@ -191,7 +191,7 @@ def comparison_picture(path, runs, *, ylabel):
     legend = axes.legend(frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return save(drawing, path, COMPARED)
+    return save(drawing, path, COMPARISON_MARK)
 
 
 def _as_text(name):
@@ -205,7 +205,7 @@ def _as_text(name):
 
 
 def _curve(axes, rows, name, of=np.array, unit=1.0, **style):
-    """Draw a column of metrics.csv against the step.    of: `smoothed`, or its values"""
+    """Plot a column of metrics.csv against the step.    of: `smoothed`, or its values"""
     steps = [row["step"] for row in rows if row[name] is not None]
     axes.plot(steps, of(_column(rows, name)) * unit, **style)
 

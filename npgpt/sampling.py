@@ -1,4 +1,4 @@
-"""Draw the next token from one row of logits: greedy, temperature, top-k, top-p, min-p.
+"""Sample the next token from one row of logits: greedy, temperature, top-k, top-p, min-p.
 
 This file chooses a single token; `generate.py` repeats the choice.
 
@@ -24,7 +24,7 @@ from typing import TypedDict
 
 import numpy as np
 
-FIRST_SORTED = 256  # tokens to sort in the first attempt to find the most probable ones
+FIRST_SORTED_TOKENS = 256  # tokens to sort in the first attempt to find the most probable ones
 EPS = np.finfo(np.float64).eps
 
 
@@ -40,7 +40,7 @@ class SamplingKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Sampling:
-    """The settings by which the next token is drawn; None leaves one out.
+    """The settings by which the next token is sampled; None leaves one out.
 
     Raises ValueError, which says what to use instead, on a setting outside its range.
     """
@@ -63,24 +63,24 @@ class Sampling:
                 raise ValueError(f"{name}={getattr(self, name)!r}: use {instead}")
 
     def probabilities(self, logits_V, context=()):
-        """Return the probabilities (V,), in float64, with which `draw` chooses each of V tokens.
+        """Return the probabilities (V,), in float64, with which `sample` chooses each of V tokens.
 
         context   token ids to which the repetition penalty applies
 
         A logit of -inf has probability zero. Raises ValueError on logits that are not one row of
         numbers with a finite maximum.
         """
-        ids_K, numerators_K = self._kept(logits_V, context)
+        ids_K, numerators_K = self._candidates(logits_V, context)
         probs_V = np.zeros(np.size(logits_V))
         probs_V[ids_K] = numerators_K / numerators_K.sum()
         return probs_V
 
-    def draw(self, logits_V, rng, context=()):
-        """Return one token id (an int), drawn by one `rng.random()`, or by none at temperature 0.
+    def sample(self, logits_V, rng, context=()):
+        """Return one token id, an int; it costs one `rng.random()`, or none at temperature 0.
 
-        A token of probability zero is never drawn. Arguments and errors are as in `probabilities`.
+        Never one of probability zero. Arguments and errors are as in `probabilities`.
         """
-        ids_K, numerators_K = self._kept(logits_V, context)
+        ids_K, numerators_K = self._candidates(logits_V, context)
         if self.temperature == 0:
             return int(ids_K[0])
         # The inverse of the cumulative distribution: the first token whose total is above the
@@ -88,7 +88,7 @@ class Sampling:
         total_K = np.cumsum(numerators_K)
         return int(ids_K[np.searchsorted(total_K, rng.random() * total_K[-1], side="right")])
 
-    def _kept(self, logits_V, context):
+    def _candidates(self, logits_V, context):
         """Return (ids, ascending; numerators of their probabilities) of the remaining tokens."""
         logits_V = _checked(logits_V)
         if self.repetition_penalty != 1 and len(context):
@@ -100,12 +100,12 @@ class Sampling:
         ids_K = np.arange(len(logits_V))
         if self.top_k is not None:
             ids_K = _largest(logits_V, self.top_k)
-        kept_K = logits_V[ids_K]
-        numerators_K = _unnormalised(kept_K, self.temperature)
+        logits_K = logits_V[ids_K]
+        numerators_K = _unnormalised(logits_K, self.temperature)
         stays_K = np.ones(len(ids_K), bool)
         if self.top_p is not None and self.top_p < 1:
             stays_K[:] = False
-            stays_K[_reaching(self.top_p, kept_K, numerators_K)] = True
+            stays_K[_nucleus(self.top_p, logits_K, numerators_K)] = True
         if self.min_p is not None:
             stays_K &= numerators_K >= self.min_p - 4 * EPS  # the largest is 1; rounding in exp
         return ids_K[stays_K], numerators_K[stays_K]
@@ -120,11 +120,11 @@ def _largest(logits_V, k):
     return np.sort(np.concatenate([above, equal[: k - len(above)]]))
 
 
-def _reaching(share, logits_K, numerators_K):
+def _nucleus(share, logits_K, numerators_K):
     """Return the indices of the most probable tokens, as few as reach a share of the total."""
     # Of probabilities 0.5, 0.3, 0.2, two reach 0.8: rounding in exp must not add a third.
     wanted = (share - len(logits_K) * EPS) * numerators_K.sum()
-    some = FIRST_SORTED
+    some = FIRST_SORTED_TOKENS
     while True:  # sorting a complete large vocabulary takes longer than the model does
         largest = _largest(logits_K, some)
         largest = largest[np.argsort(-logits_K[largest], kind="stable")]

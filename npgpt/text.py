@@ -3,17 +3,17 @@
 import codecs
 import re
 
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+VISIBLE_SPACES = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 # Characters that act on a terminal: control characters except tabs and line ends, and marks that
 # change the direction of writing. Halves of surrogate pairs cannot be written at all.
-ACTS = re.compile(
+TERMINAL_CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(token):
     """Return a token as a label: spaces, line ends and everything else without a shape visible."""
-    return shown("".join(VISIBLE.get(character, character) for character in token), most=1 << 40)
+    return shown("".join(VISIBLE_SPACES.get(c, c) for c in token), most=1 << 40)
 
 
 def shown(name, most=200):
@@ -53,7 +53,7 @@ def printable(text):
     >>> print(printable("a" + chr(27) + "[2J"))
     a\\u001b[2J
     """
-    return ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return TERMINAL_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def starting_prompt(tokenizer):

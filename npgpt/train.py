@@ -2,7 +2,7 @@
 
 `npgpt train` calls `train` once its flags are read, its text is encoded and its folder is made.
 The rest of the program enters by three arguments: `watch` shows progress and hears signals, `ranks`
-are the processes that share each batch, `dataset` has the objective of the kind of model.
+are the processes that share each batch, `dataset` has the objective of the architecture.
 """
 
 import math
@@ -89,7 +89,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     checkpoint.drop_kept_after(optimizer.steps, folder)
     keep_at = checkpoint.steps_to_keep(config)
     if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
-        checkpoint.save_weights(folder / checkpoint.BEST, model)
+        checkpoint.save_weights(folder / checkpoint.BEST_WEIGHTS, model)
     seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
     grammar = dataset.grammar_loss(model.config.block_size, **config.drawn)
@@ -237,4 +237,4 @@ def save(folder, metrics, text, model, optimizer):
         append(folder / "samples.txt", text + "\n")
         checkpoint.save_checkpoint(folder, model, optimizer)
         if metrics.lowest_at(optimizer.steps):
-            checkpoint.save_weights(folder / checkpoint.BEST, model)
+            checkpoint.save_weights(folder / checkpoint.BEST_WEIGHTS, model)

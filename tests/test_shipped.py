@@ -16,34 +16,34 @@ from npgpt.cli import main
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import read_metrics
 from npgpt.train import evaluate
 
 
 @pytest.mark.kernels  # a minute without them
 def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
-    model, tokenizer, run = npgpt.load_run(SHIPPED)
+    model, tokenizer, run = npgpt.load_run(SHIPPED_RUN)
     training = run.training
     with ExitStack() as stack:
         dataset = open_run(run, family(training.arch), stack, tokenizer)
         loss, _ = evaluate(model, dataset.val_ids, stride=training.eval_stride, seed=training.seed,
                            max_tokens=training.eval_tokens)
-    last = read_metrics(SHIPPED / "metrics.csv")[-1]
-    assert last["step"] == training.max_iters == read_json(SHIPPED / "result.json")["step"]
+    last = read_metrics(SHIPPED_RUN / "metrics.csv")[-1]
+    assert last["step"] == training.max_iters == read_json(SHIPPED_RUN / "result.json")["step"]
     assert loss == pytest.approx(last["val_loss"], rel=2e-4)
 
 
 def test_its_files_take_at_most_1_7_megabytes():
-    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) <= 1.7e6
+    assert sum(path.stat().st_size for path in SHIPPED_RUN.iterdir()) <= 1.7e6
 
 
 @pytest.mark.slow
 def test_its_loss_on_the_whole_validation_text_is_what_its_files_say():
-    said = read_json(SHIPPED / "result.json")["loss"]
+    said = read_json(SHIPPED_RUN / "result.json")["loss"]
     script = module_of(ROOT / "examples" / "shipped_model.py")
-    assert script.validation_loss(SHIPPED) == pytest.approx(said, rel=1e-5)
-    assert f"{said:.5f}" in (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert script.validation_loss(SHIPPED_RUN) == pytest.approx(said, rel=1e-5)
+    assert f"{said:.5f}" in (SHIPPED_RUN / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("words", ["generate --seed 1 --max-new-tokens 5", "look", "info"])
@@ -57,10 +57,10 @@ def test_without_a_name_a_command_takes_the_latest_run_or_else_the_packages_mode
         [line] = [line for line in capfd.readouterr().err.splitlines() if "MODEL" in line]
         return line
 
-    assert npgpt.load_run()[2].folder == SHIPPED
-    assert str(SHIPPED) in said()
+    assert npgpt.load_run()[2].folder == SHIPPED_RUN
+    assert str(SHIPPED_RUN) in said()
     for age, name in enumerate(("b", "a", "c")):
-        shutil.copytree(SHIPPED, tmp_path / "runs" / name)
+        shutil.copytree(SHIPPED_RUN, tmp_path / "runs" / name)
         (tmp_path / "runs" / name / RUN_STATE).touch()
         os.utime(tmp_path / "runs" / name / RUN_STATE, (0, 1000 - age))
     os.utime(tmp_path / "runs" / "a" / RUN_STATE, (0, 2000))

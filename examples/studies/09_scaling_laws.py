@@ -206,7 +206,7 @@ def draw(path, results):
                       markerfacecolor="none")
             axes.plot(mean, color=plots.COLOURS[i], linewidth=1)
         left.annotate(f"{flops_text(flops)} FLOPs", (mean.index[-1], mean.iloc[-1]), (7, 0),
-                      va="center", **plots.NOTE)
+                      va="center", **plots.NOTE_STYLE)
     left.set(xscale="log", yscale="log", xlabel="parameters",
              ylabel="loss above the entropy, nats per token")
     left.set_xlim(right=5 * some.parameters.max())
@@ -214,7 +214,7 @@ def draw(path, results):
     plain_ticks(left.yaxis, TICKS)
     left.set_ylim(limits)  # ticks outside would widen it
     left.set_title("Every budget has a best size", fontsize=10)
-    right.axhline(0, **plots.LANDMARK)
+    right.axhline(0, **plots.LANDMARK_STYLE)
     right.set(xscale="log", xlabel="parameters", ylabel="log (excess / fit)")
     right.set_title("What the fit of the log excess leaves", fontsize=10)
     return plots.save(drawing, path)

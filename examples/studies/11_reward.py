@@ -123,8 +123,8 @@ def draw_sharpening(path, results):
         mean = found[found.arm == arm].groupby("step")[["valid", "effective"]].mean()
         left.plot(100 * mean.valid, mean.effective, "o-", color=colour, label=name, markersize=3)
     V0, level = 100 * start.valid.mean(), start.effective.mean()
-    left.plot([V0, 100], [level] * 2, **plots.LANDMARK)
-    left.annotate("best of n, the filter: nothing lost", (V0, level), (4, 4), **plots.NOTE)
+    left.plot([V0, 100], [level] * 2, **plots.LANDMARK_STYLE)
+    left.annotate("best of n, the filter: nothing lost", (V0, level), (4, 4), **plots.NOTE_STYLE)
     left.set(xlabel="right stories, %", ylabel="effective right stories", yscale="log")
     plain_ticks(left.yaxis, (30, 50, 100, 200, 300))
     for name, own, colour in (("start", start, plots.GREY),
@@ -151,7 +151,7 @@ def draw_tales(path, results):
         axes.errorbar(100 * found["valid"], found["entropy"], 1.96 * found["entropy error"],
                       fmt="o", color=colour, label=name)
     for share in (0.85, 1):
-        axes.axhline(share * found["grammar"], **plots.LANDMARK)
+        axes.axhline(share * found["grammar"], **plots.LANDMARK_STYLE)
     axes.set(xlabel="right stories, %", ylabel="entropy of the right ones, nats per story")
     axes.legend(frameon=False)
     return plots.save(drawing, path)

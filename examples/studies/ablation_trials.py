@@ -17,7 +17,7 @@ from family_models import WordTokenizer, padded, told
 from variants import VARIANTS
 
 from npgpt import tales
-from npgpt.batches import NOT_COUNTED, Batch
+from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import INIT_STD
 from npgpt.optim import AdamW, global_norm
@@ -99,7 +99,7 @@ def stories(part, text="tales"):
         nats, end = -np.array([*map(tales.log_probability, found)]), tokenizer().ids["\n"]
     # An end also stands before a story; rows have the width of the longest story of all.
     wide = [[end] * LONGEST_OF[text]]
-    y_NT = padded([*ids, *wide], NOT_COUNTED)[:-1]
+    y_NT = padded([*ids, *wide], IGNORE_INDEX)[:-1]
     x_NT = padded([[end, *row[:-1]] for row in ids] + wide, end)[:-1]
     return Stories(x_NT, y_NT, np.array(nats))
 
@@ -129,7 +129,7 @@ class InOrder:
         batch = stories.batch(self.order[at])
         if step in self.bad:
             words = np.random.default_rng((seed, step)).integers(0, 400, batch.targets_BT.shape)
-            batch = batch._replace(targets_BT=np.where(batch.targets_BT < 0, NOT_COUNTED, words))
+            batch = batch._replace(targets_BT=np.where(batch.targets_BT < 0, IGNORE_INDEX, words))
         return batch
 
 

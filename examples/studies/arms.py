@@ -159,7 +159,7 @@ def draw_effects(path, by_text):
                            xerr=[x.high - x.mean for _, x in some], fmt="o", color=colour,
                            markersize=4.5, elinewidth=1.8,
                            label=word + (" a third" if word == NOT_SHOWN else ""))
-        panel.axvline(0, **plots.LANDMARK)
+        panel.axvline(0, **plots.LANDMARK_STYLE)
         panel.grid(axis="x", color="#dddddd", linewidth=0.6)
         panel.set_title(text, fontsize=11)
     most = max(x.high for of in by_text.values() for x in of.values())

@@ -14,7 +14,7 @@ import study
 from scipy.special import softmax
 
 from npgpt import BPETokenizer, CharTokenizer, load_run, tales
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.train import evaluate
 
 LESSONS = sorted(path.stem for path in Path(__file__).parents[1].glob("0[0-7]_*.py"))
@@ -69,7 +69,7 @@ def facts():
 
 def without_each_mlp():
     """Return losses of new tales: of the package's model, then of it without each block's MLP."""
-    model, tokenizer, _ = load_run(SHIPPED)
+    model, tokenizer, _ = load_run(SHIPPED_RUN)
     ids = tokenizer.encode(tales.generate(5_000, seed=5))
     losses = [evaluate(model, ids)[0]]
     for block in model.h:

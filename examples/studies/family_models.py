@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd import observing
 from npgpt import tales
-from npgpt.batches import NOT_COUNTED, Batch
+from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.families.bert import BertConfig
 from npgpt.families.objectives import MASK, PAD, SENTINELS
@@ -95,10 +95,10 @@ class Rewriting:
         sources, targets = zip(*pairs, strict=True)
         if self.family == "gpt":
             given = [np.append(source, target[:-1]) for source, target in pairs]
-            wanted = [np.append(np.full(len(source) - 1, NOT_COUNTED), target)
+            wanted = [np.append(np.full(len(source) - 1, IGNORE_INDEX), target)
                       for source, target in pairs]
-            return Batch((padded(given, self.pad),), padded(wanted, NOT_COUNTED), {})
-        source, targets_BT = padded(sources, self.pad), padded(targets, NOT_COUNTED)
+            return Batch((padded(given, self.pad),), padded(wanted, IGNORE_INDEX), {})
+        source, targets_BT = padded(sources, self.pad), padded(targets, IGNORE_INDEX)
         if self.family == "bert":
             return Batch((source,), targets_BT, {"mask_BT": source != self.pad})
         shifted = padded([np.append(self.pad, target[:-1]) for target in targets], self.pad)

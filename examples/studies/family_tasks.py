@@ -166,7 +166,7 @@ def _t5_writes(model, tokenizer, sources, length, temperature, seed=0):
         encoded = model.encode(source_BS, source_BS != pad)
         for _ in range(length):
             x_BTC = model.decode(written_BT, encoded, source_BS != pad)
-            next_B = [sampling.draw(logits_V, rng) for logits_V in model.head(x_BTC[:, -1]).data]
+            next_B = [sampling.sample(logits_V, rng) for logits_V in model.head(x_BTC[:, -1]).data]
             written_BT = np.column_stack([written_BT, next_B])
     return written_BT[:, 1:].tolist()
 

@@ -19,7 +19,7 @@ from family_models import padded, train
 
 from autograd import log_softmax
 from npgpt import GPT, GPTConfig
-from npgpt.batches import NOT_COUNTED, Batch
+from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
 
@@ -101,7 +101,7 @@ def compared(al, model, told):
     for first in range(0, len(told), 64):
         some = told[first : first + 64]
         ids = [al.tokenizer.encode(LINE_END + story) for story in some]
-        targets_BT = padded([row[1:] for row in ids], NOT_COUNTED)
+        targets_BT = padded([row[1:] for row in ids], IGNORE_INDEX)
         with model.evaluating():
             logs_BTV = log_softmax(model(padded([row[:-1] for row in ids], 0))[0]).data
         kept_BT1 = np.take_along_axis(logs_BTV, np.maximum(targets_BT, 0)[:, :, None], 2)

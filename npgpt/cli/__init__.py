@@ -22,7 +22,7 @@ import numpy as np
 
 from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.files import quoted
-from npgpt.loading.runs import SHIPPED, latest_run, versions
+from npgpt.loading.runs import SHIPPED_RUN, latest_run, versions
 from npgpt.names import nearest
 from npgpt.progress import announced
 from npgpt.text import shown
@@ -175,7 +175,7 @@ def model_or_default(name):
     """Return the MODEL that a user named; without one the default, which standard error names."""
     if name is None:
         name = latest_run()
-        what = "the package's own" if name == SHIPPED else "the latest run"
+        what = "the package's own" if name == SHIPPED_RUN else "the latest run"
         note(f"no MODEL is named: this is {quoted(name)}, {what}")
     return name
 

@@ -11,7 +11,7 @@ from npgpt.families import family
 from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
 from npgpt.folders import check_free
-from npgpt.loading.runs import RESULT, read_run
+from npgpt.loading.runs import RESULT_FILE, read_run
 from npgpt.metrics import read_metrics, read_result
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown
@@ -46,7 +46,7 @@ def run(args):
     try:  # after the tables, which need no file
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
-        check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARED.encode())
+        check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
         replaces = ", which replaces the one that compare drew before" if path.exists() else ""
         result["picture"] = str(draw(path, results))
         said = f"picture {path}{replaces}"
@@ -95,7 +95,7 @@ class Result:
         self.rows = read_metrics(member(folder, "metrics.csv"))
         self.steps = self.rows[-1]["step"] if self.rows else 0
         # on the whole validation text, empty if the run has not ended
-        self.whole = read_result(member(folder, RESULT), self.steps)
+        self.whole = read_result(member(folder, RESULT_FILE), self.steps)
         self.tokens = read_text(member(folder, "tokenizer.json"))
         tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
         self.objective = family(self.run.training.arch).Objective(tokenizer)

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import fields
 
-from npgpt.config import wanted
+from npgpt.config import type_error
 from npgpt.families.presets import model_settings
 from npgpt.files import read_given
 from npgpt.names import nearest
@@ -53,7 +53,7 @@ def read_settings(path):
                 f"{path}: {name!r} is unknown{nearest(name, [*types, *TABLES])}; npgpt train "
                 "--help-all lists the settings (--tokenizer and --vocab-size are flags alone)"
             )
-        instead = wanted(value, types[name])
+        instead = type_error(value, types[name])
         if instead:
             raise ValueError(f"{path}: {name} = {value!r}; give {instead}")
     return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}

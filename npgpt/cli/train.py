@@ -283,7 +283,7 @@ def _started(args, ranks, stack):
             "all ranks a file with --corpus"
         )
     if ranks.is_main and not args.check:
-        runs.refuse_taken(folder)
+        runs.check_not_taken(folder)
     kind_of_model = family(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
@@ -338,7 +338,7 @@ def _continued(args, ranks, stack):
         raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
     if named or args.corpus or args.conversations:
         folder = Path(named or _default_folder(_settings(args)[2], resume=True))
-    elif (folder := runs.latest_run()) != runs.SHIPPED:
+    elif (folder := runs.latest_run()) != runs.SHIPPED_RUN:
         if ranks.is_main:
             note(f"no --out is given: this is {quoted(folder)}, the latest run")
     else:
@@ -484,7 +484,7 @@ def _default_folder(training, resume=False):
     if resume and len(folders) == 1:
         raise ValueError(f"there is no run {folders[0]} to resume; name one with --out")
     earlier = folders[-2:][0]
-    if not resume and (earlier / RUN_STATE).exists() and not (earlier / runs.RESULT).exists():
+    if not resume and (earlier / RUN_STATE).exists() and not (earlier / runs.RESULT_FILE).exists():
         note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "
              f"this is {folders[-1]}, a new one")
     return folders[-2 if resume else -1]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
-from npgpt.config import DROPOUT, INIT, check_heads, check_settings, setting
+from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.file_layout import REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention
@@ -48,9 +48,9 @@ class BertConfig(Shape):
 
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     n_segment: int = setting("number of segments, such as first and second text", default=2)
-    dropout: float = setting(**DROPOUT)
+    dropout: float = setting(**DROPOUT_SETTING)
     mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
-    init: str = setting(**INIT)
+    init: str = setting(**INIT_SETTING)
 
     @property
     def inner(self):

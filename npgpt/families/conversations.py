@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from npgpt.batches import NOT_COUNTED, Batch, Dataset, GrammarLoss, NextToken, TextSource
+from npgpt.batches import IGNORE_INDEX, Batch, Dataset, GrammarLoss, NextToken, TextSource
 from npgpt.families.objectives import Denoising
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
@@ -186,13 +186,13 @@ def batch_of(rows, width):
     """Return the `Batch` of rows, lists of talks."""
     shape = len(rows), width
     x_BT, starts_BT = np.zeros(shape, np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
-    y_BT = np.full(shape, NOT_COUNTED)
+    y_BT = np.full(shape, IGNORE_INDEX)
     for b, row in enumerate(rows):
         begin = 0
         for talk in row:
             own = slice(begin, begin + len(talk))
             x_BT[b, own], starts_BT[b, own] = talk.ids_N[:-1], begin
-            y_BT[b, own] = np.where(talk.counted_N[1:], talk.ids_N[1:], NOT_COUNTED)
+            y_BT[b, own] = np.where(talk.counted_N[1:], talk.ids_N[1:], IGNORE_INDEX)
             begin = own.stop
     return Batch((x_BT,), y_BT, {"starts_BT": starts_BT})
 

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
-from npgpt.config import DROPOUT, INIT, check_heads, check_settings, setting
+from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
@@ -30,11 +30,11 @@ class LlamaConfig(Shape):
 
     n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
     n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
-    dropout: float = setting(**DROPOUT)
+    dropout: float = setting(**DROPOUT_SETTING)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
     norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6)
-    init: str = setting(**INIT)
+    init: str = setting(**INIT_SETTING)
 
     @property
     def kv_heads(self):

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.batches import NOT_COUNTED, Batch, GrammarLoss, check_length
+from npgpt.batches import IGNORE_INDEX, Batch, GrammarLoss, check_length
 from npgpt.io.tokens import SAMPLE
 from npgpt.tokenizers import WordTokenizer
 
@@ -207,8 +207,8 @@ class MaskedTokens(Denoising):
         """
         pad, _ = self.special
         given = [self._hidden(*row) for row in rows]
-        targets = [np.where(hidden_T, ids_T, NOT_COUNTED) for ids_T, hidden_T, _ in rows]
-        targets_BT = _padded(targets, NOT_COUNTED)
+        targets = [np.where(hidden_T, ids_T, IGNORE_INDEX) for ids_T, hidden_T, _ in rows]
+        targets_BT = _padded(targets, IGNORE_INDEX)
         return Batch((_padded(given, pad),), targets_BT, {"mask_BT": _mask(given)})
 
     def _hidden(self, ids_T, hidden_T, rng):
@@ -265,7 +265,7 @@ class SpanCorruption(Denoising):
         pad, *sentinels = self.special
         pairs = [self._cut(ids_T, hidden_T, sentinels) for ids_T, hidden_T, _ in rows]
         sources, targets = zip(*pairs, strict=True)
-        targets_BT = _padded(targets, NOT_COUNTED)
+        targets_BT = _padded(targets, IGNORE_INDEX)
         inputs = _padded([np.append(pad, target[:-1]) for target in targets], pad)
         return Batch((_padded(sources, pad), inputs), targets_BT, {"mask_BS": _mask(sources)})
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
-from npgpt.config import DROPOUT, INIT, check_heads, check_settings, setting
+from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
 from npgpt.families.family_record import Family, Shape
 from npgpt.families.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.families.layers import Attention, GatedFeedForward, RMSNorm
@@ -42,9 +42,9 @@ class T5Config(Shape):
     n_bucket: int = setting("buckets that distances fall into", default=32)
     max_distance: int = setting("distances beyond this share the last bucket", default=128)
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
-    dropout: float = setting(**DROPOUT)
+    dropout: float = setting(**DROPOUT_SETTING)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = setting(**INIT)
+    init: str = setting(**INIT_SETTING)
 
     @property
     def decoder_layers(self):

@@ -70,6 +70,6 @@ def _drawing(tokenizer, seed, sampling):
     def draw(logits_V, *allowed):
         logits_V = logits_V.copy()
         logits_V[np.setdiff1d(special, allowed)] = -np.inf
-        return sampling.draw(logits_V, rng)
+        return sampling.sample(logits_V, rng)
 
     return draw

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from npgpt.checkpoint import BEST
+from npgpt.checkpoint import BEST_WEIGHTS
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family, grown, without_initial_weights
 from npgpt.fast.storage import use_storage
@@ -86,7 +86,7 @@ def best_of(name):
     """Return what to write with by a MODEL: of a run that has them, the weights with the lowest
     validation loss. The last ones count where that is not what was learned: of a reward, and of
     answers, of which those for validation are not taught."""
-    best = Path(name, BEST)
+    best = Path(name, BEST_WEIGHTS)
     if not (best.exists() and Path(name, RUN_STATE).exists()):
         return name
     training = read_run(name).training

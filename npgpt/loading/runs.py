@@ -25,9 +25,9 @@ from autograd import backend
 from npgpt import files
 from npgpt.batches import TextSource
 from npgpt.checkpoint import (
-    BEST,
-    KEPT,
-    LAST,
+    BEST_WEIGHTS,
+    KEPT_WEIGHTS,
+    LAST_WEIGHTS,
     arrays_of,
     copy_into,
     save_checkpoint,
@@ -43,14 +43,14 @@ from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
 RUN_FORMAT = 10  # of config.json
-RESULT = "result.json"
-FILES = (
-    "config.json", "tokenizer.json", LAST, RUN_STATE, "metrics.csv", "samples.txt",
-    "loss.png", "reward.png", RESULT, BEST,
+RESULT_FILE = "result.json"
+RUN_FILES = (
+    "config.json", "tokenizer.json", LAST_WEIGHTS, RUN_STATE, "metrics.csv", "samples.txt",
+    "loss.png", "reward.png", RESULT_FILE, BEST_WEIGHTS,
 )
-SHIPPED = Path(__file__).parents[1] / "shipped" / "tales"  # a trained run that the package has
-ADDED_TO = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
-OUT = " with --out"
+SHIPPED_RUN = Path(__file__).parents[1] / "shipped" / "tales"  # a trained run that the package has
+APPENDED_FILES = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
+OUT_OPTION = " with --out"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def create_run(run, tokenizer, model, optimizer, stack=None, beside=()):
 
     beside   {name: content} of more files
     """
-    refuse_taken(run.folder)
-    with new_folder(run.folder, OUT) as building:
+    check_not_taken(run.folder)
+    with new_folder(run.folder, OUT_OPTION) as building:
         tokenizer.save(building / "tokenizer.json")
         for name, content in dict(beside).items():
             files.atomic_write(building / name, content)
@@ -116,11 +116,11 @@ def _write_config(folder, settings):
     files.atomic_write(folder / "config.json", text.encode("utf-8", "backslashreplace"))
 
 
-def refuse_taken(folder):
+def check_not_taken(folder):
     """Raise ValueError unless a run can be created at `folder`."""
     is_run = (folder / RUN_STATE).exists()
     resume = ", or continue the run in it with --resume" if is_run else ""
-    check_free(folder, OUT + resume)
+    check_free(folder, OUT_OPTION + resume)
 
 
 def lock_run(folder, stack):
@@ -132,10 +132,10 @@ def lock_run(folder, stack):
     if run.folder != folder:
         raise ValueError(f"{folder} is no run: name {run.folder} to go on from its checkpoint, or "
                          "start a new run from that file with --init-from")
-    for name in FILES:
-        files.check_own(folder / name, second_name=name not in ADDED_TO)
+    for name in RUN_FILES:
+        files.check_own(folder / name, second_name=name not in APPENDED_FILES)
     _lock(folder, stack)
-    for name in FILES:
+    for name in RUN_FILES:
         for left in files.unfinished(folder / name):
             left.unlink(missing_ok=True)
 
@@ -164,7 +164,8 @@ def read_run(folder):
     Raises ValueError if it is not a complete run of npgpt.
     """
     folder = Path(folder)
-    if not folder.is_dir() and (folder.name in (BEST, LAST) or KEPT.fullmatch(folder.name)):
+    weights = folder.name in (BEST_WEIGHTS, LAST_WEIGHTS) or KEPT_WEIGHTS.fullmatch(folder.name)
+    if weights and not folder.is_dir():
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
@@ -204,9 +205,9 @@ def runs_near(folder):
 
 
 def latest_run():
-    """Return the run in runs/ with the latest checkpoint; SHIPPED if there is none."""
+    """Return the run in runs/ with the latest checkpoint; SHIPPED_RUN if there is none."""
     states = Path("runs").glob(f"*/{RUN_STATE}")
-    return max(states, key=os.path.getmtime, default=SHIPPED / RUN_STATE).parent
+    return max(states, key=os.path.getmtime, default=SHIPPED_RUN / RUN_STATE).parent
 
 
 def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
@@ -222,7 +223,7 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     tokenizer = load_tokenizer(member(run.folder, "tokenizer.json"))
     check_vocabulary(tokenizer, run.model, run.folder)
     is_run = run.folder == Path(folder)
-    path = member(run.folder, LAST if is_run else Path(folder).name)
+    path = member(run.folder, LAST_WEIGHTS if is_run else Path(folder).name)
     arrays = files.read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():

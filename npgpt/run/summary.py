@@ -12,7 +12,7 @@ from npgpt.families.size import flops_per_token, step_memory
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.io.tokens import SAMPLE
 from npgpt.loading import best_of
-from npgpt.loading.runs import RESULT
+from npgpt.loading.runs import RESULT_FILE
 from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
@@ -76,7 +76,7 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     if trains:
         lines.append(("run", f"{run.folder}{f' from step {first_step}' if first_step else ''}"))
     if trains and not find_spec("matplotlib"):
-        lines.append(("note", f"there will be no loss.png: {plots.WAY_OUT}"))
+        lines.append(("note", f"there will be no loss.png: {plots.INSTALL_ADVICE}"))
     for head, text in lines:
         print_filled(head, text)
 
@@ -158,7 +158,7 @@ def print_results(run, dataset, model, draw, again):
         print(forgotten(model, objective))
     result = {"step": training.max_iters, "loss": loss, "bits_per_byte": per_byte,
               "grammar_loss": grammar and grammar.nats, "tokens": min(total, LAST_TOKENS)}
-    atomic_write(run.folder / RESULT, json.dumps(result, indent=2) + "\n")
+    atomic_write(run.folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, grammar)}")
     except plots.MatplotlibMissing:

@@ -18,7 +18,7 @@ from tiny_run import environment
 from npgpt.io import chat_template
 from npgpt.io.chat_template import ChatTemplate
 from npgpt.io.conversations import read_conversations
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 
 pytest.importorskip("jinja2")
 # In characters of the run: a line for each message, "." after an answer.
@@ -175,7 +175,7 @@ def test_a_model_without_a_template_continues_what_is_typed(typed, finished, don
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_ctrl_c_ends_an_answer_and_keeps_the_conversation(tmp_path):
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "npgpt", "chat", SHIPPED, "--max-new-tokens", "9999"]
+    command = [sys.executable, "-m", "npgpt", "chat", SHIPPED_RUN, "--max-new-tokens", "9999"]
     process = subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, env=environment(), cwd=tmp_path)
     os.write(ours, b"One day\n")

@@ -7,7 +7,7 @@ from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
 from npgpt.families import conversations, held
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.run import summary
 from npgpt.tales.questions import questions
@@ -100,7 +100,7 @@ def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, ta
         refused("train", "--conversations", talks, "--out", tmp_path / "no", *wrong)
     refused("train", "--init-from", finished, "--conversations", talks, "--reward", "grammar")
     assert "one of them" in refused("train", "--corpus", "tales", "--conversations", talks)
-    assert "tales-words" in refused("train", "--init-from", SHIPPED, "--conversations", "tales")
+    assert "tales-words" in refused("train", "--init-from", SHIPPED_RUN, "--conversations", "tales")
 
 
 TEMPLATE = ("{% for m in messages %}{{ m.content }}{{ '.' if m.role == 'assistant' else ' ' }}"
@@ -215,7 +215,7 @@ def test_texts_that_are_held_are_drawn_again_by_a_resumed_run(tmp_path, done, mo
 @pytest.mark.slow
 def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
     monkeypatch.setattr(summary, "LAST_TOKENS", 300)
-    out = done("train", "--init-from", SHIPPED, "--corpus", "tales", "--max-iters", "1",
+    out = done("train", "--init-from", SHIPPED_RUN, "--corpus", "tales", "--max-iters", "1",
                "--batch-size", "1", "--eval-tokens", "300", "--sample-tokens", "0", "--lr", "1e-9",
                "--min-lr", "0", "--out", tmp_path / "run")
     right = out.split(" stories told by the model, ")[1].split()[0]

@@ -17,7 +17,7 @@ from npgpt.cli import generate
 from npgpt.cli.generate import note_unknown
 from npgpt.config import TrainConfig
 from npgpt.families.llama import LlamaConfig
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.tales.questions import known_words, questions
 from npgpt.tokenizers import BPETokenizer, WordTokenizer
 
@@ -212,6 +212,6 @@ def test_words_that_are_no_tokens_are_noted(capsys):
 
 @pytest.mark.parametrize("command", ["generate", "chat"])
 def test_the_packaged_model_says_which_word_it_never_read(cli, command):
-    said = [cli(command, SHIPPED, "--prompt", prompt, "--max-new-tokens", 1)[2]
+    said = [cli(command, SHIPPED_RUN, "--prompt", prompt, "--max-new-tokens", 1)[2]
             for prompt in ("One night a hen lost a", "One night a hen lost a spoon")]
     assert "spoon" not in said[0] and "spoon" in said[1]

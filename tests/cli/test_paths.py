@@ -9,10 +9,9 @@ import pytest
 from tiny_run import TEXT, TINY, files
 
 from npgpt.folders import working_in
-from npgpt.loading.runs import FILES as ALL_FILES
-from npgpt.loading.runs import read_run
+from npgpt.loading.runs import RUN_FILES, read_run
 
-FILES = [name for name in ALL_FILES if name != "reward.png"]
+FILES = [name for name in RUN_FILES if name != "reward.png"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 import pytest
 from tiny_run import TEXT, TINY, files, settings_of
 
-from npgpt.loading.runs import FILES, read_run
+from npgpt.loading.runs import RUN_FILES, read_run
 
 LOADED = ("config.json", "tokenizer.json", "model.safetensors")
 TOKENS = ("train.bin", "val.bin", "tokenizer.json")
@@ -19,7 +19,7 @@ READERS = {
     "tokenize": (LOADED[1:2], "{run} hen"),
     "export": (LOADED, "{run} {out}"),
     "look": (LOADED, "{run} --out {out}.html"),
-    "train": ((*FILES, ".lock"), "--resume --out {run}"),
+    "train": ((*RUN_FILES, ".lock"), "--resume --out {run}"),
     "train ": (TOKENS, "--corpus {tokens} --out {out}"),
 }
 
@@ -90,11 +90,11 @@ def test_a_prompt_and_settings_may_come_from_a_pipe(done, here, run, corpus):
 def test_a_resume_tidies_up_after_a_killed_one_and_changes_nothing_else(done, run):
     before = (run / "samples.txt").read_bytes() + b"\xff\n"
     (run / "samples.txt").write_bytes(before)  # they may be in no UTF-8
-    for name in FILES:
+    for name in RUN_FILES:
         (run / f".{name}.1.tmp").touch()
     (run / ".mine.tmp").mkdir()
     done("train", "--resume", "--out", run)
-    wanted = {".mine.tmp", ".lock", *FILES} - {"reward.png"}
+    wanted = {".mine.tmp", ".lock", *RUN_FILES} - {"reward.png"}
     assert {path.name for path in run.iterdir()} == wanted
     after = (run / "samples.txt").read_bytes()
     assert after.startswith(before) and b"step 7: " in after

@@ -10,7 +10,7 @@ import pytest
 
 import npgpt
 from npgpt import GPT, CharTokenizer, GPTConfig
-from npgpt.batches import NOT_COUNTED, Batch, Dataset
+from npgpt.batches import IGNORE_INDEX, Batch, Dataset
 from npgpt.config import TrainConfig
 from npgpt.families.conversations import OWN, Answers, OwnTemplate, Talks, encoded
 from npgpt.families.held import (
@@ -64,7 +64,7 @@ def by_hand(start, other, batch):
     for x_T, y_T in zip(batch.inputs[0], batch.targets_BT, strict=True):
         p, q = (np.exp(of(x_T[None])[0].data[0]) for of in (start, other))
         p, q = (e / e.sum(axis=-1, keepdims=True) for e in (p, q))
-        found += (p * np.log(p / q)).sum(axis=-1)[y_T != NOT_COUNTED].tolist()
+        found += (p * np.log(p / q)).sum(axis=-1)[y_T != IGNORE_INDEX].tolist()
     return np.mean(found)
 
 
@@ -95,7 +95,7 @@ def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
     assert loss == pytest.approx(taught.loss(other).item() + 3 * kl, rel=1e-9)
     assert batch.loss(start).item() == pytest.approx(taught.loss(start).item(), rel=1e-9)
     assert (batch.n_targets, batch.step_targets) == (taught.n_targets, taught.step_targets)
-    counted = [rows[rows != NOT_COUNTED].tolist() for rows in (
+    counted = [rows[rows != IGNORE_INDEX].tolist() for rows in (
         batch.held.targets_BT[1:],  # one beside every second row
         objective.sample(data, 600, 4, seed=1, step=7, rows=slice(2, 4)).held.targets_BT)]
     assert counted[0] == counted[1]

@@ -53,7 +53,7 @@ def by_hand(prompts, n, sampling, seed, stop):
         text, rng = prompt_T.tolist(), np.random.default_rng(row_seed)
         while len(text) < len(prompt_T) + n:
             context_T = np.array(text[window_start(len(text), BLOCK_SIZE) :])
-            text.append(sampling.draw(next_logits([context_T])[0], rng, context_T))
+            text.append(sampling.sample(next_logits([context_T])[0], rng, context_T))
             if text[-1] in stop:
                 break
         texts.append(text)

@@ -75,7 +75,7 @@ def test_it_equals_the_documented_order_by_brute_force(logits_V, sampling, conte
     assert probs_V.dtype == np.float64 and probs_V.sum() == pytest.approx(1.0, abs=1e-14)
     np.testing.assert_array_equal(logits_V, before_V)
     greedy = replace(sampling, temperature=0)
-    assert probs_V[greedy.draw(logits_V, None, context)] == probs_V.max()
+    assert probs_V[greedy.sample(logits_V, None, context)] == probs_V.max()
 
 
 @pytest.mark.parametrize("tenths", [[1] * 10, [5, 3, 2], [6, 2, 2], [7, 2, 1], [4, 3, 2, 1]])
@@ -140,7 +140,7 @@ def test_a_share_of_the_unit_interval_as_long_as_its_probability_draws_a_token(
     for token, end in enumerate(np.cumsum(probs_V)):
         for part in (0.01, 0.99) if probs_V[token] > 1e-9 else ():
             number = end - part * probs_V[token]
-            assert sampling.draw(logits_V, FixedRandom(number), context) == token
+            assert sampling.sample(logits_V, FixedRandom(number), context) == token
 
 
 @given(logits_rows, temperatures, top_ks, top_ps, st.floats(0, 1, exclude_max=True))
@@ -148,18 +148,18 @@ def test_a_token_of_probability_zero_is_never_drawn(logits_V, temperature, top_k
     sampling = Sampling(temperature, top_k, top_p)
     probs_V = sampling.probabilities(logits_V)
     for edge in (0.0, number, np.nextafter(1.0, 0.0)):
-        assert probs_V[sampling.draw(logits_V, FixedRandom(edge))] > 0
+        assert probs_V[sampling.sample(logits_V, FixedRandom(edge))] > 0
 
 
 def test_the_edges_of_the_unit_interval_are_the_first_and_the_last_possible_token():
     logits_V = [-np.inf, 0.0, -np.inf, 0.0, -np.inf]
     for number, token in ((0.0, 1), (np.nextafter(0.5, 0), 1), (0.5, 3), (np.nextafter(1, 0), 3)):
-        assert Sampling().draw(logits_V, FixedRandom(number)) == token
+        assert Sampling().sample(logits_V, FixedRandom(number)) == token
 
 
 def test_a_token_is_a_python_int_and_costs_one_random_number():
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
-    assert type(Sampling().draw(np.zeros(5, dtype=np.float32), rng)) is int
+    assert type(Sampling().sample(np.zeros(5, dtype=np.float32), rng)) is int
     same.random()
     assert rng.random() == same.random()
 
@@ -192,4 +192,4 @@ def test_logits_that_are_not_one_row_of_numbers_are_an_error(logits, complaint, 
     with pytest.raises(ValueError, match=complaint):
         Sampling(temperature).probabilities(logits)
     with pytest.raises(ValueError, match=complaint):
-        Sampling(temperature).draw(logits, np.random.default_rng(0))
+        Sampling(temperature).sample(logits, np.random.default_rng(0))

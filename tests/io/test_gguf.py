@@ -24,7 +24,7 @@ from npgpt.fast.storage import StoredWeight, is_matrix, restored, stored
 from npgpt.loading import gguf, load_model, transformers_folder
 from npgpt.loading.gguf_writer import KINDS
 from npgpt.loading.pretrained import save_gguf
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.tokenizers import WordTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
@@ -237,12 +237,12 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
 
 def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here, monkeypatch):
     pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
-    done("export", SHIPPED, "new/t.gguf", "--outtype", "bf16")
+    done("export", SHIPPED_RUN, "new/t.gguf", "--outtype", "bf16")
     greedy = ("--temperature", 0, "--max-new-tokens", 9, "--prompt", "The hen")
-    assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED, *greedy)
-    assert "t.gguf" in refused("export", SHIPPED, "new/t.gguf")  # is there
-    assert "out.gguf" in refused("export", SHIPPED, "out", "--outtype", "f32")
-    assert "out.onnx" in refused("export", SHIPPED, "out.onnx")
+    assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED_RUN, *greedy)
+    assert "t.gguf" in refused("export", SHIPPED_RUN, "new/t.gguf")  # is there
+    assert "out.gguf" in refused("export", SHIPPED_RUN, "out", "--outtype", "f32")
+    assert "out.onnx" in refused("export", SHIPPED_RUN, "out.onnx")
     config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
     words, marks = WordTokenizer("abc", ["ab"]), CharTokenizer("abcd")
     llama = BPETokenizer([], pattern="llama3")
@@ -255,7 +255,7 @@ def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here,
         with pytest.raises(ValueError, match=fact):
             save_gguf(model, here / "x.gguf", tokenizer, None, kind)
     monkeypatch.setitem(sys.modules, "gguf", None)
-    assert "pip install gguf" in refused("export", SHIPPED, "x.gguf")
+    assert "pip install gguf" in refused("export", SHIPPED_RUN, "x.gguf")
     assert [path.name for path in here.iterdir()] == ["new"] and len([*here.rglob("*")]) == 2
 
 
@@ -266,7 +266,7 @@ def test_a_full_disk_is_named_and_what_a_killed_export_left_goes(refused, here):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        err = refused("export", SHIPPED, "t.gguf")
+        err = refused("export", SHIPPED_RUN, "t.gguf")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "t.gguf" in err and os.strerror(errno.EFBIG) in err
@@ -276,13 +276,14 @@ def test_a_full_disk_is_named_and_what_a_killed_export_left_goes(refused, here):
 @pytest.mark.slow
 def test_llama_cpp_continues_a_text_as_we_do(done, here):
     peer = pytest.importorskip("xllamacpp", reason="the peer: pip install '.[peers]'")
-    done("export", SHIPPED, "t.gguf")
+    done("export", SHIPPED_RUN, "t.gguf")
     asked, settings = "One day", peer.CommonParams()
     settings.model.path, settings.n_ctx, settings.n_parallel, settings.warmup = "t.gguf", 256, 1, 0
     settings.cache_type_k = settings.cache_type_v = peer.ggml_type.GGML_TYPE_F32
     found = peer.Server(settings).handle_completions(
         {"prompt": asked, "max_tokens": 180, "temperature": 0, "ignore_eos": True})
-    ours = done("generate", SHIPPED, "--prompt", asked, "--temperature", 0, "--max-new-tokens", 180)
+    ours = done("generate", SHIPPED_RUN, "--prompt", asked,
+                "--temperature", 0, "--max-new-tokens", 180)
     assert ours.removesuffix("\n") == asked + found["choices"][0]["text"]
 
 

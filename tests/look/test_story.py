@@ -33,7 +33,7 @@ from npgpt.config import GPTConfig
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.loading import Loaded
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.look import page
 from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
@@ -58,7 +58,7 @@ def more(subjects, pages, tmp_path_factory):
                                       model=model)
         (folder / name).mkdir()
         found[name] = subject, *page_of(subject, folder / name, prompt)
-    shipped = open_subject(SHIPPED)
+    shipped = open_subject(SHIPPED_RUN)
     return found | {"shipped": (shipped, *page_of(shipped, folder))}
 
 

@@ -12,7 +12,7 @@ from npgpt.batches import Dataset, NextToken, TextSource
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
-from npgpt.loading.runs import SHIPPED
+from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import Metrics
 from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
@@ -118,7 +118,7 @@ def test_the_pictures_have_the_grammars_loss_where_it_is_known(tmp_path, known):
 
 @pytest.mark.slow
 def test_the_excess_of_the_packaged_model_hardly_depends_on_the_tokens_that_are_drawn():
-    model, tokenizer, run = load_run(SHIPPED)
+    model, tokenizer, run = load_run(SHIPPED_RUN)
     training, excess = run.training, []
     with ExitStack() as stack:
         data = open_run(run, family(training.arch), stack, tokenizer)
@@ -130,7 +130,7 @@ def test_the_excess_of_the_packaged_model_hardly_depends_on_the_tokens_that_are_
             assert targets == grammar.targets == 20_032
             excess.append(loss - grammar.nats)
         grammar = data.grammar_loss(run.model.block_size, stride=training.eval_stride)
-    whole = read_json(SHIPPED / "result.json")
+    whole = read_json(SHIPPED_RUN / "result.json")
     assert whole["grammar_loss"] == pytest.approx(grammar.nats, rel=1e-9)
     assert grammar.targets == whole["tokens"]
     assert np.std(excess, ddof=1) <= 0.001
