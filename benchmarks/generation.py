@@ -1,4 +1,5 @@
-"""Tokens a second, beside the limit of reading the weights; and how many times as long others take.
+"""Tokens a second, beside the measured speed of adding up the weights; and how many times as long
+others take.
 
 A token takes at least as long as reading all weights from memory, or from the cache that they fit
 in. How fast that goes is measured in the same rounds, by adding up as many float32. Each library
@@ -70,6 +71,6 @@ def written(what, timed, kinds, new):
         shares = spread(size / 4 * read * new / ours for (read, _), (ours, _) in pairs)
         rate = new / statistics.median(seconds for seconds, _ in timed[kind])
         middle, low, high = (f"{share:.0%}" for share in shares)
-        cells[kind] = f"{rate:,.0f} tokens/s, {middle} ({low} – {high}) of what memory allows"
+        cells[kind] = f"{rate:,.0f} tokens/s, {middle} ({low} – {high}) of that speed"
         rows[what + kind] = in_a_row(cells)
     return rows

@@ -1,5 +1,6 @@
 """SmolLM2-135M-Instruct: its numbers beside those of PyTorch, arrays by how far ours and PyTorch's
-in float32 are off PyTorch's in float64; and its speed, with how many times as long others take.
+in float32 are off PyTorch's in float64; its speed, beside that of adding up the weights; and how
+many times as long others take.
 
     python -m benchmarks real_model [TEXT]     TEXT: a file; default: CONCEPTS.md
 

@@ -27,8 +27,8 @@ HEAD = """# Results
 
 Written by `python -m benchmarks`; `python -m benchmarks PART` measures one section again.
 `benchmarks/measure.py` says how times are compared. Beside a ratio stands the 95 % interval of its
-median; in rows of 2026-11 the smallest and the largest of 5 to 15 rounds. Below 1 the other is
-ahead. Where other work shares the machine, another day's ratios may differ by more.
+median; in rows of 2026-11, some by older code, the smallest and the largest of 5 to 15 rounds.
+Below 1 the other is ahead. On a shared machine another day's ratios may differ by more.
 """
 MARKED = re.compile(r"(<!-- benchmarks (\w+) -->\n).*?(<!-- end -->)", re.S)
 SENTENCE = re.compile(r"- \*\*Fast\*\*:.*?(?=\n- )", re.S)
