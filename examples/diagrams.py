@@ -100,7 +100,7 @@ def _merged(axes, tokenizer, token, left, colour=plots.GREY):
     x, y = np.mean([x for x, _ in below] or [left]), max((y for _, y in below), default=-0.9) + 0.9
     for at in below:
         axes.plot(*zip((x, y), at, strict=True), color=plots.INK, linewidth=1, zorder=1)
-    name = visible(tokenizer.token_bytes(token).decode())
+    name = visible(tokenizer.tokens[token].decode())
     box(axes, x, y, name, colour, width=0.5 + 0.17 * len(name), height=0.5)
     if below:
         axes.text(x + 0.33 + 0.085 * len(name), y + 0.1, token - 255, fontsize=7, color=plots.INK)

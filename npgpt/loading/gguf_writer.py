@@ -10,7 +10,6 @@ from npgpt.files import atomic_file, unfinished
 from npgpt.io.chat_template import eos_token
 from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.tokenizers.bpe_tokenizer import check_merges
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 SPELLING = byte_to_unicode()
@@ -98,7 +97,7 @@ def _vocabulary(tokenizer, template):
     types = [CONTROL if i in special else NORMAL if token else UNUSED
              for i, token in enumerate(tokenizer.tokens)]
     if isinstance(tokenizer, BPETokenizer):
-        of = check_merges(tokenizer.merges)
+        of = tokenizer.merged
         pairs = [(of[left], of[right]) for left, right in tokenizer.merges]
     else:
         pairs = dict.fromkeys((t[:k], t[k : k + 1]) for i, t in enumerate(tokenizer.tokens)

@@ -27,7 +27,6 @@ from npgpt.tokenizers import (
 from npgpt.tokenizers.byte_pair_encoding import Pair
 from npgpt.tokenizers.characters import (
     check_ids,
-    check_no_name,
     check_special_tokens,
     check_text,
 )
@@ -52,6 +51,7 @@ class BPETokenizer:
 
     Attributes:
         merges, pattern, ids: as given.
+        merged: a list of the bytes of every token by index.
         absent: the bytes without a token.
         tokens: a list of the bytes of every token by id; b"" for an id that no token has.
         special_ids: a dict from special token to id.
@@ -74,24 +74,19 @@ class BPETokenizer:
         ids: Sequence[int] | None = None,
     ) -> None:
         check_pattern(pattern)
-        merged = check_merges(merges)
+        self.merged = check_merges(merges)
         check_special_tokens(special_tokens)
         self.pattern = pattern
         self.merges = [(left, right) for left, right in merges]
-        self.ids = list(range(len(merged)) if ids is None else ids)
+        self.ids = list(range(len(self.merged)) if ids is None else ids)
         self.absent = bytes(byte for byte, i in enumerate(self.ids[:256]) if i is None)
         self._absent_said = False
-        present = [(i, t) for i, t in zip(self.ids, merged, strict=False) if i is not None]
         if not isinstance(special_tokens, Mapping):
-            first = max((i for i, _ in present), default=-1) + 1
+            first = 1 + max((i for i in self.ids if i is not None), default=-1)
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
         self.special_ids = dict(special_tokens)
-        check_ids_are_distinct(self.ids, merged, self.special_ids)
-        self.tokens = [b""] * (max(*dict(present), *self.special_ids.values()) + 1)
-        for token_id, token in present:
-            self.tokens[token_id] = token
-        for text, token_id in self.special_ids.items():
-            self.tokens[token_id] = text.encode("utf-8")
+        found = tokens_by_id(self.ids, self.merged, self.special_ids)
+        self.tokens = [found.get(i, b"") for i in range(max(found) + 1)]
 
     @classmethod
     def train(
@@ -101,14 +96,12 @@ class BPETokenizer:
         special_tokens: Sequence[str] = (),
         *,
         pattern: str | None = "gpt2",
-        byte_order: Sequence[int] = range(256),
     ) -> "BPETokenizer":
         """Learn merges from a text until the vocabulary holds `vocab_size` tokens.
 
         `text` is a str, or anything that yields a text in blocks, as an open file does; they
-        need not fit into memory. The bytes have the ids 0 to 255 in `byte_order`; GPT-2's order
-        gives the merges that the `tokenizers` library learns. Special tokens in the text are
-        boundaries and are not counted. Training stops early if no pair is left to merge.
+        need not fit into memory. Special tokens in the text are boundaries and are not counted.
+        Training stops early if no pair is left to merge.
 
         Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens, for
         an empty or repeated special token, and for a lone surrogate.
@@ -121,19 +114,14 @@ class BPETokenizer:
                 f"vocab_size {vocab_size} is too small: the 256 bytes and {len(special_tokens)} "
                 f"special tokens already take {smallest}; ask for at least that"
             )
-        if sorted(byte_order) != list(range(256)):
-            raise ValueError("byte_order must hold each of the bytes 0 to 255 exactly once")
         counts: Counter[str] = Counter()
         blocks = [text] if isinstance(text, str) else text
-        for block in blocks[:1] if isinstance(blocks, (list, tuple)) else ():
-            check_no_name(block)
         for chunk in chunking.chunks(blocks, special_tokens, pattern):
             for part in parts(chunk, special_tokens)[::2]:
                 counts.update(split(part, pattern))
         word_counts = {word.encode("utf-8"): times for word, times in counts.items()}
-        merges = byte_pair_encoding.learn_merges(word_counts, vocab_size - smallest, byte_order)
-        ids = [*np.argsort(byte_order).tolist(), *range(256, 256 + len(merges))]
-        return cls(merges, special_tokens, pattern=pattern, ids=ids)
+        merges = byte_pair_encoding.learn_merges(word_counts, vocab_size - smallest)
+        return cls(merges, special_tokens, pattern=pattern)
 
     @property
     def vocab_size(self) -> int:
@@ -146,12 +134,10 @@ class BPETokenizer:
     @functools.cached_property
     def _ids_of(self):
         """The function from a pre-token to its ids, which remembers the last CACHED ones."""
-        encode_word = library_tokenizer.word_encoder(self.merges)
-        if encode_word is None:
-            token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
-            encode_word = functools.partial(
-                byte_pair_encoding.encode_word, token_of_pair=token_of_pair
-            )
+        ours = functools.partial(
+            byte_pair_encoding.encode_word, token_of_pair=self._token_of_pair
+        )
+        encode_word = library_tokenizer.word_encoder(self.merges, self.merged) or ours
 
         @functools.lru_cache(CACHED)
         def ids_of(word):
@@ -204,22 +190,15 @@ class BPETokenizer:
         """Return the text of a flat sequence of ids.
 
         Where ids stop in the middle of a character, U+FFFD stands for it, or whatever `errors` says
-        (see bytes.decode). Raises IndexError for an id that no token has.
+        (see bytes.decode). An id that no token has adds nothing. Raises IndexError for one outside
+        [0, vocab_size).
         """
-        ids_N = check_ids(ids, self.vocab_size, self._unused)
+        ids_N = check_ids(ids, self.vocab_size)
         return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", errors)
 
-    def token_bytes(self, token_id: int) -> bytes:
-        """Return the bytes of token `token_id`. Raises IndexError for an unknown id."""
-        return self.tokens[check_ids([token_id], self.vocab_size, self._unused)[0]]
-
     def pair(self, token_id: int) -> tuple[int, ...]:
-        """Return the ids of the two tokens merged into this one; () for bytes, special tokens.
-
-        Raises IndexError for an unknown id.
-        """
-        self.token_bytes(token_id)
-        return self._pairs.get(int(token_id), ())
+        """Return the ids of the two tokens merged into this one; () for bytes, special tokens."""
+        return self._pairs.get(token_id, ())
 
     def merge_steps(self, word: str) -> list[list[bytes]]:
         """Return the tokens of one pre-token before any merge and after each one, as bytes.
@@ -236,15 +215,13 @@ class BPETokenizer:
         pre_tokens = split(word, self.pattern)
         if len(pre_tokens) > 1:
             raise ValueError(f"{word!r} is several pre-tokens; pass one of {pre_tokens}")
-        token_of_pair = {pair: 256 + i for i, pair in enumerate(self.merges)}
         present = word.encode("utf-8").translate(None, self.absent)
-        steps = byte_pair_encoding.merge_steps(present, token_of_pair)
-        return [[self.tokens[self.ids[index]] for index in step] for step in steps]
+        steps = byte_pair_encoding.merge_steps(present, self._token_of_pair)
+        return [[self.merged[index] for index in step] for step in steps]
 
     @functools.cached_property
-    def _unused(self):
-        """The ids below `vocab_size` that no token has."""
-        return np.flatnonzero([not token for token in self.tokens])
+    def _token_of_pair(self):
+        return {pair: 256 + i for i, pair in enumerate(self.merges)}
 
     @functools.cached_property
     def _pairs(self):
@@ -261,7 +238,7 @@ class BPETokenizer:
     def to_json(self) -> str:
         """Return the text of the file that `save` writes."""
         return huggingface_format.to_json(
-            self.merges, self.tokens, self.ids, self.special_ids, self.pattern
+            self.merges, self.merged, self.ids, self.special_ids, self.pattern
         )
 
     @classmethod
@@ -300,54 +277,37 @@ def check_merges(merges: Sequence[Sequence[int]]) -> list[bytes]:
     same bytes.
     """
     tokens = [bytes([byte]) for byte in range(256)]
-    made = {}
+    made = set()
     for i, merge in enumerate(merges):
-        if not isinstance(merge, (tuple, list)) or [type(i) for i in merge] != [int, int]:
-            raise ValueError(f"merge {i} must be a pair of ints, two token indices, got {merge!r}")
-        left, right = merge
-        if min(merge) < 0 or max(merge) >= 256 + i:
-            raise ValueError(f"merge {i} must join two tokens from 0 to {255 + i}, got {merge!r}")
-        token = tokens[left] + tokens[right]
-        if token in made:
+        if len(merge) != 2 or any(type(t) is not int or not 0 <= t < 256 + i for t in merge):
             raise ValueError(
-                f"merge {i}, {merge!r}, makes the same token {token!r} as merge {made[token]}; it "
-                "occurs twice, list it once"
+                f"merge {i} must be a pair of tokens from 0 to {255 + i}, got {merge!r}"
             )
-        made[token] = i
+        token = tokens[merge[0]] + tokens[merge[1]]
+        if token in made:
+            raise ValueError(f"merge {i}, {merge!r}, makes the token {token!r} again; list it once")
+        made.add(token)
         tokens.append(token)
     return tokens
 
 
-def check_ids_are_distinct(
-    ids: Sequence[int], tokens: Sequence[bytes], special_ids: Mapping[str, int]
-) -> None:
-    """Raise ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1.
+def tokens_by_id(
+    ids: Sequence[int | None], tokens: Sequence[bytes], special_ids: Mapping[str, int]
+) -> dict[int, bytes]:
+    """Return the bytes of all tokens by id. A byte may have the id None, for no token.
 
-    A byte may have None. A special token may be one of the tokens: the same text under the same id.
+    Raises ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1. A special
+    token may be one of the tokens: the same text under the same id.
     """
-    if len(ids) != len(tokens):
+    if len(ids) != len(tokens) or None in ids[256:]:
         raise ValueError(
             f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}"
         )
-    owner = {}
-    for token, token_id in [*enumerate(ids), *special_ids.items()]:
-        if token_id is None and token in range(256):
-            continue
-        name = f"token {token}" if isinstance(token, int) else f"special token {token!r}"
-        if type(token_id) is not int or not 0 <= token_id < MAX_ID:
-            raise ValueError(
-                f"the id of {name} must be an int from 0 to {MAX_ID - 1}, got {token_id!r}"
-            )
-        text = tokens[token] if isinstance(token, int) else token.encode("utf-8")
-        other, of_other = owner.setdefault(token_id, (name, text))
-        if other != name and (text != of_other or isinstance(token, int)):
-            raise ValueError(f"{other} and {name} both have the id {token_id}; give each its own")
-    spelled = {character: byte for byte, character in gpt2_files.byte_to_unicode().items()}
-    own = dict(zip(tokens, ids, strict=True))
-    for text, token_id in special_ids.items():
-        token = bytes(map(spelled.get, text)) if spelled.keys() >= set(text) else b""
-        if own.get(token, token_id) != token_id:
-            raise ValueError(
-                f"the special token {text!r} is spelled like the token {token!r} where tokenizers "
-                f"are saved; choose a different text, such as '<|{text}|>'"
-            )
+    present = [(i, token) for i, token in zip(ids, tokens, strict=True) if i is not None]
+    found = {}
+    for i, token in present + [(i, text.encode("utf-8")) for text, i in special_ids.items()]:
+        if type(i) is not int or not 0 <= i < MAX_ID:
+            raise ValueError(f"the id of {token!r} must be an int below {MAX_ID}, got {i!r}")
+        if found.setdefault(i, token) != token:
+            raise ValueError(f"{found[i]!r} and {token!r} have one id, {i}")
+    return found

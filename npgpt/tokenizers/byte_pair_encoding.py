@@ -16,7 +16,7 @@ Their *ids*, which a model sees, are the same unless a file orders them differen
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 Pair = tuple[int, int]
@@ -50,7 +50,7 @@ class PairCounts:
     Of ten thousand words a merge changes only those that contain its pair. So the pairs are counted
     once, and after a merge only the changed words are taken out and put back.
 
-    >>> pairs = PairCounts(range(256))
+    >>> pairs = PairCounts()
     >>> pairs.add(0, list(b"hug"), 10)
     >>> pairs.add(1, list(b"pug"), 5)
     >>> pairs.counts[ord("u"), ord("g")]
@@ -59,10 +59,9 @@ class PairCounts:
     b'ug'
     """
 
-    def __init__(self, rank: Sequence[int]):
+    def __init__(self):
         self.counts: Counter[Pair] = Counter()
         self.words_with: defaultdict[Pair, set[int]] = defaultdict(set)
-        self.rank = rank
 
     def add(self, word: int, ids: list[int], times: int) -> None:
         """Count the pairs in the tokens `ids` of word number `word`, which occurs `times` times."""
@@ -78,41 +77,35 @@ class PairCounts:
                 del self.counts[pair]
 
     def most_frequent(self) -> Pair:
-        """Return the pair with the highest count; ties go to the smallest (left, right) ranks."""
+        """Return the pair with the highest count; of equally frequent ones the smallest."""
         highest = max(self.counts.values())
-        ties = (pair for pair, times in self.counts.items() if times == highest)
-        return min(ties, key=lambda pair: (self.rank[pair[0]], self.rank[pair[1]]))
+        return min(pair for pair, times in self.counts.items() if times == highest)
 
 
-def learn_merges(
-    word_counts: dict[bytes, int], n_merges: int, byte_order: Sequence[int] = range(256)
-) -> list[Pair]:
+def learn_merges(word_counts: dict[bytes, int], n_merges: int) -> list[Pair]:
     """Return up to `n_merges` pairs to merge, in order; merge i makes token 256 + i.
 
     `word_counts` says how often each pre-token occurs. Overlapping pairs count each time ("aaa"
-    holds (a, a) twice). Among equally frequent pairs the smallest (left, right) is merged, where
-    bytes come first, in `byte_order`, then merges in the order they were made. When every word is a
-    single token there is nothing left to merge, and the list ends early.
+    holds (a, a) twice). Among equally frequent pairs the smallest (left, right) is merged. When
+    every word is a single token there is nothing left to merge, and the list ends early.
 
     >>> learn_merges({b"hug": 10, b"pug": 5}, 2)
     [(117, 103), (104, 256)]
     """
     words = [list(word) for word in word_counts]
     times = list(word_counts.values())
-    rank = sorted(range(256), key=list(byte_order).__getitem__)
-    pairs = PairCounts(rank)
+    pairs = PairCounts()
     for word, ids in enumerate(words):
         pairs.add(word, ids, times[word])
     merges = []
-    new_ids = range(256, 256 + n_merges)
     from tqdm import tqdm  # here: its import refuses some environments
 
+    new_ids = range(256, 256 + n_merges)
     for new_id in tqdm(new_ids, "learning merges", leave=False, delay=1, disable=None):
         if not pairs.counts:
             break
         pair = pairs.most_frequent()
         merges.append(pair)
-        rank.append(new_id)
         for word in pairs.words_with.pop(pair):
             pairs.remove(words[word], times[word])
             words[word] = merge_pair(words[word], pair, new_id)

@@ -6,7 +6,6 @@ and a character the training text lacks cannot be encoded. Byte pairs remove bot
 The checks at the end are common to all tokenizers, so that they report a mistake in the same words.
 """
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -65,10 +64,9 @@ class CharTokenizer:
     def train(cls, text: str) -> "CharTokenizer":
         """Return the tokenizer of the sorted distinct characters of `text`, which is not a path.
 
-        Raises ValueError for an empty text, a lone surrogate or the name of a file.
+        Raises ValueError for an empty text and for a lone surrogate.
         """
         check_text(text)
-        check_no_name(text)
         return cls("".join(sorted(set(text))))
 
     @property
@@ -111,11 +109,9 @@ class CharTokenizer:
         unknown = np.flatnonzero(self._points_V[found_N] != points_N)
         if unknown.size:
             character = text[unknown[0]]
-            special = next((token for token in self.special_ids if token in text), None)
-            also = f"allowed_special='all' reads {special} as one token; " if special else ""
             raise ValueError(
                 f"unknown character {character!r} (U+{ord(character):04X}) at position "
-                f"{before + unknown[0]}: {also}it is not among the {len(self._points_V)} "
+                f"{before + unknown[0]}: it is not among the {len(self._points_V)} "
                 "characters this tokenizer was trained on. Leave it out; a model trained with "
                 "--tokenizer bpe reads any text"
             )
@@ -199,15 +195,8 @@ def check_text(text: str) -> None:
         ) from None
 
 
-def check_no_name(text: str) -> None:
-    """Raise ValueError for the name of a file, which would be learned in place of its text."""
-    if isinstance(text, str) and len(text) < 1000 and os.path.isfile(text):
-        raise ValueError(f"{text!r} is the name of a file; pass its text, "
-                         f"pathlib.Path({text!r}).read_text(encoding='utf-8')")
-
-
-def check_ids(ids: ArrayLike, vocab_size: int, unused: ArrayLike = ()) -> np.ndarray:
-    """Return `ids` as an int32 array of shape (N,), each in [0, vocab_size) and none unused.
+def check_ids(ids: ArrayLike, vocab_size: int) -> np.ndarray:
+    """Return `ids` as an int32 array of shape (N,), each in [0, vocab_size).
 
     Raises TypeError for anything but integers, ValueError for more than one dimension, and
     IndexError for an id outside the vocabulary.
@@ -227,12 +216,6 @@ def check_ids(ids: ArrayLike, vocab_size: int, unused: ArrayLike = ()) -> np.nda
         raise IndexError(
             f"token id {ids[position]} at position {position} is outside the vocabulary of "
             f"{vocab_size} tokens (0 to {vocab_size - 1}); decode with the tokenizer that encoded"
-        )
-    gaps = np.flatnonzero(np.isin(ids, unused)) if len(unused) else ()
-    if len(gaps):
-        raise IndexError(
-            f"token id {ids[gaps[0]]} at position {gaps[0]} is one that this vocabulary leaves "
-            "unused; decode with the tokenizer that encoded"
         )
     return ids.astype(np.int32)
 

@@ -66,9 +66,7 @@ def _last_cut(text, special_tokens):
     end = len(text) - longest + 1  # a special token may just have begun
     while found := compiled(LAST_CUT).match(text, 0, max(0, end)):
         end = found.end()
-        if not any(
-            text.find(token, max(0, end - len(token) + 1), end + len(token) - 1) >= 0
-            for token in special_tokens
-        ):
+        around = (text[max(0, end - len(t) + 1) : end + len(t) - 1] for t in special_tokens)
+        if not any(map(str.__contains__, around, special_tokens)):
             return end
     return 0

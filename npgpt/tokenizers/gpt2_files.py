@@ -7,17 +7,21 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
                                             ...
 """
 
+import re
 from pathlib import Path
 
 from npgpt.download import fetch
 from npgpt.files import read_json, read_text
-from npgpt.tokenizers.byte_pair_encoding import encode_word
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
 GPT2_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
+
+
+class Unsupported(ValueError):
+    """A file that is whole, and asks for something that no tokenizer here computes."""
 
 
 def fetch_gpt2() -> list[Path]:
@@ -37,84 +41,52 @@ def fetch_gpt2() -> list[Path]:
 def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     """Return {"merges": ..., "ids": ..., "special_tokens": ...} from GPT-2's two files.
 
-    Tokens of `vocab_json` that are not bytes and that no merge makes become special tokens. Raises
-    ValueError if the two files do not belong together, or if merges seem to be missing: if a
-    special token is two tokens joined. In brackets it may be, since <s> may be so by chance.
+    Tokens of `vocab_json` that no merge makes become special tokens if they stand in brackets, as
+    <|endoftext|> and [PAD]. Raises ValueError for others, and if the two files do not belong
+    together: then merges are missing.
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
     vocab = read_json(vocab_json)
     lines = read_text(merges_txt).splitlines()
-    if lines and lines[0].startswith("#version"):
-        del lines[0]
-    merges = [line.split(" ") for line in lines if line]
+    merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
     arguments = from_spelled(vocab, merges, vocab_json, merges_txt)
     known = set(arguments["ids"])
-    special = sorted((i, token) for token, i in vocab.items() if i not in known)
-    for i, token in special:
-        halves = ((token[:k], token[k:]) for k in range(1, len(token)))
-        bracketed = token[0] in "<[" and token[-1] in ">]" if token else False
-        if not bracketed and any(known.issuperset(map(vocab.get, pair)) for pair in halves):
+    special = {token: i for token, i in vocab.items() if i not in known}
+    for token, i in special.items():
+        if not re.fullmatch(r"<.*>|\[.*\]", token):
             raise ValueError(
-                f"no merge of {merges_txt} makes the token {token!r} (id {i}) of {vocab_json}, "
-                "though its halves are tokens: the merges file seems cut short; pass a whole one"
+                f"no merge of {merges_txt} makes the token {token!r} (id {i}) of {vocab_json}: the "
+                "merges file seems cut short; pass a whole one"
             )
-    return arguments | {"special_tokens": {token: i for i, token in special}}
+    return arguments | {"special_tokens": special}
 
 
 def from_spelled(vocab: dict, merges: list, vocab_from: Path, merges_from: Path) -> dict:
     """Return {"merges": ..., "ids": ...} from tokens that are spelled with `byte_to_unicode`.
 
-    A byte without a token has the id None; if these are most of the bytes, ValueError is raised.
-    Where several merges make the same token, as in files converted from tiktoken's, only the merge
-    counts that happens when the token's own bytes are encoded: before any other could, their two
-    tokens would have been merged in a different way.
+    A byte without a token has the id None. Raises ValueError for merges that do not fit the
+    vocabulary, Unsupported for several merges that make the same token, as in files converted from
+    tiktoken's, and for merges out of order.
     """
-    for token, i in vocab.items():
-        if type(i) is not int or i < 0:
-            raise ValueError(f"{vocab_from}: the id of {token!r} must be an int from 0, got {i!r}")
-    table = byte_to_unicode()
-    absent = [byte for byte, character in table.items() if character not in vocab]
-    if len(absent) > 128:
-        raise ValueError(
-            f"{vocab_from} has no token for {len(absent)} of the 256 bytes, such as {absent[0]}, "
-            "so few texts could be encoded; train it with all bytes in its initial alphabet"
-        )
+    index_of = {character: byte for byte, character in byte_to_unicode().items()}
+    pairs = []
     for i, merge in enumerate(merges):
-        if len(merge) != 2 or not all(isinstance(token, str) for token in merge):
+        if len(merge) != 2 or not vocab.keys() >= {*merge, "".join(merge)}:
             raise ValueError(
-                f"merge {i} of {merges_from} must join two tokens with one space between, got "
-                f"{merge!r}; pass a whole file"
+                f"merge {i} of {merges_from}, {merge!r}, must make a token of {vocab_from} from "
+                "two others; pass two files of one tokenizer, and whole ones"
             )
         left, right = merge
-        if not vocab.keys() >= {left + right, left, right}:
-            raise ValueError(
-                f"merge {i} of {merges_from}, {left!r} {right!r}, must make a token of "
-                f"{vocab_from} from two others; pass two files of one tokenizer, and whole ones"
+        if not index_of.keys() >= {left, right} or left + right in index_of:
+            raise Unsupported(
+                f"merge {i} of {merges_from}, {left!r} {right!r}, makes a token that there is, or "
+                "joins tokens that only later merges make; the merges must stand in the order they "
+                "were learned"
             )
-    made = {left + right for left, right in merges}
-    byte_of = {character: byte for byte, character in table.items()}
-    index_of, token_of_pair = dict(byte_of), {}
-    for i, (left, right) in enumerate(merges):
-        token, pair = left + right, (index_of.get(left), index_of.get(right))
-        if len(made) < len(merges):
-            if token in index_of or None in pair:
-                continue
-            if encode_word(bytes(map(byte_of.get, token)), token_of_pair) != list(pair):
-                continue
-        elif None in pair:
-            raise ValueError(
-                f"merge {i} of {merges_from}, {left!r} {right!r}, joins tokens that only later "
-                "merges make; the merges must stand in the order they were learned"
-            )
-        index_of[token] = token_of_pair[pair] = 256 + len(token_of_pair)
-    for token in made - index_of.keys():
-        raise ValueError(
-            f"none of the merges in {merges_from} that make the token {token!r} joins the two "
-            "tokens that its bytes are encoded as; the merges must stand in the order they were "
-            "learned"
-        )
-    ids = sorted(index_of, key=index_of.get)
-    return {"merges": list(token_of_pair), "ids": [vocab.get(token) for token in ids]}
+        pairs.append((index_of[left], index_of[right]))
+        index_of[left + right] = 256 + i
+    ids = [vocab.get(token) for token in sorted(index_of, key=index_of.get)]
+    return {"merges": pairs, "ids": ids}
 
 
 def byte_to_unicode() -> dict[int, str]:

@@ -12,16 +12,14 @@ Tokens are spelled with GPT-2's printable characters for bytes, so that the file
 
 Files from other programs are read if BPETokenizer can do what they ask for: byte-level BPE with one
 of the split patterns, no normaliser, no prefix space. For any other, `Unsupported` is raised, and
-`load_tokenizer` has `library_tokenizer` read it. A post-processor is not read: adding tokens around
-a text is left to the caller.
+`load_tokenizer` has `library_tokenizer` read it. Truncation, padding and a post-processor, which
+adds tokens around a text, are left to the caller.
 """
 
-import itertools
 import json
-import warnings
 from pathlib import Path
 
-from npgpt.tokenizers.gpt2_files import byte_to_unicode, from_spelled
+from npgpt.tokenizers.gpt2_files import Unsupported, byte_to_unicode, from_spelled
 from npgpt.tokenizers.pretokenize import LONGEST, PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
@@ -29,15 +27,10 @@ DIGITS = {"type": "Digits", "individual_digits": True}
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 
 
-class Unsupported(ValueError):
-    """A file that is whole, and asks for something that no tokenizer here computes."""
-
-
-def to_json(merges, tokens, ids, special_ids, pattern) -> str:
+def to_json(merges, merged, ids, special_ids, pattern) -> str:
     """Return the tokenizer.json of byte pairs; the arguments are attributes of BPETokenizer."""
     table = byte_to_unicode()
-    texts = [bytes([k]) if i is None else tokens[i] for k, i in enumerate(ids)]
-    spelled = ["".join(map(table.__getitem__, text)) for text in texts]
+    spelled = ["".join(map(table.__getitem__, token)) for token in merged]
     vocab = {token: i for token, i in zip(spelled, ids, strict=True) if i is not None}
     merges = [f"{spelled[left]} {spelled[right]}" for left, right in merges]
     return _fields(vocab, merges, special_ids, pre_tokenizer(pattern),
@@ -137,11 +130,8 @@ def from_json(fields: dict, path: Path) -> dict:
     for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(setting):
             raise _unsupported(path, f"{setting} {model[setting]!r}")
-    if fields.get("normalizer") not in (None, {"type": "Sequence", "normalizers": []}):
+    if fields.get("normalizer"):
         raise _unsupported(path, "a normalizer")
-    for name in ("truncation", "padding"):
-        if fields.get(name):
-            warnings.warn(f"the {name} that {path} asks for is not applied", stacklevel=2)
     pattern = _pattern(fields["pre_tokenizer"], path)
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     special_ids, added = {}, fields["added_tokens"] or ()
@@ -153,22 +143,12 @@ def from_json(fields: dict, path: Path) -> dict:
             raise _unsupported(path, f"an added token {content!r} that is spelled like a token")
         special_ids[content] = i
     # `tokenizers` cuts a text at the tokens that are not normalized first, and then at the rest
-    later = [token["content"] for token in added if token.get("normalized")]
-    for one, other in itertools.product(later, special_ids.keys() - later):
-        if _reaches_into(one, other) or _reaches_into(other, one):
-            raise _unsupported(path, f"added tokens {one!r} and {other!r}, which overlap")
+    if len({bool(token.get("normalized")) for token in added}) > 1:
+        raise _unsupported(path, "some added tokens that are normalized, and some that are not")
     arguments = from_spelled(model["vocab"], merges, path, path)
-    known = {*arguments["ids"], *special_ids.values()}
-    for token, i in model["vocab"].items():
-        if i not in known:
-            raise _unsupported(path, f"a token that no text gets, as no merge makes it: {token!r}")
+    if lost := set(model["vocab"].values()).difference(arguments["ids"], special_ids.values()):
+        raise _unsupported(path, f"a token that no text gets, as no merge makes it: id {min(lost)}")
     return arguments | {"special_tokens": special_ids, "pattern": pattern}
-
-
-def _reaches_into(one, other):
-    """Return True if a text may hold `one`, and then `other` begins before the end of it."""
-    ends = (one[k:] for k in range(len(one)))
-    return any(end.startswith(other) or other.startswith(end) for end in ends)
 
 
 def _pattern(pre_tokenizer, path):
@@ -177,19 +157,15 @@ def _pattern(pre_tokenizer, path):
         pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
     )
     *splits, last = steps
-    if last["type"] != "ByteLevel" or len(splits) > 1:
-        raise _unsupported(path, f"a pre-tokenizer {[step['type'] for step in steps]}")
-    if last.get("add_prefix_space", True):
-        raise _unsupported(path, "add_prefix_space")
-    use_regex = last.get("use_regex", True)
-    if not splits:
-        return "gpt2" if use_regex else None
-    split = splits[0]
-    if split == DIGITS and use_regex:
-        return "smollm"
-    if split == _split(PATTERNS["gpt2"]) and not use_regex:
-        return "gpt2"
-    raise _unsupported(path, f"the split {split!r}")
+    if last["type"] == "ByteLevel" and not last.get("add_prefix_space", True):
+        use_regex = last.get("use_regex", True)
+        for pattern, known in (
+            (None, ([], False)), ("gpt2", ([], True)), ("smollm", ([DIGITS], True)),
+            ("gpt2", ([_split(PATTERNS["gpt2"])], False)),
+        ):
+            if (splits, use_regex) == known:
+                return pattern
+    raise _unsupported(path, f"the pre-tokenizer {steps}")
 
 
 def _unsupported(path, what):

@@ -30,18 +30,19 @@ def installed() -> str | None:
     return tokenizers.__version__
 
 
-def word_encoder(merges: Sequence[tuple[int, int]]) -> Callable[[bytes], list[int]] | None:
-    """Return the library's `byte_pair_encoding.encode_word` under these merges of a BPETokenizer.
+def word_encoder(
+    merges: Sequence[tuple[int, int]], merged: Sequence[bytes]
+) -> Callable[[bytes], list[int]] | None:
+    """Return the library's `byte_pair_encoding.encode_word` under the merges of a BPETokenizer.
 
-    A byte is the character with its number there. Returns None without the library.
+    merged: the bytes of all tokens. A byte is the character with its number there. Returns None
+    without the library.
     """
     if not installed():
         return None
     from tokenizers.models import BPE
 
-    texts = [chr(byte) for byte in range(256)]
-    for left, right in merges:
-        texts.append(texts[left] + texts[right])
+    texts = [token.decode("latin-1") for token in merged]
     pairs = [(texts[left], texts[right]) for left, right in merges]
     model = BPE({text: index for index, text in enumerate(texts)}, pairs, cache_capacity=0)
     return lambda word: [token.id for token in model.tokenize(word.decode("latin-1"))]
@@ -63,18 +64,20 @@ class LibraryTokenizer:
     kind = "library"
 
     def __init__(self, fields):
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
+        if not installed():
             raise ImportError(
                 "this tokenizer is no byte pair encoding with the split of GPT-2 or SmolLM; the "
                 "library tokenizers computes it: pip install -e '.[hub]'"
-            ) from error
+            )
+        from tokenizers import Tokenizer
+
         model = {name: value for name, value in fields["model"].items() if name != "dropout"}
         fields |= {"truncation": None, "padding": None, "model": model}
         try:
             self._library = Tokenizer.from_str(json.dumps(fields))
-        except Exception as error:  # it raises no other class
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # where it panics, it raises no Exception
             raise ValueError(f"the library tokenizers refuses it ({error})") from error
         vocab, added = self._library.get_vocab(), self._library.get_added_tokens_decoder()
         self.vocab_size = 1 + max(vocab.values(), default=-1)

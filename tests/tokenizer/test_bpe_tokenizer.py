@@ -1,7 +1,6 @@
 """BPETokenizer: training and encoding against ten naive lines, and the input that it refuses."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from npgpt.tokenizers.pretokenize import split
 
 STORY = """The king was unhappy. His unhappiness was great, and the happiness of the queen was gone.
 "Be happy!" said the cat; it's the cat's 12 or 13th word, and they've heard it.  Naïve?\n\n"""
-FEW_CHARACTERS = "ab ab c'sé1\n"  # few enough that pairs repeat
-small_texts = st.text(FEW_CHARACTERS, max_size=60)
+small_texts = st.text("ab ab c'sé1\n", max_size=60)  # so few characters that pairs repeat
 
 
 def naive_train(text, n_merges):
@@ -81,31 +79,26 @@ def test_special_tokens_have_the_last_ids_and_the_longer_wins(story_tokenizer):
 def test_half_a_character_decodes_to_the_replacement_character():
     assert BPETokenizer([]).decode([0xC3, 0x21]) == "\ufffd!"
     assert BPETokenizer([]).decode([0xC3, 0x21], errors="ignore") == "!"
-    with pytest.raises(UnicodeDecodeError):
-        BPETokenizer([]).decode([0xC3, 0x21], errors="strict")
 
 
 def test_special_tokens_are_allowed_refused_or_text(story_tokenizer):
     text, end = "happy<|end|>", story_tokenizer.special_ids["<|end|>"]
-    assert story_tokenizer.encode(text)[-1] == end
-    assert story_tokenizer.encode(text, allowed_special={"<|end|>"})[-1] == end
+    for allowed in ("all", {"<|end|>"}):
+        assert story_tokenizer.encode(text, allowed_special=allowed)[-1] == end
     as_text = story_tokenizer.encode(text, allowed_special=(), disallowed_special=())
     assert end not in as_text and story_tokenizer.decode(as_text) == text
-    for flags, message in [
-        ({"allowed_special": ()}, r"'<\|end\|>' at position 5"),
-        ({"allowed_special": (), "disallowed_special": ["<|end|>"]}, r"'<\|end\|>' at position 5"),
-        ({"allowed_special": ["<x>"]}, r"'<x>' .*'<\|end\|>'"),
-        ({"allowed_special": "<|end|>"}, "'all' or a collection"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            story_tokenizer.encode(text, **flags)
+    for allowed, message in (((), "position 5"), (["<x>"], "<x>"), ("<|end|>", "'all'")):
+        for disallowed in ("all", ["<|end|>"]):
+            with pytest.raises(ValueError, match=message):
+                story_tokenizer.encode(
+                    text, allowed_special=allowed, disallowed_special=disallowed
+                )
 
 
 def test_the_merge_steps_of_a_word(story_tokenizer):
     steps = story_tokenizer.merge_steps(" unhappiness")
-    ids = story_tokenizer.encode(" unhappiness")
     assert steps[0] == [bytes([byte]) for byte in b" unhappiness"]
-    assert steps[-1] == [story_tokenizer.token_bytes(i) for i in ids]
+    assert steps[-1] == [story_tokenizer.tokens[i] for i in story_tokenizer.encode(" unhappiness")]
     for tokens, merged in pairwise(steps):
         assert b"".join(tokens) == b"".join(merged) == b" unhappiness"
         assert len(merged) < len(tokens)
@@ -124,80 +117,40 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
         (257, ["<a>", "<b>"], ValueError, "2 special .* 258"),
         (300.5, [], TypeError, "integer"),
         (300, ["<a>", ""], ValueError, "token 1"),
-        (300, ["<a>", "<b>", "<a>"], ValueError, "token 2, '<a>', .*twice"),
-        (300, "<a>", TypeError, "list or tuple .*'<a>'"),
+        (300, ["<a>", "<b>", "<a>"], ValueError, "token 2, '<a>'"),
+        (300, "<a>", TypeError, "list .*'<a>'"),
         (300, [b"<a>"], TypeError, "bytes"),
         (300, ["\ud800"], ValueError, r"U\+D800"),
     ],
 )
 def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, message):
     with pytest.raises(error, match=message):  # before the text is read, which is none
-        BPETokenizer.train(Path("no-such-file"), vocab_size, special_tokens)
+        BPETokenizer.train(None, vocab_size, special_tokens)
 
 
 @pytest.mark.parametrize(
-    ("merges", "message"),
+    ("merges", "settings", "message"),
     [
-        ([(97, 98), (256, 257)], "merge 1 .* 0 to 256"),
-        ([(-1, 98)], "merge 0 .* 0 to 255"),
-        ([(97, 98), (97, 98)], "merge 1, .* merge 0"),
-        ([(97, 98), (98, 99), (256, 99), (97, 257)], "merge 3, .* b'abc' as merge 2"),
-        *(([merge], "merge 0 .* pair of ints") for merge in [(97, 98, 99), (97, 98.0), "ab"]),
+        ([(97, 98), (256, 257)], {}, "merge 1 .* 256"),
+        ([(-1, 98)], {}, "merge 0 .* 255"),
+        ([(97, 98), (97, 98)], {}, "merge 1, .* b'ab'"),
+        ([(97, 98), (98, 99), (256, 99), (97, 257)], {}, "merge 3, .* b'abc'"),
+        *[([merge], {}, "merge 0 .* pair") for merge in [(97, 98, 99), (97, 98.0), "ab"]],
+        ([], {"pattern": "p50k"}, "'p50k'.* 'gpt2'"),
+        ([], {"ids": range(255)}, "256 tokens, got 255"),
+        ([], {"ids": [0] * 256}, r"b'\\x00' and b'\\x01' .* 0"),
+        ([], {"special_tokens": {"<a>": 7}}, r"b'\\x07' and b'<a>' .* 7"),
+        ([], {"ids": range(-1, 255)}, "an int "),
+        ([], {"special_tokens": {"<a>": 1 << 40}}, "b'<a>' .* int "),
+        ([(97, 98)], {"ids": [*range(256), None]}, "257 tokens"),
     ],
 )
-def test_merges_that_make_no_vocabulary(merges, message):
+def test_merges_and_ids_that_make_no_vocabulary(merges, settings, message):
     with pytest.raises(ValueError, match=message):
-        BPETokenizer(merges)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"byte_order": range(255)}, "0 to 255"),
-        ({"byte_order": [0] * 256}, "0 to 255"),
-        ({"pattern": "p50k"}, "'p50k'.* 'gpt2', .* or None"),
-        ({"pattern": ""}, "''"),
-    ],
-)
-def test_settings_that_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        BPETokenizer.train("", 300, **settings)
-    with pytest.raises(ValueError, match="p50k"):
-        BPETokenizer([], pattern="p50k")
-
-
-@pytest.mark.parametrize(
-    ("ids", "special", "message"),
-    [
-        (range(255), [], "256 tokens, got 255"),
-        ([0] * 256, [], "token 0 and token 1 .* id 0"),
-        (range(256), {"<a>": 7}, "token 7 and special token '<a>' .* id 7"),
-        (range(-1, 255), [], "token 0 .* int from 0"),
-        (range(256), {"<a>": 1 << 40}, "special token '<a>' .* int"),
-    ],
-)
-def test_ids_that_make_no_vocabulary(ids, special, message):
-    with pytest.raises(ValueError, match=message):
-        BPETokenizer([], special, ids=ids)
+        BPETokenizer(merges, **settings)
 
 
 def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenizer):
     with pytest.raises(IndexError, match=r"id 330 at position 1 .* 330 tokens"):
         story_tokenizer.decode([329, 330])
-    with pytest.raises(IndexError, match="id -1 at position 0"):
-        story_tokenizer.token_bytes(-1)
-    with pytest.raises(IndexError, match=r"id 299 at position 1 .* unused"):
-        BPETokenizer([], {"<end>": 300}).decode([300, 299])
-
-
-@given(st.text("aé<ā", min_size=1, max_size=3))
-def test_a_special_token_is_refused_when_it_is_made_or_can_be_saved(tmp_path_factory, text):
-    """A file spells the byte e9 as é."""
-    try:
-        tokenizer = BPETokenizer.train("aa aé <a", 270, [text])
-    except ValueError as error:
-        assert f"<|{text}|>" in str(error) and text in ("a", "é", "<", "aa", "ā")
-        return
-    path = tmp_path_factory.mktemp("saved") / "tokenizer.json"
-    tokenizer.save(path)
-    assert BPETokenizer.load(path).special_ids == tokenizer.special_ids
+    assert BPETokenizer([], {"<end>": 300}).decode([300, 299]) == "<end>"
