@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from family_models import padded
 from reward_language import log_pi
+from scipy.stats import sem
 
 from npgpt import load_run, tales
 from npgpt.cli import main
@@ -43,26 +44,19 @@ def measure_tales(settings):
     def nats(ids):
         return -log_pi(model, ids)[:, P - 1 :].sum(axis=1)
 
-    right, options = [], set()
-    for _ in range(STORIES // BATCH):
-        ids = draw_stories(model, prompt_P, BATCH, verify, rng)
-        for row, spent in zip(ids, nats(ids), strict=True):
-            story = row[P:][row[P:] != PAD]
-            if verify(story).right:
-                right.append(spent)
-                options |= set(map(id, tales.GRAMMAR.parse(tokenizer.decode(story))))
+    drawn = [draw_stories(model, prompt_P, BATCH, verify, rng) for _ in range(STORIES // BATCH)]
+    right = [spent for ids in drawn for row, spent in zip(ids[:, P:], nats(ids), strict=True)
+             if verify(row[row != PAD]).right]
     true = tales.stories(tales.generate(90_000, seed=2))[: STORIES // 2]
     ids = padded([[*prompt_P, *tokenizer.encode(story)] for story in true], PAD)
     loss = np.concatenate([nats(ids[b : b + BATCH]) for b in range(0, len(ids), BATCH)])
     rows, valid = read_metrics(folder / "metrics.csv"), len(right) / STORIES
     return {
-        "stories": STORIES, "valid": valid, "options": len(options),
-        "entropy": np.mean(right) + np.log(valid),
-        "entropy error": np.std(right, ddof=1) / np.sqrt(len(right)),
-        "grammar": tales.GRAMMAR.expectation()[0], "loss": loss.mean(),
-        "loss error": np.std(loss, ddof=1) / np.sqrt(len(loss)),
+        "stories": STORIES, "valid": valid, "entropy": np.mean(right) + np.log(valid),
+        "entropy error": sem(right), "grammar": tales.GRAMMAR.expectation()[0],
+        "loss": loss.mean(), "loss error": sem(loss),
         "steps": {name: means([row[name] for row in rows if row.get(name)])
-                  for name in ("valid", "entropy", "kl")},
+                  for name in ("valid", "entropy")},
     }
 
 

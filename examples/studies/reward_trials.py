@@ -1,5 +1,6 @@
 """The trainings of the reward study: a tiny GPT that has read few stories learns from a reward."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,9 +17,10 @@ from npgpt.reward.verify import GrammarVerifier
 from npgpt.train import training_steps
 
 LONGEST, READ = 24, 300  # tokens of a story; stories that the start has read
+COUNT = 512  # stories that measure a KL
 MODEL = {"n_layer": 1, "n_head": 2, "n_embd": 24, "bias": False}
 START = {"max_iters": 180, "batch_size": 16, "lr": 1e-2, "min_lr": 0.0, "warmup_iters": 5}
-TRAINING = {"min_lr": 0.0, "warmup_iters": 5, "weight_decay": 0.0}
+TRAINING = {"batch_size": 64, "min_lr": 0.0, "warmup_iters": 5, "weight_decay": 0.0}
 
 
 @cache
@@ -61,12 +63,12 @@ class Pairs(Draw):
 class Switched(Rewarded):
     """The objective with switches.
 
-    advantage   "mean"; "std": over the deviation (GRPO; Shao et al., 2024); "none": r
+    advantage   None: less the mean; "std": over the deviation (GRPO; Shao et al., 2024); "none": r
     kl          weight of a KL that is subtracted from r (Ziegler et al., 2019)
     pool        stories in place of drawn ones, as pairs for DPO
     """
 
-    advantage, kl, pool = "mean", 0.0, None
+    advantage = kl = pool = None
 
     def _stories(self, count, seed, step):
         return super()._stories(count, seed, step) if self.pool is None else (self.pool,)
@@ -93,14 +95,6 @@ def pairs(model, verify, rng, count=256):
     return np.array([row for pair in both for row in pair])
 
 
-def kl_to(reference, model, verify, rng, count=512):
-    """Return an estimate of KL(model || reference) in nats per story, exact at drawn prefixes."""
-    ids = draw_stories(model, language().prompt_P, count, verify, rng)
-    own_BTV, ref_BTV = (frozen_log_probs(each, ids)[1] for each in (model, reference))
-    kl_BT = (np.exp(own_BTV) * (own_BTV - ref_BTV)).sum(axis=-1)
-    return (kl_BT * (ids[:, 1:] != PAD)).sum() / count
-
-
 def trained(settings):
     """Return what a trial measures: {"at": a dict for each evaluation, "kl": of the end}.
 
@@ -109,18 +103,16 @@ def trained(settings):
     """
     of, seed = language(), settings["seed"]
     reference, model = start(seed), start(seed)
-    switches = {"reward_kl": 0.0, "reward_credit": "story", "batch_size": 64} | settings.get(
-        "switches", {})
-    kl = switches["reward_kl"]
-    in_reward = switches.get("reward_kl_estimator") == "reward"
-    config = RewardConfig(
-        reward="grammar", seed=seed, lr=settings["lr"], max_iters=settings.get("steps", 60),
-        batch_size=switches["batch_size"], reward_credit=switches["reward_credit"],
-        reward_kl=0.0 if in_reward else kl, **TRAINING)
+    switches = {"max_iters": settings.get("steps", 60)} | settings.get("switches", {})
+    others = {name: switches.pop(f"reward_{name}", None) for name in (
+        "advantage", "kl_estimator", "draws", "loss")}
+    config = RewardConfig(reward="grammar", seed=seed, lr=settings["lr"], **TRAINING | switches)
     verify, rng = GrammarVerifier(of, of.grammar), np.random.default_rng((seed, 1))
-    writer = reference if switches.get("reward_draws") == "start" else model  # rejection sampling
+    writer = reference if others["draws"] == "start" else model  # for rejection sampling
     objective = Switched(None, writer, reference, verify, of.prompt_P, config)
-    objective.advantage, objective.kl = switches.get("reward_advantage", "mean"), kl * in_reward
+    objective.advantage = others["advantage"]
+    if others["kl_estimator"] == "reward":
+        objective.kl, objective.config = config.reward_kl, replace(config, reward_kl=0.0)
     if "pool" in settings:
         objective.pool = pairs(reference, verify, rng)
     _, filter_S = exact(reference, of)
@@ -136,4 +128,6 @@ def trained(settings):
     for step in training_steps(model, optimizer, None, config, objective=objective):
         if step.step % settings.get("every", 10) == 0:
             at.append(evaluated(step.step))
-    return {"at": at, "kl": kl_to(reference, model, verify, rng)}
+    last = objective.judged(draw_stories(model, of.prompt_P, COUNT, verify, rng))
+    last.loss(model)  # which measures the KL from the start, exact at drawn prefixes
+    return {"at": at, "kl": last.sums["kl"] / COUNT}

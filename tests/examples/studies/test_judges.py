@@ -264,7 +264,7 @@ def test_dpo_is_trained_on_the_first_32_of_its_256_pairs():
 
     def trained_on(pool):
         model, config = reward_trials.start(1), reward_trials.RewardConfig(
-            reward="grammar", lr=3e-3, reward_kl=0.1, max_iters=2, batch_size=64,
+            reward="grammar", lr=3e-3, reward_kl=0.1, max_iters=2,
             **reward_trials.TRAINING)
         objective = reward_trials.Switched(
             None, model, reference, verify, language().prompt_P, config)
