@@ -74,9 +74,7 @@ def draw(path, found, known):
     for step, text in chosen(found["samples"]):
         heading = f"step {step:,}"
         if step in losses:
-            grammar = min(level for _, level in found["levels"])  # the lowest line
-            loss = losses[step]
-            heading += f", loss {loss:.2f}: {loss - grammar:.2f} above the grammar's"
+            heading += f", loss {losses[step]:.2f}"
         y = write(page, [heading], y, set(words(heading)), weight="bold")
         y = write(page, textwrap.wrap(text, WIDTH)[:LINES], y, known) - GAP
     return plots.save(drawing, path)

@@ -2,15 +2,15 @@
 
 The oldest count: how often did a token follow the one before (bigram), the two before (trigram)?
 A GPT reads all tokens before. The models are compared by their loss, the mean of -ln of the
-probability that they gave the token that came. A grammar writes the tales, and its entropy is the
-loss of a model that knows the grammar: on average no model does better.
+probability that they gave the token that came. A grammar writes the tales, and its own loss on the
+same tokens is known: on average no model does better.
 
 Try:
 - Change BEGINNINGS: end one in "was too hungry, so it". The GPT's answer follows, while to the
   trigram model all of these beginnings are the same two tokens.
 - Add "4-gram": 4 to ORDERS. It is worse than the trigram: most of its contexts are new, and
   zero counts say nothing.
-- Train longer, with more steps in small_model.py: the GPT gets closer to the entropy.
+- Train longer, with more steps in small_model.py: the GPT gets closer to the grammar.
 - `npgpt look RUN`, view Tokens: the grammar's odds beside those of your own model, as you type.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import tales
+from npgpt.batches import NextToken
 from npgpt.ngram import NgramModel
 from npgpt.sampling import Sampling
 from npgpt.train import evaluate
@@ -59,18 +59,15 @@ def predictions(trained, ngrams, figures):
 def losses(trained, ngrams):
     expect("""
         2. The loss of each on tales it was not trained on. Expect each model to do better than the
-        one before it, which saw less context, and none to fall below the entropy.
+        one before it, which saw less context, and none to do better than the grammar.
         """)
-    tokens_N = trained.val_ids
-    per_character = len(tokens_N) / len(trained.tokenizer.decode(tokens_N))
+    tokens_N = trained.val_ids[:20_000]
     found = {name: model.loss(tokens_N) for name, model in ngrams.items()}
-    found["GPT"] = evaluate(trained.model, tokens_N[:20_000], stride=16)[0]
-    print(f"{'':8} nats per token   nats per character")
+    found["GPT"] = evaluate(trained.model, tokens_N, stride=16)[0]
+    grammar = NextToken(trained.tokenizer).grammar_loss(tokens_N, 64, before=trained.train_ids)
+    found["grammar"] = grammar.nats
     for name, loss in found.items():
-        found[name] = loss * per_character
-        print(f"{name:8} {loss:14.3f} {found[name]:20.4f}")
-    found["entropy"] = tales.entropy_rate()
-    print(f"{'entropy':8} {found['entropy']:35.4f}")
+        print(f"{name:8} {loss:.4f} nats per token")
     return found
 
 

@@ -219,7 +219,7 @@ def budgets(path, FLOPs=(1e20, 1e21, 1e22, 1e23)):
         best.append((N[loss.argmin()], loss.min()))
     axes.plot(*zip(*best, strict=True), "o", color=plots.INK, label="the best size")
     axes.axhline(E, **plots.LANDMARK_STYLE)
-    axes.annotate(f"E = {E:.2f}, the floor", (N[0], E), (0, 3), **plots.NOTE_STYLE)
+    axes.annotate(f"E = {E:.2f}, the irreducible loss", (N[0], E), (0, 3), **plots.NOTE_STYLE)
     axes.set(xscale="log", xlabel="N, parameters", ylabel="loss, nats per token", ylim=(1.7, 3.6))
     axes.set_title("By a published law, the best size grows with the budget", fontsize=11)
     axes.legend(frameon=False, ncols=2, loc="upper left", fontsize=9, handlelength=3)

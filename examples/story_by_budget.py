@@ -14,7 +14,8 @@ import numpy as np
 from example import FIGURES, picture, run
 from small_model import tokenized_tales, train
 
-from npgpt import GPT, GPTConfig, TrainConfig, plots, tales
+from npgpt import GPT, GPTConfig, TrainConfig, plots
+from npgpt.batches import NextToken
 from npgpt.families.size import flops_per_token
 from npgpt.reward.verify import derivable
 from npgpt.train import evaluate
@@ -41,20 +42,20 @@ def story_of(FLOPs, channels, tokenizer, train_ids, val_ids):
     training = TrainConfig(max_iters=steps, batch_size=BATCH, lr=rate, min_lr=rate / 10,
                            warmup_iters=min(20, steps // 10), seed=1)
     model = train(GPT(config, seed=1), train_ids, training)
-    loss, _ = evaluate(model, val_ids[:8_000])
+    loss, _ = evaluate(model, val_ids)
     told = model.generate(tokenizer.encode("\n\n"), TOKENS, seed=1)
     story = tokenizer.decode(told).strip().split("\n\n")[0]
     return model.num_parameters(), steps, loss, re.sub("[^ -~]", "·", story)
 
 
-def draw(path, found, entropy):
+def draw(path, found, grammar):
     """Draw the stories, one above the other.    found: FLOPs -> what story_of returned"""
     drawing, page = plots.figure(WIDTH * MONOSPACE * SIZE / 72 + 0.3, 4.9 * LINE * len(found) / 72)
     page.axis("off")
     y = 0
     for FLOPs, (parameters, steps, loss, story) in found.items():
         heading = (f"1e{np.log10(FLOPs):.0f} FLOPs: {parameters:,} parameters, {steps:,} steps, "
-                   f"loss {loss:.2f} (entropy {entropy:.2f})")
+                   f"loss {loss:.2f} (the grammar's: {grammar:.2f})")
         _write(page, 0, y, heading, weight="bold")
         looks = chain(repeat(RIGHT, right_words(story)), repeat(WRONG))
         for line in textwrap.wrap(story, WIDTH):
@@ -74,12 +75,13 @@ def _write(page, column, y, text, **font):
 
 def main(quick=False, figures=FIGURES):
     tokenizer, train_ids, val_ids = tokenized_tales(quick, n_characters=4_000_000)
-    entropy = tales.entropy_rate() * len(tokenizer.decode(val_ids)) / len(val_ids)
+    val_ids = val_ids[:8_000]
+    grammar = NextToken(tokenizer).grammar_loss(val_ids, BLOCK, before=train_ids).nats
     found = {}
     for FLOPs, channels in list(WIDTHS.items())[: 3 if quick else None]:
         found[FLOPs] = story_of(FLOPs, channels, tokenizer, train_ids, val_ids)
         print(f"{FLOPs:.0e} FLOPs, loss {found[FLOPs][2]:.3f}: {found[FLOPs][3]}\n")
-    picture(draw, figures / "story_by_budget.png", found, entropy)
+    picture(draw, figures / "story_by_budget.png", found, grammar)
     return found
 
 

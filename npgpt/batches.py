@@ -152,7 +152,7 @@ class NextToken:
     special_tokens = ()
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
-    target, target_share = "token", 1.0  # of the tokens of a text, about
+    target = "token"
     columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):

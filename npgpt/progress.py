@@ -25,9 +25,8 @@ def progress(what, total=None):
             return
         from tqdm import tqdm  # here: it refuses strange variables of the environment
 
-        form = None if total else "{desc}  {elapsed}"
         with tqdm(desc=what, total=total, unit="token", unit_scale=True, leave=False, disable=None,
-                  bar_format=form, initial=done[0]) as bar:
+                  bar_format=None if total else "{desc}  {elapsed}", initial=done[0]) as bar:
             if bar.disable:
                 print(f"{what} ...", file=sys.stderr, flush=True)
             while not (bar.disable or over.wait(0.2)):
@@ -51,15 +50,13 @@ def announced(file):
     """
     said = []
 
-    @contextmanager
     def compiled(kernel, folder):
         if not said:
             from tqdm import tqdm
 
             said.append(tqdm.write(f"compiling kernels, once; kept in {folder}", file=file))
             file.flush()
-        with progress(f"kernel {kernel}"):
-            yield
+        return progress(f"kernel {kernel}")
 
     compiling.listener = compiled
     try:

@@ -214,7 +214,7 @@ def evaluate(
     what         the name that its progress is shown by
     """
     total, count = 0.0, 0
-    about = round(objective.target_share * min(len(ids_N) - 1, max_tokens or len(ids_N)))
+    about = min(len(ids_N) - 1, max_tokens or len(ids_N)) if objective.every_token else None
     batches = objective.evaluation(
         ids_N, model.config.block_size, batch_size, stride, max_tokens=max_tokens, seed=seed
     )

@@ -13,12 +13,12 @@ from functools import partial
 from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, note, print_json
 from npgpt.families import family
-from npgpt.families.answers import Answered, answered
+from npgpt.families.answers import answered
 from npgpt.families.conversations import open_conversations
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.io.tokens import open_dataset, open_run
 from npgpt.loading import load_model, model_files, template_of
-from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token
+from npgpt.metrics import beside_grammar, bits_per_byte
 from npgpt.train import evaluate
 
 
@@ -45,7 +45,7 @@ def run(args):
     args.run = model_or_default(args.run)
     in_part, args.split = args.corpus and not args.split, args.split or "val"
     loaded = load_model(args.run)
-    model, tokenizer, training = loaded.model, loaded.tokenizer, loaded.training
+    model, training = loaded.model, loaded.training
     if loaded.run is None and not (args.corpus or args.conversations):
         raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
     kinds = args.weights or ([] if args.weights is None else formats(model))
@@ -73,10 +73,10 @@ def run(args):
             kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
             for kind in kinds
         }
-        found = answered(model, dataset, ids_N) if dataset.template else Answered({})
+        found = answered(model, dataset, ids_N)
         bits = None
         if objective.every_token:
-            bits = bits_per_byte(loss, bytes_per_token(ids_N, tokenizer))
+            bits = bits_per_byte(loss, dataset.bytes_per_token)
         grammar = dataset.grammar_loss(
             model.config.block_size, stride=stride or None, seed=training.seed
         )

@@ -21,7 +21,7 @@ from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.tales.questions import known_words
 from npgpt.text import TextStream, starting_prompt
-from npgpt.tokenizers import CharTokenizer, LibraryTokenizer, WordTokenizer
+from npgpt.tokenizers import CharTokenizer, LibraryTokenizer
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 PROMPT = 1 << 24  # most bytes of a file
@@ -94,24 +94,16 @@ def check_typed(prompt, stop=()):
 def note_unknown(text, tokenizer, run):
     """Note the words of a text that a model of letters or words was never taught.
 
-    They are known of the tales, whose names the grammar invents, and where frequent words of a text
-    are tokens. A model of letters reads any word, and writes of it whatever it knows.
+    They are known of the tales alone, whose names the grammar invents. Such a model reads any word,
+    and writes of it whatever it knows.
     """
-    if run is None or not isinstance(tokenizer, CharTokenizer):
+    talks = run and run.training.conversations
+    if not (run and isinstance(tokenizer, CharTokenizer)
+            and (talks or run.training.corpus) == ("tales",)):
         return
-    for token in tokenizer.special_ids:
-        text = text.replace(token, " ")
-    words, often = re.findall(r"[^\W\d_]{2,}", text), "rarely or never"
-    talks = run.training.conversations
-    if (talks or run.training.corpus) == ("tales",):
-        often, known = "never", known_words(bool(talks))
-        words = filter(str.islower, words)
-    elif isinstance(tokenizer, WordTokenizer) and not talks:
-        known = {word.strip() for word in tokenizer.words}
-    else:
-        return
-    if new := [word for word in dict.fromkeys(words) if word not in known]:
-        note(f"the text of its training {often} has {', '.join(new)}: what it writes of that is a "
+    words = filter(str.islower, re.findall(r"(?<![\w<])[^\W\d_]{2,}(?!\w)", text))
+    if new := [word for word in dict.fromkeys(words) if word not in known_words(bool(talks))]:
+        note(f"the text of its training never has {', '.join(new)}: what it writes of that is a "
              "guess")
 
 

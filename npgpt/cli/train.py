@@ -222,20 +222,18 @@ def _store_changes(run, optimizer):
               f"        the learning rate is {rate:.1e} next")
 
 
-def _again(args, files, **changes):
-    """Return the command that was typed, for a new run with other values of some settings; None if
-    it is not known, or does not take them."""
-    refused = {"n_embd"} if args.init_from else {"split"} if files[:2] in ("", "1:") else {}
-    if args.resume or refused & changes.keys():
+def _again(args, files, name, value):
+    """Return the command that was typed, for a new run with another value of a setting; None if it
+    is not known, or does not take that."""
+    one = name == "split" and files[:2] in ("", "1:")
+    if args.resume or one or (name == "n_embd" and args.init_from):
         return None
     words = [*args.typed]
-    for flag in ("--out", *map(_flag, changes)):
+    for flag in ("--out", _flag(name)):
         words = [word for word in words if not word.startswith(f"{flag}=")]
         if flag in words:
             del words[words.index(flag) : words.index(flag) + 2]
-    for name, value in changes.items():
-        words += [_flag(name), str(value)]
-    return f"npgpt {' '.join(map(quoted, words))}"
+    return f"npgpt {' '.join(map(quoted, [*words, _flag(name), str(value)]))}"
 
 
 def _print_results(run, dataset, model, again):

@@ -38,6 +38,8 @@ def answered(model, data, talks, most=ASKED):
 
     most   questions, and stories asked for: the first ones
     """
+    if not data.template:
+        return Answered({})
     end, found, right_stories, nats = end_of(data.tokenizer, data.template), {}, [], []
     for talk, ids in _written(model, talks, most, end):
         question, said = talk.question, ids[: ids.index(end[0])] if {*end} & {*ids} else ids

@@ -202,10 +202,6 @@ class Answers(NextToken):
 
     every_token, target, check_stride = False, "token of an answer", Denoising.check_stride
 
-    def __init__(self, tokenizer, target_share=1.0):
-        super().__init__(tokenizer)
-        self.target_share = target_share
-
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Batch` of a step, or some rows of it; an epoch has each row once."""
         epochs, places = np.divmod(step * batch_size + np.arange(batch_size), len(ids_N.rows))
@@ -279,10 +275,9 @@ def open_conversations(
     talks = list(encoded(found, tokenizer, template, block_size))
     all_ = train = val = Talks(talks, max(map(len, talks)))
     if len(talks) >= FEW:
-        cut = 0 if whole else min(len(talks) - 1, max(1, int(len(talks) * training.train_fraction)))
+        cut = 0 if whole else max(1, int(len(talks) * training.train_fraction))
         train, val = (Talks(part, all_.width) for part in (talks[:cut], talks[cut:]))
-    share = all_.n_targets / len(all_)
-    return Dataset(source, tokenizer, train, val, Answers(tokenizer, share), _answering(template),
+    return Dataset(source, tokenizer, train, val, Answers(tokenizer), _answering(template),
                    template=template)
 
 

@@ -156,7 +156,7 @@ class Held(Answers):
     steps = 0
 
     def __init__(self, dataset, start, training):
-        super().__init__(dataset.tokenizer, dataset.objective.target_share)
+        super().__init__(dataset.tokenizer)
         self.template, self.start, self.weight = dataset.template, start, training.hold
         self.writes = isinstance(self.template, OwnTemplate)
         if self.writes:
@@ -212,7 +212,7 @@ def forgotten(model, objective):
     with model.evaluating(), start.evaluating():
         kl = divergence(start, model, batches[0]).item()
         more = [batch.loss(model).item() - batch.loss(start).item() for batch in batches]
-    line = (f"{what}: KL from the start {kl:.3f} nats per token (0: unchanged),\n"
+    line = (f"{what}: KL from the start {kl:.3f} nats per token (0: unchanged), "
             f"loss changed by {more[0]:+.3f}")
     plain = (f";\nplain text: loss changed by {d:+.4f} nats per token" for d in more[1:])
     return line + "".join(plain)

@@ -28,7 +28,7 @@ LONGEST_SPAN = 5  # lengths 1 to 5 are equally likely, so the mean is 3
 class Denoising:
     """The base class of both. Raises ValueError for a tokenizer without their special tokens."""
 
-    left_to_right, every_token, target_share = False, False, HIDDEN_SHARE
+    left_to_right = every_token = False
     columns, measured = (), {}
 
     def __init__(self, tokenizer):
@@ -241,7 +241,6 @@ class SpanCorruption(Denoising):
 
     special_tokens = (PAD, *SENTINELS)
     left_to_right = True
-    target_share = HIDDEN_SHARE * 4 / 3  # a sentinel for each span, whose mean length is 3
     target = "token of the spans"
     purpose = (
         f"rewrites hidden spans: write {SENTINELS[0]}, {SENTINELS[1]} and so on to "

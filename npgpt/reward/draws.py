@@ -193,7 +193,6 @@ class RewardedAnswers(Rewarded, Answers):
         judge = self.judge(tales.GRAMMAR)
         super().__init__(tokenizer, model, reference, judge, None, config)
         self.requests = [t for t in dataset.train_ids.talks if t.question.kind == "story"]
-        self.target_share = dataset.objective.target_share
 
     @property
     def entropy(self):

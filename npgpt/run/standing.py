@@ -11,6 +11,7 @@ from npgpt.train import MEAN_LOSS_STEPS
 LITTLE = 0.005  # share of a loss that counts as no change; twice as much of single batches
 APART = 1.2  # a ratio of losses that two texts of one kind do not have
 STATES = {
+    None: "the text was not read once",
     "another kind": "the validation text, the end of the text, is another kind of text: its loss "
                     "is far higher, though nothing was read twice",
     "still falling": "the validation loss still falls",
@@ -20,7 +21,7 @@ STATES = {
 
 
 def standing(rows, training, reading):
-    """Return the state of a training, one of STATES, by the rows of metrics.csv.
+    """Return the state of a training, a key of STATES, by the rows of metrics.csv.
 
     reading   steps that read the training text once
 
@@ -38,8 +39,8 @@ def standing(rows, training, reading):
     trained = [float(np.mean([row["loss"] for row in rows[max(a, b - MEAN_LOSS_STEPS) : b]]))
                for a, b in pairwise([0, *ends])]
     early = sum(rows[i - 1]["step"] <= reading for i in ends)
-    tail = training.split == "tail" and not training.conversations
-    if tail and early and validation[early - 1] > APART * trained[early - 1]:
+    if (early and training.split == "tail" and not training.conversations
+            and validation[early - 1] > APART * trained[early - 1]):
         return "another kind"
     if len(ends) < 3 or rows[ends[-1] - 1]["step"] < reading:
         return None
@@ -57,17 +58,17 @@ def what_helps(state, run, reading, again):
     """Return (what would help a run in a state, or in none, the command for it or None).
 
     reading   steps that read the training text once
-    again     a function: the command that was typed, or None if it is not known, with other values
-              of some settings
+    again     a function: the command that was typed, or None if it is not known, with another value
+              of a setting
     """
     if state == "another kind":
         return ("--split documents, which validates on whole files; cut a single one into several",
-                again(split="documents"))
+                again("split", "documents"))
     if state == "overfitting":
         dropout = min(0.5, round(run.model.dropout + 0.2, 2))
-        return f"more text, or --dropout {dropout}", again(dropout=dropout)
+        return f"more text, or --dropout {dropout}", again("dropout", dropout)
     if state == "flat":
         wider = 2 * run.model.n_embd
-        return f"a wider model, such as --n-embd {wider}", again(n_embd=wider)
+        return f"a wider model, such as --n-embd {wider}", again("n_embd", wider)
     steps = 2 * run.training.max_iters if state else math.ceil(reading)
     return "more steps", f"npgpt train --resume --out {quoted(run.folder)} --max-iters {steps}"

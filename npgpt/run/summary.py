@@ -3,17 +3,16 @@
 import json
 import math
 import textwrap
-from importlib.util import find_spec
 
 from npgpt import plots, tales
-from npgpt.families.answers import ASKED, Answered, answered, given
+from npgpt.families.answers import ASKED, answered, given
 from npgpt.families.held import forgotten
 from npgpt.families.size import flops_per_token, step_memory
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.io.tokens import SAMPLE
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
-from npgpt.metrics import beside_grammar, bits_per_byte, bytes_per_token, read_metrics
+from npgpt.metrics import beside_grammar, bits_per_byte, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.standing import STATES, standing, what_helps
@@ -35,50 +34,43 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
         size, padding = f"{counted(len(ids.talks), 'conversation')}, ", ", padding included"
         answers = f"{ids.n_targets:,} of them in answers, "
     validated = f"{len(dataset.val_ids):,}" if dataset.validates else "none"
-    lines = [("text", f"{shown(run.text.name)}: {size}{len(ids):,} tokens to train on, {answers}"
-                      f"{validated} to validate")]
+    print_filled("text", f"{shown(run.text.name)}: {size}{len(ids):,} tokens to train on, {answers}"
+                         f"{validated} to validate")
     if dataset.contents:
-        lines.append(("files", dataset.contents))
+        print_filled("files", dataset.contents)
     if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        lines.append(("note", "most of so many characters are rare: --tokenizer bpe does better "
-                              "there"))
-    shape = dataset.shape(config)
-    tokens = tokens_per_step(shape, training)
-    memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
+        print_filled("note", "most of so many characters are rare: --tokenizer bpe does better "
+                             "there")
+    print_filled("model", f"{model.num_parameters():,} parameters, arch {training.arch}: "
+                          f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')}, "
+                          f"{counted(config.n_embd, 'channel')}, a vocabulary of {V:,} tokens, "
+                          f"reads {config.block_size:,} at most")
     loss = (f"in nats per {objective.target}, lower is better; a blind guess: "
             f"ln {V:,} = {math.log(V):.4f}")
     if run.text.entropy_rate and objective.every_token:
         loss += ("; the grammar that wrote the text: about "
                  f"{run.text.entropy_rate * dataset.bytes_per_token:.4f} on average, no model less")
-    lines += [
-        ("model", f"{model.num_parameters():,} parameters, arch {training.arch}: "
-                  f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')}, "
-                  f"{counted(config.n_embd, 'channel')}, a vocabulary of {V:,} tokens, "
-                  f"reads {config.block_size:,} at most"),
-        ("loss", loss),
-        ("step", f"{tokens:,} tokens{padding}, "
-                 f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
-                 f"{rounded(memory.total / 1e6)} MB of memory"),
-    ]
+    print_filled("loss", loss)
+    shape = dataset.shape(config)
+    tokens = tokens_per_step(shape, training)
+    memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
+    print_filled("step", f"{tokens:,} tokens{padding}, "
+                         f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
+                         f"{rounded(memory.total / 1e6)} MB of memory")
     steps = counted(training.max_iters, "step")
-    verb = "reads" if training.max_iters == 1 else "read"
     if trains and objective.columns:
         count = training.batch_size * training.gradient_accumulation_steps
-        lines.append(("", f"{steps}; drawn stories for each: {count}"))
+        print_filled("", f"{steps}; drawn stories for each: {count}")
     elif trains:
         once = reading(run, dataset)
-        said = f"{steps} {verb} the text {rounded(training.max_iters / once)} times"
+        steps += f": the text is read {rounded(training.max_iters / once)} times"
         if training.max_iters < once:
-            said += f"; --max-iters {math.ceil(once)} reads it once"
-        lines.append(("", said))
+            steps += f"; --max-iters {math.ceil(once)} reads it once"
+        print_filled("", steps)
     if ranks.size > 1:
-        lines.append(("ranks", f"{ranks.size}, each computes its share of every batch"))
+        print_filled("ranks", f"{ranks.size}, each computes its share of every batch")
     if trains:
-        lines.append(("run", f"{run.folder}{f' from step {first_step}' if first_step else ''}"))
-    if trains and not find_spec("matplotlib"):
-        lines.append(("note", f"there will be no loss.png: {plots.INSTALL_ADVICE}"))
-    for head, text in lines:
-        print_filled(head, text)
+        print_filled("run", f"{run.folder}{f' from step {first_step}' if first_step else ''}")
 
 
 def print_filled(head, text):
@@ -90,19 +82,13 @@ def print_filled(head, text):
 def write_before(run, dataset, model):
     """Write how many answers, or stories, are right before a run goes on from a model."""
     right = ({"stories": tales.stories_written(model, dataset.tokenizer)} if _tells(run, dataset)
-             else _answered(run, dataset, model).right)
+             else answered(model, dataset, dataset.val_ids).right)
     if right:
         atomic_write(run.folder / BEFORE, json.dumps(right) + "\n")
 
 
 def _tells(run, dataset):
     return run.text.name == "tales" and dataset.objective.every_token
-
-
-def _answered(run, dataset, model):
-    if not run.training.conversations:
-        return Answered({})
-    return answered(model, dataset, dataset.val_ids)
 
 
 def print_results(run, dataset, model, draw, again):
@@ -120,8 +106,9 @@ def print_results(run, dataset, model, draw, again):
         was = "; before {1} of {0}".format(*before["stories"]) if before else ""
         print(f"{share} ({right / count:.0%}){was}" if count
               else "no story was finished by the model")
-    for line in [*_answered(run, dataset, model).lines(before), *_taught(run, dataset, model)]:
+    for line in answered(model, dataset, ids).lines(before):
         print(line)
+    _print_taught(run, dataset, model)
     kind = "validation loss" if dataset.validates else "loss on what is taught"
     total, drawn = len(ids) - 1, training.drawn | {"max_tokens": LAST_TOKENS}
     loss, tokens = evaluate(model, ids, objective=objective, what=f"{kind} (Ctrl-C skips it)",
@@ -129,7 +116,7 @@ def print_results(run, dataset, model, draw, again):
     name, V, per_byte = quoted(run.folder), run.model.vocab_size, None
     said = f"{kind} {loss:.4f} nats per {objective.target}, "
     if objective.every_token:
-        per_byte = bits_per_byte(loss, bytes_per_token(ids, dataset.tokenizer))
+        per_byte = bits_per_byte(loss, dataset.bytes_per_token)
     if per_byte and type(dataset.tokenizer) is not CharTokenizer:  # to compare different tokens
         said += f"{per_byte:.4f} bits per byte, "
     if loss > math.log(V):
@@ -161,8 +148,8 @@ def print_results(run, dataset, model, draw, again):
     atomic_write(run.folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
     try:
         print(f"picture {draw(run, rows, dataset, loss, grammar)}")
-    except plots.MatplotlibMissing:
-        print("no picture, as matplotlib is missing; metrics.csv has its numbers")
+    except plots.MatplotlibMissing as missing:
+        print(f"no picture: {missing}; metrics.csv has its numbers")
     what = ("talk to it: npgpt chat" if training.conversations
             else "more text: npgpt generate")
     print(f"{what} {name}")
@@ -181,27 +168,26 @@ def _print_state(run, dataset, rows, again):
     state = standing(rows, run.training, once)
     if state or run.training.max_iters < once:
         helps, command = what_helps(state, run, once, again)
-        said = STATES.get(state, "the text was not read once")
-        print_filled("state", f"{said}; what helps: {helps}")
+        print_filled("state", f"{STATES[state]}; what helps: {helps}")
         if command:
             print(f"    {command}")
 
 
-def _taught(run, dataset, model):
-    """Yield lines: how many of a user's answers the model gives now, and one, a wrong one first."""
+def _print_taught(run, dataset, model):
+    """Print how many of a user's answers the model gives now, and one, a wrong one first."""
     talks = [talk for talk in getattr(dataset.train_ids, "talks", ()) if not talk.question]
     answers = [(right, talk.ids_N[:begin]) for talk in talks[:ASKED]
                for begin, right in given(model, talk)]
     if answers:
         right = sum(right for right, _ in answers)
-        yield (f"of {counted(len(answers), 'answer')} that you taught, the model gives {right} "
-               "word for word")
+        print(f"of {counted(len(answers), 'answer')} that you taught, the model gives {right} "
+              "word for word")
         is_given, prompt_T = min(answers, key=lambda answer: answer[0])
         ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
-        yield textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    ")
+        print(textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    "))
         if not is_given:
-            yield (f"more steps may help: npgpt train --resume --out {quoted(run.folder)} "
-                   f"--max-iters {2 * run.training.max_iters}")
+            print(f"more steps may help: npgpt train --resume --out {quoted(run.folder)} "
+                  f"--max-iters {2 * run.training.max_iters}")
 
 
 def draw_loss(run, rows, dataset, loss, grammar):

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 
 from tqdm import tqdm
 
-from npgpt.families.size import flops_per_token
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.profile import Profile
 from npgpt.run.signals import stop_request
@@ -30,10 +29,9 @@ class Watch(ExitStack):
         super().__init__()
         self.training, self.first = run.training, optimizer.steps
         self.tokens = tokens_per_step(run.model, run.training)
-        self.flops = 3 * flops_per_token(run.model) * self.tokens
         self.profile = profile_steps and Profile(profile_steps, optimizer, self.write)
         self.ranks, self.reading = ranks, reading
-        self.validated, self.state, self.said = "", None, time.perf_counter()
+        self.state, self.said = None, time.perf_counter()
         self.bar = tqdm(
             total=self.training.max_iters, initial=self.first, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
@@ -50,8 +48,7 @@ class Watch(ExitStack):
         """Show a `npgpt.train.Step` of so many seconds, and the mean loss of the last steps."""
         done = step.step - self.first
         if done <= 2:  # the second counts for the first, too, which also loads or compiles kernels
-            self.recent = self.pace = seconds
-        self.recent += 0.05 * (seconds - self.recent)
+            self.pace = seconds
         self.pace += (seconds - self.pace) / done
         self.bar.set_postfix_str(self._status(step, loss), refresh=False)
         self.bar.update()
@@ -73,8 +70,6 @@ class Watch(ExitStack):
         if state not in (None, self.state):
             self.write(f"state   {STATES[state]}")
             self.state = state
-        if (loss := rows[-1]["val_loss"]) is not None:
-            self.validated = f"validation {loss:.3f}"
 
     def write(self, text):
         """Print text above the bar."""
@@ -95,15 +90,12 @@ class Watch(ExitStack):
         """
         left = self.pace * (self.training.max_iters - step.step)
         numbers = [
-            f"{clock(left)} left", *(step.rewards() or [f"loss {loss:.3f}"]), self.validated,
-            *self._rate().split(", "), f"|g| {step.grad_norm:.2f}", f"lr {step.lr:.1e}",
+            f"{clock(left)} left", *(step.rewards() or [f"loss {loss:.3f}"]),
+            f"{rounded(self.tokens / self.pace)} tokens/s", f"|g| {step.grad_norm:.2f}",
+            f"lr {step.lr:.1e}",
         ]
-        numbers, columns = list(filter(None, numbers)), self.columns
+        columns = self.columns
         around = len(f"100%|a short bar| {step.step}/{self.training.max_iters}, ")
         while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
             numbers.pop()
         return ", ".join(numbers)
-
-    def _rate(self):
-        tokens, flops = self.tokens / self.recent, self.flops / self.recent
-        return f"{rounded(tokens)} tokens/s, {rounded(flops / 1e9)} GFLOP/s"

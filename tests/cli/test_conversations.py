@@ -69,7 +69,7 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     said = " ".join(out.split())
     tokens, in_answers = 3 * len("UqN?AaN."), 3 * len("aN.E")
     for fact in ("3 conversations", f" {tokens} tokens to train on", f" {in_answers} of them",
-                 "padding", "token of an answer", "read the text 80 times"):
+                 "padding", "token of an answer", "is read 80 times"):
         assert fact in said
     assert out.count("on what is taught") == 3
     assert "validation" not in out and "best" not in out and "overfitting" not in out

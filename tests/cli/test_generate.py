@@ -19,7 +19,7 @@ from npgpt.config import TrainConfig
 from npgpt.families.llama import LlamaConfig
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.tales.questions import known_words, questions
-from npgpt.tokenizers import BPETokenizer, WordTokenizer
+from npgpt.tokenizers import BPETokenizer
 
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
 
@@ -191,6 +191,7 @@ def test_words_that_the_tales_never_have_are_noted(capsys):
     assert noted(capsys, "Tell a story of a hen.", letters) == ["story"]
     taught = {"corpus": (), "conversations": ("tales",)}
     assert noted(capsys, "Tell a story of a hen. a spoon, spoon", letters, **taught) == ["spoon"]
+    assert noted(capsys, "A hen <mask> <extra_id_0>.", letters) == []
     assert noted(capsys, "a spoon", BPETokenizer([])) == []
     own = {"corpus": ("my.txt",)}
     assert noted(capsys, "a spoon", letters, **own) == []  # nothing is known but its letters
@@ -201,13 +202,6 @@ def test_no_word_of_a_tale_or_a_question_is_noted(seed):
     (asked,) = questions(1, seed)
     assert {w for w in re.findall(r"\w+", asked.prompt + asked.answer) if w.islower()} <= (
         known_words(True))
-
-
-def test_words_that_are_no_tokens_are_noted(capsys):
-    words = WordTokenizer(" abdegnosu", [" dog", "dogs"], ["<mask>"])
-    own = {"corpus": ("my.txt",)}
-    assert noted(capsys, "dog <mask> dogs a bun Ann bun", words, **own) == ["bun", "Ann"]
-    assert noted(capsys, "bun", words, corpus=(), conversations=("my.jsonl",)) == []
 
 
 @pytest.mark.parametrize("command", ["generate", "chat"])

@@ -66,10 +66,10 @@ def test_00_every_gradient_is_its_finite_difference(results):
     assert shown["formula_gap"] < 1e-12
 
 
-def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_entropy(results):
+def test_01_more_context_is_a_lower_loss_and_none_passes_below_the_grammar(results):
     losses = results("01_language_model")[0]["losses"]
-    assert losses["unigram"] > losses["bigram"] > losses["trigram"] > losses["entropy"]
-    assert losses["GPT"] > losses["entropy"]
+    assert losses["unigram"] > losses["bigram"] > losses["trigram"] > losses["grammar"]
+    assert losses["GPT"] > losses["grammar"]
 
 
 def test_training_shows_what_the_model_writes_from_before_its_first_step(capsys):
@@ -168,7 +168,7 @@ def test_06_a_batch_is_memorised_and_a_text_is_learned(results):
     assert shown["memorised"][0] == pytest.approx(ln_v, rel=0.05)
     assert shown["memorised"][-1] < 0.5 * shown["memorised"][0]
     validation = [row["val_loss"] for row in shown["rows"] if row["val_loss"] is not None]
-    assert ln_v > validation[0] > validation[-1] > shown["entropy"]
+    assert ln_v > validation[0] > validation[-1] > shown["grammar"]
     low, right, high = (losses[-10:].mean() for losses in shown["rates"].values())
     assert right < low and right < high
 

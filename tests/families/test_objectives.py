@@ -202,7 +202,7 @@ def test_an_evaluation_reads_every_whole_story_once(cls):
     assert written == tales.stories(TEXT)[1:]  # the first may be the end of one
     asked = sum(batch.n_targets for batch in objective.evaluation(ids, 192, 8, seed=4))
     share = asked / sum(len(row) for row, _ in rows)
-    assert share == pytest.approx(objective.target_share, rel=0.1)
+    assert 0.135 < share < 0.22  # with a sentinel for each span
     some = objective.rows(ids, 192, max_tokens=3000, seed=4)
     assert 3000 <= sum(len(row) for row, _ in some) < 3200
     by_text = {row.tobytes(): hidden for row, hidden in rows}

@@ -87,26 +87,26 @@ def asked(words):
     ["--conversations", "a.jsonl", "--no-bias", "--minutes", "2", "--out", "runs/a"],
     ["my text.txt", "--out=runs/a"],
 ])
-@pytest.mark.parametrize("change", [{"n_embd": 32}, {"dropout": 0.3}, {"split": "tail"}])
+@pytest.mark.parametrize("change", [("n_embd", 32), ("dropout", 0.3), ("split", "tail")])
 def test_the_command_that_was_typed_has_one_thing_changed(here, typed, change):
     (here / "my text.txt").write_text("a text")
     (here / "a.jsonl").write_text("{}")
     args = program._parsed(["train", *typed])
-    command = shlex.split(train._again(args, "2: a, b", **change))
-    wanted = asked(["train", *typed]) | change
+    command = shlex.split(train._again(args, "2: a, b", *change))
+    wanted = asked(["train", *typed]) | dict([change])
     wanted.pop("out", None)  # that folder is taken
     assert command[0] == "npgpt" and asked(command[1:]) == wanted
 
 
 @pytest.mark.parametrize(("typed", "files", "change"), [
-    (["--resume", "runs/a", "--max-iters", "9"], "", {"n_embd": 32}),  # what began it is not known
-    (["--init-from", "runs/a", "tales"], "", {"n_embd": 32}),  # which has a width already
-    (["a.txt"], "1: a.txt", {"split": "documents"}),  # there is one
+    (["--resume", "runs/a", "--max-iters", "9"], "", ("n_embd", 32)),  # what began it is not known
+    (["--init-from", "runs/a", "tales"], "", ("n_embd", 32)),  # which has a width already
+    (["a.txt"], "1: a.txt", ("split", "documents")),  # there is one
 ])
 def test_no_command_that_is_refused_is_recommended(here, typed, files, change):
     (here / "a.txt").write_text("a text")
     args = program._parsed(["train", *typed])
-    assert train._again(args, files, **change) is None
+    assert train._again(args, files, *change) is None
 
 
 def test_the_help_of_a_training_is_a_training(done, here):
