@@ -6,8 +6,7 @@ The KL is the mean over tokens of what the start itself wrote before (distillati
 2015; for what must not be forgotten: Li and Hoiem, 2016): of a published model with a chat template
 its answers to QUESTIONS, of others texts that it draws. Unlike a loss on such texts it has no
 gradient while the model is still the start. A model that only writes learns to answer before it is
-held: in pilots those that were held from the first step took far longer. UNTAUGHT and PROSE are
-only measured.
+held. UNTAUGHT and PROSE are only measured.
 """
 
 import re
