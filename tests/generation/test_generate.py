@@ -77,22 +77,14 @@ def test_a_row_is_sample_append_repeat_whatever_is_beside_it(prompts, n, seed, s
     assert all(type(token) is int for token in new)
 
 
-def test_the_prompt_is_left_as_it_was():
-    prompt_T = np.array([1, 2], dtype=np.uint16)
-    text_T = generate(counting_up, prompt_T, 2, PLAIN, block_size=BLOCK_SIZE)
-    assert text_T.tolist() == [1, 2, 3, 4]
-    assert prompt_T.tolist() == [1, 2] and not np.shares_memory(text_T, prompt_T)
-
-
 # ---- seeds
 
 
 def test_a_seed_repeats_its_text_and_no_seed_does_not():
-    def text(seed):
-        return generate(next_logits, [1], 40, PLAIN, block_size=BLOCK_SIZE, seed=seed).tolist()
-
-    assert text(3) == text(3) != text(4)
-    assert text(None) != text(None)
+    first, again, three, same = (
+        generate(next_logits, [1], 40, PLAIN, block_size=BLOCK_SIZE, seed=seed).tolist()
+        for seed in (None, None, 3, 3))
+    assert first != again and three == same
 
 
 # ---- the context
@@ -134,8 +126,6 @@ def test_stream_asks_the_model_one_token_at_a_time():
 @pytest.mark.parametrize("stop", [4, [4], {6, 4}, np.array([4, 6]), np.int64(4)])
 def test_the_stop_token_is_yielded_and_is_the_last(stop):
     assert list(stream(counting_up, [1], 9, PLAIN, block_size=BLOCK_SIZE, stop=stop)) == [2, 3, 4]
-    text_T = generate(counting_up, [1], 9, PLAIN, block_size=BLOCK_SIZE, stop=stop)
-    assert text_T.tolist() == [1, 2, 3, 4]
 
 
 # ---- errors
@@ -144,11 +134,8 @@ def test_the_stop_token_is_yielded_and_is_the_last(stop):
 @pytest.mark.parametrize("continue_", [generate, stream])
 @pytest.mark.parametrize(("error", "arguments", "advice"), [
     (ValueError, {"prompt": []}, "token"), (ValueError, {"prompt": 3}, r"\(\)|one prompt"),
-    (TypeError, {"prompt": [1.0, 2.0]}, "float64: .*integer"),
-    (TypeError, {"prompt": [True]}, "bool: .*integer"),
-    (ValueError, {"max_new_tokens": -1}, "max_new_tokens=-1: .*>= 0"),
-    (ValueError, {"seed": -1}, "non-negative"),
-    (TypeError, {"stop": "\n"}, r"stop='\\n': .*ids"),
+    (TypeError, {"prompt": [1.0, 2.0]}, "float64"), (TypeError, {"prompt": [True]}, "bool"),
+    (ValueError, {"max_new_tokens": -1}, "-1"), (TypeError, {"stop": "\n"}, "ids"),
 ])
 def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, arguments, advice):
     def no_model(context):
@@ -160,16 +147,6 @@ def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, 
         continue_(no_model, prompt, max_new_tokens, PLAIN, **arguments)
 
 
-def test_stream_takes_one_prompt_only_and_generate_a_batch():
-    with pytest.raises(ValueError, match=r"\(1, 1, 1\): .*\(T,\)"):
-        generate(next_logits, [[[1]]], 1, PLAIN, block_size=BLOCK_SIZE)
+def test_stream_takes_one_prompt_only():
     with pytest.raises(ValueError, match=r"\(2, 1\): .*generate"):
         stream(next_logits, [[1], [2]], 1, PLAIN, block_size=BLOCK_SIZE)
-
-
-def test_a_model_that_returns_every_position_is_told_which_one_is_wanted():
-    def all_positions(contexts):
-        return np.zeros((len(contexts), len(contexts[0]), V))
-
-    with pytest.raises(ValueError, match=r"\(3, 7\).*logits\[b, -1\]"):
-        generate(all_positions, np.ones((2, 3), dtype=int), 1, PLAIN, block_size=BLOCK_SIZE)
