@@ -115,13 +115,6 @@ def test_a_query_with_one_key_has_no_gradient(T, D, scale, seed):
         assert dbias is None or not dbias.any()
 
 
-def test_operands_are_rounded():
-    _, q, k, v, mask = make((1, 1, 1, 64, 64, 32), True)
-    exact, _ = reference.attention(q, k, v, mask)
-    found, _ = bf16.attention(q, k, v, mask)
-    assert 1e-4 < np.abs(found - exact).max() < 0.1
-
-
 def main():
     import numba
 

@@ -4,9 +4,9 @@ A child process imports the kernels from their sources, or from a copy of them, 
 compiles quickly, and reports how often code was loaded and how often it was compiled.
 """
 
-import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd
-from autograd import compiling
 from autograd.kernels import compiler
 
 pytestmark = pytest.mark.slow
@@ -82,16 +81,6 @@ def test_a_second_process_gets_the_same_bits(tmp_path):
     assert digests == of_loaded
 
 
-def test_the_folder_is_below_that_of_the_environment_or_the_users(tmp_path, monkeypatch):
-    name = f"kernels-{compiler.source_hash(KERNELS)}"
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "kept")
-    assert compiler.cache_folder() == tmp_path / "kept" / name
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setattr(compiler.platformdirs, "user_cache_path", lambda name: tmp_path / name)
-    assert compiler.cache_folder() == tmp_path / "npgpt" / name
-
-
 # ---- never stale
 
 
@@ -112,46 +101,13 @@ def test_an_edit_of_any_source_changes_the_folder(source, tmp_path):
     assert len({hash_now(copy), after, before}) == 3
 
 
-def test_a_setting_of_numba_changes_the_folder(tmp_path, monkeypatch):
-    code = "from autograd.kernels.compiler import cache_folder; print(cache_folder())"
-    folders = {start(tmp_path, code=code).communicate()[0]}
-    settings = ("OPT", 0), ("LOOP_VECTORIZE", 0), ("SLP_VECTORIZE", 1), ("BOUNDSCHECK", 1)
-    for name, value in settings:
-        with monkeypatch.context() as changed:
-            changed.setenv(f"NUMBA_{name}", str(value))
-            folders.add(start(tmp_path, code=code).communicate()[0])
-    assert len(folders) == 1 + len(settings)
-
-
 @pytest.mark.parametrize("source", sorted(KERNELS.rglob("*.py")), ids=lambda path: path.stem)
 def test_kernels_import_nothing_of_ours_whose_edit_would_not_be_seen(source):
     """Numba freezes what a kernel imports, such as a table of constants, into the code."""
-    seen = set(map(str, KERNELS.rglob("*.py")))
+    found = re.findall(r"^ *(?:from|import) ((?:autograd|npgpt)\S*)", source.read_text(), re.M)
     if source.samefile(compiler.__file__):
-        seen.add(compiling.__file__)  # it has no part in the code of a kernel
-    assert set(map(str, imported(source))) <= seen
-
-
-def imported(source):
-    """Yield the files of ours that a source file imports from, anywhere in it."""
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import, which this test cannot follow"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for name in names:
-            if name.partition(".")[0] in ("autograd", "npgpt"):
-                yield file_of(name)
-
-
-def file_of(name):
-    """Return the file of a module `a.b`, or of the module `a` that has something called b."""
-    path = PROJECT.joinpath(*name.split("."))
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.exists():
-            return file
-    return file_of(name.rpartition(".")[0])
+        found.remove("autograd.compiling")  # it has no part in the code of a kernel
+    assert all(name.startswith("autograd.kernels") for name in found)
 
 
 # ---- several processes
@@ -192,16 +148,11 @@ def loaded():
     return bool(kernel.stats.cache_hits)
 
 
-def link(path, to="/dev/zero"):
-    path.unlink(missing_ok=True)
-    path.symlink_to(to)
-
-
 @pytest.mark.parametrize("damage", [
     lambda path: path.write_bytes(b""), lambda path: os.truncate(path, path.stat().st_size // 2),
-    link, lambda path: link(path, path.rename(path.with_suffix(".real"))),
+    lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
     lambda path: (path.unlink(), os.mkfifo(path)),
-], ids=["empty", "cut", "device", "link", "pipe"])
+], ids=["empty", "cut", "device", "pipe"])
 def test_a_damaged_file_is_replaced(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not loaded()

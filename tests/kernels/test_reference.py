@@ -110,16 +110,6 @@ def test_extreme_logits(dtype, x_NC):
 
 
 @DTYPES
-@pytest.mark.parametrize("offset", [-1e4, 1e6])
-@pytest.mark.parametrize(
-    "rows", ["softmax", "log_softmax", "cross_entropy", "cross_entropy_backward"]
-)
-def test_logits_that_are_all_large(arguments, rows, offset, dtype):
-    shifted = arguments(rows, (3, 7, 33), dtype, change=lambda x: x + dtype(offset))
-    assert_alike(rows, shifted, dtype)
-
-
-@DTYPES
 @pytest.mark.parametrize("scale", [1e-310, 1e-42, 1e-30, 1e4, 1e9, 1e30])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_exact", "silu"])
 def test_activations_of_subnormal_and_of_large_numbers(arguments, activation, dtype, scale):
