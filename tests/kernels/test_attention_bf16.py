@@ -92,29 +92,6 @@ def test_attention_of_any_size(causal, B, G, repeats, T, more, D, masked, seed):
     assert_right((B, G * repeats, G, T, T + more, D), causal, masked, seed)
 
 
-@settings(max_examples=20)
-@given(
-    T=lengths, D=st.sampled_from([1, 7, 16, 33, 64, 100]),
-    scale=st.sampled_from([1e-3, 1.0, 1e3]), seed=st.integers(0, 1000),
-)
-def test_a_query_with_one_key_has_no_gradient(T, D, scale, seed):
-    """It gives the key all its weight, whatever q and k are: the first query if causal, or all
-    if padding or a bias leaves a single key."""
-    dy, q, k, v, _ = make((2, 4, 2, T, T, D), True, seed=seed)
-    dy, v = dy + np.float32(0.01), v * np.float32(scale)
-    rng = np.random.default_rng(seed)
-    keys = np.arange(T) == rng.integers(T, size=(2, 1))
-    chosen = np.arange(T) == rng.integers(T, size=(1, 4, T, 1))
-    bias = np.where(chosen, 0, -np.inf).astype(np.float32)
-    for mask, alone in ((Mask(True), slice(1)), (Mask(False, keys), slice(None)),
-                        (Mask(False, None, bias), slice(None))):
-        saved = bf16.attention(q, k, v, mask)
-        dq, dk, dv, dbias = bf16.attention_backward(dy, q, k, v, *saved, mask)
-        assert not dq[:, :, alone].any() and dv.any()
-        assert (mask.causal and T > 1) or not dk.any()
-        assert dbias is None or not dbias.any()
-
-
 def main():
     import numba
 

@@ -75,25 +75,6 @@ def test_products_of_any_size(form, dtype, module, Z, M, K, N, seed):
     assert_right(form, (Z, M, K, N), dtype, module, seed)
 
 
-@pytest.mark.parametrize(
-    ("triple", "features", "tile"),
-    [
-        ("x86_64-unknown-linux-gnu", "+avx2,+avx512f,+fma", "avx512"),
-        ("x86_64-unknown-linux-gnu", "+avx512f,+avx512bf16", "avx512bf16"),
-        ("x86_64-apple-darwin23.1.0", "+avx2,-avx512f,+fma", "avx2"),
-        ("x86_64-pc-windows-msvc", "+avx2,-fma", "plain"),
-        ("arm64-apple-darwin23.1.0", "+neon", "neon"),
-        ("aarch64-unknown-linux-gnu", "", "neon"),
-    ],
-)
-def test_the_tile_is_that_of_the_processor_compiled_for(monkeypatch, triple, features, tile):
-    """An x86 program may run in an emulator, on a machine with a different processor."""
-    monkeypatch.setattr("platform.machine", lambda: "ARM64")
-    monkeypatch.setattr(tiles.binding, "get_process_triple", lambda: triple)
-    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
-    assert tiles._best_tile() == tile
-
-
 @FORMS
 @pytest.mark.parametrize(("dtype", "module"), OPERANDS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -12,10 +12,8 @@ import pytest
 from changed_settings import changed
 
 from autograd import gradcheck
-from npgpt import GPT, AdamW, CharTokenizer
-from npgpt.batches import TextSource
-from npgpt.cli import export
-from npgpt.config import NOT_COMPUTED, TrainConfig
+from npgpt import GPT, CharTokenizer
+from npgpt.config import NOT_COMPUTED
 from npgpt.families import FAMILIES, family
 from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.fast import decoder as fast_decoder
@@ -24,7 +22,6 @@ from npgpt.fast.storage import HANDLED, use_storage
 from npgpt.generate import CachedLogits, KVCache
 from npgpt.gpt import CausalLM
 from npgpt.loading.pretrained import save_gguf
-from npgpt.loading.runs import Run, create_run
 from npgpt.look import page
 
 KINDS = pytest.mark.parametrize("arch", FAMILIES)
@@ -169,17 +166,10 @@ def computed(model, arch):
 
 
 @SETTINGS
-@pytest.mark.parametrize("way", ["save_pretrained", "export"])
-def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, way, tmp_path):
+def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, tmp_path):
     model, kind, there = in_float32(model_with(arch, name)[0]), family(arch), tmp_path / "there"
     try:
-        if way == "export":
-            source = TextSource("letters", 7, "", None)
-            run = Run(tmp_path / "run", model.config, TrainConfig(arch=arch), source)
-            create_run(run, CharTokenizer("abcdefg"), model, AdamW(model.parameters()))
-            export.run(SimpleNamespace(run=run.folder, folder=there, outtype=None))
-        else:
-            model.save_pretrained(there)
+        model.save_pretrained(there)
     except ValueError as refused:
         assert f"the setting {name}=" in str(refused)
     else:
