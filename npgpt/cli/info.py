@@ -14,6 +14,7 @@ from npgpt.loading.runs import read_run
 from npgpt.loading.transformers_folder import local_folder
 from npgpt.run.estimate import tokens_per_step
 from npgpt.text import counted
+from npgpt.tokenizers.library_tokenizer import installed
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
 
@@ -61,6 +62,7 @@ def run(args):
         "flops_per_token_training": training_flops,
         "tokens_per_step": tokens_per_step(config, training),
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
+        "byte_pairs_merged_by": f"tokenizers {version}" if (version := installed()) else "npgpt",
     }
     if args.json:
         print_json(result)
@@ -81,6 +83,8 @@ def run(args):
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")
+
+    print(f"\nbyte pairs are merged by {result['byte_pairs_merged_by']}")
 
 
 def scaled(count, unit):

@@ -186,15 +186,14 @@ class BPETokenizer:
         """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text."""
         return chunking.chunks(blocks, self.special_ids, self.pattern)
 
-    def decode(self, ids: ArrayLike, *, errors: str = "replace") -> str:
+    def decode(self, ids: ArrayLike) -> str:
         """Return the text of a flat sequence of ids.
 
-        Where ids stop in the middle of a character, U+FFFD stands for it, or whatever `errors` says
-        (see bytes.decode). An id that no token has adds nothing. Raises IndexError for one outside
-        [0, vocab_size).
+        Where ids stop in the middle of a character, U+FFFD stands for it. An id that no token has
+        adds nothing. Raises IndexError for one outside [0, vocab_size).
         """
         ids_N = check_ids(ids, self.vocab_size)
-        return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", errors)
+        return b"".join(map(self.tokens.__getitem__, ids_N.tolist())).decode("utf-8", "replace")
 
     def pair(self, token_id: int) -> tuple[int, ...]:
         """Return the ids of the two tokens merged into this one; () for bytes, special tokens."""

@@ -17,7 +17,7 @@ Their *ids*, which a model sees, are the same unless a file orders them differen
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import compress, pairwise
 
 Pair = tuple[int, int]
 
@@ -79,7 +79,7 @@ class PairCounts:
     def most_frequent(self) -> Pair:
         """Return the pair with the highest count; of equally frequent ones the smallest."""
         highest = max(self.counts.values())
-        return min(pair for pair, times in self.counts.items() if times == highest)
+        return min(compress(self.counts, map(highest.__eq__, self.counts.values())))
 
 
 def learn_merges(word_counts: dict[bytes, int], n_merges: int) -> list[Pair]:

@@ -2,7 +2,8 @@
 
 A split pattern always cuts between white space and what stands before it, and between a letter and
 anything else that follows. The text on one side of such a cut does not change how the other side is
-cut. So memory does not grow with the text, unless it has neither for long.
+cut. A text that has neither for a million characters is cut all the same, so that memory does not
+grow with it: there its tokens are not the ones of the whole text.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -14,6 +15,7 @@ from npgpt.tokenizers.pretokenize import compiled
 
 CHUNK = 1 << 20  # characters
 LAST_CUT = r"(?s:.*)(?:[^\s](?=\s)|\p{L}(?=[^\p{L}]))"
+ANY_CUT = r"(?s:.+(?=.))"
 
 
 def token_dtype(vocab_size: int) -> type[np.unsignedinteger]:
@@ -41,32 +43,29 @@ def chunks(
 ) -> Iterator[str]:
     """Yield a text, given in blocks, in chunks whose ids, joined, are the ids of the text.
 
-    Without a pattern it is one chunk.
+    So long as a chunk has a place to cut it; without a pattern none has.
     """
-    pending, enough = "", CHUNK
+    pending = ""
     for block in blocks:
         check_text(block)
         for start in range(0, len(block), CHUNK):
             pending += block[start : start + CHUNK]
-            if len(pending) < enough or pattern is None:
-                continue
-            cut = _last_cut(pending, special_tokens)
+            cut = _last_cut(pending, special_tokens, pattern) if len(pending) >= CHUNK else 0
             if cut:
                 yield pending[:cut]
                 pending = pending[cut:]
-            # Wait until the text has doubled: all searches together stay linear.
-            enough = max(CHUNK, 2 * len(pending))
     if pending:
         yield pending
 
 
-def _last_cut(text, special_tokens):
-    """Return the last position where `text`, which goes on, may be cut; 0 if there is none."""
+def _last_cut(text, special_tokens, pattern):
+    """Return the last position where `text`, which goes on, is best cut; 0 if there is none."""
     longest = max(map(len, special_tokens), default=1)
-    end = len(text) - longest + 1  # a special token may just have begun
-    while found := compiled(LAST_CUT).match(text, 0, max(0, end)):
-        end = found.end()
-        around = (text[max(0, end - len(t) + 1) : end + len(t) - 1] for t in special_tokens)
-        if not any(map(str.__contains__, around, special_tokens)):
-            return end
+    for regex in (LAST_CUT, ANY_CUT)[pattern is None :]:
+        end = len(text) - longest + 1  # a special token may just have begun
+        while found := compiled(regex).match(text, 0, end):
+            end = found.end()
+            around = (text[max(0, end - len(t) + 1) : end + len(t) - 1] for t in special_tokens)
+            if not any(map(str.__contains__, around, special_tokens)):
+                return end
     return 0

@@ -1,6 +1,7 @@
 """Memory does not grow with the corpus; `npgpt prepare` makes what `npgpt train` reads."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from tiny_run import TEXT, TINY, files, npgpt
 
 from npgpt import BPETokenizer, CharTokenizer
+from npgpt.cli import prepare
 from npgpt.io.tokens import SAMPLE
 
 pytestmark = pytest.mark.slow
@@ -101,6 +103,19 @@ def test_prepared_tokens_train_as_their_text_does(done, here, books):
     done("train", "--resume", "--out", "ids")
     other = json.loads(done("eval", "ids", "--corpus", "books", "--split", "all", "--json"))
     assert other["tokens"] == sum(len(path.read_text("utf-8")) for path in books.iterdir()) - 1
+
+
+def test_the_time_is_said_ahead_and_for_long_what_to_install(cli, here, books, monkeypatch):
+    BPETokenizer.train(TEXT, 300).save("bpe.json")
+    monkeypatch.setattr(prepare, "LONG", 0)
+    for name in ("with", "without"):
+        status, out, err = cli("prepare", name, "--corpus", "books", "--tokenizer", "bpe.json")
+        assert status == 0 and f"{10 * len(TEXT) + 20:,} characters" in out
+        assert ("hub" in err) == (name == "without")
+        by = json.loads(cli("info", "--preset", "tales", "--json")[1])["byte_pairs_merged_by"]
+        assert by.startswith("npgpt" if name == "without" else "tokenizers")
+        monkeypatch.setitem(sys.modules, "tokenizers", None)  # as if it were not installed
+    assert (here / "with/train.bin").read_bytes() == (here / "without/train.bin").read_bytes()
 
 
 def test_prepared_with_a_given_tokenizer(done, here, books):
