@@ -18,7 +18,7 @@ from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.train import evaluate
 
 LESSONS = sorted(path.stem for path in Path(__file__).parents[1].glob("0[0-7]_*.py"))
-STUDIES = "08_ablations", "09_scaling_laws", "10_families", "12_rows", "16_talk"
+STUDIES = "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "16_talk"
 REPORT, TINY = "CLAIMS.md", {"lesson": "00_autograd"}
 LONGEST = 20  # of a list, more of which only the ends are kept
 
@@ -37,7 +37,23 @@ def numbers(results):
     for name in (*STUDIES, "again"):
         of = importlib.import_module(name)
         found[f"s{name[:2]}" if name[0] in "01" else name] = of.numbers(study.results(of))
+    check_quotes(found)
     return found | facts()
+
+
+def check_quotes(found):
+    """Raise SystemExit unless CONCEPTS.md has each line of templates/quoted.md, filled.
+
+    Signs and line breaks are not compared, nor is the space before a percent sign.
+    """
+    def plainly(text):
+        return " ".join(text.split()).replace("-", "").replace("+", "").replace(" %", "%")
+
+    text = plainly(study.DOCUMENT.read_text(encoding="utf-8"))
+    template = (study.HERE / "templates" / "quoted.md").read_text(encoding="utf-8")
+    lost = [line for line in template.format_map(found).splitlines() if plainly(line) not in text]
+    if lost:
+        raise SystemExit("CONCEPTS.md lacks, by the rows:\n" + "\n".join(lost))
 
 
 def plain(value):

@@ -51,6 +51,11 @@ class Ratio(Interval):
         return f"x {ratio:.0f}" if ratio >= 10 else f"{100 * (ratio - 1):+.0f} %"
 
     @property
+    def percent(self):
+        """The percent that is added, as an `Interval`."""
+        return Interval(*100 * np.expm1(self))
+
+    @property
     def word(self):
         """What the interval says."""
         if self.low > 0 or self.high < 0:

@@ -44,6 +44,18 @@ def test_a_changed_digit_and_a_lost_row_are_found(monkeypatch, tmp_path):
         study.check(small)
 
 
+def test_a_changed_digit_in_a_quoted_sentence_is_found(monkeypatch, tmp_path):
+    claims, document = importlib.import_module("claims"), tmp_path / "document.md"
+    monkeypatch.setattr(study, "HERE", tmp_path)
+    monkeypatch.setattr(study, "DOCUMENT", document)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/quoted.md").write_text("it falls by {x:.0f} %\nand {x:.1f}\n")
+    document.write_text("Here it falls\nby 12 %, and 12.3.")
+    claims.check_quotes({"x": -12.3})
+    with pytest.raises(SystemExit, match=r"lacks.*\nand -12\.4$"):
+        claims.check_quotes({"x": -12.4})
+
+
 @pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
 def test_a_row_says_where_it_is_from_and_is_there_once(path):
     rows = [*map(json.loads, path.read_text(encoding="utf-8").splitlines())]
