@@ -95,12 +95,12 @@ def read_metrics(path, last_step=math.inf):
     text, rows = read_text(path), []
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     try:
-        if missing := {*COLUMNS} - {"grammar_loss", *(reader.fieldnames or COLUMNS)}:
+        if missing := {*COLUMNS} - {*(reader.fieldnames or COLUMNS)}:
             raise ValueError(f"it has no column {', '.join(missing)}")
         for cells in reader:
             row = {column: _number(column, cell) for column, cell in cells.items()}
             if row["step"] <= last_step:
-                rows.append(dict.fromkeys(COLUMNS) | row)
+                rows.append(row)
     except (ValueError, csv.Error) as error:
         raise ValueError(
             f"{path}, line {reader.reader.line_num}: {error}; correct it there, or remove the file "

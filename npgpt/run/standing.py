@@ -36,7 +36,7 @@ def standing(rows, training, reading):
     if not ends or "reward" in rows[0]:
         return None
     validation = [rows[i - 1]["val_loss"] for i in ends]
-    trained = [float(np.mean([row["loss"] for row in rows[max(a, b - MEAN_LOSS_STEPS) : b]]))
+    trained = [np.mean([row["loss"] for row in rows[max(a, b - MEAN_LOSS_STEPS) : b]])
                for a, b in pairwise([0, *ends])]
     early = sum(rows[i - 1]["step"] <= reading for i in ends)
     if (early and training.split == "tail" and not training.conversations

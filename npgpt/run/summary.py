@@ -54,19 +54,15 @@ def print_summary(run, dataset, model, *, ranks, first_step=0, trains=True):
     shape = dataset.shape(config)
     tokens = tokens_per_step(shape, training)
     memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
-    print_filled("step", f"{tokens:,} tokens{padding}, "
-                         f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
-                         f"{rounded(memory.total / 1e6)} MB of memory")
-    steps = counted(training.max_iters, "step")
-    if trains and objective.columns:
-        count = training.batch_size * training.gradient_accumulation_steps
-        print_filled("", f"{steps}; drawn stories for each: {count}")
-    elif trains:
+    print_filled("steps", f"{training.max_iters:,}, each of {tokens:,} tokens{padding}, "
+                          f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
+                          f"{rounded(memory.total / 1e6)} MB of memory")
+    if trains and not objective.columns:
         once = reading(run, dataset)
-        steps += f": the text is read {rounded(training.max_iters / once)} times"
+        read = f"the text is read {rounded(training.max_iters / once)} times"
         if training.max_iters < once:
-            steps += f"; --max-iters {math.ceil(once)} reads it once"
-        print_filled("", steps)
+            read += f"; --max-iters {math.ceil(once)} reads it once"
+        print_filled("", read)
     if ranks.size > 1:
         print_filled("ranks", f"{ranks.size}, each computes its share of every batch")
     if trains:

@@ -23,7 +23,7 @@ def said(done):
 
     def say(*arguments):
         out = done("train", *TINY, "--max-iters", 1, *arguments)
-        return out[: out.index("run  ", out.index("step  "))]
+        return out[: out.index("run  ", out.index("steps "))]
 
     return say
 

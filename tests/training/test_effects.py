@@ -142,7 +142,8 @@ def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, changes):
     once, twice = (trained(tmp_path / str(len(stops)), config, training, stops)
                    for stops in ([7], [3, 7]))
     found = dict(reachable(twice))
-    lost = [path for path, content in reachable(once) if found.get(path) != content]
+    lost = [path for path, content in reachable(once)
+            if found.get(path) != content and path != ".optimizer.seconds"]  # a clock's
     lost.sort(key=lambda path: re.match(r"\.(model|optimizer)\.\w+\.", path) is not None)
     assert not lost, (
         f"{lost[:3]} outlives a step and is not in the checkpoint, or is replaced and not written "

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig
-from npgpt.metrics import REWARD_COLUMNS, Metrics, measured, read_metrics
+from npgpt.metrics import Metrics, measured, read_metrics
 from npgpt.train import Step, training_steps
 
 
@@ -48,22 +48,6 @@ def test_the_rows_beside_a_missing_one_are_kept(path, missing):
     metrics = Metrics(path, last_step=4)
     assert [row["step"] for row in metrics.rows] == [1, 3, 4] and metrics.missing == 1
     assert [row["step"] for row in read_metrics(path)] == [1, 3, 4]
-
-
-@pytest.mark.parametrize("more", [(), REWARD_COLUMNS])
-def test_a_file_of_an_older_run_has_no_loss_of_a_grammar(tmp_path, more):
-    path = tmp_path / "metrics.csv"
-    names = "step,loss,val_loss,val_bits_per_byte,lr,grad_norm,update_ratio,seconds"
-    cells = ("," + ",".join(["0.5"] * len(more))) * bool(more)
-    path.write_text(f"{','.join([names, *more])}\n1,2.5,2.25,,0.1,0.5,,1.5{cells}\n")
-    metrics = Metrics(path, last_step=1, more=more)
-    [row] = metrics.rows
-    assert row["grammar_loss"] is None and (row["val_loss"], row["lr"]) == (2.25, 0.1)
-    rewards = dict.fromkeys(more, 0.5)
-    metrics.add(Step(2, 2.5, 0.1, 0.5, rewards), 2.0, None, 2.0, None, 0.375)
-    metrics.flush()
-    assert [r["grammar_loss"] for r in read_metrics(path)] == [None, 0.375]
-    assert [r["lr"] for r in read_metrics(path)] == [0.1, 0.1]
 
 
 def test_without_the_file_all_steps_are_missing(tmp_path):
