@@ -14,13 +14,14 @@ from npgpt.cli.generate import (
     check_continues,
     check_typed,
     note_unknown,
-    sampling_of,
+    sampling_settings,
     show,
 )
 from npgpt.families.conversations import check_no_special, template_for
 from npgpt.files import append
 from npgpt.io.corpora import decode_whole
 from npgpt.loading import best_of, load_model, model_files, template_of
+from npgpt.sampling import Sampling
 from npgpt.text import counted
 
 HELP = """\
@@ -59,8 +60,9 @@ def run(args):
     if template:
         template.instead = "take --no-template, which continues what you type as it stands"
     stop = [template.end] if template and template.end else []
-    writer = Writer(loaded.model, loaded.tokenizer, sampling_of(args), args.max_new_tokens,
-                    args.seed, stop + (args.stop or []))
+    sampling = Sampling(**sampling_settings(args))
+    writer = Writer(loaded.model, loaded.tokenizer, sampling, args.max_new_tokens, args.seed,
+                    stop + (args.stop or []))
     chat = Chat(writer, template, args.system, loaded.run)
     if template is None:
         note(f"{args.model} has no chat template, so it continues what is typed as it stands")

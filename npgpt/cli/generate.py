@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import time
+from dataclasses import fields
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from npgpt.tales.questions import known_words
 from npgpt.text import TextStream, starting_prompt
 from npgpt.tokenizers import CharTokenizer, LibraryTokenizer
 
-SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 PROMPT = 1 << 24  # most bytes of a file
 # Only models that continue a text can do this.
 CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
@@ -124,7 +124,8 @@ def run(args):
             print(f"--seed {args.seed} writes this text again", file=sys.stderr)
     if not continues:
         return _restore(args, model, arch, tokenizer, objective, prompt)
-    writer = Writer(model, tokenizer, sampling_of(args), args.max_new_tokens, args.seed,
+    sampling = Sampling(**sampling_settings(args))
+    writer = Writer(model, tokenizer, sampling, args.max_new_tokens, args.seed,
                     args.stop or (), args.n or 1, args.logprobs)
     if args.json:
         samples = writer.write(objective.prompt(prompt), show=lambda text: None)
@@ -138,10 +139,10 @@ def run(args):
     return writer.print_stats() if args.stats else None
 
 
-def sampling_of(args):
-    """Return the `Sampling` of a model that continues a text."""
-    penalty = 1.0 if args.repetition_penalty is None else args.repetition_penalty
-    return Sampling(**{name: getattr(args, name) for name in SAMPLING}, repetition_penalty=penalty)
+def sampling_settings(args):
+    """Return the settings of `Sampling` that were given, by name."""
+    given = {f.name: getattr(args, f.name) for f in fields(Sampling)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 class Writer:
@@ -253,9 +254,9 @@ def _check_flags(args, arch):
 
 
 def _restore(args, model, arch, tokenizer, objective, prompt):
-    sampling = {name: getattr(args, name) for name in SAMPLING}
     ids = family(arch).write(
-        model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed, **sampling
+        model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed,
+        **sampling_settings(args),
     )
     around = set(tokenizer.special_ids.values()).difference(objective.special)
     ids = (token for token in ids if token not in around)  # the template of a published model
