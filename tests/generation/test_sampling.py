@@ -59,10 +59,15 @@ def brute_force(logits_V, sampling, context=()):
 
 
 shares = st.none() | st.floats(0.001, 0.999)
-samplings = st.builds(
-    Sampling, st.sampled_from([0.1, 1.0, 3.0]), top_ks, shares, shares,
-    st.sampled_from([1.0, 0.5, 1.3]),
-)
+DRAWN = {
+    "temperature": st.sampled_from([0.1, 1.0, 3.0]), "top_k": top_ks, "top_p": shares,
+    "min_p": shares, "repetition_penalty": st.sampled_from([1.0, 0.5, 1.3]),
+}
+samplings = st.builds(Sampling, **DRAWN)
+
+
+def test_every_setting_is_drawn():
+    assert DRAWN.keys() == Sampling.__dataclass_fields__.keys()
 
 
 @given(logits_rows, samplings, st.lists(st.integers(0, 11), max_size=6))
@@ -161,7 +166,8 @@ def test_a_token_is_a_python_int_and_costs_one_random_number():
 @pytest.mark.parametrize(("name", "value", "range_"), [
     *[("temperature", x, "> 0") for x in (-1.0, math.nan, math.inf)],
     *[("top_k", x, ">= 1") for x in (0, -2)],
-    *[("top_p", x, "0 < top_p <= 1") for x in (0.0, 1.5, math.nan)],
+    *[("top_p", x, "0 < top_p <= 1") for x in (0.0, 1.5)],
+    *[(name, math.nan, "") for name in DRAWN],
 ])
 def test_a_setting_out_of_range_is_an_error_that_says_what_to_use(name, value, range_):
     with pytest.raises(ValueError, match=f"{name}={value}: .*{range_}"):
