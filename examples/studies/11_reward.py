@@ -1,19 +1,17 @@
 """Learning from a reward, with everything exact: does it sharpen or teach, and what does it cost?
 
-    python -m examples.studies 11_reward    level A, some minutes; level B, the run of tales, twelve
+    python -m examples.studies 11_reward    some minutes
 
-`reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings of level A,
-`reward_tales.py` those of level B. `PLAN_REWARD.md` was written before the first of them.
+`reward_language.py` has the grammar and what is exact, `reward_trials.py` the trainings.
+`PLAN_REWARD.md` was written before the first of them.
 """
 
 import json
 
 import numpy as np
 import pandas as pd
-import study
 from intervals import student
 from reward_language import KS
-from reward_tales import METHODS, measure_tales
 from reward_trials import trained
 from scipy.special import rel_entr
 from study import markdown, plain_ticks
@@ -41,18 +39,17 @@ def trial(arm, lr, seed):
 
 def trials(results):
     return [trial(arm, lr, seed) for arm in ARMS
-            for lr in (RATES if arm in AT_ALL_RATES else [RATE]) for seed in range(1, 11)] + METHODS
+            for lr in (RATES if arm in AT_ALL_RATES else [RATE]) for seed in range(1, 11)]
 
 
 def measure(settings):
     """Return the measures of a trial, in five digits."""
-    found = measure_tales(settings) if "method" in settings else trained(settings)
-    return json.loads(json.dumps(found, default=float),
+    return json.loads(json.dumps(trained(settings), default=float),
                       parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
 def frame(results):
-    """Return a row for each evaluation of each trial of level A, in the order of steps.
+    """Return a row for each evaluation of each trial, in the order of steps.
 
     spent, least   KL to the start at the trial's end, and the least at a share of right stories:
                    between two coins
@@ -60,7 +57,7 @@ def frame(results):
     found = pd.DataFrame([
         json.loads(settings) | at | {"spent": of["kl"], "V0": of["at"][0]["valid"],
                                      "last": at is of["at"][-1]}
-        for settings, of in results.items() if "at" in of for at in of["at"]])
+        for settings, of in results.items() for at in of["at"]])
     V, V0 = found.valid, found.V0
     return found.assign(least=rel_entr(V, V0) + rel_entr(1 - V, 1 - V0))
 
@@ -75,8 +72,6 @@ def numbers(results):
     passed = {f"{arm} {lr:g}": np.mean(some["pass"].tolist(), axis=0)
               for (arm, lr), some in of.items()}
     first = start[start.arm == "mean"].drop_duplicates("seed")
-    levels = {json.loads(settings)["method"]: of for settings, of in results.items()
-              if "method" in settings}
     return {
         "arms": markdown(
             ("arm", "rate", "right, %", "effective stories", "different in 1,000",
@@ -96,18 +91,7 @@ def numbers(results):
         "std": student(100 * (of["std", RATE].valid - of["mean", RATE].valid)),
         "dpo": {name: (found[(found.arm == "DPO") & (found.step == 0)][name].mean(),
                        of["DPO", RATE][name].mean()) for name in ("chosen", "rejected", "valid")},
-        "tales": levels, "tales_table": markdown(
-            ("method", "right, %", "entropy of the right ones", "loss on true stories"),
-            [(method, f"{100 * x['valid']:.1f} (+-{196 * error(x):.1f})",
-              *(f"{x[name]:.1f} (+-{1.96 * x[f'{name} error']:.1f})"
-                for name in ("entropy", "loss")))
-             for method, x in levels.items()]),
     }
-
-
-def error(found):
-    """Return the standard error of a share of right stories."""
-    return (found["valid"] * (1 - found["valid"]) / found["stories"]) ** 0.5
 
 
 def draw_sharpening(path, results):
@@ -140,21 +124,4 @@ def draw_sharpening(path, results):
     return plots.save(drawing, path)
 
 
-def draw_tales(path, results):
-    """Draw the share of right tales against their entropy, over the steps of each method."""
-    drawing, axes = plots.figure(7.0, 4.0)
-    names = "start", "REINFORCE", "KL penalty 0.1,\ntokens up to the first fault"
-    for method, name, colour in zip(METHODS, names, plots.COLOURS, strict=False):
-        found = results[study.key(method)]
-        axes.plot(100 * np.array(found["steps"]["valid"]), found["steps"]["entropy"], color=colour,
-                  alpha=0.5)
-        axes.errorbar(100 * found["valid"], found["entropy"], 1.96 * found["entropy error"],
-                      fmt="o", color=colour, label=name)
-    for share in (0.85, 1):
-        axes.axhline(share * found["grammar"], **plots.LANDMARK_STYLE)
-    axes.set(xlabel="right stories, %", ylabel="entropy of the right ones, nats per story")
-    axes.legend(frameon=False)
-    return plots.save(drawing, path)
-
-
-PICTURES = {"11_reward.png": draw_sharpening, "11_tales.png": draw_tales}
+PICTURES = {"11_reward.png": draw_sharpening}
