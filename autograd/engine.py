@@ -160,7 +160,7 @@ class Node:
     """One call of an op: what backward needs of it. Inputs are kept only if the op saved them.
 
     edges     per array input, where its gradient goes: None (not wanted), or a pair (source,
-              index): a leaf Tensor and 0, or another node and which of its outputs it is
+              index): a leaf Tensor and 0, or a node and the index of its output
     outputs   (shape, dtype) of each output, and of its gradient
     versions  for each Tensor among the inputs, its version and the writes until now
     """

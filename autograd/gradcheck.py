@@ -118,7 +118,7 @@ class Function:
         return [random_signed(rng, y.shape) for y in outputs]
 
     def gradients(self, cotangents):
-        """Return by name what backward gives for the sum of cotangents times outputs."""
+        """Return by name the gradients of the sum of cotangents times outputs."""
         for x in self.checked.values():
             x.grad = None
         # A graph serves one backward, and joining several outputs would take ops, which may be

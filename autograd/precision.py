@@ -21,7 +21,7 @@ def set_matmul_precision(precision):
     """Compute products of float32 arrays in "float32" (the default) or "bfloat16" from now on.
 
     Warns where bfloat16 is slower than float32: the processor has no instructions for it. Raises
-    ValueError for another name.
+    ValueError for any other name.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"matmul precision {precision!r} is unknown; use one of: {PRECISIONS}")

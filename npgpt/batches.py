@@ -15,7 +15,7 @@ from npgpt.config import check_range, check_settings
 from npgpt.metrics import bytes_per_token
 from npgpt.progress import progress
 
-MAX_STORY_TOKENS = 1000  # in tokens; those of the tales are far shorter
+MAX_STORY_TOKENS = 1000  # more than any story of the tales has
 IGNORE_INDEX = -1  # a masked target, which `autograd.cross_entropy` ignores
 
 
@@ -153,7 +153,7 @@ class NextToken:
     left_to_right = True  # no output of the model depends on later inputs
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
     target = "token"
-    columns, measured = (), {}  # what it tells of a step beside the loss: names, name -> number
+    columns, measured = (), {}  # measurements of a step beside the loss: names, name -> number
 
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer

@@ -1,4 +1,4 @@
-"""What the head of a page says to whoever gets its address: title, description, icon, card."""
+"""The tags of a page's head: title, description, icon, social preview."""
 
 import html
 import re

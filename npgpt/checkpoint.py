@@ -43,7 +43,7 @@ def save_checkpoint(folder, model, optimizer):
     """
     save_weights(folder / LAST_WEIGHTS, model)
     state = _state(model, optimizer) | {"step": np.array([optimizer.steps], np.int64)}
-    if any(optimizer.missed.values()):  # absent from most runs, and from those of older versions
+    if any(optimizer.missed.values()):  # most runs and those of older versions lack it
         state["missed"] = np.array(list(optimizer.missed.values()), np.int64)
     files.atomic_write(folder / RUN_STATE, save(state))
 
@@ -101,7 +101,7 @@ def drop_samples_after(last_step, path):
 
 @contextmanager
 def saving(step, folder):
-    """Turn an OSError in a block into one that says how to go on."""
+    """Add to an OSError in a block the command that resumes the run."""
     try:
         yield
     except OSError as error:

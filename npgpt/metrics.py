@@ -39,7 +39,7 @@ MAX_CHANCE_NATS = math.log(1000)  # nats below the grammar that only one text in
 
 
 def read_result(path, step):
-    """Return result.json, {} if it is missing or of another step."""
+    """Return result.json as a dict, {} if it is missing or has a different step."""
     found = read_json(path) if path.exists() else {}
     return found if found.get("step") == step else {}
 

@@ -104,7 +104,7 @@ class AdamW:
         return {"m": self.m, "v": self.v} | self.extra_state
 
     def add_state(self, kind: str, arrays: dict[str, np.ndarray]) -> None:
-        """Let checkpoints store more arrays, by name: those of a mean of the weights, say.
+        """Let checkpoints store more arrays by name, such as a running mean of the weights.
 
         Update them in place. The kinds weight, m and v are taken.
         """

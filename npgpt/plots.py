@@ -106,7 +106,7 @@ def _beside(name, loss, level):
 
 
 def reward_picture(path, rows, *, title, entropy):
-    """Plot what a run with a reward measured at each step, and the loss on true text.
+    """Plot the measurements of a run with a reward, and the loss on the validation text.
 
     entropy   of the grammar's own stories, in nats per story
     """

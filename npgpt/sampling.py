@@ -42,7 +42,7 @@ class SamplingKeywords(TypedDict, total=False):
 class Sampling:
     """The settings by which the next token is sampled; None leaves one out.
 
-    Raises ValueError, which says what to use instead, on a setting outside its range.
+    Raises ValueError for a setting outside its range.
     """
 
     temperature: float = 1.0  # 0 for the most likely token, 1 for the model's own probabilities

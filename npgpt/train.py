@@ -38,7 +38,7 @@ class Step:
     measured: dict = field(default_factory=dict)  # by the objective: `npgpt.metrics.REWARD_COLUMNS`
 
     def rewards(self):
-        """Return what the objective measured, as texts."""
+        """Return the objective's measurements as texts."""
         return [f"{n} {value:.3g}" for n, value in self.measured.items() if value is not None]
 
 
@@ -209,8 +209,8 @@ def evaluate(
                  before it. Else windows start so many tokens apart, and each token but those of the
                  first has more than block_size - stride before it, at block_size / stride times
                  the cost
-    max_tokens   None for every token but the first, once; else about so many, in windows drawn
-                 from all over the text: the same ones for the same seed
+    max_tokens   None for every token but the first, once; else about so many, in windows sampled
+                 from the text: the same ones for the same seed
     what         the name that its progress is shown by
     """
     total, count = 0.0, 0

@@ -13,7 +13,7 @@ from autograd.ops.arithmetic import unbroadcast
 
 @op(keeps_dtype=True, flops=0)
 def reshape(x, /, *shape):
-    """Return the same elements in row-major order under another shape; a length may be -1."""
+    """Return the same elements in row-major order in a different shape; a length may be -1."""
     return x.reshape(*shape), x.shape
 
 

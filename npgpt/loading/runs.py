@@ -49,7 +49,7 @@ RUN_FILES = (
     "loss.png", "reward.png", RESULT_FILE, BEST_WEIGHTS,
 )
 SHIPPED_RUN = Path(__file__).parents[1] / "shipped" / "tales"  # a trained run that the package has
-APPENDED_FILES = "metrics.csv", "samples.txt"  # the others are written anew, beside, and renamed
+APPENDED_FILES = "metrics.csv", "samples.txt"  # the others are replaced by renaming
 OUT_OPTION = " with --out"
 
 
