@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,8 @@ from tiny_run import TINY
 
 from npgpt import cli as program
 from npgpt.cli import train
-from npgpt.config import TrainConfig
-from npgpt.run.standing import standing
+from npgpt.config import GPTConfig, TrainConfig
+from npgpt.run.standing import standing, what_helps
 
 TAIL = TrainConfig()
 
@@ -107,6 +108,15 @@ def test_no_command_that_is_refused_is_recommended(here, typed, files, change):
     (here / "a.txt").write_text("a text")
     args = program._parsed(["train", *typed])
     assert train._again(args, files, *change) is None
+
+
+@pytest.mark.parametrize(("state", "flag", "change"), [
+    ("overfitting", "--dropout 0.3", ("dropout", 0.3)), ("flat", "--n-embd 32", ("n_embd", 32)),
+])
+def test_a_state_is_helped_by_the_change_that_its_words_name(state, flag, change):
+    run = SimpleNamespace(model=GPTConfig(5, 8, 1, 2, 16, dropout=0.1))
+    helps, command = what_helps(state, run, 9, lambda *changed: changed)
+    assert flag in helps and command == change
 
 
 def test_the_help_of_a_training_is_a_training(done, here):
