@@ -2,12 +2,14 @@
 
 import time
 import timeit
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograd import compiling
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig
 from npgpt.metrics import Metrics, measured, read_metrics
 from npgpt.train import Step, training_steps
@@ -93,6 +95,24 @@ def test_the_rows_of_a_model_whose_weights_are_zero_are_read(tmp_path):
         metrics.add(step, seconds, update_ratio)
     metrics.flush()
     assert read_metrics(metrics.path) == metrics.rows
+
+
+def test_a_step_takes_neither_the_time_of_compiling_nor_that_between_steps(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(compiling, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def steps():
+        for step in range(3):
+            now[0] += 2.0
+            with compiling.notified("kernel", None):
+                now[0] += 30.0
+            yield step
+
+    optimizer, found = AdamW(GPT(GPTConfig(5, 4, 1, 1, 4)).parameters()), []
+    for _, seconds, _ in measured(steps(), optimizer):
+        found.append(seconds)
+        now[0] += 500.0  # an evaluation
+    assert found == [2.0, 2.0, 2.0]
 
 
 def test_the_time_to_read_grows_as_the_rows_do(tmp_path):
