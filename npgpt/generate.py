@@ -182,18 +182,13 @@ def decoding_steps(
 def _token_ids(prompt, *ranks):
     """Return a copy of a prompt as int64. Raises an error unless its rank is one of `ranks`."""
     prompt = np.asarray(prompt)
-    if prompt.size == 0:
+    if prompt.ndim not in ranks or prompt.size == 0:
         raise ValueError(
-            f"the prompt, of shape {prompt.shape}, has no token to continue: "
-            "start from one, such as a newline's"
+            f"the prompt has shape {prompt.shape}: give one token id or more, (T,), or to generate "
+            "also (B, T) or a list of rows (T,)"
         )
     if not np.issubdtype(prompt.dtype, np.integer):
         raise TypeError(
             f"the prompt has dtype {prompt.dtype}: give integer token ids, tokenizer.encode(text)"
-        )
-    if prompt.ndim not in ranks:
-        raise ValueError(
-            f"the prompt has shape {prompt.shape}: give token ids (T,), or to generate also (B, T) "
-            "or a list of rows (T,)"
         )
     return prompt.astype(np.int64)

@@ -52,10 +52,13 @@ class NgramModel:
         return codes
 
     def _probability(self, codes):
-        a, V = self.smoothing, self.vocab_size
-        gram = _lookup(self.grams, self.gram_counts, codes)
-        before = _lookup(self.befores, self.before_counts, codes // V)
-        return (gram + a) / (before + a * V)
+        gram, before = self._counts(codes)
+        return (gram + self.smoothing) / (before + self.smoothing * self.vocab_size)
+
+    def _counts(self, codes):
+        """Return how often each n-gram came, and the n - 1 tokens before its last."""
+        before = _lookup(self.befores, self.before_counts, codes // self.vocab_size)
+        return _lookup(self.grams, self.gram_counts, codes), before
 
 
 def back_off_loss(train_ids, ids_N, vocab_size, n):
@@ -65,14 +68,14 @@ def back_off_loss(train_ids, ids_N, vocab_size, n):
     different tokens that followed `before`, and P' the same after one token less; after none it is
     1 / V. Source: Witten and Bell, The Zero-Frequency Problem, 1991, method C.
     """
-    P = np.full(len(ids_N), 1 / vocab_size)
+    P = np.full(len(ids_N) + 1, 1 / vocab_size)
     for length in range(1, n + 1):
         model = NgramModel(train_ids, vocab_size, length)
         codes = model._codes(np.asarray(ids_N, np.int64))
-        gram = _lookup(model.grams, model.gram_counts, codes)
-        before, k = (_lookup(model.befores, counts, codes // vocab_size) for counts in (
-            model.before_counts, np.unique(model.grams // vocab_size, return_counts=True)[1]))
-        P = P[1 if length > 1 else 0 :]  # one more token before it is asked for
+        gram, before = model._counts(codes)
+        befores, followers = np.unique(model.grams // vocab_size, return_counts=True)
+        k = _lookup(befores, followers, codes // vocab_size)
+        P = P[1:]  # the first token has no longer context
         P = np.where(before > 0, (gram + k * P) / np.maximum(before + k, 1), P)
     return float(-np.log(P).mean())
 

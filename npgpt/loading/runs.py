@@ -100,12 +100,12 @@ def change_settings(run, step):
 
     Call it before any further step: no checkpoint may be ahead of config.json.
     """
-    settings, before = files.read_json(run.folder / "config.json"), read_run(run.folder).training
-    pairs = {name: [getattr(before, name), new] for name, new in asdict(run.training).items()}
-    changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    settings = files.read_json(run.folder / "config.json")
+    before, after = asdict(read_run(run.folder).training), asdict(run.training)
+    changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
     if changes:
-        settings["training"] |= {name: new for name, (_, new) in changes.items()}
         record = {"after_step": step} | changes
+        settings["training"] |= {name: after[name] for name in changes}
         _write_config(run.folder, settings | {"changes": [*settings.get("changes", ()), record]})
     return changes
 
