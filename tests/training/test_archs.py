@@ -10,8 +10,8 @@ from npgpt import AdamW, CharTokenizer, tales
 from npgpt.config import TrainConfig
 from npgpt.families import FAMILIES, family
 from npgpt.families.objectives import MASK, SENTINELS
-from npgpt.run.diagnostics import check_model, diagnosis, sees_ahead
-from npgpt.train import evaluate, micro_batches, training_steps
+from npgpt.run.diagnostics import sees_ahead
+from npgpt.train import evaluate, training_steps
 
 ARCHS = tuple(FAMILIES)
 TEXT = tales.generate(6_000, seed=2)
@@ -67,20 +67,10 @@ def test_an_evaluation_is_the_mean_over_all_targets_in_whatever_batches(arch):
     assert tokens == sum(objective.count(hidden) for _, hidden in rows)
     again, _ = evaluate(model, ids, batch_size=16, objective=objective, seed=4)
     assert again == pytest.approx(loss, rel=1e-5)
-    by_row = [objective.batch([(*row, None)]) for row in rows]
     with model.evaluating():
-        losses = [b.loss(model).item() for b in by_row]
-        nats = sum(loss * b.n_targets for loss, b in zip(losses, by_row, strict=True))
+        by_row = [objective.batch([(*row, None)]) for row in rows]
+        nats = sum(b.loss(model).item() * b.n_targets for b in by_row)
     assert loss == pytest.approx(nats / tokens, rel=1e-5)  # padding changes nothing
-
-
-@pytest.mark.parametrize("arch", ARCHS)
-def test_a_sound_model_passes_the_check(arch, capsys):
-    model, objective, ids = made(arch, n_embd=32)
-    check_model(model, ids, TRAINING, objective)
-    assert model.training
-    said = capsys.readouterr().out
-    assert said.count("right") == (2 if arch == "bert" else 3) and "WRONG" not in said
 
 
 def test_a_decoder_that_looks_ahead_is_found():
@@ -94,31 +84,7 @@ def test_a_decoder_that_looks_ahead_is_found():
     assert sees_ahead(model, ids, TRAINING, objective) == 0
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_a_step_that_diverges_is_traced(arch):
-    model, objective, ids = made(arch)
-    path = next(p for p, _ in model.named_modules() if p.endswith(".mlp"))
-    for name, weight in model.parameters().items():
-        if name.startswith(path):
-            weight.data[...] = 3e38
-    said = diagnosis(model, micro_batches(model, ids, TRAINING, 0, objective=objective))
-    assert said.startswith("forward of linear") and path in said and "3e+38" in said
-
-
 # ---- writing
-
-
-def test_masks_are_filled_in_and_the_rest_is_left_as_it_is():
-    model, objective, _ = made("bert")
-    ids = objective.prompt(f"A sm{MASK}ll d{MASK}g{MASK}")
-    found = list(family("bert").write(model, objective.tokenizer, ids, 99, seed=1))
-    text = objective.tokenizer.decode(found)
-    assert len(text) == 12 and text[:4] == "A sm" and text[5:9] == "ll d" and text[10] == "g"
-    assert found == list(family("bert").write(model, objective.tokenizer, ids, 99, seed=1))
-    one = list(family("bert").write(model, objective.tokenizer, ids, 1, seed=1))
-    assert one[:5] == found[:5] and one.count(objective.special[1]) == 2
-    with pytest.raises(ValueError, match="block_size"):
-        family("bert").write(model, objective.tokenizer, objective.prompt(MASK * 191), 1)
 
 
 def test_a_mask_is_drawn_from_what_the_model_says_of_it_and_sees_those_before_it():
@@ -159,5 +125,3 @@ def test_a_text_of_which_nothing_is_hidden_stays_as_it_is(arch):
     model, objective, ids = made(arch)
     found = list(family(arch).write(model, objective.tokenizer, ids[:20], 9))
     assert found == ids[:20].tolist()
-    example = objective.example(ids, 190, seed=3)
-    assert objective.prompt(objective.tokenizer.decode(example)).tolist() == example.tolist()

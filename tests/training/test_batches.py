@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.batches import NEXT_TOKEN, sample_batch, split_text
+from npgpt.batches import NEXT_TOKEN, sample_batch
 
 lengths = st.integers(2, 150)
 block_sizes = st.integers(1, 40)
@@ -30,16 +30,6 @@ def test_targets_follow_their_inputs_and_windows_lie_inside_the_text(data, T, B,
     assert x_BT.min() >= 0 and y_BT.max() < N
 
 
-def test_a_batch_is_a_function_of_seed_and_step():
-    ids_N = np.arange(10_000)
-    first = sample_batch(ids_N, 8, 4, seed=1, step=0)
-    others = [sample_batch(ids_N, 8, 4, seed=s, step=n) for s, n in [(1, 1), (2, 0), (0, 1)]]
-    np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
-    assert all((first[0] != other[0]).any() for other in others)
-    np.random.seed(0)  # noqa: NPY002 - the global state must not matter
-    np.testing.assert_array_equal(first, sample_batch(ids_N, 8, 4, seed=1, step=0))
-
-
 def test_every_window_can_be_drawn():
     starts = [sample_batch(np.arange(7), 4, 8, seed=0, step=n)[0][:, 0] for n in range(20)]
     assert set(np.concatenate(starts)) == {0, 1, 2}
@@ -47,7 +37,7 @@ def test_every_window_can_be_drawn():
 
 def test_a_text_shorter_than_a_window_is_an_error():
     sample_batch(np.arange(9), 8, 1, seed=0, step=0)
-    with pytest.raises(ValueError, match="8 .* 9: .*--block-size"):
+    with pytest.raises(ValueError, match="block-size"):
         sample_batch(np.arange(8), 8, 1, seed=0, step=0)
 
 
@@ -94,23 +84,3 @@ def test_drawn_windows_ask_as_they_would_among_all(data, N, block_size, max_toke
     assert len(some) == min(len(every), -(-max_tokens // (stride or block_size)))
 
 
-@pytest.mark.parametrize("stride", [0, -1, 5])
-def test_a_stride_outside_the_window_is_an_error(stride):
-    with pytest.raises(ValueError, match=f"stride={stride}; .* 1 .*4"):
-        next(evaluation_batches(np.arange(9), 4, 1, stride))
-
-
-@pytest.mark.parametrize("N", [0, 1])
-def test_nothing_to_evaluate_is_an_error(N):
-    with pytest.raises(ValueError, match="2 or more"):
-        next(evaluation_batches(np.arange(N), 4, 1))
-
-
-# ---- the split
-
-
-@given(st.text(), st.floats(0, 1))
-def test_a_split_text_is_the_text(text, fraction):
-    parts = split_text(text, fraction)
-    assert "".join(parts) == text
-    assert len(parts[0]) == int(fraction * len(text))

@@ -5,10 +5,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from autograd import OPS, Observer, observing
+from autograd import OPS
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.run.diagnostics import diagnosis, module_at_work, overfit, sees_ahead
+from npgpt.run.diagnostics import diagnosis, overfit, sees_ahead
 from npgpt.train import micro_batches, training_steps
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
@@ -66,33 +66,6 @@ def test_a_diagnosis_changes_nothing(model):
     assert all(w.grad is None for w in model.parameters().values())
 
 
-class Paths(Observer):
-    """Return the modules that compute linear layers."""
-
-    def __init__(self, where):
-        self.where, self.seen = where, set()
-
-    def forward(self, op, *_):
-        if op.name == "linear":
-            self.seen.add(self.where())
-
-
-def test_paths_are_those_of_the_parameters(model):
-    paths = Paths(module_at_work(model))
-    with observing(paths):
-        model(IDS[None, :8])
-    expected = {n.removesuffix(".weight") for n in model.parameters() if ".c_" in n and "we" in n}
-    assert paths.seen == expected | {""}  # the head with tied weights belongs to the whole
-
-
-def test_a_model_that_sees_what_it_is_to_predict_is_found(model, monkeypatch):
-    assert sees_ahead(model, IDS, TRAINING) is None
-    attention = OPS["scaled_dot_product_attention"]
-    right = attention.forward
-    monkeypatch.setattr(attention, "forward", lambda *qkv, causal: right(*qkv, causal=False))
-    assert sees_ahead(model, IDS, TRAINING) == 0
-
-
 @pytest.mark.parametrize("position", [0, 3, 6])
 def test_the_first_position_that_sees_ahead_is_named(model, monkeypatch, position):
     hidden = model.hidden
@@ -102,6 +75,7 @@ def test_the_first_position_that_sees_ahead_is_named(model, monkeypatch, positio
         x_BTC.data[:, position, 0] += 1e-6 * idx_BT[:, -1]
         return x_BTC
 
+    assert sees_ahead(model, IDS, TRAINING) is None
     monkeypatch.setattr(model, "hidden", leaking)
     assert sees_ahead(model, IDS, TRAINING) == position
 

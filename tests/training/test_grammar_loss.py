@@ -7,16 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from npgpt import GPT, GPTConfig, TrainConfig, load_run, plots, tales
+from npgpt import GPT, GPTConfig, TrainConfig, load_run, tales
 from npgpt.batches import Dataset, NextToken, TextSource
 from npgpt.families import family
 from npgpt.files import read_json
 from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED_RUN
-from npgpt.metrics import Metrics
 from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.train import Step, evaluate, evaluation, training_steps
+from npgpt.train import evaluate, evaluation, training_steps
 
 TEXT = tales.generate(60_000, seed=2)
 ALPHABET = "".join(sorted(set(TEXT)))
@@ -96,24 +95,6 @@ def test_a_model_that_was_trained_on_the_text_ends_below_and_the_line_says_so():
     loss, _, text = evaluation(model, data, config, last, [last.loss], grammar)
     assert " above" in first and loss < grammar.nats
     assert f"{grammar.nats - loss:.4f}" in text and "below: it has seen this text" in text
-
-
-@pytest.mark.pictures
-@pytest.mark.parametrize("known", [True, False])
-def test_the_pictures_have_the_grammars_loss_where_it_is_known(tmp_path, known):
-    matplotlib = pytest.importorskip("matplotlib")
-    metrics = Metrics(tmp_path / "metrics.csv")
-    for step in range(1, 5):
-        metrics.add(Step(step, 2.5, 0.1, 0.5), 1.0, None, 0.75, None, 0.625 if known else None)
-    with matplotlib.rc_context({"svg.fonttype": "none"}):  # words as words
-        own = plots.loss_picture(tmp_path / "own.svg", metrics.rows, title="", levels=(),
-                                 whole=0.5, grammar=0.625 if known else None)
-        both = plots.comparison_picture(
-            tmp_path / "both.svg", {"a": (metrics.rows, 2.0, 0.5)}, ylabel="")
-    own, both = (path.read_text(encoding="utf-8") for path in (own, both))
-    for picture, words in ((own, "validation 0.7500, +0.1250 from the"), (own, "grammar 0.625"),
-                           (own, "at the end 0.5000, -0.1250 from the"), (both, "grammar 1.250")):
-        assert (words in picture) == known
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """The loop learns, repeats itself to the bit, and evaluates every token once."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 
@@ -38,16 +36,6 @@ def test_a_predictable_text_is_learned():
 def test_a_model_that_was_evaluated_is_trained_with_its_dropout():
     model = GPT(CONFIG, seed=1).eval()
     assert next(training_steps(model, AdamW(model.parameters()), IDS, TRAINING)) == trained(1)[2][0]
-
-
-def test_an_evaluation_in_a_different_thread_switches_no_dropout_off():
-    _, _, alone = trained(1)
-    model, evaluation = GPT(CONFIG, seed=1), ExitStack()
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(evaluation.enter_context, model.evaluating()).result()
-        steps = training_steps(model, AdamW(model.parameters()), IDS, TRAINING)
-        assert next(steps) == alone[0]
-        thread.submit(evaluation.close).result()
 
 
 @pytest.mark.parametrize("stride", [None, 1, 3, 8])

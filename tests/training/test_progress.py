@@ -1,14 +1,10 @@
 """What is said of a run's pace, on a terminal and elsewhere."""
 
 import io
-import re
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from autograd import compiling
 from npgpt import GPTConfig
@@ -68,29 +64,6 @@ def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
         assert fact in lines[0]
 
 
-def test_a_terminal_gets_a_sample_that_is_cut_between_words(terminal, capsys):
-    sample = "step 3: loss 1.5\n\n    " + "sleep  and dance-step, " * 5 + "\n" + "x" * 70 + "\n"
-    for columns in (None, 33):
-        if columns:
-            terminal(columns)
-        with watched() as shown:
-            shown.evaluated(sample, [{"step": 3, "loss": 1.5, "val_loss": None}])
-        lines = capsys.readouterr().out.split("\n")
-        assert columns or "\n".join(lines) == sample + "\n"
-    assert max(map(len, lines)) <= 33 and lines[:2] == ["step 3: loss 1.5", ""]
-    words = [line for line in lines[2:] if "x" not in line and line]
-    assert len(words) > 2 and all(line.startswith("    ") for line in words)
-    assert " ".join(words).split() == ("sleep and dance-step, " * 5).split()
-
-
-def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
-    terminal(-1)  # of 0 columns: tqdm leaves the last one free
-    with watched() as shown:
-        shown.update(Step(1, 1.5, 1e-3, 0.25), 1.5, 1.0)
-        shown.evaluated("    " + "sleep and " * 20, [{"step": 1, "loss": 1.5, "val_loss": None}])
-    assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
-
-
 def test_a_state_is_said_when_it_changes(capsys):
     rows = []
     with watched() as shown:
@@ -99,41 +72,6 @@ def test_a_state_is_said_when_it_changes(capsys):
             shown.evaluated(f"step {10 * step}", rows)
     said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
     assert said == ["10", "20", "30", "falls", "40", "flat", "50", "60", "70", "falls", "80"]
-
-
-SIZES = st.one_of(st.floats(0, 10), st.floats(0, 1e30, allow_nan=False))
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    columns=st.integers(60, 200), total=st.integers(1, 10**8), share=st.floats(0, 1),
-    step_seconds=st.floats(1e-4, 1e4), loss=SIZES, grad_norm=SIZES, lr=st.floats(0, 1),
-)
-def test_the_time_left_is_seen_in_any_terminal(
-    time, terminal, columns, total, share, step_seconds, loss, grad_norm, lr
-):
-    done = max(1, round(share * total))
-    screen = terminal(columns)
-    with watched(done - 1, replace(TRAINING, max_iters=total)) as shown:
-        time[0] += step_seconds
-        shown.update(Step(done, loss, lr, grad_norm), loss, step_seconds)
-        shown.bar.refresh()
-    line = screen.line()
-    left = f"{clock(step_seconds * (total - done))} left"
-    assert left in line and f"| {done}/{total}, " in line and len(line) <= columns
-    for part in line.split("/", 1)[1].split(", ")[2:]:  # each is whole
-        assert re.fullmatch(
-            r"loss [\d.]+|\S+ tokens/s|\|g\| [\d.]+|lr \S+", part
-        )
-
-
-def test_a_wide_terminal_has_it_all_and_a_narrow_one_what_matters_most(time, terminal):
-    for columns, last in ((60, " tokens/s"), (70, "|g| 0.25"), (140, "lr 1.0e-03")):
-        screen = terminal(columns)
-        with watched() as shown:
-            shown.update(Step(1, 1.5, 1e-3, 0.25), 1.5, 1.0)
-            shown.bar.refresh()
-        assert screen.line().endswith(last)
 
 
 def test_a_step_has_the_tokens_of_all_its_micro_batches():
@@ -164,15 +102,6 @@ def test_in_a_pipe_long_work_is_named_once(hurried, monkeypatch):
     with waiting.progress("what takes no time"):
         pass
     assert screen.getvalue() == "the whole text ...\n"
-
-
-def test_in_a_terminal_long_work_is_a_bar_and_then_gone(hurried, terminal):
-    screen = terminal(80)
-    with waiting.progress("the whole text", 100_000) as count:
-        count(20_000)
-        until("20.0k/100k", screen)
-        assert "the whole text:" in screen.line()
-    assert screen.getvalue().split("\r")[-2].isspace()
 
 
 def test_a_terminal_shows_each_kernel_and_its_time_is_none_of_training(

@@ -7,12 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_run import TINY
 
-from npgpt import cli as program
-from npgpt.cli import train
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.run.standing import standing, what_helps
 
@@ -62,52 +58,7 @@ def test_a_tail_that_is_another_kind_of_text_shows_before_any_text_was_read_twic
     assert standing(rows([3.2, 2.6, 2.4], [3.2, 2.8, 2.6]), TAIL, 1000) is None
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(0.01, 9)), min_size=3), st.floats(0.1, 10))
-def test_neither_the_unit_nor_rows_since_the_last_evaluation_change_it(pairs, unit):
-    training, validation = zip(*pairs, strict=True)
-    found = standing(rows(training, validation), TAIL, 1)
-    later = [{"step": 3 * len(pairs) + 1, "loss": 1e9, "val_loss": None}]
-    assert found == standing(rows(training, validation) + later, TAIL, 1)
-    if found == "still falling" and validation[-1] < 0.99 * min(validation[:-1]):
-        scaled = ([x * unit for x in values] for values in (training, validation))
-        assert standing(rows(*scaled), TAIL, 1) == found
-
-
 # ---- what helps
-
-
-def asked(words):
-    """Return the settings that a command line gives."""
-    args = vars(program._parsed(words))
-    return {name: value for name, value in args.items() if value is not None and name != "typed"}
-
-
-@pytest.mark.parametrize("typed", [
-    ["my text.txt", "--split", "documents", "--seed", "3", "--n-embd=16", "--dropout", "0.1"],
-    ["--corpus", "tales", "--tokenizer", "words", "--max-iters", "80", "--n-embd", "24"],
-    ["--conversations", "a.jsonl", "--no-bias", "--minutes", "2", "--out", "runs/a"],
-    ["my text.txt", "--out=runs/a"],
-])
-@pytest.mark.parametrize("change", [("n_embd", 32), ("dropout", 0.3), ("split", "tail")])
-def test_the_command_that_was_typed_has_one_thing_changed(here, typed, change):
-    (here / "my text.txt").write_text("a text")
-    (here / "a.jsonl").write_text("{}")
-    args = program._parsed(["train", *typed])
-    command = shlex.split(train._again(args, "2: a, b", *change))
-    wanted = asked(["train", *typed]) | dict([change])
-    wanted.pop("out", None)  # that folder is taken
-    assert command[0] == "npgpt" and asked(command[1:]) == wanted
-
-
-@pytest.mark.parametrize(("typed", "files", "change"), [
-    (["--resume", "runs/a", "--max-iters", "9"], "", ("n_embd", 32)),  # what began it is not known
-    (["--init-from", "runs/a", "tales"], "", ("n_embd", 32)),  # which has a width already
-    (["a.txt"], "1: a.txt", ("split", "documents")),  # there is one
-])
-def test_no_command_that_is_refused_is_recommended(here, typed, files, change):
-    (here / "a.txt").write_text("a text")
-    args = program._parsed(["train", *typed])
-    assert train._again(args, files, *change) is None
 
 
 @pytest.mark.parametrize(("state", "flag", "change"), [
