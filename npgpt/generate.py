@@ -37,8 +37,8 @@ class KVCache:
         if layer not in self.layers:  # all of it at once: to grow is to copy what was read
             self.layers[layer] = np.empty((2, B, H, self.longest, D), k_BHTD.dtype)
         kv, end = self.layers[layer], self.length + T
-        kv[0, :, :, self.length : end], kv[1, :, :, self.length : end] = k_BHTD, v_BHTD
-        return kv[0, :, :, :end], kv[1, :, :, :end]
+        kv[..., self.length : end, :] = k_BHTD, v_BHTD
+        return kv[..., :end, :]
 
 
 class CachedLogits:

@@ -33,12 +33,10 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
     Raises MatplotlibMissing, which says how to install it.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MatplotlibMissing(INSTALL_ADVICE) from error
     drawing = Figure(figsize=(width, height), layout="constrained", dpi=150)
-    FigureCanvasAgg(drawing)
     return drawing, drawing.subplots(rows, columns, **options)
 
 
