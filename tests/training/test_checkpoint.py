@@ -89,13 +89,6 @@ def test_a_checkpoint_that_is_loaded_between_a_loss_and_its_backward(saved):
         loss.backward()
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_named(folder, name):
-    (folder / name).write_bytes(bytes(range(256)) * 3)
-    with pytest.raises(ValueError, match=name):
-        load_all(folder)
-
-
 @given(data=st.data())
 @settings(max_examples=60)
 def test_no_cut_of_a_file_is_taken_for_a_whole_run(saved, tmp_path_factory, data):
