@@ -38,10 +38,9 @@ def test_what_cannot_be_read_is_refused_with_its_line(path, line, old, new, mess
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("missing", ["", "\n", "\r\n"])
-def test_the_rows_beside_a_missing_one_are_kept(path, missing):
+def test_the_rows_beside_a_missing_one_are_kept(path):
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_bytes("".join([*lines[:2], missing, *lines[3:]]).encode())
+    path.write_bytes("".join([*lines[:2], "\r\n", *lines[3:]]).encode())
     metrics = Metrics(path, last_step=4)
     assert [row["step"] for row in metrics.rows] == [1, 3, 4] and metrics.missing == 1
     assert [row["step"] for row in read_metrics(path)] == [1, 3, 4]
