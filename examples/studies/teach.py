@@ -24,7 +24,7 @@ from npgpt.families.conversations import batch_of
 from npgpt.families.held import divergence, own_answers, questions_in
 from npgpt.loading import load_model, model_files, template_of
 
-PAIRS, SEEDS, TINY = Path(__file__).parents[1] / "taught.jsonl", (1,), {}
+PAIRS, SEEDS, TINY = Path(__file__).parents[1] / "taught.jsonl", (1, 2, 3), {}
 SUMMARY = Path(__file__).parents[2] / "npgpt" / "README.md"
 FLAGS = """
 --train-fraction 0.97 --max-iters 25 --batch-size 8 --gradient-accumulation-steps 4 --hold 4
