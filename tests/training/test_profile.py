@@ -65,6 +65,6 @@ def test_costs_of_single_ops():
     costs = observer.costs
     cost = costs["matmul", "forward"]
     assert (cost["calls"], cost["moved"]) == (1, 4 * (5 * 2 * 3 + 7 * 3 * 4 + 35 * 2 * 4))
-    assert 2 * cost["flops"] == costs["matmul", "backward"]["flops"] == 2 * (2 * 35 * 2 * 3 * 4)
+    assert 2 * cost["flops"] == costs["matmul", "backward"]["flops"]
     assert costs["reshape", "forward"]["moved"] == 0
     assert costs["embedding", "forward"]["moved"] == 2 * 4 * 3 * 4
