@@ -177,7 +177,7 @@ def _print_taught(run, dataset, model):
     if answers:
         right = sum(right for right, _ in answers)
         print(f"of {counted(len(answers), 'answer')} that you taught, the model gives {right} "
-              "word for word")
+              "word for word; sample:")
         is_given, prompt_T = min(answers, key=lambda answer: answer[0])
         ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
         print(textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    "))

@@ -64,6 +64,14 @@ def test_without_a_terminal_a_line_is_said_from_time_to_time(time, capsys):
         assert fact in lines[0]
 
 
+def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
+    terminal(-1)  # of 0 columns: tqdm leaves the last one free
+    with watched() as shown:
+        shown.update(Step(1, 1.5, 1e-3, 0.25), 1.5, 1.0)
+        shown.evaluated("    " + "sleep and " * 20, [{"step": 1, "loss": 1.5, "val_loss": None}])
+    assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
+
+
 def test_a_state_is_said_when_it_changes(capsys):
     rows = []
     with watched() as shown:

@@ -75,8 +75,12 @@ def test_the_help_of_a_training_is_a_training(done, here):
     for i, text in enumerate(["the cat ran. ", "a hen sat. ", "12345 67890 "]):
         (here / f"{i}.txt").write_text(text * 99)
     typed = ["0.txt", "1.txt", "2.txt", *TINY, "--lr", "0.01", "--train-fraction", "0.7"]
-    out = done("train", *typed)
-    command = re.search(r"another kind(?s:.*)\n    npgpt (train .*)", out)[1]
+    for split, folder in (["--split=tail"], ["--out", "a"]), (["--split", "tail"], ["--out=b"]):
+        out = done("train", *folder, *typed, *split)  # that folder is taken then
+        command = re.search(r"another kind(?s:.*)\n    npgpt (train .*)", out)[1]
+        assert shlex.split(command) == ["train", *typed, "--split", "documents"]
+    out = done("train", "--resume", "--out", "a", "--max-iters", 9)  # what began it is not known
+    assert "another kind" in out and "\n    npgpt" not in out
     out = done(*shlex.split(command))
     assert "another kind" not in out
     command = re.search(r"more steps(?s:.*)\n    npgpt (train .*)", out)[1]
