@@ -30,7 +30,7 @@ from npgpt.tokenizers.characters import (
     check_special_tokens,
     check_text,
 )
-from npgpt.tokenizers.pretokenize import check_pattern, parts, recognised, split
+from npgpt.tokenizers.pretokenize import LONGEST, check_pattern, parts, recognised, split
 
 MAX_ID = 1 << 24
 CACHED = 1 << 17  # pre-tokens whose ids a tokenizer remembers
@@ -80,7 +80,6 @@ class BPETokenizer:
         self.merges = [(left, right) for left, right in merges]
         self.ids = list(range(len(self.merged)) if ids is None else ids)
         self.absent = bytes(byte for byte, i in enumerate(self.ids[:256]) if i is None)
-        self._absent_said = False
         if not isinstance(special_tokens, Mapping):
             first = 1 + max((i for i in self.ids if i is not None), default=-1)
             special_tokens = {token: first + i for i, token in enumerate(special_tokens)}
@@ -133,7 +132,7 @@ class BPETokenizer:
 
     @functools.cached_property
     def _ids_of(self):
-        """The function from a pre-token to its ids, which remembers the last CACHED ones."""
+        """The function from a pre-token to its ids, which remembers the last CACHED short ones."""
         ours = functools.partial(
             byte_pair_encoding.encode_word, token_of_pair=self._token_of_pair
         )
@@ -144,7 +143,7 @@ class BPETokenizer:
             present = word.encode("utf-8").translate(None, self.absent)
             return [self.ids[index] for index in encode_word(present)]
 
-        return ids_of
+        return lambda word: (ids_of if len(word) < LONGEST else ids_of.__wrapped__)(word)
 
     def encode(
         self,
@@ -158,7 +157,7 @@ class BPETokenizer:
         allowed_special: the special tokens that are one token where they occur in `text`.
         disallowed_special: the ones that are an error there; "all" means all that are not allowed.
         Any others are plain text. decode(encode(text)) == text for every text without `absent`
-        bytes, which are left out, with one warning. Raises ValueError for a lone surrogate and for
+        bytes, which are left out, with a warning. Raises ValueError for a lone surrogate and for
         a disallowed special token.
         """
         check_text(text)
@@ -173,10 +172,9 @@ class BPETokenizer:
         return np.array(ids, np.int32)
 
     def _warn_of_absent_bytes(self, text):
-        """Warn once of bytes that have no token; `tokenizers` leaves them out, too."""
+        """Warn of bytes that have no token; `tokenizers` leaves them out, too."""
         found = set(text.encode("utf-8")).intersection(self.absent) if self.absent else ()
-        if found and not self._absent_said:
-            self._absent_said = True
+        if found:
             warnings.warn(
                 f"the text has bytes that no token of the vocabulary has, such as {min(found):#04x}"
                 "; they are left out", stacklevel=3,

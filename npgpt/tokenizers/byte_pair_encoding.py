@@ -15,9 +15,9 @@ Tokens go by their *indices* here: 0 to 255 are the bytes, 256 + i is the token 
 Their *ids*, which a model sees, are the same unless a file orders them differently.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import compress, pairwise
+from itertools import pairwise
 
 Pair = tuple[int, int]
 
@@ -60,7 +60,7 @@ class PairCounts:
     """
 
     def __init__(self):
-        self.counts: Counter[Pair] = Counter()
+        self.counts: defaultdict[Pair, int] = defaultdict(int)
         self.words_with: defaultdict[Pair, set[int]] = defaultdict(set)
 
     def add(self, word: int, ids: list[int], times: int) -> None:
@@ -79,7 +79,7 @@ class PairCounts:
     def most_frequent(self) -> Pair:
         """Return the pair with the highest count; of equally frequent ones the smallest."""
         highest = max(self.counts.values())
-        return min(compress(self.counts, map(highest.__eq__, self.counts.values())))
+        return min([pair for pair, times in self.counts.items() if times == highest])
 
 
 def learn_merges(word_counts: dict[bytes, int], n_merges: int) -> list[Pair]:

@@ -226,13 +226,13 @@ def test_chat_begins_a_text_once(done, here, begin):
     assert found == json.loads(done("generate", here, *arguments))["text"]
 
 
-def test_what_has_no_token_is_said_once():
+def test_what_has_no_token_is_said():
     theirs = TOKENIZERS["smollm"]
     ours = BPETokenizer([], ids=[None if b in ABSENT else b for b in range(256)])
-    with pytest.warns(UserWarning, match="0x04") as said:
+    with pytest.warns(UserWarning, match="0x0") as said:
         assert ours.encode("a\x04b").tolist() == [97, 98]
         ours.encode("\x06")
-    assert len(said) == 1 and ours.absent == ABSENT and theirs.token_to_id("Ą") is None
+    assert len(said) == 2 and ours.absent == ABSENT and theirs.token_to_id("Ą") is None
 
 
 def test_without_the_library_it_is_said_how_to_get_it(refused, here, monkeypatch):
