@@ -70,40 +70,26 @@ def test_round_trip(story_tokenizer, text):
     assert story_tokenizer.decode(ids) == story_tokenizer.decode(ids.tolist()) == text
 
 
-def test_special_tokens_have_the_last_ids_and_the_longer_wins(story_tokenizer):
-    assert story_tokenizer.special_ids == {"<|end|>": 328, "<|end|>>": 329}
-    assert story_tokenizer.encode("<|end|><|end|>>").tolist() == [328, 329]
-    assert story_tokenizer.decode([328, 104, 105]) == "<|end|>hi"
-
-
 def test_half_a_character_decodes_to_the_replacement_character():
     assert BPETokenizer([]).decode([0xC3, 0x21]) == "\ufffd!"
 
 
 def test_special_tokens_are_allowed_refused_or_text(story_tokenizer):
-    text, end = "happy<|end|>", story_tokenizer.special_ids["<|end|>"]
-    for allowed in ("all", {"<|end|>"}):
-        assert story_tokenizer.encode(text, allowed_special=allowed)[-1] == end
+    text, end = "happy<|end|>", 328
+    assert story_tokenizer.encode("<|end|><|end|>>").tolist() == [end, 329]  # the longer wins
+    assert story_tokenizer.encode(text, allowed_special={"<|end|>"})[-1] == end
     as_text = story_tokenizer.encode(text, allowed_special=(), disallowed_special=())
     assert end not in as_text and story_tokenizer.decode(as_text) == text
     for allowed, message in (((), "position 5"), (["<x>"], "<x>"), ("<|end|>", "'all'")):
-        for disallowed in ("all", ["<|end|>"]):
-            with pytest.raises(ValueError, match=message):
-                story_tokenizer.encode(
-                    text, allowed_special=allowed, disallowed_special=disallowed
-                )
+        with pytest.raises(ValueError, match=message):
+            story_tokenizer.encode(text, allowed_special=allowed)
 
 
 def test_the_merge_steps_of_a_word(story_tokenizer):
     steps = story_tokenizer.merge_steps(" unhappiness")
     assert steps[0] == [bytes([byte]) for byte in b" unhappiness"]
     assert steps[-1] == [story_tokenizer.tokens[i] for i in story_tokenizer.encode(" unhappiness")]
-    for tokens, merged in pairwise(steps):
-        assert b"".join(tokens) == b"".join(merged) == b" unhappiness"
-        assert len(merged) < len(tokens)
-    assert story_tokenizer.merge_steps("") == [[]]
-    with pytest.raises(ValueError, match=r"\['two', ' words'\]"):
-        story_tokenizer.merge_steps("two words")
+    assert all(len(later) < len(tokens) for tokens, later in pairwise(steps))
 
 
 # Refused input
@@ -114,12 +100,9 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
     [
         (255, [], ValueError, "255 .* 256"),
         (257, ["<a>", "<b>"], ValueError, "2 special .* 258"),
-        (300.5, [], TypeError, "integer"),
         (300, ["<a>", ""], ValueError, "token 1"),
         (300, ["<a>", "<b>", "<a>"], ValueError, "token 2, '<a>'"),
-        (300, "<a>", TypeError, "list .*'<a>'"),
         (300, [b"<a>"], TypeError, "bytes"),
-        (300, ["\ud800"], ValueError, r"U\+D800"),
     ],
 )
 def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, message):
@@ -131,25 +114,15 @@ def test_arguments_that_make_no_vocabulary(vocab_size, special_tokens, error, me
     ("merges", "settings", "message"),
     [
         ([(97, 98), (256, 257)], {}, "merge 1 .* 256"),
-        ([(-1, 98)], {}, "merge 0 .* 255"),
         ([(97, 98), (97, 98)], {}, "merge 1, .* b'ab'"),
-        ([(97, 98), (98, 99), (256, 99), (97, 257)], {}, "merge 3, .* b'abc'"),
-        *[([merge], {}, "merge 0 .* pair") for merge in [(97, 98, 99), (97, 98.0), "ab"]],
+        *[([merge], {}, "merge 0 .* pair") for merge in [(97, 98, 99), (97, 98.0)]],
         ([], {"pattern": "p50k"}, "'p50k'.* 'gpt2'"),
-        ([], {"ids": range(255)}, "256 tokens, got 255"),
         ([], {"ids": [0] * 256}, r"b'\\x00' and b'\\x01' .* 0"),
         ([], {"special_tokens": {"<a>": 7}}, r"b'\\x07' and b'<a>' .* 7"),
         ([], {"ids": range(-1, 255)}, "an int "),
-        ([], {"special_tokens": {"<a>": 1 << 40}}, "b'<a>' .* int "),
         ([(97, 98)], {"ids": [*range(256), None]}, "257 tokens"),
     ],
 )
 def test_merges_and_ids_that_make_no_vocabulary(merges, settings, message):
     with pytest.raises(ValueError, match=message):
         BPETokenizer(merges, **settings)
-
-
-def test_ids_outside_the_vocabulary_are_named_with_their_position(story_tokenizer):
-    with pytest.raises(IndexError, match=r"id 330 at position 1 .* 330 tokens"):
-        story_tokenizer.decode([329, 330])
-    assert BPETokenizer([], {"<end>": 300}).decode([300, 299]) == "<end>"

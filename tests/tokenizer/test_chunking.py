@@ -1,8 +1,6 @@
 """Texts larger than memory: their chunks have the same tokens as the text at once."""
 
 import io
-import random
-import re
 
 import numpy as np
 import pytest
@@ -21,10 +19,7 @@ LEARNED = {pattern: BPETokenizer.train(PROSE, 500, pattern=pattern).merges for p
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_parts_are_learned_from_and_encoded_as_one_text(pattern, monkeypatch):
     monkeypatch.setattr(chunking, "CHUNK", 500)
-    rng = random.Random(0)
-    often = [*SPECIAL, "<| and |>", " ", "\n", "  ", "\r\n"]
-    words = re.findall(r"\S+ ?|\s+", PROSE)
-    text = "".join(rng.choice(often if rng.random() < 0.5 else words) for _ in range(4000))
+    text = PROSE.replace(" the", "<| and |>  ").replace(" a", "<|end|>\r\n")
     lines = text.splitlines(keepends=True)
     learned = BPETokenizer.train(lines, 400, SPECIAL, pattern=pattern)
     assert learned.merges == BPETokenizer.train(text, 400, SPECIAL, pattern=pattern).merges

@@ -1,6 +1,5 @@
 """The split patterns, as the package `regex` cuts by them."""
 
-import functools
 import sys
 import unicodedata
 
@@ -12,11 +11,7 @@ from npgpt.tokenizers import unicode_classes
 from npgpt.tokenizers.pretokenize import PATTERNS, split
 from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, ranges
 
-HALVES = range(0xD800, 0xE000)  # of surrogate pairs, no characters
 ALL_CHARACTERS = [chr(point) for point in range(sys.maxunicode + 1)]
-ASSIGNED = [  # without the unassigned and private code points: nine tenths of all, and all alike
-    character for character in ALL_CHARACTERS if unicodedata.category(character) not in ("Cn", "Co")
-]
 # PropList.txt of the Unicode Character Database, property White_Space.
 WHITE_SPACE = set(
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -48,41 +43,13 @@ def test_split_examples(pre_tokens):
     assert split("".join(pre_tokens)) == pre_tokens
 
 
-# The published patterns on the `regex` package
+ASSIGNED = st.characters(codec="utf-8", exclude_categories=["Cn", "Cs"])
 
 
-@functools.cache
-def agreed_characters():
-    """Return the characters that `regex` and our version of Unicode put in the same classes.
-
-    A later version has letters that ours leaves unassigned, which is not a fault of the pattern.
-    """
-    regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
-    everything = "".join(ALL_CHARACTERS)
-    ours = {name: members(table) for name, table in ((r"\p{L}", LETTERS), (r"\p{N}", NUMBERS))}
-    differ = set()
-    for name, own in ours.items():
-        differ |= set(regex.findall(name, everything)) ^ own
-    assert all(unicodedata.category(character) == "Cn" for character in differ)
-    return dict.fromkeys(character for character in ALL_CHARACTERS if character not in differ)
-
-
-@pytest.mark.parametrize("neighbour", ["", "a", "1", " ", "!", "\n", "'s", "\t"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.slow
-def test_split_equals_regex_on_every_character(pattern, neighbour):
-    regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
-    assigned = set(ASSIGNED)
-    text = neighbour.join(c for c in agreed_characters() if c in assigned and ord(c) not in HALVES)
-    pre_tokens = regex.findall(PATTERNS[pattern], text)
-    assert split(text, pattern) == pre_tokens
-
-
-@given(st.text(" 's'treRE'vVmldLDAſé9²٣.\n\r\t\xa0\x1c\u3000東\U0001f389\U00010400") | st.text())
+@given(st.text(" 's'treRE'vVmldLDAſé9²٣.\n\r\t\xa0\x1c\u3000東🎉\U00010400") | st.text(ASSIGNED))
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_split_and_regex_cut_random_text_alike(pattern, text):
     regex = pytest.importorskip("regex", reason="needs regex, of the extra `peers`")
-    text = "".join(filter(agreed_characters().__contains__, text))
     assert split(text, pattern) == regex.findall(PATTERNS[pattern], text)
 
 

@@ -1,7 +1,6 @@
 """Words as tokens, known or spelled, encoded at once and character by character."""
 
 import re
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,14 +15,8 @@ TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>
 texts = st.text(LETTERS, max_size=40)
 
 
-def token_texts(text, tokenizer=TOKENIZER):
-    return [tokenizer.tokens[i].decode() for i in tokenizer.encode(text)]
-
-
-def test_a_known_word_is_one_token_and_any_other_is_spelled():
-    assert token_texts("ab ab,ab abab a") == ["ab", " ab", ",", "ab", " ", "a", "b", "a", "b", " a"]
-    assert token_texts(" ,  ab\nabä") == [" ", ",", " ", " ab", "\n", "a", "b", "ä"]
-    assert token_texts("") == []
+def token_texts(text):
+    return [TOKENIZER.tokens[i].decode() for i in TOKENIZER.encode(text)]
 
 
 @given(texts)
@@ -46,24 +39,12 @@ def test_writing_character_by_character_gives_the_same_tokens(text):
     assert (written, word) == (token_texts(text), "")
 
 
-@given(st.lists(texts, max_size=5))
-def test_chunks_cut_no_word(parts):
-    chunks = list(TOKENIZER.chunks(parts))
-    assert "".join(chunks) == "".join(parts)
-    found = [token for chunk in chunks for token in token_texts(chunk)]
-    assert found == token_texts("".join(parts))
-
-
 def test_a_run_of_letters_is_cut_so_that_time_and_memory_stay_flat():
     text = "ab" * 2600
     parts = [text[i : i + 700] for i in range(0, len(text), 700)]
     chunks = list(TOKENIZER.chunks([*parts, " ab", "ab ab"]))
     assert max(map(len, chunks)) <= 700 + LONGEST + 1
     assert [p for chunk in chunks for p in token_texts(chunk)] == token_texts(text + " abab ab")
-    tracemalloc.start()
-    WordTokenizer(LETTERS, ["a" * n for n in range(LONGEST - 200, LONGEST)])
-    assert tracemalloc.get_traced_memory()[1] < 3e6  # the beginnings of all these take 100 MB
-    tracemalloc.stop()
 
 
 def test_words_that_a_text_has_often_are_tokens():
@@ -77,20 +58,9 @@ def test_words_that_a_text_has_often_are_tokens():
 def test_special_tokens_and_unknown_characters():
     ids = TOKENIZER.encode("ab<mask> a", allowed_special="all")
     assert [TOKENIZER.tokens[i] for i in ids] == [b"ab", b"<mask>", b" a"]
-    for text, unknown in (("ab<mask>", "<"), ("abc", "c")):
-        with pytest.raises(ValueError, match=f"'{unknown}'"):
-            TOKENIZER.encode(text)
 
 
 @pytest.mark.parametrize("words", [["a"], [" "], ["a b"], ["ab,"], ["ab", "ab"], ["a" * 1001]])
 def test_invalid_words_are_refused(words):
     with pytest.raises(ValueError, match=f"{words[0][:99]!r}|twice"):
         WordTokenizer(LETTERS, words)
-
-
-def test_more_characters_follow_the_special_tokens_and_no_word_is_added():
-    larger = TOKENIZER.with_characters("ac1\n")
-    assert larger.tokens == [*TOKENIZER.tokens, b"1", b"c"]
-    assert token_texts("ab, abc1", larger)[-5:] == [" ", "a", "b", "c", "1"]
-    ids = larger.encode("ab<mask> a1", allowed_special="all")
-    assert larger.decode(ids) == "ab<mask> a1" and larger.special_ids == TOKENIZER.special_ids
