@@ -200,8 +200,8 @@ def runs_near(folder):
     homes = folder, folder.parent, Path("runs")
     found = sorted({path.parent for home in homes for path in home.glob(f"*/{RUN_STATE}")})
     if not found:
-        return "there are no runs there; `npgpt train` makes one"
-    return f"runs found: {', '.join(map(files.quoted, found[:20]))}"
+        return "no run is beside it or in runs/; `npgpt train` makes one"
+    return f"runs found ({len(found)}): {', '.join(map(files.quoted, found[:20]))}"
 
 
 def latest_run():

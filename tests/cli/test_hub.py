@@ -264,7 +264,7 @@ def test_without_the_client_it_is_said_how_to_get_it(refused, here, monkeypatch,
 )
 def test_a_mistyped_run_is_answered_with_those_there_are(refused, finished, here, command):
     more = {"export": ["out"], "tokenize": ["hen"], "compare": ["runs/hen"]}.get(command, [])
-    assert str(here / "runs") in refused(command, "runs/tale", *more)
+    assert "npgpt train" in refused(command, "runs/tale", *more)
     for name in ("tales", "my runs"):
         shutil.copytree(finished, here / "runs" / name)
     (here / "runs" / "no-run").mkdir()
@@ -298,4 +298,4 @@ def test_of_many_runs_twenty_are_named(refused, here, count):
         (here / "runs" / f"r{i:02}").mkdir(parents=True)
         (here / "runs" / f"r{i:02}" / RUN_STATE).touch()
     err = refused("generate", "runs/none")
-    assert err.count("runs/r") == min(count, 20) and ("..." in err) is (count > 20)
+    assert err.count("runs/r") == min(count, 20) and f"({count})" in err
