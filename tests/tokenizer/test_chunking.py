@@ -11,7 +11,7 @@ from npgpt import tales
 from npgpt.tokenizers import BPETokenizer, chunking
 from npgpt.tokenizers.pretokenize import PATTERNS
 
-PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\r\n  it'll \u00a0x"
+PROSE = tales.generate(30_000, seed=1) + "WE'RE 東京タワー {}\r\n\n\n\n     it'll \u00a0x" * 99
 SPECIAL = ["<|end|>", "<| and |>"]
 LEARNED = {pattern: BPETokenizer.train(PROSE, 500, pattern=pattern).merges for pattern in PATTERNS}
 
