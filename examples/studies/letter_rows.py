@@ -19,15 +19,13 @@ SHORTEST, LONGEST_ROW = 5, 10
 STOP = 4  # from the shortest row on, one of so many draws ends it
 FORTH, BACK, END = "|", "<", "\n"
 TOKENS = (END, FORTH, BACK, *LETTERS)
-KINDS = ("new letter", "order", "forwards", "backwards", "end")
 
 
 class Token(NamedTuple):
-    """A token, its least loss in nats, and its kind, one of `KINDS`."""
+    """A token, and its least loss in nats."""
 
     text: str
     nats: float
-    kind: str
 
 
 def row(choose, letters=LETTERS, shortest=SHORTEST, longest=LONGEST_ROW):
@@ -40,11 +38,11 @@ def row(choose, letters=LETTERS, shortest=SHORTEST, longest=LONGEST_ROW):
             break
         nats = math.log(len(left)) - math.log1p(-1 / STOP) * may_stop
         said.append(left.pop(choose(len(left))))
-        tokens.append(Token(said[-1], nats, "new letter"))
+        tokens.append(Token(said[-1], nats))
     order = (FORTH, BACK)[choose(2)]
-    tokens.append(Token(order, math.log(2) + math.log(STOP) * (not must_stop), "order"))
-    kind, again = ("forwards", said) if order == FORTH else ("backwards", said[::-1])
-    return [*tokens, *(Token(letter, 0.0, kind) for letter in again), Token(END, 0.0, "end")]
+    tokens.append(Token(order, math.log(2) + math.log(STOP) * (not must_stop)))
+    again = said if order == FORTH else said[::-1]
+    return [*tokens, *(Token(letter, 0.0) for letter in (*again, END))]
 
 
 def expectation(letters=LETTERS, shortest=SHORTEST, longest=LONGEST_ROW):
