@@ -122,10 +122,10 @@ def trials(results):
 
 
 def numbers(results):
-    """Return means over seeds; intervals are over questions."""
+    """Return means over seeds with their intervals."""
     runs = [*results.values()]
     found = {
-        "kl": {name: student(np.mean([run[name]["kl"] for run in runs], axis=0)) for name in ASKED},
+        "kl": {name: student([np.mean(run[name]["kl"]) for run in runs]) for name in ASKED},
         "same": {name: np.mean([run[name]["same"] for run in runs]) for name in ASKED},
         "asked": {name: len(questions_in(text)) for name, text in ASKED.items()},
         "right": min(run["right"] for run in runs), "taught": runs[0]["taught"], "n": len(runs),
@@ -133,7 +133,7 @@ def numbers(results):
         "GB": max(run["MiB"] for run in runs) / 1024}
     return found | {"summary": study.wrapped("""\
 `python -m examples.studies teach` teaches smollm2 {taught} of thirty pairs, the last being for
-validation (n = {n} seed, {GB:.0f} GB of memory): llama.cpp answers {right} of them as taught, from
+validation (n = {n} seeds, {GB:.0f} GB of memory): llama.cpp answers {right} of them as taught, from
 the exported file. On its own answers to {asked[new]} new questions the KL is {kl[new].mean:.2f}
 nats per token, on {asked[akin]} akin to the held ones {kl[akin].mean:.2f}, on {asked[near]} near
 the taught ones {kl[near].mean:.2f}; the loss on a plain text changes by {plain:+.3f}
