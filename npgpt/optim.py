@@ -50,6 +50,8 @@ class AdamW:
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.extra_state = {}  # kind -> name -> array; `add_state` adds to it
         arrays = [p.data for p in self.parameters.values() if p.size]
+        if not all(a.flags.writeable for a in arrays):  # the others would move without it
+            raise ValueError("AdamW: a weight is read-only; load weights='plain', not 'q8'")
         spans = sorted((a.__array_interface__["data"][0], a.nbytes) for a in arrays)
         if any(start + size > after for (start, size), (after, _) in pairwise(spans)):
             raise ValueError("AdamW: two weights share memory, and would move twice; name one once")

@@ -138,7 +138,7 @@ def test_weights_in_several_files_are_read(tmp_path):
     (lambda f: rewritten(f, n_positions="6"), ValueError, r"\['n_positions'\]"),
     (lambda f: rewritten(f, n_layer=-1), ValueError, r"\['n_layer'\]"),
     (lambda f: rewritten(f, n_inner=9), ValueError, "n_inner=9"),
-    (lambda f: rewritten(f, n_layer=1), ValueError, r"h\.1\..*11 more"),
+    (lambda f: rewritten(f, n_layer=1), ValueError, r"h\.1\."),
     (lambda f: rewritten(f, n_layer=3), ValueError, "h.2.ln_1.weight"),
     (lambda f: rewritten(f, vocab_size=8), ValueError, r"wte.weight .*\(7, 8\)"),
 ])
