@@ -5,6 +5,7 @@ import math
 import os
 import re
 import subprocess
+from argparse import ArgumentParser
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,12 @@ from npgpt.tales.questions import known_words, questions
 from npgpt.tokenizers import BPETokenizer
 
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
+
+
+def test_what_is_not_typed_is_the_default_of_sampling():
+    parser = ArgumentParser()
+    generate.add_sampling(parser, 0.7)
+    assert generate.sampling_settings(parser.parse_args([])) == {"temperature": 0.7}
 
 
 @pytest.fixture(scope="module")

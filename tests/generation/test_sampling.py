@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,7 +18,6 @@ logits_rows = arrays(np.float64, st.integers(1, 12), elements=tied_values | any_
     lambda logits_V: logits_V.max() > -np.inf
 )
 top_ks = st.none() | st.integers(1, 15)
-top_ps = st.none() | st.floats(0, 1, exclude_min=True)
 
 
 class FixedRandom:
@@ -66,8 +65,12 @@ DRAWN = {
 samplings = st.builds(Sampling, **DRAWN)
 
 
-def test_every_setting_is_drawn():
-    assert DRAWN.keys() == Sampling.__dataclass_fields__.keys()
+@pytest.mark.parametrize("name", Sampling.__dataclass_fields__)
+def test_every_setting_is_drawn_and_has_an_effect(name):
+    def share(**given):
+        return Sampling(**given).probabilities([0.5, 0.0], [0])[0]
+
+    find(DRAWN[name], lambda x: share(**{name: x}) != share())
 
 
 @given(logits_rows, samplings, st.lists(st.integers(0, 11), max_size=6))
@@ -82,7 +85,7 @@ def test_it_equals_the_documented_order_by_brute_force(logits_V, sampling, conte
     assert probs_V[greedy.sample(logits_V, None, context)] == probs_V.max()
 
 
-@pytest.mark.parametrize("tenths", [[1] * 10, [5, 3, 2], [6, 2, 2], [7, 2, 1], [4, 3, 2, 1]])
+@pytest.mark.parametrize("tenths", [[1] * 10, [5, 3, 2], [7, 2, 1], [4, 3, 2, 1]])
 def test_the_first_n_tokens_reach_their_own_total(tenths):
     logits_V = np.log(np.array(tenths) / 10)
     for n in range(1, len(tenths) + 1):
@@ -94,9 +97,9 @@ def test_top_p_of_one_keeps_even_a_token_that_no_sum_would_notice():
     assert (Sampling(top_p=1.0).probabilities([0.0, -80.0]) > 0).all()
 
 
-@given(logits_rows, top_ks, top_ps)
-def test_temperature_zero_is_one_for_the_first_of_the_largest_logits(logits_V, top_k, top_p):
-    probs_V = Sampling(temperature=0, top_k=top_k, top_p=top_p).probabilities(logits_V)
+@given(logits_rows, samplings)
+def test_temperature_zero_is_one_for_the_first_of_the_largest_logits(logits_V, sampling):
+    probs_V = replace(sampling, temperature=0).probabilities(logits_V)
     assert probs_V.tolist() == np.eye(len(logits_V))[np.argmax(logits_V)].tolist()
 
 
@@ -164,7 +167,7 @@ def test_a_token_is_a_python_int_and_costs_one_random_number():
 
 
 @pytest.mark.parametrize(("name", "value", "range_"), [
-    *[("temperature", x, "> 0") for x in (-1.0, math.nan, math.inf)],
+    *[("temperature", x, "> 0") for x in (-1.0, math.inf)],
     *[("top_k", x, ">= 1") for x in (0, -2)],
     *[("top_p", x, "0 < top_p <= 1") for x in (0.0, 1.5)],
     *[(name, math.nan, "") for name in DRAWN],

@@ -70,4 +70,4 @@ def test_a_rule_that_is_off_by_a_thousandth_shows_in_the_embedding(gpt_of_order_
         with mock.patch.object(op, "gradients", wrong):
             assert examine(loss_of(model), {"wte": model.wte.weight}).passed == (not used), name
         caught += bool(used)
-    assert caught == 12
+    assert caught >= 12
