@@ -71,7 +71,7 @@ def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, 
         BPETokenizer.train(TEXT + "母鸡说。\n\n" * 9 + " " * 99, 300).save(tmp_path / "bpe.json")
         flags = ["--tokenizer", tmp_path / "bpe.json"]
     peaks = []
-    for megabytes in (12, 36):  # several chunks each: two are not all that is ever held
+    for megabytes in (24, 72):  # many chunks each: the memory of some is used again
         text = tmp_path / f"{megabytes}.txt"
         text.write_text(unit * (megabytes * 10**6 // len(unit.encode())), encoding="utf-8")
         with open(text, "rb") as file:
