@@ -10,7 +10,7 @@ from pathlib import Path
 from autograd.precision import PRECISIONS
 from benchmarks.quality import trained
 from benchmarks.train_step import CODE as STEP
-from npgpt.io.corpora import load_corpus
+from npgpt.data.corpora import load_corpus
 
 CODE, PEERS = STEP, ()
 SEEDS = {"shakespeare-cpu": (1, 2, 3), "tales": (1, 2, 3, 4, 5)}

@@ -25,7 +25,7 @@ from benchmarks.shapes import MODELS, tokens
 from benchmarks.train_step import CODE as STEP
 from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.families.size import flops_per_token, parameters_by_part
+from npgpt.models.size import flops_per_token, parameters_by_part
 from npgpt.run.parallel import join_ranks
 from npgpt.train import SINGLE_PROCESS, micro_batches
 

@@ -36,7 +36,7 @@ from npgpt import load
 from npgpt.loading.transformers_folder import local_folder
 from npgpt.metrics import bits_per_byte, bytes_per_token
 
-CODE = (*STEP, *GENERATION, "npgpt/families/llama.py", "npgpt/loading/gguf.py")
+CODE = (*STEP, *GENERATION, "npgpt/models/llama.py", "npgpt/loading/gguf.py")
 TEXT = ROOT / "CONCEPTS.md"
 LEARNED, WINDOW, MOST = 256, 512, 4096  # tokens: of the step; of a window, and of all windows
 PROMPT, NEW, LONG_PROMPT = 16, 100, 512

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt import plots
-from npgpt.io.corpora import load_corpus
+from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import SHIPPED_RUN, load_run
 from npgpt.look.history import history, open_text
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from benchmarks.measure import Contest, beside
 from benchmarks.runners import JAX, NUMPY, OURS, PRODUCTS, TORCH, TORCH_BF16
 from benchmarks.shapes import models
-from npgpt.families.size import flops_per_token
+from npgpt.models.size import flops_per_token
 
 CODE = ("autograd/engine.py", "autograd/ops", "autograd/kernels", "npgpt/gpt.py", "npgpt/optim.py")
 PEERS = (TORCH, TORCH_BF16, JAX)

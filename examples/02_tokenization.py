@@ -18,8 +18,8 @@ from example import FIGURES, expect, picture, run
 from small_model import train
 
 from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots, tales
-from npgpt.families.size import flops_per_token
 from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.models.size import flops_per_token
 from npgpt.train import evaluate
 
 SIZES = (256, 288, 320, 384, 512, 768, 1024, 2000)

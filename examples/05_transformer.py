@@ -19,7 +19,7 @@ from example import FIGURES, expect, picture, run
 from autograd import cross_entropy
 from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, plots, tales
 from npgpt.batches import sample_batch
-from npgpt.families.size import flops_per_token, parameters_by_part
+from npgpt.models.size import flops_per_token, parameters_by_part
 from npgpt.ngram import NgramModel
 
 CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)

@@ -14,7 +14,7 @@ import numpy as np
 import autograd
 from autograd import Tensor
 from npgpt import GPT, GPTConfig, plots
-from npgpt.families.size import parameters_by_part
+from npgpt.models.size import parameters_by_part
 
 BLUE, ORANGE, GREEN, _, GOLD, SKY = plots.COLOURS
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from autograd.kernels.tiles import TILE
-from npgpt.families import family
+from npgpt.data.tokens import open_run
 from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json
-from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED_RUN, load_run
+from npgpt.models import family
 from npgpt.train import evaluate
 
 ABOUT = """\

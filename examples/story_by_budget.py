@@ -16,7 +16,7 @@ from small_model import tokenized_tales, train
 
 from npgpt import GPT, GPTConfig, TrainConfig, plots
 from npgpt.batches import NextToken
-from npgpt.families.size import flops_per_token
+from npgpt.models.size import flops_per_token
 from npgpt.reward.verify import derivable
 from npgpt.train import evaluate
 

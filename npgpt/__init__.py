@@ -10,13 +10,13 @@ packages around it, which import the core.
 """
 
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.families.bert import Bert, BertConfig
-from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.t5 import T5, T5Config
 from npgpt.gpt import GPT
 from npgpt.loading import load, save
 from npgpt.loading.runs import load_run
 from npgpt.loading.runs import version_of as _version_of
+from npgpt.models.bert import Bert, BertConfig
+from npgpt.models.llama import Llama, LlamaConfig
+from npgpt.models.t5 import T5, T5Config
 from npgpt.optim import AdamW
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 

@@ -41,10 +41,10 @@ class Dataset:
 
     source: TextSource
     tokenizer: Any
-    train_ids: Any  # an array of ids, or a `npgpt.io.tokens.TokenFile`
+    train_ids: Any  # an array of ids, or a `npgpt.data.tokens.TokenFile`
     val_ids: Any
-    objective: Any  # `NextToken`, or one of `npgpt.families.objectives`
-    write: Callable  # a function of `npgpt.families.writing`
+    objective: Any  # `NextToken`, or one of `npgpt.objectives.denoising`
+    write: Callable  # a function of `npgpt.models.writing`
     contents: str = ""  # the files of the text, for a person
     template: Any = None  # of conversations, whose `Talks` are in place of ids
 
@@ -146,7 +146,7 @@ class GrammarLoss(NamedTuple):
 class NextToken:
     """The objective of a GPT: predict the next token at every position of a window.
 
-    `npgpt.families.objectives` has the objectives of BERT and T5, with the same methods.
+    `npgpt.objectives` has the objectives of BERT and T5, with the same methods.
     """
 
     special_tokens = ()
@@ -159,7 +159,11 @@ class NextToken:
         self.tokenizer = tokenizer
 
     def check_stride(self, stride):
-        """Accept any stride of an evaluation; BERT's and T5's objectives refuse one."""
+        """Raise ValueError for an evaluation stride, unless each token is a target."""
+        if stride is not None and not self.every_token:
+            raise ValueError(
+                "a stride is for learning each token of a text: leave it out, or give 0"
+            )
 
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""

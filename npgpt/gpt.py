@@ -113,6 +113,20 @@ def normal(rng, shape, std, dtype):
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
 
+@contextmanager
+def without_initial_weights():
+    """Leave the matrices of new models uninitialised inside a `with` block.
+
+    A loader replaces them, and drawing a hundred million numbers takes seconds.
+    """
+    before = RANDOM_INIT.set(False)
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        RANDOM_INIT.reset(before)
+
+
 def init_std(config, fan_in):
     """Return the deviation of initial weights by `config.init`.
 

@@ -120,7 +120,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
 def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
-    objective   `npgpt.batches.NextToken`, or the model's in `npgpt.families.objectives`
+    objective   `npgpt.batches.NextToken`, or the model's in `npgpt.objectives.denoising`
 
     Batches, dropout masks and rates are functions of (seed, step, ranks): a run that is continued
     takes the same steps as one that never stopped.

@@ -6,8 +6,8 @@ from dataclasses import fields
 import pytest
 
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.families import family
-from npgpt.families.presets import PRESETS, from_preset, preset_for
+from npgpt.models import family
+from npgpt.models.presets import PRESETS, from_preset, preset_for
 
 GOOD = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
 

@@ -19,7 +19,7 @@ import autograd
 import npgpt
 from autograd import Tensor
 from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
-from npgpt.families import FAMILIES
+from npgpt.models import FAMILIES
 from npgpt.sampling import Sampling, SamplingKeywords
 from npgpt.tokenizers import WordTokenizer
 

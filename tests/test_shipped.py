@@ -13,11 +13,11 @@ from tiny_run import ROOT, environment, module_of
 import npgpt
 from npgpt.checkpoint import RUN_STATE
 from npgpt.cli import main
-from npgpt.families import family
+from npgpt.data.tokens import open_run
 from npgpt.files import read_json
-from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import read_metrics
+from npgpt.models import family
 from npgpt.train import evaluate
 
 

@@ -19,7 +19,7 @@ from scaling_trials import almanac, shape
 from study import flops_text, markdown, plain_ticks
 
 from npgpt import plots
-from npgpt.families.size import flops_per_token, parameters_by_part
+from npgpt.models.size import flops_per_token, parameters_by_part
 
 SIZES = {  # FLOPs -> channels
     1e11: (8, 12, 16, 24, 32, 48),

@@ -14,10 +14,10 @@ from intervals import student
 from study import key, markdown
 
 from npgpt import tales
-from npgpt.families import family
-from npgpt.families.presets import from_preset
+from npgpt.data.tokens import open_dataset
 from npgpt.gpt import INIT_STD
-from npgpt.io.tokens import open_dataset
+from npgpt.models import family
+from npgpt.models.presets import from_preset
 from npgpt.optim import make_optimizer
 from npgpt.train import evaluate, training_steps
 

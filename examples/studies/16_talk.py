@@ -14,12 +14,12 @@ import study
 from intervals import student
 from study import markdown
 
-from npgpt.families import family, grown
-from npgpt.families.answers import answered
-from npgpt.families.conversations import Talk, Talks, encoded, open_conversations
-from npgpt.families.held import held, keep_start
-from npgpt.families.presets import from_preset
-from npgpt.io.tokens import open_dataset
+from npgpt.data.conversations import Talk, Talks, encoded, open_conversations
+from npgpt.data.tokens import open_dataset
+from npgpt.evaluation.answers import answered
+from npgpt.models import family, grown
+from npgpt.models.presets import from_preset
+from npgpt.objectives.reference import held, keep_start
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig

@@ -13,9 +13,9 @@ from autograd import observing
 from npgpt import tales
 from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.families.bert import BertConfig
-from npgpt.families.objectives import MASK, PAD, SENTINELS
-from npgpt.families.t5 import T5Config
+from npgpt.models.bert import BertConfig
+from npgpt.models.t5 import T5Config
+from npgpt.objectives.denoising import MASK, PAD, SENTINELS
 from npgpt.optim import make_optimizer
 from npgpt.run.profile import OpCosts
 from npgpt.train import training_steps
@@ -35,7 +35,7 @@ NAME = re.compile(r"( ?[A-Z][aeiou])([a-z][aeiou])([a-z](?:o|a|ia))")  # " Badad
 class WordTokenizer:
     """A word with the space before it is a token, and each syllable of a name.
 
-    Has what `npgpt.families.objectives` asks of a tokenizer. Raises KeyError for other words than
+    Has what `npgpt.objectives.denoising` asks of a tokenizer. Raises KeyError for other words than
     those of the text it is made from.
     """
 

@@ -14,8 +14,8 @@ from scipy.stats import entropy
 
 from autograd import Tensor, log_softmax
 from npgpt import tales
-from npgpt.families.objectives import MASK, PAD, SENTINELS
-from npgpt.families.writing import fill_masks
+from npgpt.models.writing import fill_masks
+from npgpt.objectives.denoising import MASK, PAD, SENTINELS
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.sampling import Sampling
 

@@ -20,8 +20,8 @@ from family_models import padded, train
 from autograd import log_softmax
 from npgpt import GPT, GPTConfig
 from npgpt.batches import IGNORE_INDEX, Batch
-from npgpt.families.size import flops_per_token, parameters_by_part
 from npgpt.files import atomic_write
+from npgpt.models.size import flops_per_token, parameters_by_part
 
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8

@@ -20,9 +20,9 @@ import study
 from intervals import student
 
 from npgpt.batches import Batch
-from npgpt.families.conversations import batch_of
-from npgpt.families.held import divergence, own_answers, questions_in
+from npgpt.data.conversations import batch_of
 from npgpt.loading import load_model, model_files, template_of
+from npgpt.objectives.reference import divergence, own_answers, questions_in
 
 PAIRS, SEEDS, TINY = Path(__file__).parents[1] / "taught.jsonl", (1, 2, 3), {}
 SUMMARY = Path(__file__).parents[2] / "npgpt" / "README.md"
@@ -30,7 +30,7 @@ FLAGS = """
 --train-fraction 0.97 --max-iters 25 --batch-size 8 --gradient-accumulation-steps 4 --hold 4
 --lr 1e-4 --min-lr 1e-5 --warmup-iters 3 --weight-decay 0"""
 ASKED = {
-    # Like none that is held (`npgpt.families.held.QUESTIONS`)
+    # Like none that is held (`npgpt.objectives.reference.QUESTIONS`)
     "new": """
 Summarize the plot of Romeo and Juliet. What is inflation? How do vaccines work? Tell me a joke.
 What is the difference between weather and climate? How do I prepare for a job interview? How do I

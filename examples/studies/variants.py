@@ -9,10 +9,10 @@ from copy import deepcopy
 import numpy as np
 
 from autograd import Tensor, relu, rotary_embedding, scaled_dot_product_attention, silu
-from npgpt.families.layers import GatedFeedForward, RMSNorm
-from npgpt.families.llama import Llama, LlamaConfig
-from npgpt.families.neighbours import waves
 from npgpt.gpt import GPT, INIT_STD, Block, CausalSelfAttention, branch_std, init_std
+from npgpt.models.initial_attention import waves
+from npgpt.models.layers import GatedFeedForward, RMSNorm
+from npgpt.models.llama import Llama, LlamaConfig
 
 
 class PostNorm(Block):

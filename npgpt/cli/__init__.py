@@ -236,7 +236,7 @@ def _parsed(argv):
 
 def _of_train(command, flag):
     """Return advice on a flag of `npgpt train` that is given to another command."""
-    from npgpt.families.presets import model_settings
+    from npgpt.models.presets import model_settings
 
     shape = {"arch", *model_settings()}
     if command == "train" or flag.lstrip("-").replace("-", "_") not in shape:

@@ -17,9 +17,9 @@ from npgpt.cli.generate import (
     sampling_settings,
     show,
 )
-from npgpt.families.conversations import check_no_special, template_for
+from npgpt.data.conversations import check_no_special, template_for
+from npgpt.data.corpora import decode_whole
 from npgpt.files import append
-from npgpt.io.corpora import decode_whole
 from npgpt.loading import best_of, load_model, model_files, template_of
 from npgpt.sampling import Sampling
 from npgpt.text import counted

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from npgpt import plots
 from npgpt.cli import print_json
-from npgpt.families import family
-from npgpt.families.size import parameters_by_part
 from npgpt.files import member, read_text
 from npgpt.folders import check_free
 from npgpt.loading.runs import RESULT_FILE, read_run
 from npgpt.metrics import read_metrics, read_result
+from npgpt.models import family
+from npgpt.models.size import parameters_by_part
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown
 from npgpt.tokenizers import load_tokenizer

@@ -12,13 +12,13 @@ from functools import partial
 
 from autograd import using_matmul_precision
 from npgpt.cli import model_or_default, note, print_json
-from npgpt.families import family
-from npgpt.families.answers import answered
-from npgpt.families.conversations import open_conversations
+from npgpt.data.conversations import open_conversations
+from npgpt.data.tokens import open_dataset, open_run
+from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
-from npgpt.io.tokens import open_dataset, open_run
 from npgpt.loading import load_model, model_files, template_of
 from npgpt.metrics import beside_grammar, bits_per_byte
+from npgpt.models import family
 from npgpt.train import evaluate
 
 

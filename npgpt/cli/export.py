@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from npgpt.families import family_of
-from npgpt.families.conversations import template_for
+from npgpt.data.chat_template import eos_token
+from npgpt.data.conversations import template_for
 from npgpt.folders import check_free
-from npgpt.io.chat_template import eos_token
 from npgpt.loading import load_model, model_files, save, template_of
 from npgpt.loading.gguf_writer import KINDS
 from npgpt.loading.pretrained import save_gguf
+from npgpt.models import family_of
 
 OTHER_SUFFIXES = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
 

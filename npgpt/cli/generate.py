@@ -11,13 +11,13 @@ from dataclasses import fields
 import numpy as np
 
 from npgpt.cli import model_or_default, note, print_json
-from npgpt.families import FAMILIES, family
-from npgpt.families.writing import continue_text, fill_masks
+from npgpt.data.corpora import decode_whole
 from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import quoted, read_given
 from npgpt.generate import decoding_steps
-from npgpt.io.corpora import decode_whole
 from npgpt.loading import best_of, load_model
+from npgpt.models import FAMILIES, family
+from npgpt.models.writing import continue_text, fill_masks
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.tales.questions import known_words

@@ -12,7 +12,7 @@ from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family
+from npgpt.models import FAMILIES, family
 
 ROW = "{:<30}{:>8}  {:>11}{:>11}{:>9}  {}"
 SOURCES = {

@@ -5,13 +5,13 @@ from dataclasses import asdict
 
 from npgpt.cli import model_or_default, print_json
 from npgpt.config import TrainConfig
-from npgpt.families import family
-from npgpt.families.presets import PRESETS, from_preset
-from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.loading import arch_of
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import read_run
 from npgpt.loading.transformers_folder import local_folder
+from npgpt.models import family
+from npgpt.models.presets import PRESETS, from_preset
+from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.run.estimate import tokens_per_step
 from npgpt.text import counted
 from npgpt.tokenizers.library_tokenizer import installed

@@ -4,8 +4,8 @@ import tomllib
 from dataclasses import fields
 
 from npgpt.config import type_error
-from npgpt.families.presets import model_settings
 from npgpt.files import read_given
+from npgpt.models.presets import model_settings
 from npgpt.names import nearest
 from npgpt.reward.settings import RewardConfig
 

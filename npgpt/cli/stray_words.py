@@ -7,8 +7,8 @@ from array import array
 from pathlib import Path
 
 from npgpt.cli import note
+from npgpt.data.corpora import BUILT_IN, SPLIT_FILES, missing
 from npgpt.files import quoted
-from npgpt.io.corpora import BUILT_IN, SPLIT_FILES, missing
 from npgpt.loading.transformers_folder import HUB_NAMES, PACKAGED
 
 # command -> its arguments for a model and for a text

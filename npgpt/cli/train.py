@@ -20,20 +20,20 @@ from npgpt.batches import check_length
 from npgpt.cli import note
 from npgpt.cli.settings import all_settings, read_settings
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family, grown
-from npgpt.families.conversations import (
+from npgpt.data.conversations import (
     TAUGHT,
     OwnTemplate,
     as_few_need,
     open_conversations,
 )
-from npgpt.families.held import held, keep_start
-from npgpt.families.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
-from npgpt.families.writing import continue_text
+from npgpt.data.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.files import RUN_STATE, quoted
-from npgpt.io.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.loading import load_model, model_files, runs, template_of
 from npgpt.look.page import shows
+from npgpt.models import FAMILIES, family, grown
+from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
+from npgpt.models.writing import continue_text
+from npgpt.objectives.reference import held, keep_start
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained

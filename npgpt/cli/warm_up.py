@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 
 from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
-from npgpt.families import FAMILIES
 from npgpt.fast.storage import formats, use_storage
+from npgpt.models import FAMILIES
 from npgpt.optim import AdamW
 from npgpt.tokenizers import CharTokenizer
 

@@ -8,7 +8,7 @@ and back. Each projection has a bias. The output layer is the token embedding on
 adds nothing.
 """
 RETURNS = ("count",)
-WHERE = "npgpt.families.size.parameters_by_part"
+WHERE = "npgpt.models.size.parameters_by_part"
 HINTS = (
     "The matrices of a block: 3 C^2 + C^2 + 4 C^2 + 4 C^2.",
     "The vectors of a block: biases 3 C + C + 4 C + C, and two norms with 2 C each.",

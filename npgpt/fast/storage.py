@@ -15,9 +15,9 @@ import numpy as np
 
 from autograd import Tensor, backend
 from npgpt.config import unhandled
-from npgpt.families.llama import Llama
 from npgpt.generate import CachedLogits
 from npgpt.gpt import GPT
+from npgpt.models.llama import Llama
 
 DTYPES = {"fp32": np.float32, "bf16": np.uint16, "int8": np.int8, "q8": np.int8}
 GROUP = 32  # as in `autograd.kernels.decode`, which the NumPy backend does not load

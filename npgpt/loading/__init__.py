@@ -8,15 +8,15 @@ from typing import Any
 
 from npgpt.checkpoint import BEST_WEIGHTS
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family, grown, without_initial_weights
+from npgpt.data.chat_template import ChatTemplate, eos_token
 from npgpt.fast.storage import use_storage
 from npgpt.files import RUN_STATE, atomic_write, read_json
 from npgpt.folders import check_free, new_folder
-from npgpt.gpt import Model
-from npgpt.io.chat_template import ChatTemplate, eos_token
+from npgpt.gpt import Model, without_initial_weights
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
+from npgpt.models import FAMILIES, family, grown
 from npgpt.progress import progress
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
@@ -59,7 +59,7 @@ def save(
     Raises ValueError if there is anything at its path already, other than an empty folder, and for
     settings that the transformers library does not have.
     """
-    from npgpt.families.conversations import template_for  # what other commands do not need
+    from npgpt.data.conversations import template_for  # what other commands do not need
 
     check_free(folder)
     template = template_for(tokenizer, template)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.families.file_layout import renamed
+from npgpt.data.chat_template import ChatTemplate
 from npgpt.fast.storage import restored
 from npgpt.files import open_file
-from npgpt.io.chat_template import ChatTemplate
 from npgpt.loading.transformers_folder import check_config
+from npgpt.models.file_layout import renamed
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, huggingface_format
 from npgpt.tokenizers.gpt2_files import byte_to_unicode

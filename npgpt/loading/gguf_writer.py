@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.families.file_layout import described, renamed
+from npgpt.data.chat_template import eos_token
 from npgpt.files import atomic_file, unfinished
-from npgpt.io.chat_template import eos_token
 from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
+from npgpt.models.file_layout import described, renamed
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 

@@ -34,10 +34,11 @@ from npgpt.checkpoint import (
     weights_not_finite,
 )
 from npgpt.config import TrainConfig
-from npgpt.families import family, without_initial_weights
-from npgpt.families.size import check_size
 from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
+from npgpt.gpt import without_initial_weights
+from npgpt.models import family
+from npgpt.models.size import check_size
 from npgpt.reward.settings import RewardConfig
 from npgpt.tokenizers import load_tokenizer
 

@@ -1,6 +1,6 @@
 """Read and write folders of the transformers library: config.json and model.safetensors.
 
-The `Files` of an architecture (`npgpt.families.file_layout`) has its names and settings there.
+The `Files` of an architecture (`npgpt.models.file_layout`) has its names and settings there.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from npgpt.families.file_layout import HEAD, described, renamed
+from npgpt.data.chat_template import ChatTemplate
 from npgpt.files import atomic_write, member, read_arrays, read_json, read_text
-from npgpt.io.chat_template import ChatTemplate
+from npgpt.models.file_layout import HEAD, described, renamed
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 

@@ -6,10 +6,10 @@ import re
 import numpy as np
 
 from npgpt.config import TrainConfig
-from npgpt.families import family
+from npgpt.data.tokens import open_run
 from npgpt.files import member, read_text
-from npgpt.io.tokens import open_run
 from npgpt.metrics import read_metrics
+from npgpt.models import family
 from npgpt.ngram import landmarks
 
 POINTS = 400  # of a curve, each the mean of the steps around it

@@ -23,9 +23,7 @@ from npgpt import tales
 from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept
 from npgpt.config import check_handled, unhandled
-from npgpt.families import family
-from npgpt.families.conversations import USER
-from npgpt.families.llama import Llama
+from npgpt.data.conversations import USER
 from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT, CausalLM
@@ -35,6 +33,8 @@ from npgpt.loading.transformers_folder import local_folder
 from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
+from npgpt.models import family
+from npgpt.models.llama import Llama
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt

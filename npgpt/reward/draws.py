@@ -9,10 +9,10 @@ import numpy as np
 
 from npgpt import plots, tales
 from npgpt.batches import NextToken
-from npgpt.families.conversations import Answers
-from npgpt.families.held import start_of
+from npgpt.data.conversations import Answers
 from npgpt.fast.storage import use_storage
 from npgpt.metrics import REWARD_COLUMNS
+from npgpt.objectives.reference import start_of
 from npgpt.progress import progress
 from npgpt.reward.losses import advantages, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
@@ -182,7 +182,7 @@ class Rewarded(NextToken):
 class RewardedAnswers(Rewarded, Answers):
     """The same for requests of a story, of which one is drawn for each; evaluations are of answers.
 
-    requests   `npgpt.families.conversations.Talk` objects
+    requests   `npgpt.data.conversations.Talk` objects
     """
 
     better_start = "a better run of --conversations tales"
@@ -219,7 +219,7 @@ def frozen_log_probs(model, ids):
 
 def rewarded(dataset, model, optimizer, config, ranks):
     """Return a `npgpt.batches.Dataset` of tales, or of conversations about them, with the objective
-    `Rewarded` or `RewardedAnswers`, after `npgpt.families.held.keep_start`.
+    `Rewarded` or `RewardedAnswers`, after `npgpt.objectives.reference.keep_start`.
 
     Raises ValueError for a model that cannot learn so.
     """

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from autograd import backend
-from npgpt.families.size import step_memory
 from npgpt.metrics import measured
+from npgpt.models.size import step_memory
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 

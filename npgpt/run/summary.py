@@ -5,15 +5,15 @@ import math
 import textwrap
 
 from npgpt import plots, tales
-from npgpt.families.answers import ASKED, answered, given
-from npgpt.families.held import forgotten
-from npgpt.families.size import flops_per_token, step_memory
+from npgpt.data.tokens import SAMPLE
+from npgpt.evaluation.answers import ASKED, answered, given
 from npgpt.files import atomic_write, quoted, read_json
-from npgpt.io.tokens import SAMPLE
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
 from npgpt.metrics import beside_grammar, bits_per_byte, read_metrics
+from npgpt.models.size import flops_per_token, step_memory
 from npgpt.ngram import landmarks
+from npgpt.objectives.reference import forgotten
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.run.standing import STATES, standing, what_helps
 from npgpt.text import counted, rounded, shown

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import runner_npgpt, runner_numpy, runners, shapes, tuning
 from benchmarks.machine import peak_memory
 from npgpt import GPTConfig
-from npgpt.families.size import step_memory
+from npgpt.models.size import step_memory
 
 BATCH, CONFIG = 3, GPTConfig(vocab_size=40, block_size=16, n_layer=2, n_head=2, n_embd=32)
 

@@ -6,8 +6,8 @@ import pytest
 from tiny_run import TINY, assert_same_checkpoint, files, resumed_at, settings_of
 
 from npgpt import tales
-from npgpt.families import FAMILIES
 from npgpt.loading.runs import load_run
+from npgpt.models import FAMILIES
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from tiny_run import environment
 
-from npgpt.io import chat_template
-from npgpt.io.chat_template import ChatTemplate
-from npgpt.io.conversations import read_conversations
+from npgpt.data import chat_template
+from npgpt.data.chat_template import ChatTemplate
+from npgpt.data.conversation_files import read_conversations
 from npgpt.loading.runs import SHIPPED_RUN
 
 pytest.importorskip("jinja2")

@@ -17,11 +17,11 @@ from npgpt import GPT
 from npgpt.batches import GrammarLoss, split_text
 from npgpt.cli.gradcheck import SOURCES
 from npgpt.cli.info import scaled
-from npgpt.families import FAMILIES, family
-from npgpt.families.size import parameters_by_part
-from npgpt.io.corpora import load_corpus
+from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import load_run
 from npgpt.metrics import beside_grammar
+from npgpt.models import FAMILIES, family
+from npgpt.models.size import parameters_by_part
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import evaluate
 

@@ -6,9 +6,10 @@ import pytest
 from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
-from npgpt.families import conversations, held
+from npgpt.data import conversations
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
+from npgpt.objectives import reference as held
 from npgpt.run import summary
 from npgpt.tales.questions import questions
 

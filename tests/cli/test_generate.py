@@ -17,8 +17,8 @@ from npgpt import GPT, CharTokenizer, Llama
 from npgpt.cli import generate
 from npgpt.cli.generate import note_unknown
 from npgpt.config import TrainConfig
-from npgpt.families.llama import LlamaConfig
 from npgpt.loading.runs import SHIPPED_RUN
+from npgpt.models.llama import LlamaConfig
 from npgpt.tales.questions import known_words, questions
 from npgpt.tokenizers import BPETokenizer
 

@@ -12,10 +12,10 @@ from tiny_run import TINY, assert_same_checkpoint
 
 from npgpt.checkpoint import keep_weights, kept, steps_to_keep
 from npgpt.config import TrainConfig
-from npgpt.families import family
+from npgpt.data.tokens import open_run
 from npgpt.files import read_arrays
-from npgpt.io.tokens import open_run
 from npgpt.loading.runs import load_run, read_run
+from npgpt.models import family
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 

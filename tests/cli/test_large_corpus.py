@@ -10,7 +10,7 @@ from tiny_run import TEXT, TINY, files, npgpt
 
 from npgpt import BPETokenizer, CharTokenizer
 from npgpt.cli import prepare
-from npgpt.io.tokens import SAMPLE
+from npgpt.data.tokens import SAMPLE
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TEXT, TINY
 
-from npgpt.families.presets import from_preset
-from npgpt.io.corpora import load_corpus
+from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import read_run
+from npgpt.models.presets import from_preset
 
 
 def write(path, content):

@@ -12,9 +12,9 @@ from tiny_run import ROOT, TEXT, TINY, files, npgpt
 
 from npgpt import cli as program
 from npgpt.cli.settings import read_settings
-from npgpt.families import FAMILIES
-from npgpt.families.presets import PRESETS
 from npgpt.loading.runs import read_run, versions
+from npgpt.models import FAMILIES
+from npgpt.models.presets import PRESETS
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_run import module_of
 
 from npgpt import GPT, Bert, BertConfig, GPTConfig, plots, tales
-from npgpt.families.t5 import T5, T5Config
+from npgpt.models.t5 import T5, T5Config
 
 ROOT = Path(__file__).parents[2]
 FIGURES = sorted((ROOT / "examples").rglob("figures/*.png"))

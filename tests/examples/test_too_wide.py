@@ -2,7 +2,7 @@
 
 import too_wide
 
-from npgpt.families.conversations import OWN
+from npgpt.data.conversations import OWN
 from npgpt.tales.questions import OWN as OF_ANIMALS
 from npgpt.tokenizers import WordTokenizer
 

@@ -3,7 +3,7 @@
 import pytest
 
 import autograd.backend
-from npgpt.families import family
+from npgpt.models import family
 
 
 @pytest.fixture(params=["numba", "numpy"])

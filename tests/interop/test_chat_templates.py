@@ -2,7 +2,7 @@
 
 import pytest
 
-from npgpt.io.chat_template import ChatTemplate
+from npgpt.data.chat_template import ChatTemplate
 
 pytest.importorskip("jinja2", reason="of the extra 'chat'")
 theirs = pytest.importorskip("transformers.utils.chat_template_utils", reason="'.[peers]'")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_run import TINY
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.families import FAMILIES, family
+from npgpt.models import FAMILIES, family
 from npgpt.tokenizers import WordTokenizer, load_tokenizer, save_pretrained
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]

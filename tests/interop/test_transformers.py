@@ -22,8 +22,8 @@ from safetensors.numpy import load_file, save_file
 
 from autograd import backend
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.families import family_of
-from npgpt.families.t5 import relative_buckets
+from npgpt.models import family_of
+from npgpt.models.t5 import relative_buckets
 
 torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
 transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")

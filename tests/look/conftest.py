@@ -14,8 +14,8 @@ from look_page import lively
 from npgpt import tales
 from npgpt.batches import TextSource
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.io.corpora import load_corpus
-from npgpt.io.tokens import scan
+from npgpt.data.corpora import load_corpus
+from npgpt.data.tokens import scan
 from npgpt.loading import Loaded
 from npgpt.loading.runs import Run
 from npgpt.look.page import make_page

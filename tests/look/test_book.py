@@ -28,10 +28,10 @@ from npgpt.activations import activations
 from npgpt.book import real
 from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_book
 from npgpt.cli import book as command
-from npgpt.families.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
-from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.data.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
 from npgpt.loading import transformers_folder
 from npgpt.look.page import view_titles
+from npgpt.models.llama import Llama, LlamaConfig
 from npgpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]

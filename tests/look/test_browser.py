@@ -37,13 +37,13 @@ from autograd import Observer, Tensor, no_grad, observing, scaled_dot_product_at
 from npgpt import tales
 from npgpt.activations import activations
 from npgpt.config import GPTConfig
-from npgpt.families.conversations import ASSISTANT, END, USER, with_own_tokens
-from npgpt.families.llama import Llama, LlamaConfig
+from npgpt.data.conversations import ASSISTANT, END, USER, with_own_tokens
 from npgpt.generate import window_start
 from npgpt.gpt import GPT
 from npgpt.loading import Loaded
 from npgpt.look import page
 from npgpt.look.packing import pack
+from npgpt.models.llama import Llama, LlamaConfig
 from npgpt.sampling import Sampling
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 

@@ -13,12 +13,12 @@ from look_page import record_in
 from tiny_run import TINY, files, settings_of
 
 from npgpt.config import GPTConfig
-from npgpt.families import FAMILIES, family
 from npgpt.gpt import GPT
 from npgpt.loading.runs import load_run
 from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, open_text, whole_lines
+from npgpt.models import FAMILIES, family
 from npgpt.ngram import landmarks
 from npgpt.tokenizers import CharTokenizer
 

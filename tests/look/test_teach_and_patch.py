@@ -38,9 +38,9 @@ from look_page import (
 
 from npgpt import AdamW
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.data.corpora import load_corpus
+from npgpt.data.tokens import scan
 from npgpt.gpt import GPT
-from npgpt.io.corpora import load_corpus
-from npgpt.io.tokens import scan
 from npgpt.look.history import open_text, optimizer_settings, validation_text
 from npgpt.look.page import make_page
 

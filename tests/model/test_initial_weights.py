@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npgpt.families import FAMILIES
+from npgpt.models import FAMILIES
 
 KINDS = pytest.mark.parametrize("arch", FAMILIES)
 L, C, F = 3, 128, 320  # blocks, channels, an MLP's

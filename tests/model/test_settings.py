@@ -14,8 +14,6 @@ from changed_settings import changed
 from autograd import gradcheck
 from npgpt import GPT, CharTokenizer
 from npgpt.config import NOT_COMPUTED
-from npgpt.families import FAMILIES, family
-from npgpt.families.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.fast import decoder as fast_decoder
 from npgpt.fast.decoder import Decoder
 from npgpt.fast.storage import HANDLED, use_storage
@@ -23,6 +21,8 @@ from npgpt.generate import CachedLogits, KVCache
 from npgpt.gpt import CausalLM
 from npgpt.loading.pretrained import save_gguf
 from npgpt.look import page
+from npgpt.models import FAMILIES, family
+from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
 
 KINDS = pytest.mark.parametrize("arch", FAMILIES)
 OPTIONAL = [

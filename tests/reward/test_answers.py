@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.families.conversations import OWN
-from npgpt.io.tokens import new_tokenizer
+from npgpt.data.conversations import OWN
+from npgpt.data.tokens import new_tokenizer
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.tales.questions import questions
 

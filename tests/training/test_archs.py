@@ -8,8 +8,8 @@ import pytest
 
 from npgpt import AdamW, CharTokenizer, tales
 from npgpt.config import TrainConfig
-from npgpt.families import FAMILIES, family
-from npgpt.families.objectives import MASK, SENTINELS
+from npgpt.models import FAMILIES, family
+from npgpt.objectives.denoising import MASK, SENTINELS
 from npgpt.train import evaluate, training_steps
 
 ARCHS = tuple(FAMILIES)

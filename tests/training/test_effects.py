@@ -33,10 +33,10 @@ OTHERS = {
 }
 # What the others are for, and where that is tested.
 ELSEWHERE = {
-    "conversations": "what is learned: tests/families/test_conversations.py",
-    "hold": "the loss beside conversations: tests/families/test_held.py",
-    "corpus": "the text: tests/io", "train_fraction": "its parts: tests/io/test_tokens.py",
-    "split": "its parts: tests/io/test_tokens.py",
+    "conversations": "what is learned: tests/data/test_conversations.py",
+    "hold": "the loss beside conversations: tests/objectives/test_reference.py",
+    "corpus": "the text: tests/data", "train_fraction": "its parts: tests/data/test_tokens.py",
+    "split": "its parts: tests/data/test_tokens.py",
     "eval_interval": "evaluations: tests/cli/test_train.py",
     "eval_stride": "evaluations: tests/training/test_loop.py",
     "eval_tokens": "evaluations: tests/training/test_loop.py",

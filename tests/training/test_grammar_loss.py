@@ -9,10 +9,10 @@ import pytest
 
 from npgpt import GPT, GPTConfig, TrainConfig, load_run, tales
 from npgpt.batches import Dataset, NextToken, TextSource
-from npgpt.families import family
+from npgpt.data.tokens import open_run
 from npgpt.files import read_json
-from npgpt.io.tokens import open_run
 from npgpt.loading.runs import SHIPPED_RUN
+from npgpt.models import family
 from npgpt.optim import make_optimizer
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 from npgpt.train import evaluate, evaluation, training_steps

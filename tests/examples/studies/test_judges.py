@@ -22,8 +22,8 @@ from variants import VARIANTS
 
 from autograd import Tensor, gradcheck
 from npgpt import GPT, GPTConfig, tales
-from npgpt.families.floors import spans_log_probability
-from npgpt.families.size import parameters_by_part
+from npgpt.evaluation.grammar_loss import spans_log_probability
+from npgpt.models.size import parameters_by_part
 from npgpt.optim import AdamW
 
 study_15 = importlib.import_module("15_start")

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("pandas", reason="of the extra 'studies'")
 import teach
 
-from npgpt.families.held import PROSE, QUESTIONS, UNTAUGHT, questions_in
+from npgpt.objectives.reference import PROSE, QUESTIONS, UNTAUGHT, questions_in
 
 
 def test_what_is_measured_is_neither_taught_nor_held_nor_printed():

@@ -1,0 +1,333 @@
+"""The token ids of a corpus: encoded from its text, or read from the token files of npgpt prepare.
+
+    train.bin, val.bin    ids one after another, little-endian, two bytes each, or four if the
+                          vocabulary has more than 65,536 tokens: nanoGPT's format
+    tokenizer.json        beside them: text to ids and back
+
+A text is encoded into nameless files of this format, which vanish with the process. Training reads
+only the windows that it draws, so memory does not grow with the corpus.
+"""
+
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.batches import Dataset, TextSource
+from npgpt.data.corpora import SPLIT_FILES, load_corpus
+from npgpt.files import member, open_file
+from npgpt.text import shown
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
+from npgpt.tokenizers.chunking import token_dtype
+
+KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte pairs
+SAMPLE = 2_000_000  # tokens read at a time
+
+
+def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False):
+    """Return the `Dataset` of the text that a run was trained on, as `open_dataset` does.
+
+    corpus   where that text is now; default: where it was
+
+    The only way to open the text of a run: the run may be a stranger's and name any file of yours,
+    so a text counts by its hash alone. Raises ValueError for a different text.
+    """
+    specs = corpus or run.training.corpus
+    try:
+        return open_dataset(family, run.training, stack, specs, tokenizer, run.text, whole=whole)
+    except FileNotFoundError as error:
+        if corpus:  # the user named the text just now
+            raise
+        raise FileNotFoundError(
+            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
+            "text by its path from here: --corpus PATH"
+        ) from error
+
+
+def open_dataset(
+    family, training, stack: ExitStack, corpus, tokenizer=None, expected=None, kind="char",
+    bpe_size=None, grow=False, whole=False,
+):
+    """Return the `Dataset` of a `Family` and a TrainConfig; the stack closes its files.
+
+    corpus      names of the texts, which the user gave: those of a run are for `open_run`
+    tokenizer   the run's, if it has one already
+    expected    the `TextSource` of a run that goes on; ValueError if the text differs
+    kind        one of KINDS: the tokens of a text if there is no tokenizer
+    bpe_size    number of byte-pair tokens to train
+    grow        whether characters of the text that the tokenizer lacks become tokens
+    whole       whether all of the text is for validation
+
+    Raises what `load_corpus` and `prepared_paths` raise, and ValueError for token files that do not
+    fit the tokenizer, and for a text that changes meanwhile.
+    """
+    paths = prepared_paths(corpus)
+    text = None if paths else load_corpus(corpus)
+    if paths and whole:
+        raise ValueError("--split all is for texts; of token files give --split val or train")
+    if paths:
+        source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
+    else:
+        stats = scan(text, training.split, expected and (expected.characters or 0))
+        split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
+        chunks = partial(split_chunks, text, stats, *split)
+        if tokenizer is None:
+            train_text = (chunk for split, chunk in chunks() if split == 0)
+            special = family.Objective.special_tokens
+            tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
+        elif grow and isinstance(tokenizer, CharTokenizer):
+            tokenizer = tokenizer.with_characters(stats.alphabet)
+        source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
+    if expected and source.sha256 != expected.sha256:
+        was, now = (
+            shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")
+            for of in (expected, source)
+        )
+        if (source.characters or 0) > (expected.characters or 0):
+            now += " or more"
+        raise ValueError(
+            f"the run was trained on {was}, and {now} is another text: give the same with "
+            "--corpus, or start a new run from its weights: --init-from RUN --corpus FILE"
+        )
+    if text:
+        ids = ids_of_text(chunks(), tokenizer, stack)
+    contents = text.contents if text else ""
+    return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write, contents)
+
+
+def new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
+    """Return a tokenizer of one of KINDS; words and byte pairs are learned from chunks of text."""
+    if kind == "char":
+        return CharTokenizer(alphabet, special_tokens)
+    if kind == "words":
+        return WordTokenizer.train(text, alphabet, special_tokens)
+    return BPETokenizer.train(text, bpe_size, special_tokens)
+
+
+# ---- from text
+
+
+@dataclass(frozen=True)
+class TextStats:
+    """The facts about a text that one reading yields. alphabet: its characters, sorted.
+
+    content   the text's SHA-256
+    sha256    that, or if documents are split, of the text and the lengths of its documents
+    """
+
+    characters: int
+    content: str
+    sha256: str
+    alphabet: str
+    documents: int
+
+
+def scan(corpus, split="tail", most=None) -> TextStats:
+    """Return the statistics of a `npgpt.data.corpora.Corpus`, read once, chunk by chunk.
+
+    most   the characters after which the rest is not read
+    """
+    digest, alphabet, lengths, characters = hashlib.sha256(), set(), {}, 0
+    for document, chunk in corpus.chunks():
+        digest.update(chunk.encode("utf-8"))
+        alphabet.update(chunk)
+        lengths[document] = lengths.get(document, 0) + len(chunk)
+        characters += len(chunk)
+        if most is not None and characters > most:
+            break
+    content = digest.hexdigest()
+    if split == "documents":
+        digest.update(str(list(lengths.values())).encode())
+    text = "".join(sorted(alphabet))
+    return TextStats(characters, content, digest.hexdigest(), text, len(lengths))
+
+
+def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, str]]:
+    """Yield (0 for training or 1 for validation, chunk of text).
+
+    split   "tail" validates on the last characters, as `npgpt.batches.split_text` does;
+            "documents" on complete documents at even distances
+    stats   the corpus's `TextStats`
+
+    Raises ValueError for a single document that is to be split by documents, and at the end for a
+    text that is not what `scan` has read.
+    """
+    if split == "documents":
+        yield from _by_document(corpus, stats, 1 - train_fraction)
+        return
+    left = int(stats.characters * train_fraction)  # for training
+    for _, chunk in _unchanged(corpus, stats):
+        if chunk[:left]:
+            yield 0, chunk[:left]
+        if chunk[left:]:
+            yield 1, chunk[left:]
+        left = max(0, left - len(chunk))
+
+
+def _unchanged(corpus, stats):
+    digest = hashlib.sha256()
+    for document, chunk in corpus.chunks():
+        digest.update(chunk.encode("utf-8"))
+        yield document, chunk
+    if digest.hexdigest() != stats.content:
+        raise ValueError(
+            f"{shown(corpus.name)} was changed while it was read; start again when nothing writes "
+            "to it, or give a copy"
+        )
+
+
+def _by_document(corpus, stats, share):
+    count = stats.documents
+    if count < 2:
+        raise ValueError(
+            f"{corpus.name} is one document, so it cannot be split by documents: give a folder "
+            "or several files, train with --split tail, or evaluate all of it with npgpt eval "
+            "--split all"
+        )
+    wanted = min(count - 1, max(1, round(share * count)))
+    index_of = {}  # empty documents do not count
+    for document, chunk in _unchanged(corpus, stats):
+        index = index_of.setdefault(document, len(index_of))
+        yield (index + 1) * wanted // count - index * wanted // count, chunk
+
+
+def write_ids(chunks, tokenizer, files):
+    """Encode (split, chunk) pairs into the open file of each split."""
+    for split, group in groupby(chunks, key=itemgetter(0)):
+        chunking.write_ids(tokenizer, (chunk for _, chunk in group), files[split])
+    for file in files:
+        file.flush()
+
+
+def ids_of_text(chunks, tokenizer, stack):
+    """Encode pairs (split, text) into two temporary files: return the `TokenFile`s of the training
+    and of the validation ids.
+
+    split   0 for training, 1 for validation
+    stack   an ExitStack, which closes the files
+    """
+    files = [stack.enter_context(tempfile.TemporaryFile()) for _ in SPLIT_FILES]  # noqa: SIM115
+    write_ids(chunks, tokenizer, files)
+    dtype = token_dtype(tokenizer.vocab_size)
+    return tuple(TokenFile(file, dtype) for file in files)
+
+
+# ---- token files
+
+
+class TokenFile:
+    """The ids in an open file, read like an array: ids[3], ids[2:5], ids[array of positions].
+
+    Each access maps the file and unmaps it again, so that no page stays in memory.
+
+    file    binary, open for reading                  dtype   np.uint16 or np.uint32
+    bounds  where the ids begin and end in the file, as shares of it, such as (0.9, 1.0)
+
+    Raises ValueError for a file whose size is no multiple of an id's.
+    """
+
+    def __init__(self, file, dtype, bounds=(0.0, 1.0)):
+        self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
+        size = os.fstat(file.fileno()).st_size
+        if size % self.dtype.itemsize:
+            raise ValueError(
+                f"{file.name} has {size} bytes, which are no whole ids of {self.dtype.itemsize} "
+                "bytes; write it again, with a tokenizer.json of the same tokenizer beside it"
+            )
+        self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in bounds)
+
+    def __len__(self):
+        return self.last - self.first
+
+    def __getitem__(self, index):
+        if not len(self):
+            return np.empty(0, self.dtype)[index]
+        pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        ids_N = np.frombuffer(pages, self.dtype, count=self.last)[self.first :]
+        return ids_N[index].copy()
+
+
+def prepared_paths(specs):
+    """Return the paths of the token files that a corpus names, one or two; None if it names none.
+
+    Token files are one file whose name ends in .bin, or a folder with train.bin and val.bin. Raises
+    ValueError if there are more names, or if a file is a link out of its folder; FileNotFoundError
+    if one is missing.
+    """
+    paths = [Path(spec) for spec in specs]
+    named = [p for p in paths if p.suffix == ".bin" or any((p / f).exists() for f in SPLIT_FILES)]
+    named = [p for p in named if p.exists()]
+    if not named:
+        return None
+    if len(paths) > 1:
+        raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
+    folder = named[0] if named[0].is_dir() else named[0].parent
+    found = [member(folder, name) for name in SPLIT_FILES] if folder == named[0] else named
+    for path in (*found, member(folder, "tokenizer.json")):
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing; token files need train.bin and val.bin, or a single file "
+                "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
+            )
+    return found
+
+
+def open_prepared(paths, vocab_size, train_fraction, stack):
+    """Return (training ids, validation ids): two files, or the head and the tail of one.
+
+    The stack closes them.
+    """
+    if len(paths) == 2:
+        bounds = ((0.0, 1.0),) * 2
+    else:
+        paths, bounds = paths * 2, ((0.0, train_fraction), (train_fraction, 1.0))
+    files = [stack.enter_context(open_file(path, "rb")) for path in paths]
+    dtype = token_dtype(vocab_size)
+    return tuple(TokenFile(file, dtype, both) for file, both in zip(files, bounds, strict=True))
+
+
+def _of_token_files(paths, training, stack, tokenizer):
+    """Return (TextSource, tokenizer, (training ids, validation ids)) of token files.
+
+    Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids.
+    """
+    if training.split != "tail":
+        raise ValueError(
+            "token files have no documents, so split=documents is for npgpt prepare: leave "
+            "--split out"
+        )
+    stored = load_tokenizer(paths[0].with_name("tokenizer.json"))
+    if tokenizer is not None and tokenizer.tokens != stored.tokens:
+        raise ValueError(
+            f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
+            "that the run was trained on, or text"
+        )
+    ids = open_prepared(paths, stored.vocab_size, training.train_fraction, stack)
+    name = str(paths[0].parent if len(paths) == 2 else paths[0])
+    sha256 = "-".join(_sha256(ids_N, stored.vocab_size) for ids_N in ids)
+    return TextSource(name, None, sha256, None), stored, ids
+
+
+def _sha256(ids, vocab_size):
+    """Return the hash of a token file. Raises ValueError for an id beyond the vocabulary."""
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), SAMPLE):
+        chunk_N = ids[start : start + SAMPLE]
+        if chunk_N.max() >= vocab_size:
+            i = int(np.argmax(chunk_N >= vocab_size))
+            raise ValueError(
+                f"{ids.file.name} has token {chunk_N[i]} at position {ids.first + start + i}, but "
+                f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
+                "file beside it, or write the file again"
+            )
+        digest.update(chunk_N)
+    return digest.hexdigest()

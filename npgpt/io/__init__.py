@@ -1,1 +1,0 @@
-"""Large data and others' files: corpora, token files, models of the transformers library."""

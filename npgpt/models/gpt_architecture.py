@@ -1,0 +1,143 @@
+"""GPT as a family: its files in the transformers library, where it is GPT-2, its size, its presets.
+
+The weights have the same names and shapes there as in `npgpt.gpt`, with three exceptions. A
+language model's names begin with `transformer.`; GPT-2's linear layers and norms always have
+biases, written as zeros where a model has none; and a separate output layer is stored as (V, C),
+here (C, V).
+"""
+
+import numpy as np
+
+from npgpt.batches import NextToken
+from npgpt.config import GPTConfig
+from npgpt.gpt import GPT
+from npgpt.models.architecture import Family
+from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
+from npgpt.models.writing import continue_text
+
+PREFIX = "transformer."
+NAMES = {"lm_head": "lm_head"}  # transposed; all others are as here
+# A linear layer's or a norm's weight has a bias beside it; an embedding has none.
+WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
+
+
+def only(config):
+    """Return the settings of config.json for which a `GPT` has fixed values."""
+    return {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "layer_norm_epsilon": (1e-5,),
+        "n_inner": (None, 4 * config["n_embd"]),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+    }
+
+
+def write(settings, weights):
+    for name, weight in [*weights.items()]:
+        bias = name.removesuffix("weight") + "bias"
+        if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
+            weights[bias] = np.zeros(weight.shape[-1], weight.dtype)
+    config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
+    return config, their_weights(weights, FILES, PREFIX)
+
+
+FILES = Files(
+    model_type="gpt2",
+    class_name="GPT2LMHeadModel",
+    examples="gpt2, gpt2-medium or distilgpt2",
+    settings={
+        "vocab_size": ("vocab_size", REQUIRED),
+        "block_size": ("n_positions", 1024),
+        "n_layer": ("n_layer", REQUIRED),
+        "n_head": ("n_head", REQUIRED),
+        "n_embd": ("n_embd", REQUIRED),
+        "dropout": ("resid_pdrop", 0.0),
+        "tie_weights": ("tie_word_embeddings", True),
+    },
+    derived=("bias",),
+    copies={HEAD: "wte.weight"},
+    unused=r"\.attn\.(masked_)?bias$",  # constants that older files hold as weights
+    names=NAMES, prefix=PREFIX, only=only, write=write,
+    read=lambda config, arrays: {"bias": True},
+)
+
+
+def size(config, tokens):
+    C, L, V = config.n_embd, config.n_layer, config.vocab_size
+    bias = C if config.bias else 0
+    parts = {
+        "token embedding": V * C,
+        "position embedding": config.block_size * C,
+        "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
+        "MLP": L * (C * 4 * C + 4 * bias + 4 * C * C + bias),
+        "norms": L * 2 * (C + bias),
+        "final norm": C + bias,
+        "output head": 0 if config.tie_weights else C * V,
+    }
+    # Per token and block both norms' inputs and outputs (4 C), q, k, v (3 C), the attention's
+    # result (C), the MLP's hidden layer before and after GELU (8 C) are saved. Dropout saves none.
+    # The last norm's input and result, and the gradient of the result, are 3 C more.
+    saved = tokens * (16 * L + 3) * C
+    return parts, C * V + L * 12 * C * C, L * (config.block_size + 1) / 2 * C, saved
+
+
+# Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
+# determines vocab_size in training; a preset's vocab_size is for `npgpt info`. Of 128 channels,
+# initial weights by fan-in end lower than GPT-2's: examples/studies/15_start.md.
+PRESETS = {
+    "tales": {
+        "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "init": "fan_in", "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 6e-3,
+        "min_lr": 1e-4, "eval_stride": 64,
+    },
+    # Stories in words, to go on from: by characters questions about them are hardly learned
+    "tales-words": {
+        "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
+        "init": "fan_in", "corpus": ("tales",), "tokenizer": "words", "vocab_size": 397,
+        "max_iters": 500, "batch_size": 32, "lr": 4e-3, "min_lr": 1e-4,
+    },
+    # For --conversations tales: stories and questions about them
+    "answers": {
+        "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
+        "init": "fan_in", "conversations": ("tales",), "tokenizer": "words", "vocab_size": 428,
+        "max_iters": 6000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50,
+        "sample_tokens": 80,
+    },
+    # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
+    # learning rate, and reaches a lower loss.
+    "text": {
+        "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
+        "init": "fan_in", "max_iters": 2000, "batch_size": 6, "lr": 6e-3,
+    },
+    # nanoGPT's recipe for a CPU, with its initial weights, which are GPT-2's
+    "shakespeare-cpu": {
+        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "gpt2",
+        "corpus": ("shakespeare",), "max_iters": 2000, "batch_size": 12,
+    },
+    # nanoGPT's recipe for a GPU, likewise
+    "shakespeare": {
+        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
+        "init": "gpt2", "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
+    },
+}
+
+GPT2 = {
+    "vocab_size": 50257, "block_size": 1024, "dropout": 0.1, "init": "gpt2",
+    "corpus": ("shakespeare",), "batch_size": 1, "gradient_accumulation_steps": 16, "lr": 6e-4,
+    "min_lr": 6e-5, "warmup_iters": 200, "beta2": 0.95, "max_iters": 2000,
+}
+# The published sizes and initial weights.
+PRESETS |= {
+    "gpt2": GPT2 | {"n_layer": 12, "n_head": 12, "n_embd": 768},
+    "gpt2-medium": GPT2 | {"n_layer": 24, "n_head": 16, "n_embd": 1024},
+    "gpt2-large": GPT2 | {"n_layer": 36, "n_head": 20, "n_embd": 1280},
+    "gpt2-xl": GPT2 | {"n_layer": 48, "n_head": 25, "n_embd": 1600},
+}
+
+FAMILY = Family(
+    arch="gpt",
+    does="continues a text",
+    Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
+    files=FILES, size=size, presets=PRESETS,
+)

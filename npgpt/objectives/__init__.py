@@ -1,0 +1,1 @@
+"""What a model learns: hidden tokens and spans; answers, near a reference model."""

@@ -1,0 +1,356 @@
+"""Conversations as tokens: what counts, what is packed, what is refused."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd import cross_entropy
+from npgpt import GPT, GPTConfig, Llama, LlamaConfig
+from npgpt.config import TrainConfig
+from npgpt.data import conversations
+from npgpt.data.chat_template import ChatTemplate
+from npgpt.data.conversation_files import LONGEST_LINE, read_conversations
+from npgpt.data.conversations import (
+    JINJA,
+    OWN,
+    READINGS,
+    Answers,
+    OwnTemplate,
+    Talk,
+    Talks,
+    as_few_need,
+    batch_of,
+    encoded,
+    open_conversations,
+    packed,
+    with_own_tokens,
+)
+from npgpt.optim import make_optimizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
+from npgpt.train import SingleProcess, evaluate, micro_batches, training_steps
+
+TALKING = [
+    {"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "you"}, {"role": "user", "content": "bye"},
+    {"role": "assistant", "content": "be"},
+]
+TOKENIZER = CharTokenizer(" abdehiknouy", OWN)
+
+
+def lines(*conversations):
+    return "".join(json.dumps({"messages": m}) + "\n" for m in conversations)
+
+
+def turns(*texts):
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def some_talks(lengths, seed=0, vocab_size=7):
+    rng, talks = np.random.default_rng(seed), []
+    for n in lengths:
+        counted = rng.random(n + 1) < 0.5
+        counted[-1] = True
+        talks.append(Talk(rng.integers(0, vocab_size, n + 1), counted & (np.arange(n + 1) > 0)))
+    return talks
+
+
+# ---- what counts
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_the_answers_and_their_ends_count(is_ours):
+    if not is_ours:
+        pytest.importorskip("jinja2")
+    form = OwnTemplate() if is_ours else ChatTemplate(JINJA, {}, "here")
+    (talk,) = encoded([("line 1", TALKING, None)], TOKENIZER, form)
+    text = "be kind<|user|>hi<|assistant|>you<|end|><|user|>bye<|assistant|>be<|end|>"
+    assert TOKENIZER.decode(talk.ids_N) == text
+    assert answers_of(talk, TOKENIZER) == ["you<|end|>", "be<|end|>"]
+    assert TOKENIZER.decode(talk.prompt_T) == form.prompt(TALKING[:2])
+    assert form.end == OWN[2] and (len(talk), talk.n_targets) == (len(talk.ids_N) - 1, 7)
+
+
+def answers_of(talk, tokenizer):
+    """Return the runs of tokens that count, as texts."""
+    ends = np.flatnonzero(np.diff(talk.counted_N, append=False, prepend=False))
+    return [tokenizer.decode(talk.ids_N[a:b]) for a, b in ends.reshape(-1, 2)]
+
+
+NO_END = ("{% for m in messages %}### {{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+          "{{ '### assistant:' if add_generation_prompt }}")
+
+
+def test_where_a_template_writes_no_end_the_eos_token_is_taught(tmp_path):
+    pytest.importorskip("jinja2")
+    tokenizer = BPETokenizer([], ("</s>",))
+    form = ChatTemplate(NO_END, {"eos_token": "</s>"}, "here")
+    (talk,) = encoded([("line 1", TALKING, None)], tokenizer, form)
+    assert answers_of(talk, tokenizer) == [" you</s>", " be</s>"]
+    assert tokenizer.decode(talk.prompt_T) == form.prompt(TALKING[:2])
+    assert "</s>\n\n### user: bye" in tokenizer.decode(talk.ids_N)
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(TALKING, TALKING), encoding="utf-8")
+    with pytest.warns(UserWarning, match="eos_token"):
+        open_conversations(TrainConfig(), [str(path)], 99, tokenizer, ChatTemplate(NO_END, {}, ""))
+
+
+def test_a_template_that_changes_what_was_said_is_refused_by_the_line():
+    pytest.importorskip("jinja2")
+    last = ChatTemplate("{{ messages[-1].content }}", {}, "here")
+    strict = ChatTemplate(JINJA + "{% if messages[0].role == 'system' %}"
+                          "{{ raise_exception('no system') }}{% endif %}", {}, "here")
+    for form, match in ((last, "line 1: .*template"), (strict, "line 1: .*no system")):
+        with pytest.raises(ValueError, match=match):
+            list(encoded([("line 1", TALKING, None)], TOKENIZER, form))
+
+
+@pytest.mark.parametrize("tokenizer", [
+    CharTokenizer("ab"), CharTokenizer("ab", ("<pad>",)), WordTokenizer("ab", ["ab"]),
+    BPETokenizer([(97, 98)], ("<|endoftext|>",)),
+])
+def test_a_vocabulary_grows_at_its_end(tokenizer):
+    grown = with_own_tokens(tokenizer)
+    assert grown.tokens == tokenizer.tokens + [token.encode() for token in OWN]
+    assert grown.encode("ab<|end|>", allowed_special="all")[-1] == tokenizer.vocab_size + 2
+    with pytest.raises(ValueError, match="init-from"):
+        with_own_tokens(CharTokenizer("ab", added="c"))
+
+
+# ---- packing
+
+
+@given(st.lists(st.integers(1, 12), max_size=30), st.integers(12, 30))
+def test_rows_hold_each_conversation_once_and_whole(lengths, width):
+    rows = packed(lengths, width)
+    assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
+    sums = [sum(lengths[i] for i in row) for row in rows]
+    assert all(n <= width for n in sums)
+    assert sum(n * 2 <= width for n in sums) <= 1  # two such rows would be one
+
+
+@pytest.mark.parametrize("model", [
+    GPT(GPTConfig(7, 24, n_layer=2, n_head=2, n_embd=8), 1, np.float64),
+    Llama(LlamaConfig(7, 24, n_layer=2, n_head=2, n_embd=8, n_kv_head=1), 1, np.float64),
+], ids=["gpt", "llama"])
+def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
+    for weight in model.parameters().values():
+        weight.data += 0.3 * np.random.default_rng(2).standard_normal(weight.shape)
+    talks = some_talks([9, 5, 6, 3, 12, 4])
+    together = batch_of(Talks(talks, 16).rows, 16)
+    assert len(together.targets_BT) < len(talks)
+    assert together.n_targets == sum(talk.n_targets for talk in talks)
+    loss = together.loss(model)
+    loss.backward()
+    found = {name: weight.grad for name, weight in model.parameters().items()}
+    alone = 0.0
+    for weight in model.parameters().values():
+        weight.grad = None
+    for talk in talks:
+        x_BT, y_BT = talk.ids_N[None, :-1], np.where(talk.counted_N, talk.ids_N, -1)[None, 1:]
+        share = talk.n_targets / together.n_targets
+        part = model(x_BT, y_BT)[1]
+        part.backward(np.asarray(share))
+        alone += share * part.item()
+    assert loss.item() == pytest.approx(alone, rel=1e-12)
+    for name, weight in model.parameters().items():
+        np.testing.assert_allclose(found[name], weight.grad, rtol=1e-11, atol=1e-12, err_msg=name)
+        weight.grad = None
+
+
+def test_gradients_of_a_conversation_are_those_of_its_answers_by_hand_and_by_pytorch():
+    torch = pytest.importorskip("torch")
+    model = GPT(GPTConfig(7, 24, n_layer=1, n_head=2, n_embd=8), 1, np.float64)
+    talk = some_talks([11])[0]
+    batch = batch_of([[talk]], 14)
+    x_TC = model.hidden(*batch.inputs, starts_BT=batch.masks["starts_BT"]).detach().data[0]
+    table = model.wte.weight.data
+    model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
+    z = torch.tensor(x_TC @ table.T, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(z, torch.tensor(batch.targets_BT[0]),
+                                                 ignore_index=-1)
+    expected.backward()
+    # by hand: softmax less the right token, at the answers, over their number
+    at = np.flatnonzero(talk.counted_N[1:])
+    e_TV = np.exp(x_TC @ table.T)
+    dz_TV = np.zeros_like(e_TV)
+    dz_TV[at] = (e_TV / e_TV.sum(1, keepdims=True))[at] / len(at)
+    dz_TV[at, talk.ids_N[1:][at]] -= 1 / len(at)
+    np.testing.assert_allclose(dz_TV, z.grad, rtol=0, atol=1e-12)
+    ours = model(*batch.inputs)[0].detach()
+    ours.requires_grad = True
+    loss = cross_entropy(ours, batch.targets_BT)
+    loss.backward()
+    np.testing.assert_allclose(ours.grad[0], dz_TV, rtol=0, atol=1e-12)
+    assert batch.loss(model).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+# ---- batches
+
+
+class Rank(SingleProcess):
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(*(turns(f"q{i:02}", f"a{i:02}") for i in range(23))), encoding="utf-8")
+    data = open_conversations(TrainConfig(), [str(path)], 40)
+    talks, objective = data.train_ids, data.objective
+    batches = [objective.sample(talks, 40, 4, seed=3, step=step) for step in range(5)]
+    drawn = [row.tobytes() for batch in batches for row in batch.inputs[0]]
+    assert len(talks.rows) == 20 and sorted(drawn) == sorted(
+        row.tobytes() for row in batch_of(talks.rows, talks.width).inputs[0])
+    again = objective.sample(talks, 40, 4, seed=3, step=3)
+    assert (again.inputs[0] == batches[3].inputs[0]).all()
+    assert (objective.sample(talks, 40, 4, seed=4, step=3).inputs[0] != again.inputs[0]).any()
+    config = TrainConfig(batch_size=2, gradient_accumulation_steps=2, seed=3)
+    model = GPT(GPTConfig(data.tokenizer.vocab_size, 40, 1, 1, 4))
+    for size in (1, 2):
+        parts = [pair for rank in range(size)
+                 for pair in micro_batches(model, talks, config, 3, Rank(rank, size), objective)]
+        rows = sorted(row.tobytes() for batch, _ in parts for row in batch.inputs[0])
+        assert rows == sorted(row.tobytes() for row in again.inputs[0])
+        assert sum(weight for _, weight in parts) / size == pytest.approx(1)
+
+
+# ---- what is refused
+
+OK = '{"role": "assistant", "content": "ok"}'
+BAD = {
+    "no JSON": "hello", "half a line": '{"messages": [', "a list": "[1]", "a number": "1",
+    "nothing in it": "{}", "messages that are a text": '{"messages": "hi"}',
+    "no messages": '{"messages": []}', "a message that is a text": '{"messages": ["hi"]}',
+    "no role": '{"messages": [{"content": "hi"}, OK]}',
+    "no content": '{"messages": [{"role": "user"}, OK]}',
+    "content that is a list": '{"messages": [{"role": "user", "content": ["hi"]}, OK]}',
+    "an unknown role": '{"messages": [{"role": "tool", "content": "hi"}, OK]}',
+    "an empty answer": lines(turns("hi", "")), "an answer of spaces": lines(turns("hi", " \n ")),
+    "an answer first": '{"messages": [OK]}', "no answer": lines(turns("hi")),
+    "a question last": lines(turns("hi", "ok", "hi")),
+    "two questions": lines([*turns("hi"), *turns("hi", "ok")]),
+    "a system message late": lines([*turns("hi", "ok"), TALKING[0], *turns("hi", "ok")]),
+    "a system message alone": lines(TALKING[:1]),
+    "half a character": '{"messages": [{"role": "user", "content": "\\ud800"}, OK]}',
+    "a special token": lines(turns("hi <|end|>", "ok")), "too long": lines(turns("hi" * 50, "ok")),
+    "a character that is not known": lines(turns("hiß", "ok")),
+    "nesting without end": "[" * 100_000, "other encodings": "\xff\xfe".encode("latin-1"),
+    "a line without end": b'{"messages": "' + b"a" * LONGEST_LINE,
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_conversation_is_refused_by_its_line(tmp_path, kind):
+    path, good = tmp_path / "talks.jsonl", lines(turns("hi", "ok")).encode()
+    bad = BAD[kind]
+    bad = bad if isinstance(bad, bytes) else bad.strip().replace("OK", OK).encode()
+    path.write_bytes(b"\n" + good + bad + b"\n" + good)
+    tokenizer = CharTokenizer(" hiko", OWN)
+    with pytest.raises(ValueError, match=r"line 3\b") as refusal:
+        open_conversations(TrainConfig(), [str(path)], 60, tokenizer)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
+
+
+def test_a_conversation_of_many_turns_is_refused_before_all_its_prompts_are_made(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(turns(*"ab" * 1000), turns("hi", "ok")), encoding="utf-8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="line 1.* 256 "):
+            open_conversations(TrainConfig(), [str(path)], 256)
+        assert tracemalloc.get_traced_memory()[1] < 8e6  # all of them have 30 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    for count, fraction, taught in ((1, 0.9, 1), (19, 0.9, 19), (20, 0.9, 18), (20, 0.5, 10)):
+        path.write_text(lines(TALKING) * count, encoding="utf-8")
+        config = TrainConfig(train_fraction=fraction, batch_size=12)
+        data = open_conversations(config, [str(path)], 60)
+        assert len(data.train_ids.talks) == taught
+        assert data.validates == (taught < count)
+        assert len(data.val_ids.talks) == (count - taught or count)
+        needed = as_few_need(config, data.train_ids, {})
+        assert needed["batch_size"] == min(12, taught) and needed["max_iters"] <= 2000
+        read = needed["batch_size"] * needed["max_iters"] / taught
+        assert READINGS <= read < READINGS + 1
+    given = {"batch_size": 30, "max_iters": 700}
+    assert as_few_need(config, data.train_ids, given) == given
+
+
+def test_files_that_hold_too_little_are_refused(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"),
+                        ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "messages")):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=match):
+            open_conversations(TrainConfig(), [str(path)], 60)
+    path.write_bytes(b"\xef\xbb\xbf" + lines(TALKING, turns("hi", "ok")).encode())
+    assert len(list(read_conversations(path))) == 2
+    with pytest.raises(ValueError, match="--split"):
+        open_conversations(TrainConfig(split="documents"), [str(path)], 60)
+    with pytest.raises(ValueError, match="chat template"):
+        open_conversations(TrainConfig(), [str(path)], 60, CharTokenizer("hi"))
+
+
+def test_the_grammars_loss_on_answers_is_their_mean_surprise(monkeypatch):
+    monkeypatch.setattr(conversations, "OF_TALES", 100)
+    data = open_conversations(TrainConfig(train_fraction=0.2), ("tales",), 400, kind="char")
+    asked = [talk.question for talk in data.val_ids.talks]
+    targets = sum(len(q.answer) + 1 for q in asked)  # characters, and the end
+    grammar = data.grammar_loss(400)
+    assert grammar.nats == pytest.approx(sum(q.nats for q in asked) / targets, rel=1e-12)
+    assert grammar.targets == targets
+    part = data.grammar_loss(400, max_tokens=2000)
+    counted = sum(b.n_targets for b in data.objective.evaluation(data.val_ids, 400, 4,
+                                                                 max_tokens=2000))
+    assert part.nats != grammar.nats and part.targets == counted < targets
+
+
+# ---- a leak
+
+
+class Coin:
+    """A question with two right answers, of equal probability."""
+
+    nats = np.log(2)
+
+
+def coins(count, leak, seed):
+    """Return conversations "q" and "a" or "b"; with a leak the question says which."""
+    tokenizer, rng, found = CharTokenizer("abq", OWN), np.random.default_rng(seed), []
+    for answer in rng.choice(["a", "b"], count):
+        messages = [{"role": "user", "content": f"q{answer if leak else 'q'}"},
+                    {"role": "assistant", "content": str(answer)}]
+        found.append(("here", messages, Coin()))
+    return Talks(encoded(found, tokenizer, OwnTemplate()), 5)
+
+
+def assert_not_below(loss, exact):
+    assert loss > 0.97 * exact, "less than the coin's own: the answers leak"
+
+
+@pytest.mark.parametrize("leak", [False, True])
+def test_a_loss_is_at_the_coins_own_and_a_leak_is_seen_below_it(leak):
+    objective, train_talks, val = Answers(None), coins(400, leak, 1), coins(400, leak, 2)
+    config = TrainConfig(max_iters=60, batch_size=32, lr=1e-2, warmup_iters=5, weight_decay=0.0)
+    model = GPT(GPTConfig(6, 5, 1, 1, 16, init="fan_in"), 1)
+    for _ in training_steps(model, make_optimizer(model, config), train_talks, config,
+                            objective=objective):
+        pass
+    loss, targets = evaluate(model, val, objective=objective)
+    exact = objective.grammar_loss(val, 5).nats
+    assert targets == 800 and exact == pytest.approx(np.log(2) / 2)
+    if leak:
+        with pytest.raises(AssertionError, match="leak"):
+            assert_not_below(loss, exact)
+    else:
+        assert_not_below(loss, exact)
+        assert loss < 1.1 * exact

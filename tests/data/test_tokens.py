@@ -1,0 +1,244 @@
+"""Token files hold the tokens of their text and are read like an array: `npgpt.data.tokens`."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npgpt import BPETokenizer, CharTokenizer
+from npgpt.batches import TextSource, sample_batch, split_text
+from npgpt.config import TrainConfig
+from npgpt.data import corpora
+from npgpt.data.corpora import Corpus, decode_whole, read_chunks
+from npgpt.data.tokens import (
+    TokenFile,
+    ids_of_text,
+    open_dataset,
+    open_prepared,
+    open_run,
+    prepared_paths,
+    scan,
+    split_chunks,
+    token_dtype,
+)
+from npgpt.loading.runs import Run
+from npgpt.metrics import bytes_per_token
+from npgpt.models import family
+from npgpt.tokenizers import chunking
+
+LETTERS = "ab é\n\r\t"
+
+
+def corpus_of(*documents):
+    return Corpus("given", [lambda text=text: [text] if text else [] for text in documents])
+
+
+def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
+    found = scan(corpus)
+    with ExitStack() as stack:
+        chunks = split_chunks(corpus, found, split, train_fraction)
+        return [ids[:].tolist() for ids in ids_of_text(chunks, tokenizer, stack)]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(corpora, "CHUNK", 3)
+
+
+# ---- texts in chunks
+
+
+@given(st.text(LETTERS), st.booleans())
+def test_chunks_of_a_file_are_its_text(tmp_path_factory, text, marked):
+    path = tmp_path_factory.mktemp("text") / "file"
+    data = (b"\xef\xbb\xbf" if marked else b"") + text.encode("utf-8")
+    path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(corpora, "CHUNK", 3)
+        chunks = list(read_chunks(path))
+    assert "".join(chunks) == decode_whole(data, "file")
+    assert all(chunks)
+
+
+@given(st.text("ab  \n\n'", max_size=60))
+@settings(max_examples=60)
+def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
+    tokenizer = BPETokenizer.train("ab ba\n\n  aab 'a\n" * 9, 270)
+    path = tmp_path_factory.mktemp("text") / "file"
+    path.write_bytes(text.encode("utf-8"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(corpora, "CHUNK", 5)
+        patched.setattr(chunking, "CHUNK", 5)
+        chunks = tokenizer.chunks(read_chunks(path))
+        ids = [token for chunk in chunks for token in tokenizer.encode(chunk)]
+    assert ids == tokenizer.encode(text).tolist()
+
+
+@pytest.mark.parametrize("data", [b"one\ntwo\xff", b"one\n\0", b"\xe9", b"abc\xc3"])
+def test_what_is_no_text_is_refused_with_its_line_and_byte(tmp_path, small_chunks, data):
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="UTF-8") as whole:
+        decode_whole(data, str(path))
+    with pytest.raises(ValueError, match="UTF-8") as chunked:
+        list(read_chunks(path))
+    assert str(chunked.value) == str(whole.value)
+
+
+# ---- the split
+
+
+@given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=6), st.floats(0.05, 0.95))
+def test_a_tail_is_that_of_the_joined_text(documents, fraction):
+    corpus = corpus_of(*documents)
+    parts = ["", ""]
+    for part, chunk in split_chunks(corpus, scan(corpus), "tail", fraction):
+        parts[part] += chunk
+    assert tuple(parts) == split_text(corpus.text, fraction)
+
+
+@given(st.integers(2, 40), st.floats(0.05, 0.95))
+def test_documents_are_split_whole_and_evenly(count, fraction):
+    corpus = corpus_of(*(f"document {i}\n" for i in range(count)))
+    chunks = list(split_chunks(corpus, scan(corpus), "documents", fraction))
+    assert [chunk for _, chunk in chunks] == [chunk for _, chunk in corpus.chunks()]
+    chosen = [i for i, (part, _) in enumerate(chunks) if part == 1]
+    assert len(chosen) == min(count - 1, max(1, round((1 - fraction) * count)))
+    gaps = np.diff([-1, *chosen])
+    assert gaps.max() - gaps.min() <= 1 and set(p for p, _ in chunks) == {0, 1}
+
+
+def test_one_document_has_no_split_by_documents():
+    corpus = corpus_of("all in one")
+    with pytest.raises(ValueError, match="given .*--split tail"):
+        list(split_chunks(corpus, scan(corpus), "documents", 0.9))
+
+
+@given(st.lists(st.text("ab\n", min_size=1), min_size=2, max_size=4),
+       st.lists(st.text("ab\n", min_size=1), min_size=2, max_size=4),
+       st.sampled_from(["tail", "documents"]))
+def test_a_text_that_changes_between_its_readings_is_an_error(one, other, split):
+    found = scan(corpus_of(*one), split)
+    changed = corpus_of(*other)
+    if changed.text == corpus_of(*one).text:
+        return
+    with pytest.raises(ValueError, match="given .*changed"):
+        list(split_chunks(changed, found, split, 0.5))
+
+
+def test_no_more_is_read_of_a_text_than_the_run_was_trained_on(tmp_path):
+    run = Run(tmp_path, None, TrainConfig(corpus=("tales",) * 99), TextSource("x", 5, "0", None))
+    for text in (run.text, replace(run.text, characters=None)):
+        with ExitStack() as stack, pytest.raises(ValueError, match="2,000,000 "):
+            open_run(replace(run, text=text), family("gpt"), stack, CharTokenizer("a"))
+
+
+def documents_of(corpus):
+    chunks = groupby(corpus.chunks(), key=itemgetter(0))
+    return ["".join(chunk for _, chunk in document) for _, document in chunks]
+
+
+@given(st.lists(st.text("ab\n", min_size=1), min_size=1), st.lists(st.text("ab\n", min_size=1)))
+def test_a_scan_tells_documents_apart_only_where_they_are_split(one, other):
+    joined = corpus_of(corpus_of(*one).text)
+    assert scan(corpus_of(*one)).sha256 == scan(joined).sha256
+    found = [scan(corpus, "documents").sha256 for corpus in (corpus_of(*one), joined)]
+    assert (found[0] == found[1]) == (len(one) == 1)
+    same = documents_of(corpus_of(*one)) == documents_of(corpus_of(*other))
+    assert (found[0] == scan(corpus_of(*other), "documents").sha256) == same
+
+
+# ---- token files
+
+
+@given(st.lists(st.text(LETTERS, max_size=20), min_size=1, max_size=4))
+def test_ids_are_those_of_the_text(documents):
+    corpus = corpus_of(*documents)
+    if not corpus.text:
+        return
+    tokenizer = CharTokenizer(scan(corpus).alphabet)
+    parts = split_text(corpus.text, 0.9)
+    assert ids_of(corpus, tokenizer) == [tokenizer.encode(part).tolist() for part in parts]
+
+
+@given(st.data(), st.integers(1, 50), st.sampled_from([np.uint16, np.uint32]))
+def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
+    path = tmp_path_factory.mktemp("ids") / "x.bin"
+    ids_N = np.random.default_rng(N).integers(0, np.iinfo(dtype).max, N).astype(dtype)
+    path.write_bytes(ids_N.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+    a, b = sorted(data.draw(st.lists(st.integers(0, N), min_size=2, max_size=2)))
+    positions = np.array(data.draw(st.lists(st.integers(0, N - 1), max_size=9)), int)
+    with open(path, "rb") as file:
+        opened = TokenFile(file, dtype)
+        assert len(opened) == N and opened[N - 1] == ids_N[-1]
+        np.testing.assert_array_equal(opened[a:b], ids_N[a:b])
+        np.testing.assert_array_equal(opened[positions], ids_N[positions])
+        half = TokenFile(file, dtype, (0.5, 1.0))
+        np.testing.assert_array_equal(half[:], ids_N[N // 2 :])
+        if N > 4:
+            batch = sample_batch(opened, 3, 4, seed=1, step=2)
+            np.testing.assert_array_equal(batch, sample_batch(ids_N, 3, 4, seed=1, step=2))
+
+
+def test_ids_take_two_bytes_or_four():
+    assert [token_dtype(V) for V in (65, 2**16, 2**16 + 1)] == [np.uint16, np.uint16, np.uint32]
+
+
+def test_a_cut_file_is_refused(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"12345")
+    with open(tmp_path / "x.bin", "rb") as file, pytest.raises(ValueError, match="5 .*2 bytes"):
+        TokenFile(file, np.uint16)
+
+
+def test_token_files_are_found_by_name_or_folder(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert prepared_paths(["tales"]) is None and prepared_paths([str(folder)]) is None
+    (folder / "train.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="val.bin .*npgpt prepare"):
+        prepared_paths([str(folder)])
+    (folder / "val.bin").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="tokenizer.json"):
+        prepared_paths([str(folder)])
+    CharTokenizer("ab").save(folder / "tokenizer.json")
+    assert [path.name for path in prepared_paths([str(folder)])] == ["train.bin", "val.bin"]
+    assert prepared_paths([str(folder / "val.bin")]) == [folder / "val.bin"]
+    with pytest.raises(ValueError, match="others"):
+        prepared_paths(["tales", str(folder)])
+
+
+def test_an_edit_of_one_id_is_seen(tmp_path):
+    ids_N = np.zeros(2_200_000, "<u2")
+    CharTokenizer("ab").save(tmp_path / "tokenizer.json")
+
+    def opened(expected=None):
+        ids_N.tofile(tmp_path / "x.bin")
+        with ExitStack() as stack:
+            corpus = [str(tmp_path / "x.bin")]
+            return open_dataset(family("gpt"), TrainConfig(), stack, corpus, None, expected).source
+
+    source = opened()
+    assert opened(source) == source
+    ids_N[1500] = 1
+    with pytest.raises(ValueError, match="another text"):
+        opened(source)
+
+
+def test_one_file_is_split_into_head_and_tail(tmp_path):
+    np.arange(10, dtype="<u2").tofile(tmp_path / "x.bin")
+    with ExitStack() as stack:
+        head, tail = open_prepared([tmp_path / "x.bin"], 65, 0.7, stack)
+        assert head[:].tolist() == list(range(7)) and tail[:].tolist() == [7, 8, 9]
+
+
+@given(st.text(LETTERS, min_size=2))
+def test_bytes_per_token(text):
+    tokenizer = CharTokenizer.train(text)
+    ids = tokenizer.encode(text)
+    expected = len(text[1:].encode("utf-8")) / (len(text) - 1)
+    assert bytes_per_token(ids, tokenizer) == pytest.approx(expected)

@@ -1,0 +1,186 @@
+"""The lowest loss on hidden text, by an enumeration of all texts and by sampling.
+
+The grammars in `small_grammars` have few texts, so the sum over the texts that agree with the
+visible parts is taken one by one. The tales have too many: sampled stories compare the loss with
+the entropy of the same posteriors.
+"""
+
+import math
+import re
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_grammars import any_grammar, texts_of
+
+from npgpt import tales
+from npgpt.evaluation.grammar_loss import (
+    HIDDEN,
+    _Completions,
+    hidden_log_probabilities,
+    spans_log_probability,
+)
+from npgpt.tales.grammar import Grammar
+from npgpt.tokenizers import WordTokenizer
+
+LONGEST = 3
+# a trait names a list, whose options mention a slot
+NAMED = Grammar({
+    "story": ["A{pet:pet}{:pet.then}"], "loud": [" said {pet}.", "!"], "mute": [" or{pet}"],
+    "pet": [("cat", {"then": "loud"}), ("cow", {"then": "mute"})],
+})
+
+SHORT = Grammar({
+    "story": ["A{pet:pet}{:more}", "No{:more}{:more}"],
+    "pet": [" cat", " cow", " d"], "more": [" ate", "n it", "."],
+})
+
+
+def tokenizers(texts):
+    """Draw a tokenizer whose words are some words of the texts, or beginnings of them."""
+    known = {word for text in texts for word in re.findall(r" ?[A-Za-z]+", text)}
+    known |= {word[:n] for word in known for n in (2, 3)}
+    words = sorted(word for word in known if len(word) > 1 and word.strip())
+    some = st.sets(st.sampled_from(words), max_size=8) if words else st.just(set())
+    alphabet = "".join(sorted(set("".join(texts))))
+    return some.map(lambda chosen: WordTokenizer(alphabet, sorted(chosen)))
+
+
+def tokens_of(text, tokenizer):
+    return tokenizer.token_texts(tokenizer.encode(text))
+
+
+@given(any_grammar | st.just(NAMED), st.data())
+def test_hidden_tokens_are_as_likely_as_counting_all_texts_says(grammar, data):
+    texts = texts_of(grammar)
+    tokenizer = data.draw(tokenizers(texts))
+    texts = {tuple(tokens_of(text, tokenizer)): p for text, p in texts.items()}
+    text = data.draw(st.sampled_from(sorted(texts)))
+    some = sorted(data.draw(st.sets(st.integers(0, len(text) - 1))))
+    for hidden in (some, *([i] for i in range(len(text)))):
+        found = hidden_log_probabilities(grammar, text, hidden, tokenizer.write)
+        assert found == pytest.approx(counted(texts, text, hidden), abs=1e-12)
+        if not tokenizer.words:
+            assert hidden_log_probabilities(grammar, "".join(text), hidden) == found
+
+
+def counted(texts, text, hidden):
+    """Return the same from an enumeration.    texts: tokens of a text -> its probability"""
+    visible = set(range(len(text))) - set(hidden)
+    agreeing = {
+        other: p for other, p in texts.items()
+        if len(other) == len(text) and all(other[i] == text[i] for i in visible)
+    }
+    return [
+        math.log(sum(p for other, p in agreeing.items() if other[i] == text[i]))
+        - math.log(sum(agreeing.values()))
+        for i in hidden
+    ]
+
+
+def cuts(length):
+    """Return the probability of each way to hide spans in a text of `length` characters.
+
+    At each visible character a span begins with probability 0.3, but not right after a span; its
+    length is uniform in 1 to LONGEST, and it is cut where the text ends.
+    """
+    found = defaultdict(float)
+
+    def go_on(i, may_begin, spans, p):
+        if i >= length:
+            found[spans] += p
+            return
+        go_on(i + 1, True, spans, p * (0.7 if may_begin else 1))
+        for n in range(1, LONGEST + 1) if may_begin else ():
+            last = min(i + n, length)
+            # a visible character follows; it begins no span itself
+            go_on(last + 1, True, (*spans, (i, last)), p * 0.3 / LONGEST)
+
+    go_on(0, True, (), 1.0)
+    return found
+
+
+def source_of(tokens, spans):
+    shown, before = [], 0
+    for first, last in spans:
+        shown += [tokens[before:first], None]
+        before = last
+    return (*shown, tokens[before:])
+
+
+@settings(max_examples=60)
+@pytest.mark.parametrize("grammars", [
+    any_grammar.filter(lambda g: max(map(len, texts_of(g))) <= 14), st.just(SHORT)
+], ids=["characters", "words"])
+@given(st.data())
+@pytest.mark.slow
+def test_spans_are_as_likely_as_counting_all_texts_and_cuts_says(grammars, data):
+    joint, grammar = defaultdict(dict), data.draw(grammars)
+    texts = texts_of(grammar)
+    tokenizer = data.draw(tokenizers(texts))
+    for text, p in texts.items():
+        tokens = tuple(tokens_of(text, tokenizer))
+        for spans, q in cuts(len(tokens)).items():
+            joint[source_of(tokens, spans)][tokens, spans] = p * q
+    source = data.draw(st.sampled_from(sorted(joint, key=str)))
+    total = sum(joint[source].values())
+    for (tokens, spans), p in joint[source].items():
+        found = spans_log_probability(grammar, tokens, spans, LONGEST, tokenizer.write)
+        assert found == pytest.approx(math.log(p / total), abs=1e-12)
+
+
+def test_by_hand():
+    grammar = Grammar({"story": ["a {pet:pet} {:place}, {pet}."],
+                       "pet": ["cat", "cow", "dog"], "place": ["in", "out"]})
+    text = "a cat in, cat."
+    # cat and cow, in both places; of the first "c___ __" the lengths say which place
+    both = spans_log_probability(grammar, text, [(3, 5), (11, 13)], 5)
+    assert both == pytest.approx(-math.log(2))
+    assert spans_log_probability(grammar, text, [(6, 8)], 5) == pytest.approx(-math.log(2))
+    assert spans_log_probability(grammar, text, [], 5) == 0.0
+
+
+def test_a_text_that_the_grammar_does_not_derive_has_no_floor():
+    story = next(iter(tales.stories(tales.generate(500))))
+    for text in (story[:-1], story + "A", "x", ""):
+        assert hidden_log_probabilities(tales.GRAMMAR, text, []) is None
+        assert spans_log_probability(tales.GRAMMAR, text, [], 5) is None
+
+
+# ---- Monte Carlo
+
+
+@pytest.mark.slow
+def test_the_loss_of_a_right_predictor_is_the_doubt_that_it_states():
+    """An average over sampled stories: an over- or underconfident predictor loses more."""
+    rng, differences, losses = np.random.default_rng(0), [], []
+    for story in tales.stories(tales.generate(60_000, seed=3))[:300]:
+        hidden = sorted(rng.permutation(len(story))[: len(story) // 7].tolist())
+        pattern = [HIDDEN if i in hidden else c for i, c in enumerate(story)]
+        completions = _Completions(tales.GRAMMAR, pattern)
+        doubt = dict.fromkeys(hidden, 0.0)
+        for (i, _), ways in completions.of_tokens().items():
+            if i in doubt:
+                doubt[i] -= ways / completions.total * math.log(ways / completions.total)
+        loss = -np.array(hidden_log_probabilities(tales.GRAMMAR, story, hidden))
+        losses.append(loss.sum())
+        differences.append(loss.sum() - sum(doubt.values()))
+    error = np.std(differences) / math.sqrt(len(differences))
+    assert error < 0.05 * np.mean(losses)
+    assert abs(np.mean(differences)) < 4 * error
+
+
+def test_spans_of_one_character_are_hidden_characters_found_one_after_another():
+    rng = np.random.default_rng(0)
+    for story in tales.stories(tales.generate(3_000, seed=4)):
+        hidden = list(range(1, len(story), 5))
+        hidden = sorted(rng.choice(hidden, len(hidden) // 2, replace=False).tolist())
+        by_chain = [
+            hidden_log_probabilities(tales.GRAMMAR, story, hidden[n:])[0]
+            for n in range(len(hidden))
+        ]
+        spans = [(i, i + 1) for i in hidden]
+        found = spans_log_probability(tales.GRAMMAR, story, spans, 1)
+        assert found == pytest.approx(math.fsum(by_chain))

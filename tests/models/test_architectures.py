@@ -1,0 +1,200 @@
+"""Every kind of model: dropout, initial loss, caches, padding, refusals, a larger vocabulary."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
+from npgpt.generate import KVCache
+from npgpt.models import family, family_of, grown
+
+LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
+BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
+T5_ = T5Config(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, n_decoder_layer=2,
+               n_bucket=4, max_distance=4)
+SMALL = {"gpt": GPTConfig(11, 8, 2, 2, 8), "llama": LLAMA, "bert": BERT, "t5": T5_}
+FAMILIES = pytest.mark.parametrize("arch", SMALL)
+
+
+def made(config, spread=0.4, **options):
+    """Return a model in float64 with weights of order one."""
+    cls = family_of(config).Model
+    model, rng = cls(config, dtype=np.float64, **options), np.random.default_rng(0)
+    for name, weight in model.parameters().items():
+        of_a_norm = "ln_" in name and name.endswith("weight")
+        weight.data[...] = of_a_norm + rng.normal(0, spread, weight.shape)
+    return model
+
+
+def ids(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 11, shape)
+
+
+def batch_of(arch, T=5, seed=0):
+    batch = ids(2, T, seed=seed), ids(2, T, seed=seed + 1)
+    return (ids(2, 6, seed=seed + 2), *batch) if arch == "t5" else batch
+
+
+# ---- What all share
+
+
+@FAMILIES
+def test_what_the_models_share(arch):
+    model, batch = made(replace(SMALL[arch], dropout=0.5), seed=3), batch_of(arch)
+    single = family(arch).Model(SMALL[arch], seed=5)
+    double = family(arch).Model(SMALL[arch], seed=5, dtype=np.float64)
+    for name, weight in double.parameters().items():
+        np.testing.assert_array_equal(single.parameters()[name].data, weight.data.astype("f4"))
+    first = model.loss(*batch).item()
+    assert model.dropout_step == 1 and model.loss(*batch).item() != first
+    model.dropout_step = 0
+    assert model.loss(*batch).item() == first
+    with model.evaluating():
+        still = model(*batch)[1]
+        assert model.loss(*batch).item() == pytest.approx(still.item(), rel=1e-12)
+        assert not still.requires_grad and model(*batch[:-1])[1] is None
+    assert model.training and model.dropout_step == 1
+
+
+@FAMILIES
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_the_first_loss_is_about_that_of_a_uniform_guess(arch, tie_weights):
+    config = replace(SMALL[arch], vocab_size=65, n_embd=64, block_size=64)
+    config = config if arch == "bert" else replace(config, tie_weights=tie_weights)
+    losses = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        batch = [rng.integers(0, 65, (8, 64)) for _ in batch_of(arch)]
+        losses.append(family(arch).Model(config, seed=seed)(*batch)[1].item())
+    assert np.mean(losses) == pytest.approx(math.log(65), abs=0.15)
+
+
+# ---- caches
+
+
+def test_shared_heads_share_the_cache():
+    model, cache = made(replace(LLAMA, n_kv_head=2)), KVCache(8)
+    model.next_logits(ids(2, 8), cache)
+    assert all(kv.shape == (2, 2, 2, 8, 4) for kv in cache.layers.values())
+
+
+# ---- padding
+
+
+def masked_call(arch, model, mask, seed=0):
+    """Return logits; the tokens at padding are drawn by `seed`."""
+    text = np.where(mask == 1, ids(*mask.shape), ids(*mask.shape, seed=seed))
+    if arch == "bert":
+        return model(text, mask_BT=mask)[0].data
+    return model(text, ids(len(mask), 5), mask_BS=mask)[0].data
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_padding_at_the_end_is_as_if_it_were_not_there(arch):
+    model, mask = made(SMALL[arch]), np.array([[1, 1, 1, 0, 0]])
+    padded, whole = masked_call(arch, model, mask), masked_call(arch, model, mask[:, :3])
+    padded = padded[:, :3] if arch == "bert" else padded
+    if arch == "t5":  # ids(1, 5) begins as ids(1, 3): the source is the same
+        assert whole.shape == padded.shape
+    np.testing.assert_allclose(padded, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("arch", ["bert", "t5"])
+def test_all_padding_is_defined_and_has_finite_gradients(arch):
+    model, mask = made(SMALL[arch]), np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]])
+    logits = masked_call(arch, model, mask)
+    assert np.isfinite(logits).all()
+    if arch == "t5":  # a decoder that reads nothing
+        np.testing.assert_array_equal(logits[1], masked_call(arch, model, mask, seed=9)[1])
+    keywords = {"mask_BT" if arch == "bert" else "mask_BS": mask}
+    batch = (ids(2, 5),) * (2 if arch == "bert" else 3)
+    model.loss(*batch, **keywords).backward()
+    assert all(np.isfinite(w.grad).all() for w in model.parameters().values())
+
+
+# ---- lengths and errors
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: Llama(LLAMA)(ids(1, 9)), r"Llama: .*\(1, 9\).* 1 to 8 .* idx"),
+    (lambda: Bert(BERT)(ids(1, 9)), r"Bert: .*\(1, 9\).* 1 to 8 .*block_size"),
+    (lambda: GPT(SMALL["gpt"])(ids(1, 9)), r"GPT: .*\(1, 9\).* idx"),
+    (lambda: Llama(LLAMA)(ids(8)), r"Llama: .*\(8,\).* idx\[None\]"),
+    (lambda: Bert(BERT)(ids(1, 0)), r"Bert: .*\(1, 0\).* 1 to 8"),
+    (lambda: T5(T5_)(ids(1, 0), ids(1, 2)), r"T5: .*\(1, 0\).*\(batch, time\)"),
+    (lambda: T5(T5_)(ids(1, 2), ids(1, 0)), r"T5: .*\(1, 0\).*\(batch, time\)"),
+    (lambda: T5(T5_)(ids(2, 3), ids(1, 3)), "batch"),
+    (lambda: Bert(BERT)(ids(1, 3), mask_BT=[[1, 1]]), r"mask .*\(1, 2\)"),
+    (lambda: T5(T5_)(ids(1, 3), ids(1, 2), mask_BS=[[1, 1]]), r"mask .*\(1, 2\)"),
+    (lambda: Bert(BERT)(ids(1, 3), segments_BT=[[0, 1]]), r"segments .*\(1, 2\)"),
+    (lambda: Bert(replace(BERT, mlm_head=False))(ids(1, 3)), r"hidden\(idx\)"),
+    (lambda: Bert(BERT).loss(ids(1, 3), np.full((1, 3), -1)), "ignore_index=-1"),
+    (lambda: Bert(BERT).loss(ids(1, 3), ids(1, 2)), r"targets \(1, 2\)"),
+    (lambda: replace(LLAMA, n_kv_head=3), "n_kv_head=3 .*n_head=4"),
+    (lambda: replace(LLAMA, n_embd=12), "n_embd=16"),
+    (lambda: replace(LLAMA, rope_base=0.0), "rope_base=0.0"),
+    (lambda: replace(LLAMA, norm_eps=math.inf), "norm_eps=inf"),
+    (lambda: replace(LLAMA, n_kv_head=-1), "n_kv_head=-1"),
+    (lambda: replace(BERT, n_segment=0), "BertConfig: n_segment=0"),
+    (lambda: replace(BERT, n_embd=9), "BertConfig: n_embd=9 .*n_head=2"),
+    (lambda: replace(T5_, n_embd=9), "T5Config: n_embd=9 .*n_head=2"),
+    (lambda: replace(T5_, n_bucket=3), "n_bucket=3, .* 4 "),
+    (lambda: replace(T5_, n_bucket=16, max_distance=8), "max_distance"),
+    (lambda: replace(T5_, dropout=1.0), "T5Config: dropout=1.0"),
+    (lambda: replace(T5_, gated=1), "T5Config: gated=1"),
+])
+def test_what_cannot_be_is_refused_with_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_ids_outside_the_vocabulary_or_of_no_segment_are_refused():
+    for model, call in ((GPT(SMALL["gpt"]), lambda m, x: m(x)), (Llama(LLAMA), lambda m, x: m(x)),
+                        (Bert(BERT), lambda m, x: m(x)),
+                        (T5(T5_), lambda m, x: m(x, ids(1, 2))),
+                        (T5(T5_), lambda m, x: m(ids(1, 2), x))):
+        with pytest.raises(IndexError, match=r"index 11 .*\(0, 1\) .*\[0, 11\)"):
+            call(model, np.array([[1, 11]]))
+    with pytest.raises(TypeError, match="float64"):
+        GPT(SMALL["gpt"])(np.array([[1.0, 2.0]]))
+    with pytest.raises(IndexError, match=r"index 2 .*\[0, 2\)"):
+        Bert(BERT)(ids(1, 2), segments_BT=[[0, 2]])
+
+
+# ---- a larger vocabulary
+
+GROWN = [*SMALL.values()]
+GROWN += [replace(config, tie_weights=False) for config in GROWN if hasattr(config, "tie_weights")]
+GROWN += [replace(BERT, mlm_head=False)]
+
+
+@pytest.mark.parametrize("config", GROWN)
+@given(more=st.integers(1, 30), seed=st.integers(0, 3))
+@settings(max_examples=5)
+def test_rows_of_new_tokens_are_initial_ones_and_the_rest_stays(config, more, seed):
+    before, larger = made(config), replace(config, vocab_size=11 + more)
+    model, fresh = grown(before, larger, seed), type(before)(larger, seed, np.float64)
+    assert model.config == larger and model.seed == seed and model.training
+    assert list(model.parameters()) == list(before.parameters())
+    of_vocabulary = set()
+    for name, weight in model.parameters().items():
+        old, new = before.parameters()[name].data, fresh.parameters()[name].data
+        assert weight.shape == new.shape and weight.dtype == np.float64 and weight.requires_grad
+        if weight.shape != old.shape:
+            of_vocabulary.add(name)
+            axis = [*np.equal(weight.shape, old.shape)].index(False)
+            parts = (np.split(array, [11], axis) for array in (weight.data, new))
+            (kept, added), (_, drawn) = parts
+            np.testing.assert_array_equal(added, drawn)
+            assert name == "mlm.bias" or abs(added).min() > 0
+        else:
+            kept = weight.data
+        np.testing.assert_array_equal(kept, old)
+    tied = getattr(config, "tie_weights", True)
+    has_bias = getattr(config, "mlm_head", False)
+    expected = ["wte.weight"] + ["lm_head.weight"] * (not tied) + ["mlm.bias"] * has_bias
+    assert of_vocabulary == set(expected)

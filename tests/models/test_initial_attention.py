@@ -1,0 +1,66 @@
+"""Before any training, heads of BERT and T5 look at their neighbours; GPT and Llama have none."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npgpt import T5, Bert, BertConfig, T5Config
+from npgpt.models.initial_attention import BIAS, neighbours, waves
+from npgpt.models.t5 import relative_buckets
+
+
+def test_offsets():
+    assert neighbours(5) == [-1, 1, -2, 2, -3]
+    assert neighbours(3, causal=True) == [-1, -2, -3]
+
+
+@given(st.integers(1, 40), st.integers(1, 20))
+def test_waves_have_one_size_and_agree_by_distance_alone(T, C):
+    waves_TC = waves(T, C)
+    assert waves_TC.shape == (T, C)
+    size = 2 * (C // 2)  # the last of an odd number stays 0
+    np.testing.assert_allclose((waves_TC**2).sum(axis=1), size)
+    agree_TT = waves_TC @ waves_TC.T
+    np.testing.assert_allclose(agree_TT[1:, 1:], agree_TT[:-1, :-1], atol=1e-9)
+
+
+@pytest.mark.parametrize(("n_head", "n_embd"), [(1, 64), (4, 128), (8, 128)])
+def test_heads_of_a_new_bert_find_their_neighbour(n_head, n_embd):
+    model = Bert(BertConfig(40, 60, 1, n_head, n_embd), seed=0)
+    attention, tokens = model.h[0].attn, np.random.default_rng(0).integers(0, 40, 60)
+    x_TC = model.ln_e(model.wte(tokens) + model.wpe(np.arange(60))).data
+    q, k = (
+        (x_TC @ part.weight.data).reshape(60, n_head, -1).swapaxes(0, 1)
+        for part in (attention.q, attention.k)
+    )
+    for scores_TT, ahead in zip(q @ k.swapaxes(1, 2), neighbours(n_head), strict=True):
+        found_T = scores_TT[5:-5].argmax(axis=1) - np.arange(5, 55)
+        assert (found_T == ahead).mean() > 0.8
+
+
+@pytest.mark.parametrize("n_embd", [1, 2, 3, 6])
+def test_a_bert_too_small_for_waves_begins_with_random_weights(n_embd):
+    attention = Bert(BertConfig(9, 5, 1, n_embd, n_embd), seed=0).h[0].attn
+    assert attention.q.weight.data.all() and attention.k.weight.data.all()
+
+
+@pytest.mark.parametrize("n_bucket", [4, 32])
+def test_heads_of_a_new_t5_have_a_bias_for_their_neighbour(n_bucket):
+    model = T5(T5Config(9, 60, 1, 4, 32, n_bucket=n_bucket), seed=0)
+    for stack in (model.encoder, model.decoder):
+        buckets_TT = relative_buckets(60, n_bucket, 128, stack.causal)
+        bias_HT = stack.buckets.weight.data[buckets_TT[30]].T  # of query 30
+        for h, ahead in enumerate(neighbours(2, stack.causal)):
+            assert bias_HT[h, 30 + ahead] == pytest.approx(BIAS, abs=1.5)
+            assert (bias_HT[h] > BIAS / 2).sum() <= 30  # of 60 keys; few buckets are wide
+        assert abs(bias_HT[2:]).max() < 1  # the other half of the heads
+
+
+def test_a_token_of_a_new_decoder_looks_for_itself_in_the_source():
+    model = T5(T5Config(40, 60, 1, 2, 256, tie_weights=False), seed=0)
+    cross, tokens = model.decoder.h[0].attn_cross, np.arange(40)
+    x_TC = model.wte(tokens).data / model.wte.weight.data.std()
+    q, k = ((x_TC @ part.weight.data).reshape(40, 2, 128) for part in (cross.q, cross.k))
+    scores_HTS = np.einsum("thd,shd->hts", q, k)
+    assert (scores_HTS.argmax(axis=2) == tokens).all()

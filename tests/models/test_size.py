@@ -1,0 +1,82 @@
+"""Predicted sizes against what a model and a training step really take."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from autograd import Observer, observing
+from npgpt import GPT, BertConfig, GPTConfig, LlamaConfig, T5Config
+from npgpt.models import family_of
+from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
+
+MARKS = {
+    "token embedding": "wte.", "position embedding": "wpe.", "attention": ".attn.", "MLP": ".mlp.",
+    "norms": ".ln_", "final norm": "ln_f.", "output head": "lm_head.",
+}
+
+
+def test_the_parts_are_those_of_the_model():
+    config = GPTConfig(11, 8, 2, 2, 12, tie_weights=False)
+    counted = dict.fromkeys(MARKS, 0)
+    for name, weight in GPT(config).parameters().items():
+        counted[next(part for part, mark in MARKS.items() if mark in name)] += weight.size
+    assert parameters_by_part(config) == {part: count for part, count in counted.items() if count}
+
+
+def test_gpt2_small_has_its_124_million_parameters():
+    # Radford et al. 2019 as published: V = 50257, T = 1024, 12 layers, 12 heads, C = 768
+    parts = parameters_by_part(GPTConfig(50257, 1024, 12, 12, 768))
+    assert sum(parts.values()) == 124_439_808
+
+
+CONFIGS = [
+    GPTConfig(65, 64, 2, 4, 64),
+    LlamaConfig(65, 64, 4, 4, 64, n_kv_head=2),
+    LlamaConfig(65, 64, 2, 4, 64, tie_weights=False),
+    BertConfig(65, 64, 4, 4, 64),
+    T5Config(65, 64, 2, 4, 64),
+    T5Config(65, 64, 2, 4, 64, n_decoder_layer=3, head_size=8, gated=True, tie_weights=False),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_flops_are_those_of_the_ops(config):
+    """The ops of products and attention declare them."""
+
+    class Products(Observer):
+        total = 0
+
+        def forward(self, op, node, inputs, settings, outputs, seconds):
+            if op.name in ("linear", "matmul", "scaled_dot_product_attention"):
+                self.total += op.flops(inputs, outputs, settings)
+
+    model = family_of(config).Model(config)
+    idx_BT = np.zeros((2, 64), np.int64)
+    with observing(Products()) as products:
+        model(*[idx_BT] * (2 if isinstance(config, T5Config) else 1))
+    assert flops_per_token(config) * idx_BT.size == products.total
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(("config", "batch_size", "batches", "rel"), [
+    *((config, 12, 1, 0.1) for config in CONFIGS),
+    *(pytest.param(GPTConfig(V, 64, 4, 4, C, bias=False, **changes), B, batches, 0.05,
+                   marks=pytest.mark.slow)
+      for V, B, C in ((65, 12, 64), (4000, 2, 64), (20_000, 1, 256)) for batches in (1, 2)
+      for changes in ({}, {"dropout": 0.1}, {"tie_weights": False})),
+])
+def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_size, batches, rel):
+    cls, idx_BT = family_of(config).Model, np.zeros((batch_size, 64), np.int64)
+    batch = [idx_BT] * (3 if isinstance(config, T5Config) else 2)
+    cls(config).loss(*batch).backward()  # compiled, imported
+    tracemalloc.start()
+    try:
+        model = cls(config)
+        for _ in range(batches):
+            model.loss(*batch).backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    predicted = step_memory(config, batch_size, batches)
+    assert peak == pytest.approx(predicted.total - predicted.moments, rel=rel)

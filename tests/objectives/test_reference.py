@@ -1,0 +1,198 @@
+"""What a taught model must not forget: its own answers, and the KL from them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import npgpt
+from npgpt import GPT, CharTokenizer, GPTConfig
+from npgpt.batches import IGNORE_INDEX, Batch, Dataset
+from npgpt.config import TrainConfig
+from npgpt.data.chat_template import ChatTemplate
+from npgpt.data.conversations import OWN, Answers, OwnTemplate, Talks, encoded
+from npgpt.objectives.reference import (
+    AT_ONCE,
+    FREE,
+    PROSE,
+    QUESTIONS,
+    UNTAUGHT,
+    Held,
+    HeldBatch,
+    divergence,
+    forgotten,
+    held,
+    keep_start,
+    own_answers,
+    own_texts,
+)
+from npgpt.optim import make_optimizer
+from npgpt.train import micro_batches, training_steps
+
+pytest.importorskip("jinja2", reason="of the extra 'chat'")
+TOKENIZER = CharTokenizer("".join(sorted({*QUESTIONS, *UNTAUGHT, *PROSE} - {*"\r"})), OWN)
+CONFIG = GPTConfig(TOKENIZER.vocab_size, 600, n_layer=1, n_head=2, n_embd=16)
+TRAINING = TrainConfig(hold=3.0, max_iters=40, batch_size=2, lr=1e-2, warmup_iters=2, seed=4)
+
+
+def model(seed=1, dtype=np.float64):
+    made = GPT(CONFIG, seed, dtype)
+    for weight in made.parameters().values():  # far from uniform
+        weight.data += 0.3 * np.random.default_rng(seed).standard_normal(weight.shape)
+    return made
+
+
+PUBLISHED = ChatTemplate("{% for m in messages %}{{ {'user': '<|user|>', 'assistant': ''}[m.role]"
+                         " + m.content + {'user': '<|assistant|>', 'assistant': '<|end|>'}[m.role]"
+                         " }}{% endfor %}", {}, "of a test")
+
+
+def dataset(template=PUBLISHED):
+    pairs = [("Who made you?", "the old mill."), ("What do cows eat?", "rain.")]
+    found = [("here", [{"role": "user", "content": q}, {"role": "assistant", "content": a}], None)
+             for q, a in pairs]
+    talks = Talks(encoded(found, TOKENIZER, template), 60)
+    return Dataset(None, TOKENIZER, talks, talks, Answers(TOKENIZER), None, template=template)
+
+
+def by_hand(start, other, batch):
+    """Return the mean KL(start || other) over the targets, each row alone and without packing."""
+    found = []
+    for x_T, y_T in zip(batch.inputs[0], batch.targets_BT, strict=True):
+        p, q = (np.exp(of(x_T[None])[0].data[0]) for of in (start, other))
+        p, q = (e / e.sum(axis=-1, keepdims=True) for e in (p, q))
+        found += (p * np.log(p / q)).sum(axis=-1)[y_T != IGNORE_INDEX].tolist()
+    return np.mean(found)
+
+
+@pytest.fixture(scope="module")
+def objective():
+    return Held(dataset(), model(), TRAINING)
+
+
+def test_questions_are_held_or_measured_and_answered_by_the_model_itself(objective):
+    start, asked = objective.start, [TOKENIZER.decode(t.prompt_T) for t in objective.held]
+    measured = [TOKENIZER.decode(talk.prompt_T)
+                for talk in own_answers(start, TOKENIZER, PUBLISHED, UNTAUGHT)]
+    assert len({*asked}) == 60 and len({*measured}) == 12 and not {*asked} & {*measured}
+    assert all(text.startswith("<|user|>") and text.count("?") <= 1 for text in asked + measured)
+    for talk in objective.held[:3]:
+        told = start.generate(talk.prompt_T, talk.n_targets, temperature=0)
+        assert told[len(talk.prompt_T) :].tolist() == talk.ids_N[talk.counted_N].tolist()
+
+
+def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
+    start, other = objective.start, model(2)
+    data = dataset().train_ids
+    batch = objective.sample(data, 600, 4, seed=1, step=7)
+    taught = Answers(TOKENIZER).sample(data, 600, 4, seed=1, step=7)
+    kl = by_hand(start, other, batch.held)
+    assert kl > 0.1 and divergence(start, other, batch.held).item() == pytest.approx(kl, rel=1e-9)
+    loss = batch.loss(other).item()
+    assert loss == pytest.approx(taught.loss(other).item() + 3 * kl, rel=1e-9)
+    assert batch.loss(start).item() == pytest.approx(taught.loss(start).item(), rel=1e-9)
+    assert (batch.n_targets, batch.step_targets) == (taught.n_targets, taught.step_targets)
+    counted = [rows[rows != IGNORE_INDEX].tolist() for rows in (
+        batch.held.targets_BT[1:],  # one beside every second row
+        objective.sample(data, 600, 4, seed=1, step=7, rows=slice(2, 4)).held.targets_BT)]
+    assert counted[0] == counted[1]
+    parts = [objective.sample(data, 600, 4, seed=1, step=7, rows=slice(b, b + 1)).held
+             for b in (0, 2)]
+    assert [row.targets_BT.max() for row in parts] == [*batch.held.targets_BT.max(axis=1)]
+    again = objective.sample(data, 600, 4, seed=1, step=8).held
+    assert again.inputs[0].shape != batch.held.inputs[0].shape or (
+        again.inputs[0] != batch.held.inputs[0]).any()
+
+
+def test_its_gradient_is_the_difference_of_its_values(objective):
+    other = model(2)
+    batch = objective.sample(dataset().train_ids, 600, 2, seed=1, step=0)
+    batch.loss(other).backward()
+    rng = np.random.default_rng(0)
+    for name, weight in other.parameters().items():
+        d, found = rng.standard_normal(weight.shape), weight.grad
+        ends, before = [], weight.data.copy()
+        for h in (1e-5, -1e-5):
+            weight.data = before + h * d
+            ends.append(batch.loss(other).item())
+        weight.data, weight.grad = before, None
+        expected = (ends[0] - ends[1]) / 2e-5
+        assert (found * d).sum() == pytest.approx(expected, rel=1e-5, abs=1e-8), name
+
+
+@pytest.mark.parametrize("template", [PUBLISHED, OwnTemplate()])
+@pytest.mark.parametrize(("accumulated", "ranks"), [(2, 1), (4, 1), (8, 1), (1, 2), (4, 2)])
+def test_its_gradient_is_the_same_however_a_step_is_cut(template, accumulated, ranks):
+    data, other = dataset(template), model(2)
+    objective = Held(data, model(), TRAINING)
+
+    def gradient(count, size):
+        config = replace(TRAINING, batch_size=8 // count, gradient_accumulation_steps=count)
+        for rank in range(size):
+            for batch, weight in micro_batches(other, data.train_ids, config, 3,
+                                               SimpleNamespace(rank=rank, size=size), objective):
+                batch.loss(other).backward(np.float64(weight / size))
+        found = {name: weight.grad for name, weight in other.parameters().items()}
+        for weight in other.parameters().values():
+            weight.grad = None
+        return found
+
+    whole = gradient(1, 1)
+    for name, found in gradient(accumulated, ranks).items():
+        assert found == pytest.approx(whole[name], rel=1e-9, abs=1e-12), name
+
+
+def test_of_a_model_that_only_writes_its_own_texts_are_held():
+    """One beside every fourth row: they are longer than answers."""
+    start, data = model(), dataset(OwnTemplate())
+    objective = Held(data, start, replace(TRAINING, max_iters=400))
+    drawn = own_texts(start, TOKENIZER, len(objective.held))
+    assert [t.ids_N.tolist() for t in objective.held] == [t.ids_N.tolist() for t in drawn]
+    lengths = {len(talk) for talk in drawn}
+    assert max(lengths) <= 128 and min(lengths) >= 64 and len(lengths) > 32
+    assert all(talk.n_targets == len(talk) for talk in drawn)
+    batch = objective.sample(data.train_ids, 600, 8, seed=1, step=7)
+    assert len(batch.taught.inputs[0]) == 8 and len(batch.held.inputs[0]) == 2
+    assert divergence(start, model(2), batch.held).item() == pytest.approx(
+        by_hand(start, model(2), batch.held), rel=1e-9)
+    objective.steps = 40  # it is free for 20 of them, and published models for none
+    free, kept = (objective.sample(data.train_ids, 600, 8, seed=1, step=step) for step in (19, 20))
+    assert isinstance(free, Batch) and isinstance(kept, HeldBatch)
+
+
+def test_texts_that_are_drawn_one_batch_after_another_differ():
+    drawn = [tuple(talk.ids_N[-60:]) for talk in own_texts(model(), TOKENIZER, AT_ONCE + 4)]
+    assert len({*drawn}) == AT_ONCE + 4
+
+
+def test_the_manual_says_from_which_step_a_model_that_writes_is_held():
+    manual = (Path(npgpt.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (share,) = re.findall(r"after the first\s+(\d+) %", manual)
+    assert float(share) == 100 * FREE
+
+
+def test_a_published_model_is_held_from_the_first_step(objective):
+    objective.steps = 40
+    assert objective.sample(dataset().train_ids, 600, 2, seed=1, step=0).held.n_targets
+
+
+@pytest.mark.parametrize("template", [PUBLISHED, OwnTemplate()])
+def test_what_is_held_moves_less_and_the_taught_is_learned_all_the_same(template):
+    found = {}
+    for hold in (0.0, 3.0):
+        of, data = model(dtype=np.float32), dataset(template)
+        optimizer = make_optimizer(of, TRAINING)
+        keep_start(of, optimizer)
+        with_kl = held(data, of, optimizer, replace(TRAINING, hold=hold))
+        losses = [step.loss for step in training_steps(
+            of, optimizer, data.train_ids, TRAINING, objective=with_kl.objective)]
+        said = forgotten(of, with_kl.objective)
+        with of.evaluating():
+            batch = with_kl.objective.sample(data.train_ids, 600, 2, seed=0, step=0)
+            found[hold] = (float(said.split("start ")[1].split()[0]), batch.taught.loss(of).item(),
+                           losses[0])
+    assert found[3.0][0] < found[0.0][0] / 2
+    assert found[3.0][1] < 0.5 * found[3.0][2]
