@@ -68,8 +68,7 @@ class Corpus:
     @property
     def contents(self) -> str:
         """A line for people: number of files, the first names, number of files left out."""
-        more = ["..."] if len(self.files) > 3 else []
-        names = [shown(name[:40]) for name in self.files[:3]] + more
+        names = [shown(name[:40]) for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
         skipped = f"; {self.skipped:,} skipped, which hold a zero byte" if self.skipped else ""
         return f"{len(self.files):,}: {', '.join(names)}{skipped}" if names else ""
 
@@ -100,13 +99,15 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     for corpus in loaded.values():
         if next(corpus.chunks(), None) is None:
             raise ValueError(f"{corpus.name} is empty; give a corpus with text in it")
-    corpora = [loaded[spec] for spec in specs]
-    if len(corpora) == 1:
-        return corpora[0]
-    documents = [document for corpus in corpora for document in corpus.documents]
-    files = tuple(name for corpus in corpora for name in corpus.files)
-    skipped = sum(corpus.skipped for corpus in corpora)
-    return Corpus(" + ".join(c.name for c in corpora), documents, None, files, skipped)
+    first, *others = corpora = [loaded[spec] for spec in specs]
+    if not others:
+        return first
+    return Corpus(
+        " + ".join(corpus.name for corpus in corpora),
+        [document for corpus in corpora for document in corpus.documents],
+        files=tuple(name for corpus in corpora for name in corpus.files),
+        skipped=sum(corpus.skipped for corpus in corpora),
+    )
 
 
 def _load(spec: str) -> Corpus:
@@ -123,10 +124,8 @@ def _load(spec: str) -> Corpus:
                       key=lambda path: path.parts)
     files = {os.path.realpath(match): match for match in reversed(matching) if match.is_file()}
     if not files and path.exists():
-        raise ValueError(
-            f"{path} is a pipe or a device, and a corpus is read several times; save its text in a "
-            "file, or give - for standard input"
-        )
+        raise ValueError(f"{path} is a pipe or a device, and a corpus is read several times; save "
+                         "it in a file, or give - for standard input")
     if not files:
         raise FileNotFoundError(missing(path))
     plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
@@ -163,23 +162,16 @@ def _files(name: str, paths: Sequence[Path], skipped=0, home: Path | None = None
 def _folder(folder: Path) -> Corpus:
     visible = sorted((Path(here, name) for here, names in _visible(folder) for name in names),
                      key=lambda path: path.parts)
-    of_models = [path for path in visible if _is_of_a_model(path)]
-    no_text = {path.parent for path in of_models}
+    no_text = {path.parent: path.name for path in visible if _is_of_a_model(path)}
     if folder in no_text:
-        names = [path.name for path in of_models if path.parent == folder]
-        raise ValueError(
-            f"{folder} is not a folder of texts: it holds {', '.join(names)}, as what npgpt train, "
-            "prepare or export makes; if prepare did not end, prepare the text again, or if there "
-            f"are texts in it, name them: {quoted(folder / '*.txt')}"
-        )
-    paths = [path for path in visible if no_text.isdisjoint(path.parents) and path.is_file()]
+        raise ValueError(f"{folder} is not a folder of texts: it holds {no_text[folder]}, as what "
+                         "npgpt train, prepare or export makes; if there are texts in it, name "
+                         f"them: {quoted(folder / '*.txt')}")
+    paths = [path for path in visible if no_text.keys().isdisjoint(path.parents) and path.is_file()]
     texts = [path for path in paths if not has_zero_byte(path)]
     if not texts:
-        raise ValueError(
-            f"no text file is in the folder {folder} (hidden files, those of folders with a model "
-            "or tokens, and files that hold a zero byte do not count); name a folder or a file "
-            "with UTF-8 text"
-        )
+        raise ValueError(f"no text file is in the folder {folder} (hidden files, those beside a "
+                         "model, and files that hold a zero byte do not count)")
     return _files(str(folder), texts, len(paths) - len(texts), folder)
 
 
@@ -207,11 +199,9 @@ def _is_of_a_model(path: Path) -> bool:
 
 def missing(path: Path) -> str:
     """Return the message for a missing path: its first missing part, and names like that."""
-    while not os.path.exists(path.parent):
+    while not path.parent.exists():
         path = path.parent
-    names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = [str(path.parent / n) for n in difflib.get_close_matches(path.name, names)]
-    near = difflib.get_close_matches(str(path), BUILT_IN) + near
+    near = difflib.get_close_matches(str(path), [*BUILT_IN, *map(str, path.parent.glob("*"))])
     advice = f"did you mean {' or '.join(near)}?" if near else "give the path of a file or folder."
     return f"there is no corpus {path}; {advice} Built in are: {', '.join(BUILT_IN)} (stdin)"
 
@@ -227,10 +217,9 @@ def _tales() -> Corpus:
 
 
 def _standard_input() -> Corpus:
-    name = "standard input"
     file = tempfile.TemporaryFile()  # noqa: SIM115 (a corpus is read several times)
     shutil.copyfileobj(sys.stdin.buffer, file)
-    document = partial(file_chunks, file, name)
+    document = partial(file_chunks, file, name := "standard input")
     weakref.finalize(document, file.close)
     return Corpus(name, [document])
 
@@ -243,15 +232,6 @@ BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
 
 
 # ---- text files
-
-# How files begin that are often given as a text, and what to do with them.
-NO_TEXTS = {
-    b"PK\3\4": "a zip archive, as .docx and .epub are, too: unpack it, or save its text as .txt",
-    b"\x1f\x8b": "packed: unpack it by gunzip", b"BZh": "packed: unpack it by bunzip2",
-    b"\xfd7zXZ": "packed: unpack it by unxz", b"%PDF": "a PDF: save its text, as by pdftotext",
-    b"PAR1": "a table in Parquet: write its texts into a file, as pandas does",
-    b"\xff\xfe": "in UTF-16: save it as UTF-8", b"\xfe\xff": "in UTF-16: save it as UTF-8",
-}
 
 
 def read_chunks(path: Path) -> Iterator[str]:
@@ -301,12 +281,7 @@ def decode_whole(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         wrong = error.start if wrong < 0 else wrong
     if wrong >= 0:
-        kind = next((kind for start, kind in NO_TEXTS.items() if data.startswith(start)), None)
-        if kind:
-            raise ValueError(f"{name} is {kind}")
         line = data.count(b"\n", 0, wrong) + 1
-        raise ValueError(
-            f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset {wrong}, line "
-            f"{line}; give a text file, and save one of another encoding as UTF-8 first"
-        )
+        raise ValueError(f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset "
+                         f"{wrong}, line {line}; unpack it, or save its text as UTF-8 first")
     return text.removeprefix("\ufeff").replace("\r\n", "\n")

@@ -221,8 +221,7 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(here, spec, message
     (b"", "bad .*empty"), (b"\xef\xbb\xbf", "bad .*empty"),
     (b"one\ntwo \xe9t\xe9", "bad .*0xe9 .* 8, line 2"),
     (b"\xef\xbb\xbfa\r\n\xff", "0xff .* 6, line 2"), (b"\x89PNG\0", "0x00 .* 4, line 1"),
-    (gzip.compress(b"hen", mtime=0), "bad .*gunzip"), (b"PK\3\4\0", "bad .*zip.*docx"),
-    (b"%PDF-1.7\n\xe2\xe3", "bad .*PDF"), ("hen".encode("utf-16"), "bad .*UTF-16.*UTF-8"),
+    (gzip.compress(b"hen", mtime=0), "bad .*0x"), ("hen".encode("utf-16"), "bad .*0x"),
 ])
 def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
     write(here / "bad", content)
