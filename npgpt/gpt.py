@@ -37,7 +37,8 @@ from npgpt.generate import KVCache, generate, stream
 from npgpt.sampling import Sampling, SamplingKeywords
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
-RANDOM_INIT = ContextVar("random_init", default=True)  # False where a loader replaces the weights
+# Where initial weights are replaced, or only counted: (shape, dtype) -> an array for them
+UNDRAWN = ContextVar("undrawn", default=None)
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
@@ -108,23 +109,23 @@ class Embedding(Module):
 
 def normal(rng, shape, std, dtype):
     """Return weights drawn in float64, then rounded: all dtypes start from the same model."""
-    if not RANDOM_INIT.get():
-        return Tensor(np.empty(shape, dtype), requires_grad=True)
+    if undrawn := UNDRAWN.get():
+        return Tensor(undrawn(shape, dtype), requires_grad=True)
     return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
 
 
 @contextmanager
-def without_initial_weights():
+def without_initial_weights(array=np.empty):
     """Leave the matrices of new models uninitialised inside a `with` block.
 
     A loader replaces them, and drawing a hundred million numbers takes seconds.
     """
-    before = RANDOM_INIT.set(False)
+    before = UNDRAWN.set(array)
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        RANDOM_INIT.reset(before)
+        UNDRAWN.reset(before)
 
 
 def init_std(config, fan_in):

@@ -47,10 +47,8 @@ def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False)
     except FileNotFoundError as error:
         if corpus:  # the user named the text just now
             raise
-        raise FileNotFoundError(
-            f"{error}\nThat is what the run was trained on, as its path was then; give the same "
-            "text by its path from here: --corpus PATH"
-        ) from error
+        raise FileNotFoundError(f"{error}\nThe run was trained on it: give the same text by its "
+                                "path from here: --corpus PATH") from error
 
 
 def open_dataset(
@@ -70,38 +68,36 @@ def open_dataset(
     Raises what `load_corpus` and `prepared_paths` raise, and ValueError for token files that do not
     fit the tokenizer, and for a text that changes meanwhile.
     """
-    paths = prepared_paths(corpus)
-    text = None if paths else load_corpus(corpus)
-    if paths and whole:
-        raise ValueError("--split all is for texts; of token files give --split val or train")
-    if paths:
+    if paths := prepared_paths(corpus):
+        if whole:
+            raise ValueError("--split all is for texts; of token files give --split val or train")
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
-    else:
-        stats = scan(text, training.split, expected and (expected.characters or 0))
-        split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
-        chunks = partial(split_chunks, text, stats, *split)
-        if tokenizer is None:
-            train_text = (chunk for split, chunk in chunks() if split == 0)
-            special = family.Objective.special_tokens
-            tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
-        elif grow and isinstance(tokenizer, CharTokenizer):
-            tokenizer = tokenizer.with_characters(stats.alphabet)
-        source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
+        _check_same(source, expected)
+        return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write)
+    text = load_corpus(corpus)
+    stats = scan(text, training.split, expected and (expected.characters or 0))
+    source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
+    _check_same(source, expected)
+    split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
+    chunks = partial(split_chunks, text, stats, *split)
+    if tokenizer is None:
+        train_text = (chunk for part, chunk in chunks() if part == 0)
+        special = family.Objective.special_tokens
+        tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
+    elif grow and isinstance(tokenizer, CharTokenizer):
+        tokenizer = tokenizer.with_characters(stats.alphabet)
+    ids = ids_of_text(chunks(), tokenizer, stack)
+    objective = family.Objective(tokenizer)
+    return Dataset(source, tokenizer, *ids, objective, family.write, text.contents)
+
+
+def _check_same(source, expected):
+    """Raise ValueError if a run goes on, and the text is not the one that it was trained on."""
     if expected and source.sha256 != expected.sha256:
-        was, now = (
-            shown(of.name) + (f" with {of.characters:,} characters" if of.characters else "")
-            for of in (expected, source)
-        )
-        if (source.characters or 0) > (expected.characters or 0):
-            now += " or more"
-        raise ValueError(
-            f"the run was trained on {was}, and {now} is another text: give the same with "
-            "--corpus, or start a new run from its weights: --init-from RUN --corpus FILE"
-        )
-    if text:
-        ids = ids_of_text(chunks(), tokenizer, stack)
-    contents = text.contents if text else ""
-    return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write, contents)
+        read = f" ({source.characters:,} characters of it were read)" if source.characters else ""
+        raise ValueError(f"the run was trained on {shown(expected.name)}, and {shown(source.name)}"
+                         f"{read} is another text: give the same with --corpus, or start a new run "
+                         "from its weights: --init-from RUN --corpus FILE")
 
 
 def new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
@@ -179,20 +175,14 @@ def _unchanged(corpus, stats):
         digest.update(chunk.encode("utf-8"))
         yield document, chunk
     if digest.hexdigest() != stats.content:
-        raise ValueError(
-            f"{shown(corpus.name)} was changed while it was read; start again when nothing writes "
-            "to it, or give a copy"
-        )
+        raise ValueError(f"{shown(corpus.name)} was changed while it was read; give a copy")
 
 
 def _by_document(corpus, stats, share):
     count = stats.documents
     if count < 2:
-        raise ValueError(
-            f"{corpus.name} is one document, so it cannot be split by documents: give a folder "
-            "or several files, train with --split tail, or evaluate all of it with npgpt eval "
-            "--split all"
-        )
+        raise ValueError(f"{corpus.name} is one document: give a folder or several files, train "
+                         "with --split tail, or evaluate all of it with npgpt eval --split all")
     wanted = min(count - 1, max(1, round(share * count)))
     index_of = {}  # empty documents do not count
     for document, chunk in _unchanged(corpus, stats):
@@ -239,10 +229,8 @@ class TokenFile:
         self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
         size = os.fstat(file.fileno()).st_size
         if size % self.dtype.itemsize:
-            raise ValueError(
-                f"{file.name} has {size} bytes, which are no whole ids of {self.dtype.itemsize} "
-                "bytes; write it again, with a tokenizer.json of the same tokenizer beside it"
-            )
+            raise ValueError(f"{file.name} has {size} bytes, and an id of its tokenizer.json "
+                             f"{self.dtype.itemsize} bytes; write it again")
         self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in bounds)
 
     def __len__(self):
@@ -263,21 +251,18 @@ def prepared_paths(specs):
     ValueError if there are more names, or if a file is a link out of its folder; FileNotFoundError
     if one is missing.
     """
-    paths = [Path(spec) for spec in specs]
+    paths = [path for path in map(Path, specs) if path.exists()]
     named = [p for p in paths if p.suffix == ".bin" or any((p / f).exists() for f in SPLIT_FILES)]
-    named = [p for p in named if p.exists()]
     if not named:
         return None
-    if len(paths) > 1:
+    if len(specs) > 1:
         raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
     folder = named[0] if named[0].is_dir() else named[0].parent
     found = [member(folder, name) for name in SPLIT_FILES] if folder == named[0] else named
     for path in (*found, member(folder, "tokenizer.json")):
         if not path.exists():
-            raise FileNotFoundError(
-                f"{path} is missing; token files need train.bin and val.bin, or a single file "
-                "NAME.bin, and their tokenizer.json in one folder, as npgpt prepare writes them"
-            )
+            raise FileNotFoundError(f"{path} is missing; npgpt prepare writes train.bin, val.bin "
+                                    "and tokenizer.json into one folder")
     return found
 
 
@@ -286,13 +271,10 @@ def open_prepared(paths, vocab_size, train_fraction, stack):
 
     The stack closes them.
     """
-    if len(paths) == 2:
-        bounds = ((0.0, 1.0),) * 2
-    else:
-        paths, bounds = paths * 2, ((0.0, train_fraction), (train_fraction, 1.0))
-    files = [stack.enter_context(open_file(path, "rb")) for path in paths]
+    cuts = (0.0, 1.0, 0.0, 1.0) if len(paths) == 2 else (0.0, train_fraction, train_fraction, 1.0)
+    files = [stack.enter_context(open_file(path, "rb")) for path in (paths[0], paths[-1])]
     dtype = token_dtype(vocab_size)
-    return tuple(TokenFile(file, dtype, both) for file, both in zip(files, bounds, strict=True))
+    return TokenFile(files[0], dtype, cuts[:2]), TokenFile(files[1], dtype, cuts[2:])
 
 
 def _of_token_files(paths, training, stack, tokenizer):
@@ -301,16 +283,11 @@ def _of_token_files(paths, training, stack, tokenizer):
     Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids.
     """
     if training.split != "tail":
-        raise ValueError(
-            "token files have no documents, so split=documents is for npgpt prepare: leave "
-            "--split out"
-        )
+        raise ValueError("token files have no documents: split=documents is for npgpt prepare")
     stored = load_tokenizer(paths[0].with_name("tokenizer.json"))
     if tokenizer is not None and tokenizer.tokens != stored.tokens:
-        raise ValueError(
-            f"the tokens of {paths[0]} are not those of the run's tokenizer.json; give the corpus "
-            "that the run was trained on, or text"
-        )
+        raise ValueError(f"the tokens of {paths[0]} are not those of the run's tokenizer.json; "
+                         "give the corpus that the run was trained on, or text")
     ids = open_prepared(paths, stored.vocab_size, training.train_fraction, stack)
     name = str(paths[0].parent if len(paths) == 2 else paths[0])
     sha256 = "-".join(_sha256(ids_N, stored.vocab_size) for ids_N in ids)
@@ -322,12 +299,8 @@ def _sha256(ids, vocab_size):
     digest = hashlib.sha256()
     for start in range(0, len(ids), SAMPLE):
         chunk_N = ids[start : start + SAMPLE]
-        if chunk_N.max() >= vocab_size:
-            i = int(np.argmax(chunk_N >= vocab_size))
-            raise ValueError(
-                f"{ids.file.name} has token {chunk_N[i]} at position {ids.first + start + i}, but "
-                f"its tokenizer.json only {vocab_size} tokens; put the tokenizer that made the "
-                "file beside it, or write the file again"
-            )
+        if (largest := chunk_N.max()) >= vocab_size:
+            raise ValueError(f"{ids.file.name} has token {largest}, but its tokenizer.json only "
+                             f"{vocab_size} tokens; put the tokenizer that made the file beside it")
         digest.update(chunk_N)
     return digest.hexdigest()

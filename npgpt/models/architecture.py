@@ -32,10 +32,9 @@ class Family:
     Objective: type  # the training task, such as `npgpt.batches.NextToken`
     write: Callable  # the generation loop, a function of `npgpt.models.writing`
     files: Files  # the layout in the transformers library
-    # (config, tokens) -> four numbers for `npgpt.models.size`: {part of the model: number of
-    # parameters, tied ones once}; weights that multiply a token and channels of keys that it reads,
-    # in a forward pass of full blocks; floats that a pass of so many tokens saves for backward
-    size: Callable
+    # (config, tokens) -> (channels of keys that a token reads in a forward pass of full blocks,
+    # floats that a pass of so many tokens saves for backward), for `npgpt.models.size`
+    activations: Callable
     # name -> what differs from the defaults, the kind's own first; vocab_size is for `npgpt info`
     presets: dict
     # settings of a model that finite differences can check in a second, the standard deviation of
@@ -43,23 +42,16 @@ class Family:
     small: dict = field(default_factory=lambda: {"n_embd": 6})
     small_std: float = 0.7
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
-    # settings that `size` knows, and no file of the library says
-    unfiled: frozenset = frozenset()
 
     @property
     def file(self):
         """The path of its file."""
-        return self.size.__module__.replace(".", "/") + ".py"
+        return self.activations.__module__.replace(".", "/") + ".py"
 
     @property
     def filed(self):
         """The settings that a file of the library says; to write another one is refused."""
         return {*self.files.settings, *self.files.derived}
-
-    @property
-    def sized(self):
-        """The settings that the sizes know; they refuse others."""
-        return self.filed | self.unfiled
 
     def small_model(self, seed, **changes):
         """Return (a float64 model, its loss as a function for `autograd.gradcheck`), with dropout.

@@ -238,27 +238,12 @@ FILES = Files(
 )
 
 
-# ---- Its size
-
-
-def size(config, tokens):
-    C, L, F, V = config.n_embd, config.n_layer, config.inner, config.vocab_size
-    parts = {
-        "token embedding": V * C,
-        "position embedding": config.block_size * C,
-        "segment embedding": config.n_segment * C,
-        "attention": L * 4 * (C * C + C),
-        "MLP": L * (2 * C * F + F + C),
-        "norms": (L * 2 + 1) * 2 * C,
-        "output head": C * C + C + 2 * C + V if config.mlm_head else 0,
-    }
-    # The head counts for every token, with or without a target.
-    weights = C * V + C * C + L * (4 * C * C + 2 * C * F)
+def activations(config, tokens):
+    C, L = config.n_embd, config.n_layer
     # Saved are, in a block, inputs and outputs of the norms, q, k, v, the result of attention, the
     # MLP's hidden layer before and after GELU; outside, the norm of the embeddings, the head's
     # layers and norm.
-    saved = tokens * (L * (8 * C + 2 * F) + 8 * C)
-    return parts, weights, L * config.block_size * C, saved
+    return L * config.block_size * C, tokens * (L * (8 * C + 2 * config.inner) + 8 * C)
 
 
 # A story has at most 69 tokens if frequent words are tokens. Only hidden tokens, a seventh of the
@@ -276,6 +261,6 @@ FAMILY = Family(
     arch="bert",
     does="fills in hidden tokens",
     Config=BertConfig, Model=Bert, Objective=MaskedTokens, write=fill_masks,
-    files=FILES, size=size, presets=PRESETS,
+    files=FILES, activations=activations, presets=PRESETS,
     batch=lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {"mask_BT": mask_BT}),
 )

@@ -63,23 +63,12 @@ FILES = Files(
 )
 
 
-def size(config, tokens):
-    C, L, V = config.n_embd, config.n_layer, config.vocab_size
-    bias = C if config.bias else 0
-    parts = {
-        "token embedding": V * C,
-        "position embedding": config.block_size * C,
-        "attention": L * (3 * (C * C + bias) + C * C + bias),  # q, k, v; then the projection
-        "MLP": L * (C * 4 * C + 4 * bias + 4 * C * C + bias),
-        "norms": L * 2 * (C + bias),
-        "final norm": C + bias,
-        "output head": 0 if config.tie_weights else C * V,
-    }
+def activations(config, tokens):
+    C, L = config.n_embd, config.n_layer
     # Per token and block both norms' inputs and outputs (4 C), q, k, v (3 C), the attention's
     # result (C), the MLP's hidden layer before and after GELU (8 C) are saved. Dropout saves none.
     # The last norm's input and result, and the gradient of the result, are 3 C more.
-    saved = tokens * (16 * L + 3) * C
-    return parts, C * V + L * 12 * C * C, L * (config.block_size + 1) / 2 * C, saved
+    return L * (config.block_size + 1) / 2 * C, tokens * (16 * L + 3) * C
 
 
 # Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
@@ -139,5 +128,5 @@ FAMILY = Family(
     arch="gpt",
     does="continues a text",
     Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,
-    files=FILES, size=size, presets=PRESETS,
+    files=FILES, activations=activations, presets=PRESETS,
 )

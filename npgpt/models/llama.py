@@ -179,25 +179,12 @@ FILES = Files(
 )
 
 
-# ---- Its size
-
-
-def size(config, tokens):
-    C, L, V, F = config.n_embd, config.n_layer, config.vocab_size, config.inner
+def activations(config, tokens):
+    C, L, F = config.n_embd, config.n_layer, config.inner
     kv = 2 * C // config.n_head * config.kv_heads
-    parts = {
-        "token embedding": V * C,
-        "attention": L * (2 * C * C + C * kv),
-        "MLP": L * 3 * C * F,
-        "norms": L * 2 * C,
-        "final norm": C,
-        "output head": 0 if config.tie_weights else C * V,
-    }
-    weights = C * V + parts["attention"] + parts["MLP"]
     # Saved as in a GPT, but in the MLP the gate before and after SiLU, the second factor and the
     # product; shared heads of keys and values save fewer.
-    saved = tokens * (L * (6 * C + kv + 4 * F) + 3 * C)
-    return parts, weights, L * (config.block_size + 1) / 2 * C, saved
+    return L * (config.block_size + 1) / 2 * C, tokens * (L * (6 * C + kv + 4 * F) + 3 * C)
 
 
 PRESETS = {
@@ -212,6 +199,6 @@ FAMILY = Family(
     arch="llama",
     does="continues a text",
     Config=LlamaConfig, Model=Llama, Objective=NextToken, write=continue_text,
-    files=FILES, size=size, presets=PRESETS,
+    files=FILES, activations=activations, presets=PRESETS,
     small={"n_embd": 8, "n_kv_head": 1, "tie_weights": False},
 )

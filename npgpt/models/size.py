@@ -1,19 +1,52 @@
-"""How large a model is: parameters by part, arithmetic per token, memory of a training step."""
+"""How large a model is: parameters by part, arithmetic per token, memory of a training step.
 
-from dataclasses import dataclass
+Parameters are counted on a model of one block whose weights are not drawn, so that one of 1.5
+billion need not be built.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from autograd.ops.loss import chunk_rows
-from npgpt.config import check_handled
+from npgpt.gpt import without_initial_weights
 from npgpt.models import family_of
+
+# how the name of a weight's module begins -> the part of the model
+PARTS = {
+    "wte": "token embedding", "wpe": "position embedding", "wse": "segment embedding",
+    "buckets": "position biases", "attn": "attention", "mlp": "MLP", "ln_": "norms",
+    "ln_f": "final norm", "lm_head": "output head", "mlm": "output head",
+}
+TABLES = ("token embedding", "position embedding", "segment embedding", "position biases")
 
 
 def parameters_by_part(config):
-    """Return {part of the model: number of parameters}. A tied head counts once, as embedding.
+    """Return {part of the model: number of parameters}. A tied head counts once, as embedding."""
+    counts = Counter()
+    for part, shape, blocks in _weights(config):
+        counts[part] += math.prod(shape) * blocks
+    return {part: counts[part] for part in dict.fromkeys(PARTS.values()) if part in counts}
 
-    Arithmetic on the settings counts them, so that a model of 1.5 billion need not be built.
-    """
-    counts, *_ = sized(config)
-    return {part: count for part, count in counts.items() if count}
+
+def _weights(config):
+    """Yield (part of the model, shape, number of blocks that have it) of each weight."""
+    one = {name: 1 for name in ("n_layer", "n_decoder_layer") if hasattr(config, name)}
+    with without_initial_weights(_number):
+        model = family_of(config).Model(replace(config, **one))
+    for name, weight in model.parameters().items():
+        modules = name.split(".")
+        part = PARTS[max((mark for mark in PARTS for m in modules if m.startswith(mark)), key=len)]
+        blocks = config.decoder_layers if modules[0] == "decoder" else config.n_layer
+        yield part, weight.shape, blocks if "h" in modules else 1
+
+
+def _number(shape, dtype):
+    """Return an array of this shape whose entries are all one number, in no more memory."""
+    return as_strided(np.zeros(1, dtype), shape, (0,) * len(shape))
 
 
 def check_size(config, arrays, where):
@@ -21,13 +54,15 @@ def check_size(config, arrays, where):
 
     Such a model is never built. In a smaller one, the loader names the weight that does not fit.
     """
-    wanted = sum(parameters_by_part(config).values())
-    found = sum(array.size for array in arrays.values())
-    if wanted > 2 * found:
-        raise ValueError(
-            f"{where} has {found:,} weights, but the model in config.json {wanted:,}; use the "
-            "files of one model"
-        )
+    most = 2 * sum(array.size for array in arrays.values())
+    rows = max(config.vocab_size, config.block_size * ("wpe.weight" in arrays))
+    try:
+        fits = rows * config.n_embd <= most and sum(parameters_by_part(config).values()) <= most
+    except (MemoryError, ValueError):  # an array of that size, though none is filled
+        fits = False
+    if not fits:
+        raise ValueError(f"{where} has {most // 2:,} weights, and the model in config.json more "
+                         "than twice as many; use the files of one model")
 
 
 def flops_per_token(config):
@@ -39,16 +74,12 @@ def flops_per_token(config):
     step takes three times as many, since backward has two products for each one, a gradient for
     each operand.
     """
-    _, weights, keys, _ = sized(config)
-    return int(2 * weights + 4 * keys)
-
-
-def sized(config, tokens=0):
-    """Return `Family.size` of a config; ValueError for a setting that it does not know."""
-    found = family_of(config)
-    where = f"`unfiled` in FAMILY of {found.file}"
-    check_handled(config, found.sized, f"the size of a {found.arch}", where)
-    return found.size(config, tokens)
+    products = sum(math.prod(shape) * blocks for part, shape, blocks in _weights(config)
+                   if len(shape) == 2 and part not in TABLES)
+    if getattr(config, "tie_weights", True):  # the head's is the table
+        products += config.vocab_size * config.n_embd
+    keys, _ = family_of(config).activations(config, 0)
+    return int(2 * products + 4 * keys)
 
 
 @dataclass(frozen=True)
@@ -86,6 +117,6 @@ def step_memory(config, batch_size, batches=1):
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * sized(config, tokens)[-1],
+        activations=4 * family_of(config).activations(config, tokens)[1],
         head=4 * (tables * V * config.n_embd + 2 * rows * V),
     )

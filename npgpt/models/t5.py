@@ -298,27 +298,12 @@ FILES = Files(
 )
 
 
-# ---- Its size
-
-
-def size(config, tokens):
-    """Return the numbers of `Family.size`, for a token of source and of target together."""
-    C, V, L, M = config.n_embd, config.vocab_size, config.n_layer, config.decoder_layers
-    E, F, T = config.n_head * config.head_channels, config.inner, config.block_size
-    parts = {
-        "token embedding": V * C,
-        "position biases": 2 * config.n_bucket * config.n_head,
-        "attention": (L + 2 * M) * 4 * C * E,
-        "MLP": (L + M) * (3 if config.gated else 2) * C * F,
-        "norms": (L * 2 + M * 3) * C,
-        "final norms": 2 * C,
-        "output head": 0 if config.tie_weights else C * V,
-    }
-    weights = C * V + parts["attention"] + parts["MLP"]
+def activations(config, tokens):
+    C, T, L, M = config.n_embd, config.block_size, config.n_layer, config.decoder_layers
+    E, mlp = config.n_head * config.head_channels, (4 if config.gated else 2) * config.inner
     keys = (L + M) * T + M * (T + 1) / 2  # the decoder's own attention is causal
-    mlp = (4 if config.gated else 2) * F
     each = L * (4 * C + 4 * E + mlp) + M * (6 * C + 8 * E + mlp) + 5 * C
-    return parts, weights, keys * E, tokens * each + 3 * config.n_head * T**2  # biases of scores
+    return keys * E, tokens * each + 3 * config.n_head * T**2  # biases of scores
 
 
 # As deep as a BERT of the tales, for the same reason.
@@ -335,7 +320,7 @@ FAMILY = Family(
     arch="t5",
     does="rewrites hidden spans",
     Config=T5Config, Model=T5, Objective=SpanCorruption, write=write_spans,
-    files=FILES, size=size, presets=PRESETS,
+    files=FILES, activations=activations, presets=PRESETS,
     # A gate, as a ReLU has no derivative at 0; small weights, as scores are not divided by sqrt(D).
     small={
         "n_embd": 4, "n_layer": 1, "n_decoder_layer": 2, "gated": True, "n_bucket": 4,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from changed_settings import changed
 
-from autograd import gradcheck
+from autograd import Observer, gradcheck, observing
 from npgpt import GPT, CharTokenizer
 from npgpt.config import NOT_COMPUTED
 from npgpt.fast import decoder as fast_decoder
@@ -22,7 +22,7 @@ from npgpt.gpt import CausalLM
 from npgpt.loading.pretrained import save_gguf
 from npgpt.look import page
 from npgpt.models import FAMILIES, family
-from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
+from npgpt.models.size import flops_per_token, parameters_by_part
 
 KINDS = pytest.mark.parametrize("arch", FAMILIES)
 OPTIONAL = [
@@ -44,6 +44,27 @@ def test_the_parameters_are_counted(arch, name):
     model, _ = model_with(arch, name)
     assert sum(parameters_by_part(model.config).values()) == model.num_parameters()
     assert model.num_parameters() == sum(w.size for w in set(model.parameters().values()))
+
+
+@SETTINGS
+def test_the_flops_are_those_of_the_ops(arch, name):
+    """The ops of products and attention declare them."""
+
+    class Products(Observer):
+        total = 0
+
+        def forward(self, op, node, inputs, settings, outputs, seconds):
+            if op.name in ("linear", "matmul", "scaled_dot_product_attention"):
+                self.total += op.flops(inputs, outputs, settings)
+
+    model, _ = model_with(arch, name)
+    idx_BT = np.zeros((2, model.config.block_size), np.int64)
+    batch = family(arch).batch(idx_BT, idx_BT, np.ones_like(idx_BT))
+    if name == "mlm_head":
+        pytest.skip("a model without a head has no logits")
+    with observing(Products()) as products:
+        model(*batch.inputs)
+    assert flops_per_token(model.config) * idx_BT.size == products.total
 
 
 @SETTINGS
@@ -113,8 +134,6 @@ def show(model, folder):
 def readers_of(arch):
     """Yield (name in the message, settings it knows, call with a model and a folder)."""
     kind = family(arch)
-    for size in (parameters_by_part, flops_per_token, lambda config: step_memory(config, 1)):
-        yield f"the size of a {arch}", kind.sized, lambda m, _, size=size: size(m.config)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
     if kind.files.model_type in ("gpt2", "llama") and find_spec("gguf"):
         yield "the GGUF file", kind.filed, save_gguf
@@ -176,7 +195,7 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, tmp_path):
         np.testing.assert_allclose(
             computed(kind.Model.from_pretrained(there), arch), computed(model, arch), atol=1e-4,
             err_msg=f"{kind.file} writes {name} to no file, or another value: correct "
-            "Files, or list it in `unfiled` of its FAMILY instead",
+            "Files",
         )
 
 
