@@ -10,7 +10,9 @@
     seconds             of training since the run's beginning, without evaluations and compiling
 
 With a reward, `npgpt.reward.draws.Rewarded.measured` adds four columns of the stories of that step,
-before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit.
+before it: reward, valid, entropy, kl; and loss is of the policy, in the reward's unit. If it is for
+answers, an evaluation adds `answers`, the share of all questions and requests that are
+answered right, `stories`, that of requests, and `story_entropy`, in nats per right story.
 
 result.json has the loss after the last `step`, on as many `tokens` of the validation text, all or
 a million drawn, and `grammar_loss` on the same tokens, both in nats per target; null where unknown.
@@ -31,10 +33,12 @@ COLUMNS = (
     "update_ratio", "seconds",
 )
 REWARD_COLUMNS = ("reward", "valid", "entropy", "kl")
+ANSWER_COLUMNS = ("answers", "stories", "story_entropy")
 UPDATE_RATIO_STEPS = 10  # steps from one measurement of the update to the next
 UPDATE_RATIO_WEIGHTS = 1 << 20  # compared for it; more would show in the time between steps
 CHUNK_IDS = 2_000_000  # ids read at a time
-OPTIONAL_COLUMNS = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy")
+OPTIONAL_COLUMNS = ("val_loss", "val_bits_per_byte", "grammar_loss", "update_ratio", "entropy",
+                    *ANSWER_COLUMNS)
 MAX_CHANCE_NATS = math.log(1000)  # nats below the grammar that only one text in 1,000 allows
 
 
@@ -50,7 +54,7 @@ class Metrics:
     last_step   the step of the checkpoint that a run continues from; later rows are dropped, since
                 their steps will be taken again
     missing     the number of steps up to it that have no row
-    more        columns of what the objective measures: REWARD_COLUMNS, or none
+    more        columns of what the objective measures, such as REWARD_COLUMNS, or none
     """
 
     def __init__(self, path, last_step=0, more=()):
@@ -62,10 +66,9 @@ class Metrics:
         self.written = len(self.rows)
         atomic_write(self.path, ",".join(self.columns) + "\n" + self._as_csv(self.rows))
 
-    def lowest_at(self, step):
-        """Return True if the evaluation after `step` has the lowest loss so far."""
-        losses = {row["step"]: row["val_loss"] for row in self.rows if row["val_loss"] is not None}
-        return min(losses, key=losses.get, default=None) == step
+    def best_at(self, step):
+        """Return True if the evaluation after `step` is the best so far."""
+        return (best_row(self.rows) or {}).get("step") == step
 
     def add(
         self, step, seconds, update_ratio=None,
@@ -84,6 +87,13 @@ class Metrics:
         text = io.StringIO()
         csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
         return text.getvalue()
+
+
+def best_row(rows):
+    """Return the row of the best evaluation, None if there is none: the most answers right where
+    they are counted, then the lowest loss."""
+    return min((row for row in rows if row["val_loss"] is not None), default=None,
+               key=lambda row: (-(row.get("answers") or 0), row["val_loss"]))
 
 
 def read_metrics(path, last_step=math.inf):

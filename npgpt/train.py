@@ -88,7 +88,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     checkpoint.drop_samples_after(optimizer.steps, folder / "samples.txt")
     checkpoint.drop_kept_after(optimizer.steps, folder)
     keep_at = checkpoint.steps_to_keep(config)
-    if metrics.lowest_at(optimizer.steps):  # a kill may have come before it was kept
+    if metrics.best_at(optimizer.steps):  # a kill may have come before it was kept
         checkpoint.save_weights(folder / checkpoint.BEST_WEIGHTS, model)
     seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
     steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
@@ -185,6 +185,8 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
+    if objective.columns:
+        step.measured.update(objective.quality(model, dataset))
     trained = step.rewards() or [f"loss {np.mean(recent):.4f} in training"]
     where = "in validation" if dataset.validates else "on what is taught"
     text = f"step {step.step}: {', '.join(trained)}, loss {loss:.4f} {where}"
@@ -236,5 +238,5 @@ def save(folder, metrics, text, model, optimizer):
         metrics.flush()
         append(folder / "samples.txt", text + "\n")
         checkpoint.save_checkpoint(folder, model, optimizer)
-        if metrics.lowest_at(optimizer.steps):
+        if metrics.best_at(optimizer.steps):
             checkpoint.save_weights(folder / checkpoint.BEST_WEIGHTS, model)

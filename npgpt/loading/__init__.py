@@ -84,13 +84,15 @@ def _save_template(template, tokenizer, folder):
 
 def best_of(name):
     """Return what to write with by a MODEL: of a run that has them, the weights with the lowest
-    validation loss. The last ones count where that is not what was learned: of a reward, and of
-    answers, of which those for validation are not taught."""
+    validation loss, or with the most answers right where they are rewarded. The last ones count
+    where the loss is not what was learned: of rewarded tales, and of answers, of which those for
+    validation are not taught."""
     best = Path(name, BEST_WEIGHTS)
     if not (best.exists() and Path(name, RUN_STATE).exists()):
         return name
     training = read_run(name).training
-    return name if training.conversations or getattr(training, "reward", "") else best
+    reward = getattr(training, "reward", "")
+    return best if reward == "answers" or not (reward or training.conversations) else name
 
 
 @progress("reading the model")

@@ -10,8 +10,9 @@ import numpy as np
 from npgpt import plots, tales
 from npgpt.batches import NextToken
 from npgpt.data.conversations import Answers
+from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import use_storage
-from npgpt.metrics import REWARD_COLUMNS
+from npgpt.metrics import ANSWER_COLUMNS, REWARD_COLUMNS
 from npgpt.objectives.reference import start_of
 from npgpt.progress import progress
 from npgpt.reward.losses import advantages, log_probs, policy_loss
@@ -124,7 +125,11 @@ class Rewarded(NextToken):
         mean = {name: sums[name] / sums["stories"] for name in ("reward", "valid", "kl")}
         right = sums["valid"]
         mean["entropy"] = sums["nats"] / right + np.log(mean["valid"]) if right else None
-        return {name: mean[name] for name in self.columns}
+        return {name: mean.get(name) for name in self.columns}
+
+    def quality(self, model, dataset):
+        """Return what an evaluation measures beside the loss."""
+        return {}
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Draw` of a step, or some rows of it; the text is not read."""
@@ -185,6 +190,7 @@ class RewardedAnswers(Rewarded, Answers):
     requests   `npgpt.data.conversations.Talk` objects
     """
 
+    columns = (*REWARD_COLUMNS, *ANSWER_COLUMNS)
     better_start = "a better run of --conversations tales"
 
     def __init__(self, dataset, model, reference, config):
@@ -198,6 +204,12 @@ class RewardedAnswers(Rewarded, Answers):
     def entropy(self):
         grammars = Counter(talk.question.grammar for talk in self.requests)
         return sum(n * g.expectation()[0] for g, n in grammars.items()) / len(self.requests)
+
+    def quality(self, model, dataset):
+        found = answered(model, dataset, dataset.val_ids)
+        (right, asked), stories = np.sum([*found.right.values()], axis=0), found.right.get("story")
+        share = np.divide(*stories) if stories else None
+        return dict(zip(ANSWER_COLUMNS, (right / asked, share, found.entropy), strict=True))
 
     def tasks(self, count, seed, step):
         drawn = np.random.default_rng((seed, step, 1)).integers(len(self.requests), size=count)

@@ -10,7 +10,7 @@ from npgpt.evaluation.answers import ASKED, answered, given
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
-from npgpt.metrics import beside_grammar, bits_per_byte, read_metrics
+from npgpt.metrics import beside_grammar, best_row, bits_per_byte, read_metrics
 from npgpt.models.size import flops_per_token, step_memory
 from npgpt.ngram import landmarks
 from npgpt.objectives.reference import forgotten
@@ -125,12 +125,12 @@ def print_results(run, dataset, model, draw, again):
     if grammar:
         print_filled("", beside_grammar(loss, grammar))
     rows = read_metrics(run.folder / "metrics.csv")
-    best = min((row for row in rows if row["val_loss"] is not None),
-               key=lambda row: row["val_loss"], default=None)
+    best = best_row(rows)
     if best and best["step"] < rows[-1]["step"] and best_of(run.folder) != run.folder:
-        print_filled("best", f"{best['val_loss']:.4f} at step {best['step']}, of the evaluations "
-                             "on the way; npgpt generate and chat take these weights, the result "
-                             "is of the last ones")
+        right = f"{best['answers']:.1%} right, loss " if best.get("answers") else ""
+        print_filled("best", f"{right}{best['val_loss']:.4f} at step {best['step']}, of the "
+                             "evaluations on the way; npgpt generate and chat take these weights, "
+                             "the result is of the last ones")
     if rows:
         print_filled("time", f"{clock(rows[-1]['seconds'])} of training")
     # what is held is not validated, and what the grammar judges is judged by the answers

@@ -88,13 +88,16 @@ def test_every_command_takes_it_in_the_place_of_the_run(done, here, wild, comman
         assert out == done(command, as_last, *arguments) == done(command, wild, *arguments) != last
 
 
-def test_what_writes_takes_the_best_weights_but_the_last_of_a_reward(wild, here):
+def test_what_writes_takes_the_best_weights_but_the_last_where_the_loss_is_not_learned(wild, here):
     assert best_of(wild) == wild / BEST and best_of(wild / BEST) == wild / BEST
     assert best_of("hf:a/b") == "hf:a/b"
     rewarded = shutil.copytree(wild, here / "run")
-    settings = asdict(RewardConfig(reward="grammar"))
-    settings_of(rewarded, **{name: settings[name] for name in settings if "reward" in name})
+    settings = asdict(RewardConfig())
+    settings = {name: settings[name] for name in settings if "reward" in name}
+    settings_of(rewarded, **settings | {"reward": "grammar"})
     assert best_of(rewarded) == rewarded
+    settings_of(rewarded, **settings | {"reward": "answers", "conversations": ["tales"]})
+    assert best_of(rewarded) == rewarded / BEST
     taught = shutil.copytree(wild, here / "taught")
     settings_of(taught, conversations=["talks.jsonl"])
     assert best_of(taught) == taught

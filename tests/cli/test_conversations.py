@@ -1,6 +1,7 @@
 """`npgpt train --conversations`, and what `eval` and `chat` do with such a run."""
 
 import json
+import re
 
 import pytest
 from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
@@ -184,6 +185,7 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
     assert "answers right" in out
     rows = read_metrics(tmp_path / "whole" / "metrics.csv")
     assert {*REWARD_COLUMNS} <= rows[0].keys() and 0 < rows[0]["valid"] < 1
+    assert re.search(rf"answers right .*{rows[-1]['answers']:.1%}", out)
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-6) and rows[-1]["kl"] > 1e-5
     done(*learn, tmp_path / "parts", "--max-iters", "2")
     settings_of(tmp_path / "parts", max_iters=4)

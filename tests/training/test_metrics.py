@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autograd import compiling
 from npgpt import GPT, AdamW, GPTConfig, TrainConfig
-from npgpt.metrics import Metrics, measured, read_metrics
+from npgpt.metrics import Metrics, best_row, measured, read_metrics
 from npgpt.train import Step, training_steps
 
 
@@ -49,6 +49,14 @@ def test_the_rows_beside_a_missing_one_are_kept(path):
 def test_without_the_file_all_steps_are_missing(tmp_path):
     assert Metrics(tmp_path / "metrics.csv", last_step=4).missing == 4
     assert Metrics(tmp_path / "metrics.csv").missing == 0
+
+
+def test_the_best_evaluation_has_most_answers_right_then_the_lowest_loss():
+    rows = [{"val_loss": loss, "answers": right} for loss, right in [
+        (1.0, 0.5), (None, None), (3.0, 0.75), (2.0, 0.75), (4.0, 0.75)]]
+    assert best_row(rows) == rows[3] and best_row(rows[:3]) == rows[2]
+    assert best_row([{"val_loss": row["val_loss"]} for row in rows]) == {"val_loss": 1.0}
+    assert best_row(rows[1:2]) is None
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
