@@ -1,6 +1,7 @@
 """Text for a person to read: a prompt to start from, safe printing, tokens as a stream of text."""
 
 import codecs
+import difflib
 import re
 
 VISIBLE_SPACES = {" ": "␣", "\n": "⏎", "\t": "⇥"}
@@ -9,6 +10,14 @@ VISIBLE_SPACES = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 TERMINAL_CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+# What beginners type, and ours of the same meaning, or what to do instead.
+TYPED = {
+    "epochs": "max_iters", "steps": "max_iters", "learning_rate": "lr", "data": "corpus",
+    "model": "init_from", "max_tokens": "max_new_tokens", "greedy": "temperature",
+    "device": "all is computed on the CPU", "out": "> FILE keeps what is printed",
+    "resume": "npgpt train --resume goes on with a run",
+}
 
 
 def visible(token):
@@ -27,6 +36,23 @@ def shown(name, most=200):
     text = str(name)[: most + 1]
     text = text[: most - 3] + "..." if len(text) > most else text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def nearest(name, names):
+    """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
+
+    >>> nearest("n_layers", ["n_layer", "n_head"]), nearest("--epochs", ["--eps", "--max-iters"])
+    (': did you mean n_layer?', ': did you mean --max-iters?')
+    """
+    plain = {known.lstrip("-").replace("-", "_").lower(): known for known in names}
+    word = name.lstrip("-").replace("-", "_")
+    if word not in plain:
+        instead = TYPED.get(word, word)
+        if " " in instead:
+            return f": {instead}"
+        word = instead if instead in plain else word
+    near = difflib.get_close_matches(word, plain, 1, 0.65)
+    return f": did you mean {plain[near[0]]}?" if near else ""
 
 
 def counted(count, noun):

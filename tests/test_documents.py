@@ -113,7 +113,7 @@ def test_the_commands_that_a_document_prints_are_commands(path, capsys, tmp_path
         program, *words = shlex.split(command)
         if program == ".venv/bin/npgpt":
             try:
-                cli._parsed(words)
+                cli.program_parser().parse_args(words)
             except SystemExit as end:
                 assert end.code == 0, f"{command}: {capsys.readouterr().err}"
         elif program == ".venv/bin/python" and words[0] == "-m":

@@ -7,7 +7,7 @@ from pathlib import Path
 from npgpt.book.pages import CARD, MARK, MODEL, OUT, Book, write_book
 from npgpt.book.real import ANIMAL, FRAME, NAME, chapter
 from npgpt.card import check_address
-from npgpt.cli import model_or_default
+from npgpt.cli import model_path
 from npgpt.files import quoted
 from npgpt.folders import check_free
 from npgpt.loading import template_of
@@ -17,7 +17,7 @@ from npgpt.look.page import make_page, open_subject, view_titles
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", nargs="?", metavar="MODEL", help="the GPT in the pages, as for npgpt look")
+    add("model", nargs="?", metavar="MODEL", help="the GPT in the pages, as for npgpt look")
     add("--out", metavar="FOLDER", default="book", help="default: book")
     add("--address", metavar="URL", help="where the folder will be published: for links and cards")
 
@@ -29,7 +29,7 @@ def run(args):
     address = args.address and args.address.rstrip("/") + "/"
     # First, as it needs a clone and the extra.
     book = Book(view_titles(), address=address, real=lambda: _real(address)).files
-    html, record = make_page(open_subject(model_or_default(args.run)), kind="int8",
+    html, record = make_page(open_subject(model_path(args.model, "book MODEL")), kind="int8",
                              address=address and address + MODEL, picture=CARD)
     if record["kind"] is None:
         print("note    the model does not run in a page: its views show one text", file=sys.stderr)

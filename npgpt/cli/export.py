@@ -14,20 +14,17 @@ OTHER_SUFFIXES = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors
 
 
 def add_arguments(parser):
-    parser.add_argument("run", metavar="MODEL", help="a run folder, such as runs/tales, or "
+    parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/tales, or "
                         "another MODEL of npgpt generate")
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="where to write: a new or an "
+    parser.add_argument("folder", metavar="FOLDER", help="where to write: a new or an "
                         "empty folder for the transformers library, or a new FILE.gguf for "
                         "llama.cpp")
-    parser.add_argument("--out", metavar="FOLDER", help="the same")
     parser.add_argument("--outtype", choices=[kind.lower() for kind in KINDS],
                         help="of the matrices in FILE.gguf; default f32")
 
 
 def run(args):
-    if not (args.folder or args.out):
-        raise ValueError("name a new folder or FILE.gguf: npgpt export MODEL FOLDER")
-    folder = Path(args.folder or args.out)
+    folder = Path(args.folder)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
     if folder.suffix in OTHER_SUFFIXES:
@@ -35,7 +32,7 @@ def run(args):
                          "or as FILE.gguf; name one of these")
     if args.outtype and not as_gguf:
         raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
-    source = model_files(args.run)
+    source = model_files(args.model)
     loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer
     template = template_for(tokenizer, template_of(source))

@@ -1,7 +1,6 @@
 """`npgpt generate MODEL`: continue a text, or restore its hidden tokens."""
 
 import argparse
-import os
 import re
 import secrets
 import sys
@@ -10,10 +9,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from npgpt.cli import model_or_default, note, print_json
+from npgpt.cli import model_path, note, print_json
 from npgpt.data.corpora import decode_whole
 from npgpt.fast.storage import STORAGE_FORMATS
-from npgpt.files import quoted, read_given
+from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.loading import best_of, load_model
 from npgpt.models import FAMILIES, family
@@ -38,11 +37,11 @@ def add_arguments(parser):
         "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Tokenizers "
         "other than byte pairs need that extra, too. Default: the latest run in runs/, or else the "
         "trained model of the package")
+    add_text(parser)
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
-        "--prompt", action=Once, metavar="TEXT", help="the text to continue; for bert with "
-        "<mask> for each hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden "
-        "spans",
+        "--prompt", metavar="TEXT", help="the text to continue; for bert with <mask> for each "
+        "hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden spans",
     )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
     add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
@@ -73,22 +72,10 @@ def add_sampling(parser, temperature):
         help="how a gpt's or llama's weights are stored: fewer bytes are read faster; default fp32")
 
 
-class Once(argparse.Action):
-    """A flag that a command takes once; argparse itself would keep the last value."""
-
-    def __call__(self, parser, args, value, flag=None):
-        if getattr(args, self.dest) is not None:
-            parser.error(f"{flag} is given twice; start the command once for each")
-        setattr(args, self.dest, value)
-
-
-def check_typed(prompt, stop=()):
-    """Note what a shell leaves as it was typed, and was perhaps meant for more."""
-    file = prompt.removeprefix("@").removeprefix("FILE:")
-    if os.path.isfile(file):
-        note(f"--prompt is the text {prompt!r} itself; --prompt - < {quoted(file)} reads the file")
-    if any("\\n" in text for text in (prompt, *stop)):
-        note("\\n is two characters here; a shell such as bash makes $'\\n' a line end")
+def add_text(parser):
+    """Add the prompt as a word behind the model; it may come by a flag as well."""
+    parser.add_argument("prompt", nargs="?", default=argparse.SUPPRESS, metavar="TEXT",
+                        help="the same as --prompt TEXT; - reads standard input")
 
 
 def note_unknown(text, tokenizer, run):
@@ -108,10 +95,7 @@ def note_unknown(text, tokenizer, run):
 
 
 def run(args):
-    check_typed(args.prompt or "", args.stop or ())
-    if args.prompt == "-":
-        args.prompt, args.prompt_file = None, "-"
-    loaded = load_model(best_of(model_or_default(args.model)), args.weights)
+    loaded = load_model(best_of(model_path(args.model, "generate MODEL TEXT")), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     continues = family(arch).write is continue_text
     _check_flags(args, arch)
@@ -277,10 +261,10 @@ def show(text):
 
 
 def _prompt(args, tokenizer, objective):
-    if args.prompt is not None:
-        prompt = args.prompt
-    elif args.prompt_file == "-":
+    if "-" in (args.prompt, args.prompt_file):
         prompt = decode_whole(sys.stdin.buffer.read(), "standard input")
+    elif args.prompt is not None:
+        prompt = args.prompt
     elif args.prompt_file is not None:
         prompt = decode_whole(read_given(args.prompt_file, PROMPT), args.prompt_file)
     elif not objective.every_token:

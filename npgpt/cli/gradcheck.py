@@ -24,8 +24,7 @@ SOURCES = {
 def add_arguments(parser):
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group()
-    add("name", nargs="?", metavar="OP", help="one op, as --op; default: all")
-    what.add_argument("--op", metavar="OP", help="one op")
+    what.add_argument("--op", metavar="OP", help="one op; default: all")
     what.add_argument(
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
@@ -40,15 +39,10 @@ def run(args):
         raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.arch and not args.model:
         raise ValueError(f"--arch {args.arch} is for a model: give --model, too")
-    if args.name and args.model:
-        raise ValueError(f"{args.name}: --model checks a small model of an --arch, no file; leave "
-                         "the name out")
-    if args.name and (args.op or args.plot):
-        raise ValueError(f"{args.name} is one op already: leave --op and --plot out")
     if args.plot:
         path = str(_plot(args))
         return print_json({"picture": path}) if args.json else print(f"picture {path}")
-    ops = [args.op or args.name] if args.op or args.name else list(OPS)
+    ops = [args.op] if args.op else list(OPS)
     if not args.model:
         for name in ops:
             cases_of(name)  # raises an error for a name without cases, before any table

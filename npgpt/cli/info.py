@@ -3,12 +3,11 @@
 import math
 from dataclasses import asdict
 
-from npgpt.cli import model_or_default, print_json
+from npgpt.cli import model_path, print_json
 from npgpt.config import TrainConfig
 from npgpt.loading import arch_of
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import read_run
-from npgpt.loading.transformers_folder import local_folder
 from npgpt.models import family
 from npgpt.models.presets import PRESETS, from_preset
 from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
@@ -22,7 +21,7 @@ CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text
 def add_arguments(parser):
     # No group: before Python 3.13 a positional argument in one cannot be parsed intermixed.
     parser.add_argument(
-        "run", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
+        "model", nargs="?", metavar="MODEL", help="a run folder, such as runs/tales, or "
         "another MODEL of npgpt generate, to be trained with default settings; its default",
     )
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
@@ -34,7 +33,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    if args.run and args.preset:
+    if args.model and args.preset:
         raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
@@ -44,7 +43,7 @@ def run(args):
         config = family(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
-    elif reader(folder := local_folder(model_or_default(args.run))).model_type(folder) is None:
+    elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
         run = read_run(folder)
         config, training = run.model, run.training
     else:

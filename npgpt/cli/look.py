@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from npgpt.card import check_address
-from npgpt.cli import model_or_default
+from npgpt.cli import model_path
 from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
 from npgpt.look.page import LIVE, check_target, make_page, open_subject
@@ -14,7 +14,7 @@ from npgpt.look.page import LIVE, check_target, make_page, open_subject
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("run", nargs="?", metavar="MODEL",
+    add("model", nargs="?", metavar="MODEL",
         help="a run folder, such as runs/tales, or a folder or a model's name as npgpt generate "
         "takes it, with its default")
     add("--prompt", metavar="TEXT", help="the text that the page opens with; it can be changed")
@@ -26,7 +26,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    name = model_or_default(args.run)
+    name = model_path(args.model, "look MODEL --prompt TEXT")
     path = Path(args.out or f"{Path(name).resolve().name}.html")
     check_target(path)
     check_address(args.address)

@@ -23,10 +23,9 @@ LONG = 60  # seconds that make it worth to install a library
 def add_arguments(parser):
     add = parser.add_argument
     help_of = {field.name: field.metadata["help"] for field in fields(TrainConfig)}
-    add("folder", nargs="?", metavar="FOLDER",
+    add("folder", metavar="FOLDER",
         help="a new folder, for train.bin, val.bin and tokenizer.json")
-    add("--out", metavar="FOLDER", help="the same")
-    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH",
+    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH", required=True,
         help=help_of["corpus"])
     add("--tokenizer", metavar="MODEL|FILE",
         help="a tokenizer.json, gpt2, or a run's, such as one of npgpt train --tokenizer bpe; "
@@ -37,9 +36,6 @@ def add_arguments(parser):
 
 
 def run(args):
-    args.folder = args.folder or args.out
-    if not (args.folder and args.corpus):
-        raise ValueError("name a new folder and texts: npgpt prepare FOLDER --corpus FILE ...")
     settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
     folder = Path(args.folder)
     check_free(folder)

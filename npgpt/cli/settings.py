@@ -1,16 +1,33 @@
-"""Settings from a TOML file, for `npgpt train --config`."""
+"""Settings and texts as a user gives them: flags, words, a TOML file of `npgpt train --config`."""
 
+import argparse
 import tomllib
 from dataclasses import fields
+from pathlib import Path
 
 from npgpt.config import type_error
 from npgpt.files import read_given
 from npgpt.models.presets import model_settings
-from npgpt.names import nearest
 from npgpt.reward.settings import RewardConfig
+from npgpt.text import nearest, shown
 
 TABLES = ("model", "training")
 MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
+FLAG_OF = {".jsonl": "--conversations", ".toml": "--config"}  # for files that are no texts
+
+
+def add_texts(add, help):
+    """Add the arguments for texts to a command: words, or a flag."""
+    add("corpus", nargs="*", action="extend", default=argparse.SUPPRESS, metavar="TEXT",
+        help="the same as --corpus TEXT ...")
+    add("--corpus", nargs="+", action="extend", metavar="NAME|PATH", help=help)
+
+
+def check_texts(names):
+    """Raise ValueError for a file that is read by a flag of its own, and would pass for a text."""
+    for name in names:
+        if flag := FLAG_OF.get(Path(name).suffix):
+            raise ValueError(f"{shown(name)} is no text; write {flag} before it")
 
 
 def all_settings():

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from npgpt.cli import model_or_default, note, print_json
+from npgpt.cli import print_json
 from npgpt.files import quoted
 from npgpt.loading.gguf import is_gguf
 from npgpt.loading.pretrained import reader
@@ -31,10 +31,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    tokenizer = named_tokenizer(str(model_or_default(args.tokenizer)))
+    tokenizer = named_tokenizer(args.tokenizer)
     text = args.text if args.text != "-" else sys.stdin.buffer.read().decode("utf-8")
-    if os.path.isfile(args.text):
-        note(f"these are tokens of its name; those of its text: - < {quoted(args.text)}")
     ids = tokenizer.encode(text).tolist()
     n_bytes = len(text.encode("utf-8"))
     per_token = n_bytes / len(ids) if ids else 0.0

@@ -18,7 +18,7 @@ from autograd import backend, compiling, using_matmul_precision
 from npgpt import checkpoint, reward
 from npgpt.batches import check_length
 from npgpt.cli import note
-from npgpt.cli.settings import all_settings, read_settings
+from npgpt.cli.settings import add_texts, all_settings, check_texts, read_settings
 from npgpt.config import TrainConfig
 from npgpt.data.conversations import (
     TAUGHT,
@@ -116,9 +116,10 @@ def add_arguments(parser):
         options = {"help": help, "default": None, "dest": field.name}
         if field.type is bool:
             add(flag, action=argparse.BooleanOptionalAction, **options)
+        elif field.name == "corpus":
+            add_texts(add, help)
         elif field.type == tuple[str, ...]:
-            metavar = "NAME|PATH" if field.name == "corpus" else "FILE"
-            add(flag, nargs="+", action="extend", metavar=metavar, **options)
+            add(flag, nargs="+", action="extend", metavar="FILE", **options)
         elif field.name == "arch":
             add(flag, choices=tuple(FAMILIES), **options)
         elif field.metadata["choices"]:
@@ -233,7 +234,7 @@ def _again(args, files, name, value):
         words = [word for word in words if not word.startswith(f"{flag}=")]
         if flag in words:
             del words[words.index(flag) : words.index(flag) + 2]
-    return f"npgpt {' '.join(map(quoted, [*words, _flag(name), str(value)]))}"
+    return f"npgpt train {' '.join(map(quoted, [*words, _flag(name), str(value)]))}"
 
 
 def _print_results(run, dataset, model, again):
@@ -262,6 +263,7 @@ def _started(args, ranks, stack):
                          "is rewarded; give --init-from a run of the tales, or of --conversations "
                          "tales")
     talks = training.conversations
+    check_texts(training.corpus)
     if talks:
         training = replace(training, corpus=())
     if talks and family(training.arch).write is not continue_text:

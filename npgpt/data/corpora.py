@@ -203,7 +203,8 @@ def missing(path: Path) -> str:
         path = path.parent
     near = difflib.get_close_matches(str(path), [*BUILT_IN, *map(str, path.parent.glob("*"))])
     advice = f"did you mean {' or '.join(near)}?" if near else "give the path of a file or folder."
-    return f"there is no corpus {path}; {advice} Built in are: {', '.join(BUILT_IN)} (stdin)"
+    return (f"there is no corpus {shown(path, 60)}; {advice} Built in are: "
+            f"{', '.join(BUILT_IN)} (stdin)")
 
 
 # ---- built-in corpora

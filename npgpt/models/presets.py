@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from npgpt.config import TrainConfig
 from npgpt.models import FAMILIES, family
-from npgpt.names import nearest
+from npgpt.text import nearest
 
 PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
 

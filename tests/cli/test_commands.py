@@ -185,7 +185,6 @@ def test_gradcheck_prints_a_table_of_ops(done):
     assert "1 of 1" in out and re.search(r"  (x|weight|bias)\[\d+(, \d+)*\] \([^)]+\)\n", out)
     assert "neither" not in {case.label for cases in CASES.values() for case in cases}
     assert SOURCES[backend.name] in out  # whose gradients these are
-    assert "1 of 1" in done("gradcheck", "layer_norm")
     row = json.loads(done("gradcheck", "--op", "gelu", "--json"))["rows"][0]
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
     assert row["transpose"] is None  # its reference calls logaddexp, which has no complex numbers
@@ -232,7 +231,7 @@ def test_gradcheck_of_an_op_without_cases_says_what_to_add_before_any_table(
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        (["--op", "sofmax"], "softmax"), (["tanh", "--op", "exp"], "--op"),
+        (["--op", "sofmax"], "softmax"),
         (["--arch", "t5"], "--model"), (["--seed", -1], "--seed -1"),
     ],
 )

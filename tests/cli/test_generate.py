@@ -50,7 +50,7 @@ def test_a_folder_of_the_transformers_library_writes_what_its_run_does(
     as_json, refused, finished, exported
 ):
     assert as_json(exported, *SHORT) == as_json(finished, *SHORT)
-    assert "--corpus" in refused("eval", exported)
+    assert "eval MODEL TEXT" in refused("eval", exported)
     tales = ("--corpus", "tales", "--split", "val", "--json")
     refused("eval", exported, *tales)  # characters that the model does not know
 

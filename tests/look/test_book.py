@@ -203,7 +203,7 @@ def npgpt_book(tmp_path, monkeypatch, subjects):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "open_subject", lambda _: subjects["untied"])
     monkeypatch.setitem(transformers_folder.PACKAGED, real.NAME, ("absent-package", "x", ""))
-    return lambda folder: cli.main(["book", "any", "--out", folder])
+    return lambda folder: cli.main(["book", "--out", folder])
 
 
 def test_a_book_is_kept_with_what_was_added_when_it_is_written_again(npgpt_book, tmp_path, capsys):
