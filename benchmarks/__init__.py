@@ -17,6 +17,5 @@ PARTS = {
     "parallel": "two processes that share a step, and by arithmetic 512",
     "quality": "losses of the presets after training",
     "bf16_quality": "the cost of bfloat16 products in loss",
-    "fine_tuning": "steps to a new text, from a model and from nothing",
 }
-TRAINED = ("quality", "bf16_quality", "fine_tuning")  # losses, some hours of training: by name only
+TRAINED = ("quality", "bf16_quality")  # losses, some hours of training: by name only
