@@ -13,12 +13,11 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO
 
 from npgpt import download
 from npgpt.files import RUN_STATE, member, open_file, quoted
@@ -50,7 +49,7 @@ class Corpus:
     files: tuple[str, ...] = ()
     skipped: int = 0
 
-    def chunks(self) -> Iterator[tuple[int, str]]:
+    def chunks(self):
         """Yield (index of the document, chunk of its text), each document on a new line."""
         line_ended, before = True, 0
         for index, document in enumerate(self.documents):
@@ -61,12 +60,12 @@ class Corpus:
                 line_ended, before = chunk.endswith("\n"), index
 
     @property
-    def text(self) -> str:
+    def text(self):
         """The text in one string, for a corpus that is small beside the memory."""
         return "".join(chunk for _, chunk in self.chunks())
 
     @property
-    def contents(self) -> str:
+    def contents(self):
         """A line for people: number of files, the first names, number of files left out."""
         names = [shown(name[:40]) for name in self.files[:3]] + ["..."] * (len(self.files) > 3)
         skipped = f"; {self.skipped:,} skipped, which hold a zero byte" if self.skipped else ""
@@ -110,7 +109,7 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     )
 
 
-def _load(spec: str) -> Corpus:
+def _load(spec):
     if spec in BUILT_IN:
         return BUILT_IN[spec]()
     if "://" in spec:
@@ -132,7 +131,7 @@ def _load(spec: str) -> Corpus:
     return _files(spec, [*files.values()][::-1], home=Path(*plain))
 
 
-def _matching(folder: Path, pattern: Sequence[str]) -> Iterator[Path]:
+def _matching(folder, pattern):
     """Yield the paths below a folder that match the parts of a pattern, as of books/**/*.txt.
 
     `**` follows no links to folders, and only a part that begins with a dot finds hidden names.
@@ -152,14 +151,14 @@ def _matching(folder: Path, pattern: Sequence[str]) -> Iterator[Path]:
                 yield from _matching(folder / name, rest)
 
 
-def _files(name: str, paths: Sequence[Path], skipped=0, home: Path | None = None) -> Corpus:
+def _files(name, paths, skipped=0, home=None):
     for path in paths if home else ():
         member(home, path.relative_to(home))  # no link out, perhaps to a secret
     documents = [partial(read_chunks, path) for path in paths]
     return Corpus(name, documents, None, tuple(path.name for path in paths), skipped)
 
 
-def _folder(folder: Path) -> Corpus:
+def _folder(folder):
     visible = sorted((Path(here, name) for here, names in _visible(folder) for name in names),
                      key=lambda path: path.parts)
     no_text = {path.parent: path.name for path in visible if _is_of_a_model(path)}
@@ -175,7 +174,7 @@ def _folder(folder: Path) -> Corpus:
     return _files(str(folder), texts, len(paths) - len(texts), folder)
 
 
-def _visible(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def _visible(folder):
     """Yield (folder, names of its files) of a folder and those below it, without hidden ones.
 
     Links to folders are not followed. Raises PermissionError for a folder that may not be read.
@@ -189,7 +188,7 @@ def _visible(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(here), [name for name in names if not name.startswith(".")]
 
 
-def _is_of_a_model(path: Path) -> bool:
+def _is_of_a_model(path):
     if path.name != "config.json" or not path.is_file():
         return path.name in NO_TEXT
     with open_file(path, "rb") as file:
@@ -197,7 +196,7 @@ def _is_of_a_model(path: Path) -> bool:
     return b'"model"' in start or b'"model_type"' in start
 
 
-def missing(path: Path) -> str:
+def missing(path):
     """Return the message for a missing path: its first missing part, and names like that."""
     while not path.parent.exists():
         path = path.parent
@@ -210,14 +209,14 @@ def missing(path: Path) -> str:
 # ---- built-in corpora
 
 
-def _tales() -> Corpus:
+def _tales():
     from npgpt import tales
 
     text = tales.generate(TALES_CHARACTERS)
     return Corpus("tales", [lambda: [text]], tales.entropy_rate())
 
 
-def _standard_input() -> Corpus:
+def _standard_input():
     file = tempfile.TemporaryFile()  # noqa: SIM115 (a corpus is read several times)
     shutil.copyfileobj(sys.stdin.buffer, file)
     document = partial(file_chunks, file, name := "standard input")
@@ -225,7 +224,7 @@ def _standard_input() -> Corpus:
     return Corpus(name, [document])
 
 
-def _shakespeare() -> Corpus:
+def _shakespeare():
     return _files("shakespeare", [download.shakespeare()])
 
 
@@ -235,7 +234,7 @@ BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
 # ---- text files
 
 
-def read_chunks(path: Path) -> Iterator[str]:
+def read_chunks(path):
     """Yield the text of a UTF-8 file in chunks, none of them empty.
 
     A chunk may end anywhere, in the middle of a word too: a tokenizer's `chunks` joins them before
@@ -246,7 +245,7 @@ def read_chunks(path: Path) -> Iterator[str]:
         yield from file_chunks(file, str(path))
 
 
-def file_chunks(file: BinaryIO, name: str) -> Iterator[str]:
+def file_chunks(file, name):
     """Yield the text of an open file from its beginning, as `read_chunks` does."""
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     carriage_return, at_end = "", False
@@ -268,13 +267,13 @@ def file_chunks(file: BinaryIO, name: str) -> Iterator[str]:
             yield text
 
 
-def has_zero_byte(path: Path) -> bool:
+def has_zero_byte(path):
     """Return whether a file begins as an image does and a text does not, with a zero byte early."""
     with open_file(path, "rb") as file:
         return b"\0" in file.read(CHUNK)
 
 
-def decode_whole(data: bytes, name: str) -> str:
+def decode_whole(data, name):
     """Return the text of UTF-8 bytes. Raises ValueError as `read_chunks` does."""
     wrong = data.find(b"\0")
     try:

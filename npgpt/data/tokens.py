@@ -12,8 +12,6 @@ import hashlib
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -33,7 +31,7 @@ KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte 
 SAMPLE = 2_000_000  # tokens read at a time
 
 
-def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False):
+def open_run(run, family, stack, tokenizer, corpus=None, whole=False):
     """Return the `Dataset` of the text that a run was trained on, as `open_dataset` does.
 
     corpus   where that text is now; default: where it was
@@ -52,7 +50,7 @@ def open_run(run, family, stack: ExitStack, tokenizer, corpus=None, whole=False)
 
 
 def open_dataset(
-    family, training, stack: ExitStack, corpus, tokenizer=None, expected=None, kind="char",
+    family, training, stack, corpus, tokenizer=None, expected=None, kind="char",
     bpe_size=None, grow=False, whole=False,
 ):
     """Return the `Dataset` of a `Family` and a TrainConfig; the stack closes its files.
@@ -127,7 +125,7 @@ class TextStats:
     documents: int
 
 
-def scan(corpus, split="tail", most=None) -> TextStats:
+def scan(corpus, split="tail", most=None):
     """Return the statistics of a `npgpt.data.corpora.Corpus`, read once, chunk by chunk.
 
     most   the characters after which the rest is not read
@@ -147,7 +145,7 @@ def scan(corpus, split="tail", most=None) -> TextStats:
     return TextStats(characters, content, digest.hexdigest(), text, len(lengths))
 
 
-def split_chunks(corpus, stats, split, train_fraction) -> Iterator[tuple[int, str]]:
+def split_chunks(corpus, stats, split, train_fraction):
     """Yield (0 for training or 1 for validation, chunk of text).
 
     split   "tail" validates on the last characters, as `npgpt.batches.split_text` does;

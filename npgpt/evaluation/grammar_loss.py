@@ -17,7 +17,7 @@ from collections import defaultdict
 from functools import cache
 from typing import NamedTuple
 
-from npgpt.tales.grammar import Choice, Grammar, Mention
+from npgpt.tales.grammar import Choice, Mention
 from npgpt.tokenizers import CharTokenizer
 
 HIDDEN = None  # in a pattern: one unknown token
@@ -29,7 +29,7 @@ class Gap(NamedTuple):
     longest: int
 
 
-def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=CharTokenizer.write):
+def hidden_log_probabilities(grammar, story, hidden, write=CharTokenizer.write):
     """Return a list of ln P(token | visible tokens), one for each hidden position of a story.
 
     story    its tokens: a list, or a text whose characters are the tokens
@@ -49,7 +49,7 @@ def hidden_log_probabilities(grammar: Grammar, story, hidden: list[int], write=C
 
 
 def spans_log_probability(
-    grammar: Grammar, story, spans, longest: int, write=CharTokenizer.write
+    grammar, story, spans, longest, write=CharTokenizer.write
 ):
     """Return ln P(tokens of all spans | the other tokens), a float; their number is not given.
 

@@ -152,7 +152,7 @@ def versions():
     return {name: version_of(name) for name in packages} | {"python": platform.python_version()}
 
 
-def version_of(package: str) -> str:
+def version_of(package):
     try:
         return version(package)
     except PackageNotFoundError:  # as npgpt in a source tree that pip has not installed

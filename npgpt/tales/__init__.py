@@ -117,7 +117,7 @@ def generate(n_characters: int, seed: int = 0, grammar: Grammar = GRAMMAR) -> st
 
 
 @cache
-def entropy_rate() -> float:
+def entropy_rate():
     """Return the exact entropy of the text in nats per character: the lowest expected loss.
 
     Cross-entropy is entropy plus a divergence that is never negative, so no model's expected loss
@@ -138,7 +138,7 @@ log_probability = GRAMMAR.log_probability  # of a story, its END included
 
 
 @lru_cache(maxsize=1)  # at its beginning and at its end a training asks for the same
-def surprisals(text: str, before: str = "") -> np.ndarray | None:
+def surprisals(text, before=""):
     """Return -ln P(character | all text before it) for each character of a text of the tales.
 
     before   the text that comes first, in which the first story may begin
@@ -150,7 +150,7 @@ def surprisals(text: str, before: str = "") -> np.ndarray | None:
     return None if None in found else np.concatenate(found)[-len(text) :]
 
 
-def stories(text: str) -> list[str]:
+def stories(text):
     """Return the complete stories in a text, each with its END.
 
     Text after the last END is left out. If the text begins inside a story, the rest of that story

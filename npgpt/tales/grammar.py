@@ -23,7 +23,7 @@ import math
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -54,18 +54,18 @@ class Option(NamedTuple):
     probability: float
 
     @classmethod
-    def parse(cls, template: str, traits: Mapping[str, str], probability: float) -> "Option":
+    def parse(cls, template, traits, probability):
         texts = FIELD.split(template)  # literal text, field, literal text, field, ..., literal text
         symbols = [_field(text) if i % 2 else text for i, text in enumerate(texts)]
         return cls(tuple(filter(None, symbols)), {"": template, **traits}, probability)
 
     @property
-    def lead(self) -> str:
+    def lead(self):
         """The literal text at the option's beginning, by which a parser recognises it."""
         return self.symbols[0] if self.symbols and isinstance(self.symbols[0], str) else ""
 
 
-def _field(text: str) -> Mention | Choice:
+def _field(text):
     slot, colon, source = text.partition(":")
     if not colon:
         return Mention(*text.split("."))
@@ -75,14 +75,14 @@ def _field(text: str) -> Mention | Choice:
 class Options(tuple[Option, ...]):
     """The options of a list.    rows: a (template, traits, weight) for each"""
 
-    def __new__(cls, rows: Iterable[tuple[str, Mapping[str, str], float]]):
+    def __new__(cls, rows):
         rows = list(rows)
         ends = list(accumulate(weight for *_, weight in rows))
         self = super().__new__(cls, (Option.parse(*row[:2], row[2] / ends[-1]) for row in rows))
         self.ends = ends
         return self
 
-    def draw(self, u: float) -> Option:
+    def draw(self, u):
         """Return the option that a uniform random number, 0 <= u < 1, chooses."""
         return self[bisect_right(self.ends, u * self.ends[-1])]
 
@@ -93,23 +93,23 @@ class Grammar:
     Raises ValueError for an ambiguous list, in which one option's lead is a prefix of another's.
     """
 
-    def __init__(self, lists: Mapping[str, Iterable[str | tuple]]):
-        self.lists: dict[str, Options] = {}
+    def __init__(self, lists):
+        self.lists = {}
         for name, options in lists.items():
             rows = [(o,) if isinstance(o, str) else o for o in options]
             self.lists[name] = Options((*row, *({}, 1)[len(row) - 1 :]) for row in rows)
             _check_leads(name, self.lists[name])
 
-    def write(self, choose: Callable[[Options, list[str]], Option]) -> str:
+    def write(self, choose):
         """Return a text, the expansion of `story`.
 
         choose   (options, texts written so far) -> one of the options
         """
-        so_far: list[str] = []
+        so_far = []
         self._expand(Choice("", "story"), choose, {}, so_far)
         return "".join(so_far)
 
-    def _expand(self, choice, choose, bound, so_far) -> None:
+    def _expand(self, choice, choose, bound, so_far):
         slot, source = choice
         name = source if type(source) is str else bound[source.slot][source.trait]
         option = choose(self.lists[name], so_far)
@@ -122,12 +122,12 @@ class Grammar:
             else:
                 so_far.append(bound[symbol.slot][symbol.trait])
 
-    def parse(self, text: str) -> list[Option] | None:
+    def parse(self, text):
         """Return the derivation of `text`, the option of each choice; None if it has none."""
         written, chosen, _ = self._read(text)
         return chosen if written == text else None
 
-    def surprisals(self, text: str) -> list[float] | None:
+    def surprisals(self, text):
         """Return -ln P(character | the characters before it) for each character of `text`.
 
         Return None unless `text` is a text of the grammar or the beginning of one.
@@ -143,7 +143,7 @@ class Grammar:
         """
         chosen, nats = [], [0.0] * len(text)
 
-        def continuing(options: Sequence[Option], so_far: list[str]) -> Option:
+        def continuing(options, so_far):
             start = at = sum(map(len, so_far))
             while at < len(text) and len(options) > 1:
                 fits = [o for o in options if o.lead.startswith(text[start : at + 1])]
@@ -157,12 +157,12 @@ class Grammar:
 
         return self.write(continuing), chosen, nats
 
-    def log_probability(self, text: str) -> float | None:
+    def log_probability(self, text):
         """Return ln P(text); None if the text has no derivation."""
         chosen = self.parse(text)
         return None if chosen is None else math.fsum(math.log(o.probability) for o in chosen)
 
-    def expectation(self, length: Callable[[str], float] = len) -> tuple[float, float]:
+    def expectation(self, length=len):
         """Return (entropy of a text in nats, expected length of a text), both exact.
 
         length   maps a literal text or a trait to its length, by default in characters; the length
@@ -172,7 +172,7 @@ class Grammar:
         return total["nats"], total["length"]
 
 
-def _check_leads(name: str, options: Sequence[Option]) -> None:
+def _check_leads(name, options):
     for lead, following in pairwise(sorted(option.lead for option in options)):
         if following.startswith(lead):
             raise ValueError(
@@ -192,14 +192,14 @@ class _Expectation:
     results are cached by them.
     """
 
-    def __init__(self, lists: Mapping[str, Options], length: Callable[[str], float]):
+    def __init__(self, lists, length):
         self.lists, self.length = lists, length
         symbols = [s for options in lists.values() for option in options for s in option.symbols]
         sources = [symbol.source for symbol in symbols if isinstance(symbol, Choice)]
         self.steering = {source for source in sources if isinstance(source, Mention)}
         self.of_choice = cache(self._of_choice)
 
-    def of(self, symbols: tuple, known: frozenset) -> dict:
+    def of(self, symbols, known):
         """Return the expected nats, length and mentions of the text that `symbols` make.
 
         known   pairs (mention, the list that it names)
@@ -216,7 +216,7 @@ class _Expectation:
                 total["length"] += self.length(symbol)
         return total
 
-    def _of_choice(self, choice: Choice, rest: tuple, known: frozenset) -> dict:
+    def _of_choice(self, choice, rest, known):
         slot, source = choice
         options = self.lists[source if isinstance(source, str) else dict(known)[source]]
         total = defaultdict(float)

@@ -14,7 +14,6 @@ and an answer is judged by what it says of the story, however it is worded.
 import math
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -112,18 +111,18 @@ class Question:
     asked: tuple[str, ...] = ()
 
     @property
-    def nats(self) -> float:
+    def nats(self):
         """-ln P(answer | prompt)."""
         if self.kind == "story":
             return -self.grammar.log_probability(self.answer + "\n\n")
         return math.log(len({part.split()[-1] for part in self.answers}))
 
     @property
-    def grammar(self) -> Grammar:
+    def grammar(self):
         """Of the stories that fulfil a request."""
         return deciding(self.index, self.asked)
 
-    def right(self, answer: str) -> bool:
+    def right(self, answer):
         """Return whether an answer is right.
 
         A story has to be one that the grammar could tell for the request. Else the answer has to
@@ -150,7 +149,7 @@ def _describes(words, part):
 
 
 @cache
-def deciding(index: int, words: tuple[str, ...], grammar=GRAMMAR, stories=STORIES, fields=None):
+def deciding(index, words, grammar=GRAMMAR, stories=STORIES, fields=None):
     """Return the grammar of one of the stories in which some choices are made already.
 
     fields   of its template, the first of each, as in ABOUT; `words` are what they chose
@@ -169,7 +168,7 @@ def deciding(index: int, words: tuple[str, ...], grammar=GRAMMAR, stories=STORIE
     return decided
 
 
-def question(story: str, draw) -> Question:
+def question(story, draw):
     """Return one of the questions of a story, or in one of 32 cases its request.
 
     A request's answer is a story, ten times as long as another, and all tokens count alike.
@@ -201,13 +200,13 @@ def question(story: str, draw) -> Question:
 
 
 @cache
-def known_words(asked: bool) -> set[str]:
+def known_words(asked):
     """Return the words of the tales, and of questions that are `asked` about them; no names."""
     text = generate(300_000) + " ".join(each.prompt for each in questions(2000 * asked))
     return {word for word in re.findall(r"\w+", text) if word.islower()}
 
 
-def questions(count: int, seed: int = 0) -> Iterator[Question]:
+def questions(count, seed=0):
     """Yield so many questions, each about a story of its own; the same ones for the same seed."""
     draw = random.Random(seed).random
     for _ in range(count):

@@ -9,7 +9,7 @@ a small model reads each of them hundreds of times in a minute of training.
 words = str.split
 
 
-def alike(text: str, **traits: str) -> list[tuple[str, dict[str, str]]]:
+def alike(text, **traits):
     """Return the words of a text, each with the same traits."""
     return [(word, traits) for word in text.split()]
 
