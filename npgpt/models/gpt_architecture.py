@@ -34,10 +34,10 @@ def only(config):
 
 
 def write(settings, weights):
-    for name, weight in [*weights.items()]:
+    for name in [*weights]:
         bias = name.removesuffix("weight") + "bias"
-        if name.endswith(".weight") and name not in WITHOUT_BIAS and bias not in weights:
-            weights[bias] = np.zeros(weight.shape[-1], weight.dtype)
+        if name.endswith(".weight") and name not in WITHOUT_BIAS:
+            weights.setdefault(bias, np.zeros(weights[name].shape[-1], weights[name].dtype))
     config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
     return config, their_weights(weights, FILES, PREFIX)
 
@@ -74,35 +74,30 @@ def activations(config, tokens):
 # Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
 # determines vocab_size in training; a preset's vocab_size is for `npgpt info`. Of 128 channels,
 # initial weights by fan-in end lower than GPT-2's: examples/studies/15_start.md.
+SMALL = {"n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "fan_in"}
 PRESETS = {
-    "tales": {
-        "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
-        "init": "fan_in", "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 6e-3,
+    "tales": SMALL | {
+        "block_size": 256, "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 6e-3,
         "min_lr": 1e-4, "eval_stride": 64,
     },
     # Stories in words, to go on from: by characters questions about them are hardly learned
-    "tales-words": {
-        "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
-        "init": "fan_in", "corpus": ("tales",), "tokenizer": "words", "vocab_size": 397,
-        "max_iters": 500, "batch_size": 32, "lr": 4e-3, "min_lr": 1e-4,
+    "tales-words": SMALL | {
+        "block_size": 128, "n_layer": 2, "corpus": ("tales",), "tokenizer": "words",
+        "vocab_size": 397, "max_iters": 500, "batch_size": 32, "lr": 4e-3, "min_lr": 1e-4,
     },
     # For --conversations tales: stories and questions about them
-    "answers": {
-        "block_size": 128, "n_layer": 2, "n_head": 4, "n_embd": 128, "bias": False,
-        "init": "fan_in", "conversations": ("tales",), "tokenizer": "words", "vocab_size": 428,
-        "max_iters": 6000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4, "warmup_iters": 50,
-        "sample_tokens": 80,
+    "answers": SMALL | {
+        "block_size": 128, "n_layer": 2, "conversations": ("tales",), "tokenizer": "words",
+        "vocab_size": 428, "max_iters": 6000, "batch_size": 32, "lr": 2e-3, "min_lr": 1e-4,
+        "warmup_iters": 50, "sample_tokens": 80,
     },
     # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
     # learning rate, and reaches a lower loss.
-    "text": {
-        "block_size": 128, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False,
-        "init": "fan_in", "max_iters": 2000, "batch_size": 6, "lr": 6e-3,
-    },
+    "text": SMALL | {"block_size": 128, "max_iters": 2000, "batch_size": 6, "lr": 6e-3},
     # nanoGPT's recipe for a CPU, with its initial weights, which are GPT-2's
-    "shakespeare-cpu": {
-        "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "gpt2",
-        "corpus": ("shakespeare",), "max_iters": 2000, "batch_size": 12,
+    "shakespeare-cpu": SMALL | {
+        "block_size": 64, "init": "gpt2", "corpus": ("shakespeare",), "max_iters": 2000,
+        "batch_size": 12,
     },
     # nanoGPT's recipe for a GPU, likewise
     "shakespeare": {

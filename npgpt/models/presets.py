@@ -10,13 +10,14 @@ PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.pre
 
 
 def model_settings(*archs):
-    """Return {name: field} of the settings that a user gives, of some kinds of models or of all.
+    """Return {name: field} of the settings that a user gives, of some architectures or of all.
 
-    vocab_size is left out, as the tokenizer determines it.
+    vocab_size is left out, as the tokenizer determines it. Of several of one name, the first is it.
     """
-    declared = [field for arch in archs or FAMILIES for field in fields(FAMILIES[arch].Config)]
-    # in the order of the fields; of several of one name, the first
-    found = {f.name: f for f in declared} | {f.name: f for f in reversed(declared)}
+    found = {}
+    for arch in archs or FAMILIES:
+        for field in fields(FAMILIES[arch].Config):
+            found.setdefault(field.name, field)
     del found["vocab_size"]
     return found
 
@@ -24,7 +25,7 @@ def model_settings(*archs):
 def preset_for(corpus, arch=TrainConfig.arch):
     """Return the name of the preset of a corpus: `text` for a text without a preset of its own.
 
-    Every kind of model but a GPT has one preset for all texts.
+    Every architecture but a GPT has one preset for all texts.
     """
     if arch != TrainConfig.arch:
         return next(iter(family(arch).presets))
@@ -46,26 +47,19 @@ def from_preset(name, Training=TrainConfig, **changes):
         raise ValueError(
             f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
         )
-    chosen = PRESETS[name] | changes
-    arch, training_fields = arch_of_preset(name), {f.name for f in fields(Training)}
+    chosen, arch = PRESETS[name] | changes, arch_of_preset(name)
     if chosen.get("arch", arch) != arch:
-        raise ValueError(
-            f"preset {name!r} is for arch={arch}, not {chosen['arch']}; use one of the same arch, "
-            f"such as {preset_for((), chosen['arch'])}, or leave it out"
-        )
-    model_fields = model_settings(arch).keys()
-    for setting in changes.keys() - model_fields - training_fields:
-        owners = [other for other in FAMILIES if setting in model_settings(other)]
-        of_others = f": it is one of arch={' and '.join(owners)}, not of {arch}" if owners else ""
-        raise ValueError(
-            f"setting {setting!r} is unknown"
-            f"{of_others or nearest(setting, model_fields | training_fields)}; "
-            "npgpt train --help-all lists them all"
-        )
+        raise ValueError(f"preset {name!r} is for arch={arch}: leave it out, or use "
+                         f"{preset_for((), chosen['arch'])}")
+    of_model, of_training = model_settings(arch).keys(), {f.name for f in fields(Training)}
+    for setting in changes.keys() - of_model - of_training:
+        near = nearest(setting, of_model | of_training)
+        raise ValueError(f"setting {setting!r} of arch={arch} is unknown{near}; npgpt train "
+                         "--help-all lists them all")
     if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
         chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
-    model = {k: v for k, v in chosen.items() if k in model_fields}
-    training = Training(**{k: v for k, v in chosen.items() if k in training_fields})
+    model = {k: v for k, v in chosen.items() if k in of_model}
+    training = Training(**{k: v for k, v in chosen.items() if k in of_training})
     if training.eval_stride > model["block_size"]:
         raise ValueError(
             f"eval_stride={training.eval_stride} is larger than a window, block_size="
