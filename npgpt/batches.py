@@ -134,6 +134,15 @@ class Batch(NamedTuple):
         return model.loss(*self.inputs, self.targets_BT, **self.masks)
 
 
+def sampled_rows(lengths, max_tokens, seed):
+    """Return the indices of rows, drawn by `seed`, with about so many tokens; of all for None."""
+    if max_tokens is None:
+        return range(len(lengths))
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    read = np.cumsum(np.take(lengths, order))
+    return sorted(order[: 1 + np.searchsorted(read, max_tokens)])
+
+
 class GrammarLoss(NamedTuple):
     """The exact loss, on the targets of an evaluation, of the grammar that wrote the text."""
 

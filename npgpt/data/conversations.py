@@ -15,12 +15,19 @@ from itertools import chain
 
 import numpy as np
 
-from npgpt.batches import IGNORE_INDEX, Batch, Dataset, GrammarLoss, NextToken, TextSource
+from npgpt.batches import (
+    IGNORE_INDEX,
+    Batch,
+    Dataset,
+    GrammarLoss,
+    NextToken,
+    TextSource,
+    sampled_rows,
+)
 from npgpt.data.chat_template import ChatTemplate
 from npgpt.data.conversation_files import read_conversations
-from npgpt.data.tokens import new_tokenizer
+from npgpt.data.tokens import check_same, new_tokenizer
 from npgpt.tales.questions import questions
-from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 USER, ASSISTANT, END = OWN = "<|user|>", "<|assistant|>", "<|end|>"
@@ -115,10 +122,9 @@ def encoded(conversations, tokenizer, template, block_size=math.inf):
                 ids.append(tokenizer.encode(text, allowed_special="all"))
                 counted.append(np.full(len(ids[-1]), is_answer))
                 if sum(map(len, ids)) > block_size + 1:
-                    help = ("give a model of words, as of --preset tales-words" if question else
-                            "shorten it, leave it out, or give a new model a larger --block-size")
                     raise ValueError(f"it takes more tokens than the {block_size:,} that the model "
-                                     f"reads: {help}")
+                                     "reads: leave it out, or give a new model a larger "
+                                     "--block-size or --tokenizer words")
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         yield Talk(np.concatenate(ids), np.concatenate(counted), question)
@@ -232,12 +238,8 @@ class Answers(NextToken):
 
 def _some(talks, max_tokens, seed):
     """Return Talks with about so many tokens, drawn by `seed`; all if max_tokens is None."""
-    if max_tokens is None:
-        return talks
-    order = np.random.default_rng(seed).permutation(len(talks.talks))
-    read = np.cumsum([len(talks.talks[i]) for i in order])
-    drawn = sorted(order[: 1 + np.searchsorted(read, max_tokens)])
-    return Talks([talks.talks[i] for i in drawn], talks.width)
+    rows = sampled_rows([*map(len, talks.talks)], max_tokens, seed)
+    return Talks([talks.talks[i] for i in rows], talks.width)
 
 
 # ---- A run's conversations
@@ -256,26 +258,22 @@ def open_conversations(
     Raises ValueError, which names the line, for what is no conversation, is longer than block_size
     or has characters that the tokenizer lacks; ValueError if they are not those of a run.
     """
-    if training.split != "tail":
-        raise ValueError("conversations are whole documents: leave --split out")
     found = [line for name in names for line in _read(name)]
     if not found:
         raise ValueError(f"{', '.join(names)} has 0 conversations; give one a line")
     contents = [message["content"] for _, messages, _ in found for message in messages]
     digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
     source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)
-    if expected and digest != expected.sha256:
-        raise ValueError(f"the run was trained on {shown(expected.name)}, and these are others: "
-                         "give the same with --conversations, or start a new run without --resume")
+    check_same(source, expected)
     tokenizer, template = _form(tokenizer, template, contents, kind, bpe_size, grow)
     if not template.end:
         warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "
                       "the model has no eos_token: no end is taught", stacklevel=2)
     talks = list(encoded(found, tokenizer, template, block_size))
-    all_ = train = val = Talks(talks, max(map(len, talks)))
+    train = val = Talks(talks, width := max(map(len, talks)))
     if len(talks) >= FEW:
         cut = 0 if whole else max(1, int(len(talks) * training.train_fraction))
-        train, val = (Talks(part, all_.width) for part in (talks[:cut], talks[cut:]))
+        train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)
     return Dataset(source, tokenizer, train, val, Answers(tokenizer), _answering(template),
                    template=template)
 

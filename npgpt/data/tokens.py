@@ -70,12 +70,12 @@ def open_dataset(
         if whole:
             raise ValueError("--split all is for texts; of token files give --split val or train")
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
-        _check_same(source, expected)
+        check_same(source, expected)
         return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write)
     text = load_corpus(corpus)
     stats = scan(text, training.split, expected and (expected.characters or 0))
     source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
-    _check_same(source, expected)
+    check_same(source, expected)
     split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
     chunks = partial(split_chunks, text, stats, *split)
     if tokenizer is None:
@@ -89,13 +89,13 @@ def open_dataset(
     return Dataset(source, tokenizer, *ids, objective, family.write, text.contents)
 
 
-def _check_same(source, expected):
+def check_same(source, expected):
     """Raise ValueError if a run goes on, and the text is not the one that it was trained on."""
     if expected and source.sha256 != expected.sha256:
         read = f" ({source.characters:,} characters of it were read)" if source.characters else ""
         raise ValueError(f"the run was trained on {shown(expected.name)}, and {shown(source.name)}"
-                         f"{read} is another text: give the same with --corpus, or start a new run "
-                         "from its weights: --init-from RUN --corpus FILE")
+                         f"{read} is another text: give the same with --corpus or --conversations, "
+                         "or start a new run from its weights with --init-from")
 
 
 def new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.batches import IGNORE_INDEX, Batch, GrammarLoss, NextToken, check_length
+from npgpt.batches import IGNORE_INDEX, Batch, GrammarLoss, NextToken, check_length, sampled_rows
 from npgpt.data.tokens import SAMPLE
 from npgpt.tokenizers import WordTokenizer
 
@@ -34,11 +34,8 @@ class Denoising:
     def __init__(self, tokenizer):
         missing = [token for token in self.special_tokens if token not in tokenizer.special_ids]
         if missing:
-            raise ValueError(
-                f"the vocabulary has no {missing[0]}, which hides tokens from this model: train "
-                "on the text itself, which makes a vocabulary that has it, and not on "
-                "token files; or use --arch gpt"
-            )
+            raise ValueError(f"the vocabulary has no {missing[0]}, which hides tokens: train on a "
+                             "text, and not on token files, or use --arch gpt")
         self.tokenizer = tokenizer
         self.words = isinstance(tokenizer, WordTokenizer)
         self.special = [tokenizer.special_ids[token] for token in self.special_tokens]
@@ -60,17 +57,12 @@ class Denoising:
         for token in self.special_tokens if self.words else ():
             text = text.replace(f" {token}", token)
         marked = [token for token, i in self.tokenizer.special_ids.items() if i in self.special]
-        for token in self.tokenizer.special_ids.keys() - {*marked}:
-            if token in text:
-                raise ValueError(f"{token} is a special token, but this model {self.purpose}")
-        if not any(token in text for token in marked):
-            raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         encode = getattr(self.tokenizer, "templated", self.tokenizer.encode)
         ids_T = encode(text, allowed_special=marked)
         found = [token for token in ids_T.tolist() if token in self.special]
         _, *marks = self.special  # a mask is for any gap; sentinels come in order, the last unasked
         expected = marks * len(found) if len(marks) == 1 else marks[:-1]
-        if found != expected[: len(found)]:
+        if not found or found != expected[: len(found)]:
             raise ValueError(f"this model {self.purpose}; not {text[:60]!r}")
         return ids_T
 
@@ -131,13 +123,10 @@ class Denoising:
         if not len(ids_N):
             raise ValueError("no token to evaluate on; give a text of 1 or more")
         spans = self._spans(ids_N, block_size)
-        if max_tokens is not None:
-            order = np.random.default_rng(seed).permutation(len(spans))
-            read = np.cumsum([spans[i][1] - spans[i][0] for i in order])
-            spans = [spans[i] for i in sorted(order[: 1 + np.searchsorted(read, max_tokens)])]
+        sampled = sampled_rows([b - a for a, b in spans], max_tokens, seed)
         return [
             (ids_N[a:b].astype(np.int64), self.hide(b - a, np.random.default_rng((seed, a))))
-            for a, b in spans
+            for a, b in (spans[i] for i in sampled)
         ]
 
     def _spans(self, ids_N, block_size):

@@ -98,7 +98,7 @@ def test_a_model_of_texts_learns_to_answer(tmp_path, done, refused, finished, ta
     assert "at most" in done("info", tmp_path / "run")
     assert "at most" not in done("info", finished)
     assert "chat template" in refused("eval", finished, "--conversations", talks)
-    for wrong in (("--arch", "bert"), ("--eval-stride", "4"), ("--split", "documents")):
+    for wrong in (("--arch", "bert"), ("--eval-stride", "4")):
         refused("train", "--conversations", talks, "--out", tmp_path / "no", *wrong)
     refused("train", "--init-from", finished, "--conversations", talks, "--reward", "grammar")
     assert "one of them" in refused("train", "--corpus", "tales", "--conversations", talks)

@@ -294,8 +294,6 @@ def test_files_that_hold_too_little_are_refused(tmp_path):
             open_conversations(TrainConfig(), [str(path)], 60)
     path.write_bytes(b"\xef\xbb\xbf" + lines(TALKING, turns("hi", "ok")).encode())
     assert len(list(read_conversations(path))) == 2
-    with pytest.raises(ValueError, match="--split"):
-        open_conversations(TrainConfig(split="documents"), [str(path)], 60)
     with pytest.raises(ValueError, match="chat template"):
         open_conversations(TrainConfig(), [str(path)], 60, CharTokenizer("hi"))
 
