@@ -112,10 +112,9 @@ class _Header:
             raise ValueError(f"its alignment is {shown(step)}")
         start = -(-self.at // step) * step
         found = {name: (shape, kind, start + p, size) for name, shape, kind, p, size in tensors}
-        for name, (_, _, first, size) in found.items():
-            if first + size > len(self.data):
-                raise ValueError(f"the tensor {shown(name)} ends after the file")
-        if len(found) < len(tensors) or sum(size for *_, size in tensors) > len(self.data):
+        if any(first + size > len(self.data) for *_, first, size in found.values()):
+            raise ValueError("a tensor ends after the file")
+        if len(found) < n_tensors or sum(size for *_, size in tensors) > len(self.data):
             raise ValueError("its tensors overlap")
         return settings, found
 
@@ -159,7 +158,7 @@ class _Header:
         return shape, kind, self.number(10), math.prod(shape) // weights * length
 
 
-def load(path, files, classes, exact=False):
+def load(path, files, exact=False):
     """Return (fields of a model's config class, float32 arrays by our names).
 
     exact   matrices are `Packed`, if the file has codes of all
@@ -173,7 +172,7 @@ def load(path, files, classes, exact=False):
         name: float(f"{value:.7g}") if isinstance(value, float) else value
         for name, value in found.items() if value is not None
     }
-    check_config(config, path, files, classes)
+    check_config(config, path, files)
     fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
     plain = {"scaling.type": "none", "scaling.factor": 1.0, "scale_linear": 1.0,
              "dimension_count": fields["n_embd"] // fields["n_head"]}

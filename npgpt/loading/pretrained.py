@@ -42,8 +42,7 @@ def load_pretrained(cls, folder, weights=None):
     """Return the model of class `cls` in a folder; see `npgpt.gpt.Model.from_pretrained`."""
     folder = local_folder(folder)
     files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
-    classes = {f.files.model_type: f.Model.__name__ for f in FAMILIES.values()}
-    settings, arrays = reader(folder).load(folder, files, classes, exact=weights == "q8")
+    settings, arrays = reader(folder).load(folder, files, exact=weights == "q8")
     try:
         config = cls.Config(**settings)
     except ValueError as error:
@@ -59,7 +58,6 @@ def load_pretrained(cls, folder, weights=None):
         else:
             path, _, attribute = name.rpartition(".")
             setattr(modules[path], attribute, StoredWeight(arrays[name]))
-    broken = weights_not_finite(model)
-    if broken:
+    if broken := weights_not_finite(model):
         raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")
     return use_storage(model.eval(), weights)

@@ -60,22 +60,18 @@ def local_folder(name, files=HUB_FILES):
         return _packaged(given.lower())
     if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
         return path
-    by_hand = f"download its files from https://huggingface.co/{name} and name their folder"
     try:
         from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise FileNotFoundError(
-            f"there is no folder {name}; if it is a model on the Hugging Face Hub, "
-            f"pip install -e '.[hub]' and try again, or {by_hand}"
-        ) from error
-    print(f"downloading {name} from the Hugging Face Hub, or reading its cache", file=sys.stderr)
-    try:
+
+        print(f"downloading {name} from the Hugging Face Hub, or reading its cache",
+              file=sys.stderr)
         return Path(snapshot_download(name, allow_patterns=files))
-    except Exception as error:  # of many classes: no network, no such model, no permission
+    except Exception as error:  # of many classes: no package, no network, no such model
         why = str(error).partition("\n")[0]
         raise FileNotFoundError(
-            f"the Hugging Face Hub did not give a model {name} ({why}); check the name and the "
-            f"network, or {by_hand}"
+            f"there is no folder {name}, and the Hugging Face Hub did not give such a model "
+            f"({why}); pip install -e '.[hub]', check the name and the network, or download its "
+            f"files from https://huggingface.co/{name} and name their folder"
         ) from error
 
 
@@ -94,37 +90,31 @@ def _packaged(name):
     return path
 
 
-def load(folder, files, classes, exact=False):
+def load(folder, files, exact=False):
     """Return (fields of a model's config class, float32 arrays by our names) from its folder.
 
-    classes   model_type -> name of our class, for messages
-    exact     is for files of codes (`npgpt.loading.gguf.load`)
+    exact   is for files of codes (`npgpt.loading.gguf.load`)
 
     Raises FileNotFoundError for a missing file, ValueError for a different architecture or a
     damaged file.
     """
-    folder, here = Path(folder), classes[files.model_type]
     path = member(folder, "config.json")
     try:
         config = _read_config(path)
-        check_config(config, path, files, classes)
+        check_config(config, path, files)
         stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
         settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
         settings |= files.read(config, arrays)
     except (AttributeError, TypeError) as error:  # such as a list in the place of a text
-        raise ValueError(
-            f"{path} is not the config of a {here} ({error}); download it again"
-        ) from error
+        raise ValueError(f"{path} is damaged ({error}); download it again") from error
     for copy, original in files.copies.items():
         if copy not in arrays or (copy == HEAD and not settings["tie_weights"]):
             continue
         array = arrays.pop(copy)
         if not np.array_equal(arrays.setdefault(original, array), array):
-            raise ValueError(
-                f"{folder}: {copy} differs from {original}, which this {here} uses in its place; "
-                "use a model in which they are equal"
-            )
+            raise ValueError(f"{folder}: {copy} differs from {original}, which is used in its "
+                             "place; use a model in which they are equal")
     used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
     ours = {theirs: ours for ours, theirs in files.names.items()}
     weights = _once(renamed(used, ours, [files.names[table] for table in files.tables]), folder)
@@ -142,43 +132,28 @@ def _once(pairs, folder):
 
 def _read_config(path):
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path.parent} has no config.json; name a folder that save_pretrained or "
-            "`npgpt export` wrote, or one downloaded whole from a model's page"
-        )
+        raise FileNotFoundError(f"{path.parent} has no config.json; name a folder that `npgpt "
+                                "export` wrote, or one downloaded whole from a model's page")
     config = read_json(path)
     if "made_by" in config:
-        raise ValueError(
-            f"{path.parent} is a run of npgpt train; write model, tokenizer, run = "
-            f"npgpt.load_run({str(path.parent)!r}), or export it with `npgpt export`"
-        )
+        raise ValueError(f"{path.parent} is a run of npgpt train; read it by npgpt.load")
     return config
 
 
-def check_config(config, path, files, classes):
+def check_config(config, path, files):
     """Raise ValueError unless the config.json of a model, or the like at `path`, fits the files."""
-    here = classes[files.model_type]
-    found = config.get("model_type", files.model_type)
-    if found != files.model_type:
-        other = classes.get(found) if isinstance(found, str) else None
-        raise ValueError(
-            f"{path} describes a model of model_type={found!r}, not {files.model_type!r}; use "
-            + (f"{other}.from_pretrained" if other else f"a model such as {files.examples}")
-        )
+    advice = f"use a model of its architecture, such as {files.examples}"
+    if config.get("model_type", files.model_type) != files.model_type:
+        raise ValueError(f"{path} describes a model of model_type={config['model_type']!r}, and "
+                         f"not of {files.model_type!r}; {advice}")
     wrong = [name for name, default in files.settings.values() if _no_size(config, name, default)]
     if wrong:
-        raise ValueError(
-            f"{path} does not give {wrong} as ints of 1 or more: it is not the config of a "
-            f"{here}; use one downloaded whole from a model's page"
-        )
+        raise ValueError(f"{path} does not give {wrong} as ints of 1 or more; {advice}")
     only = files.only(config) | {"quantization_config": (None,)}
     wrong = {k: config[k] for k, values in only.items() if config.get(k, values[0]) not in values}
     if wrong:
-        asked = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
-        raise ValueError(
-            f"{path} describes a model with {asked}, which this {here} does not have; use a model "
-            f"of its architecture, such as {files.examples}"
-        )
+        raise ValueError(f"{path} describes a model with {wrong}, which is not computed here; "
+                         f"{advice}")
 
 
 def _no_size(config, name, default):
@@ -194,17 +169,14 @@ def _weight_files(folder):
 
     Raises FileNotFoundError or ValueError, which say how to get them.
     """
-    index = member(folder, "model.safetensors.index.json")
+    index, path = (member(folder, f"model.safetensors{end}") for end in (".index.json", ""))
     if index.is_file():
-        files = read_json(index).get("weight_map")
-        names = files.values() if isinstance(files, dict) else [None]
+        names = read_json(index).get("weight_map")
+        names = {*names.values()} if isinstance(names, dict) else {None}
         if not all(isinstance(name, str) and re.fullmatch(r"[^\0]{1,255}", name) for name in names):
-            raise ValueError(
-                f"{index} has no weight_map from the names of weights to names of files; download "
-                "it again, whole"
-            )
-        return (member(folder, name) for name in sorted(set(names)))
-    path = member(folder, "model.safetensors")
+            raise ValueError(f"{index} has no weight_map from the names of weights to names of "
+                             "files; download it again, whole")
+        return (member(folder, name) for name in sorted(names))
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
@@ -225,15 +197,17 @@ def model_type(folder):
 
 def template(folder):
     """Return the `ChatTemplate` of a model's folder; None if it has none."""
-    settings_file, alone = (member(folder, file) for file in TEMPLATE_FILES)
-    settings = read_json(settings_file) if settings_file.is_file() else {}
+    file, alone = (member(folder, file) for file in TEMPLATE_FILES)
+    settings, tokens = read_json(file) if file.is_file() else {}, {}
     source = read_text(alone) if alone.is_file() else settings.get("chat_template")
     if isinstance(source, list):  # several, by name
-        named = {t.get("name"): t.get("template") for t in source if isinstance(t, dict)}
-        source = named.get("default")
-    tokens = {name: settings.get(name) for name in ("bos_token", "eos_token")}
-    tokens = {name: t["content"] if isinstance(t, dict) else t for name, t in tokens.items()}
-    tokens = {name: text for name, text in tokens.items() if isinstance(text, str)}
+        source = next((t.get("template") for t in source
+                       if isinstance(t, dict) and t.get("name") == "default"), None)
+    for name in ("bos_token", "eos_token"):
+        token = settings.get(name)
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            tokens[name] = token
     return ChatTemplate(source, tokens, folder) if isinstance(source, str) else None
 
 
@@ -245,7 +219,6 @@ def tokenizer(folder):
     if all(file.is_file() for file in of_gpt2):
         return BPETokenizer.from_gpt2(*of_gpt2)
     raise FileNotFoundError(
-        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder "
-        "whole, or put the model's tokenizer there (transformers writes a tokenizer.json of older "
-        "files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
+        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder whole "
+        "(of older files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
     )

@@ -297,7 +297,7 @@ def test_llama_cpp_continues_a_text_as_we_do(done, here):
     ({"llama.attention.head_count": [4, 2]}, "num_attention_heads"),
     ({"llama.block_count": 1 << 31}, "weights"),
     ({"llama.block_count": 1}, "h.1"),
-    ({"llama.attention.key_length": 64}, "head_dim=64"),
+    ({"llama.attention.key_length": 64}, "head_dim.*64"),
     ({"tokenizer.ggml.model": "llama"}, "llama.*folder"),
     ({"tokenizer.ggml.pre": "qwen2"}, "qwen2.*folder"),
     ({"tokenizer.ggml.tokens": ["a"]}, "damaged tokenizer"),
