@@ -21,12 +21,10 @@ from small_grammars import derivations, grammars
 from variants import VARIANTS
 
 from autograd import Tensor, gradcheck
-from npgpt import GPT, GPTConfig, tales
+from npgpt import GPTConfig, tales
 from npgpt.evaluation.grammar_loss import spans_log_probability
 from npgpt.models.size import parameters_by_part
 from npgpt.optim import AdamW
-
-study_15 = importlib.import_module("15_start")
 
 # ---- models and optimizers
 
@@ -88,17 +86,6 @@ def test_momentum_adds_up_gradients():
     np.testing.assert_allclose(w.data, [[0.97 - 0.057, -2.01 - 0.019]])
     w.grad = w.grad * 100
     assert optimizer.step(0.1) == pytest.approx(100 * 0.1**0.5)
-
-
-@pytest.mark.parametrize(("start", "branch", "table"), [
-    ("fan_in", 1 / 32, 1 / 8), (study_15.STARTS[2], 1 / 16, 1 / 8),
-    (study_15.STARTS[3], 1 / 32, 0.02)])
-def test_the_kinds_of_fan_in_are_those_of_the_plan(start, branch, table):
-    model = GPT(GPTConfig(50, 64, n_layer=2, n_head=2, n_embd=64, init="fan_in"))
-    study_15.change(model, start)
-    found = {name: weight.data.std() for name, weight in model.parameters().items()}
-    assert found["h.1.mlp.c_proj.weight"] == pytest.approx(branch, rel=0.05)
-    assert found["wte.weight"] == pytest.approx(table, rel=0.05)
 
 
 # ---- texts
