@@ -72,9 +72,8 @@ def activations(config, tokens):
 
 
 # Fields that differ from the defaults. The tokenizer, "char" unless a preset names another,
-# determines vocab_size in training; a preset's vocab_size is for `npgpt info`. Of 128 channels,
-# initial weights by fan-in: with GPT-2's, rows of letters are learned later (12_rows.md of
-# examples/studies, 64 channels).
+# determines vocab_size in training; a preset's vocab_size is for `npgpt info`. Models
+# with few channels start by fan-in: examples/studies/12_rows.md compares it with GPT-2's start.
 SMALL = {"n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "fan_in"}
 PRESETS = {
     "tales": SMALL | {
