@@ -75,11 +75,15 @@ def _save_template(template, tokenizer, folder):
     for name, content in ChatTemplate.files(template).items():
         path = folder / name
         if path.exists():  # the tokenizer's settings
-            content = json.dumps(read_json(path) | json.loads(content), indent=2) + "\n"
-        atomic_write(path, content)
-    path = folder / "config.json"
-    end = {"eos_token_id": tokenizer.special_ids.get(eos_token(tokenizer, template))}
-    atomic_write(path, json.dumps(read_json(path) | end, indent=2) + "\n")
+            _add(path, json.loads(content))
+        else:
+            atomic_write(path, content)
+    end = tokenizer.special_ids.get(eos_token(tokenizer, template))
+    _add(folder / "config.json", {"eos_token_id": end})
+
+
+def _add(path, settings):
+    atomic_write(path, json.dumps(read_json(path) | settings, indent=2) + "\n")
 
 
 def best_of(name):
@@ -122,9 +126,8 @@ def _fitted(model, tokenizer, folder, weights):
     if not known < rows <= known * (1 + PADDING):
         check_vocabulary(tokenizer, model.config, folder)
         return model
-    warnings.warn(
-        f"{rows - known:,} rows that pad the vocabulary of {folder} are left out", stacklevel=4
-    )
+    warnings.warn(f"{rows - known:,} rows that pad the vocabulary of {folder} are left out",
+                  stacklevel=4)
     with without_initial_weights():
         model = grown(model, replace(model.config, vocab_size=known), 0)
     return use_storage(model.eval(), weights)
@@ -137,10 +140,8 @@ def arch_of(folder):
         return read_run(folder).training.arch
     archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
     if model_type not in archs:
-        raise ValueError(
-            f"{folder} describes a model of model_type={shown(model_type)!r}; use one of: "
-            f"{', '.join(archs)}"
-        )
+        raise ValueError(f"{folder} describes a model of model_type={shown(model_type)!r}; use one "
+                         f"of: {', '.join(archs)}")
     return archs[model_type]
 
 

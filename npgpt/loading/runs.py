@@ -171,28 +171,22 @@ def read_run(folder):
     path = member(folder, "config.json")
     if not path.exists():
         why = "has no config.json" if path.parent.exists() else "is not there"
-        raise ValueError(
-            f"{folder} {why}: it is no run folder, folder of the transformers library or GGUF file "
-            "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to --prompt or "
-            f"--prompt-file); {runs_near(folder)}"
-        )
+        raise ValueError(f"{folder} {why}: it is no run, transformers folder or GGUF file "
+                         "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to "
+                         f"--prompt or --prompt-file); {runs_near(folder)}")
     settings = files.read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format")
     if (made_by, run_format) != (MADE_BY, RUN_FORMAT):
-        raise ValueError(
-            f"{path} is made by {made_by!r} in the format {run_format!r}, and a run of this npgpt "
-            f"by {MADE_BY!r} in the format {RUN_FORMAT}; install the version that wrote it, or "
-            "train again (npgpt.load reads other models, too)"
-        )
+        raise ValueError(f"{path} is made by {made_by!r} in the format {run_format!r}, and a run "
+                         f"here by {MADE_BY!r} in the format {RUN_FORMAT}; install the version "
+                         "that wrote it, or train again")
     try:
         training = settings["training"]
         training = _as_settings(RewardConfig if training.get("reward") else TrainConfig, training)
         model = _as_settings(family(training.arch).Config, settings["model"])
         text = _as_settings(TextSource, settings["text"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); restore it from a copy, or train again"
-        ) from error
+        raise ValueError(f"{path} is damaged ({error}); restore it, or train again") from error
     return Run(folder, model, training, text)
 
 
@@ -200,8 +194,6 @@ def runs_near(folder):
     """Return a clause that names the runs in a folder, beside it and in runs/."""
     homes = folder, folder.parent, Path("runs")
     found = sorted({path.parent for home in homes for path in home.glob(f"*/{RUN_STATE}")})
-    if not found:
-        return "no run is beside it or in runs/; `npgpt train` makes one"
     return f"runs found ({len(found)}): {', '.join(map(files.quoted, found[:20]))}"
 
 
@@ -230,23 +222,16 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     with without_initial_weights():
         model = family(run.training.arch).Model(run.model, seed=run.training.seed)
     copy_into(arrays_of(model), arrays, path)
-    broken = weights_not_finite(model)
-    if broken:
-        raise ValueError(
-            f"{path}: {broken}, so nothing can be computed with it; restore it from a copy, or "
-            "train again with a lower learning rate"
-        )
+    if broken := weights_not_finite(model):
+        raise ValueError(f"{path}: {broken}; restore it, or train again with a lower --lr")
     return model.eval(), tokenizer, run
 
 
 def check_vocabulary(tokenizer, config, folder):
     """Raise ValueError unless the tokenizer and the model of a folder have the same tokens."""
     if tokenizer.vocab_size != config.vocab_size:
-        raise ValueError(
-            f"{folder}: tokenizer.json or vocab.json has {tokenizer.vocab_size:,} tokens, but the "
-            f"model in config.json {config.vocab_size:,}; use the files of one model (if its "
-            "vocabulary is padded, cut wte.weight and vocab_size to the tokenizer's)"
-        )
+        raise ValueError(f"{folder}: its tokenizer has {tokenizer.vocab_size:,} tokens, but the "
+                         f"model in config.json {config.vocab_size:,}; use the files of one model")
 
 
 def _as_settings(cls, table):

@@ -8,7 +8,6 @@ keys and values, for a smaller cache in generation; there are no biases. Source:
 LLaMA, 2023, section 2.2; Llama 2, 2023, for the shared heads.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +31,9 @@ class LlamaConfig(Shape):
     n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
     dropout: float = setting(**DROPOUT_SETTING)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    rope_base: float = setting("base of the wavelengths of rotary positions", default=10000.0)
-    norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6)
+    rope_base: float = setting(
+        "base of the wavelengths of rotary positions", default=10000.0, least=1e-30)
+    norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6, least=1e-30)
     init: str = setting(**INIT_SETTING)
 
     @property
@@ -48,19 +48,12 @@ class LlamaConfig(Shape):
         check_settings(self)
         check_heads(self)
         if self.n_embd // self.n_head % 2:
-            raise ValueError(
-                f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make heads of "
-                f"{self.n_embd // self.n_head} channels, which rotary positions rotate in pairs; "
-                f"use n_embd={self.n_embd + self.n_head}"
-            )
+            raise ValueError(f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make "
+                             "heads of an odd number of channels, which rotate in pairs; use "
+                             f"n_embd={self.n_embd + self.n_head}")
         if self.n_head % self.kv_heads:
-            raise ValueError(
-                f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide n_head={self.n_head}; "
-                "use a divisor, each of whose heads serves as many heads of queries"
-            )
-        for name in ("rope_base", "norm_eps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"LlamaConfig: {name}={getattr(self, name)}; use more than 0")
+            raise ValueError(f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide "
+                             f"n_head={self.n_head}; use a divisor")
 
 
 class Llama(CausalLM):

@@ -63,11 +63,9 @@ class T5Config(Shape):
         if not self.head_size:
             check_heads(self)
         if self.n_bucket < 4 or self.max_distance <= self.n_bucket // 2:
-            raise ValueError(
-                f"T5Config: n_bucket={self.n_bucket}, max_distance={self.max_distance}; half of "
-                "the buckets are for one distance each: use 4 buckets or more, and a max_distance "
-                "above half of them"
-            )
+            raise ValueError(f"T5Config: n_bucket={self.n_bucket}, max_distance="
+                             f"{self.max_distance}; use 4 buckets or more, and a max_distance "
+                             "above half of them")
 
 
 class T5(Model):
