@@ -10,7 +10,7 @@ from npgpt.run.diagnostics import diagnosis, sees_ahead
 from npgpt.train import micro_batches
 
 CONFIG = GPTConfig(vocab_size=7, block_size=8, n_layer=4, n_head=2, n_embd=8)
-TRAINING = TrainConfig(max_iters=9, batch_size=4, warmup_iters=2)
+TRAINING = TrainConfig(batch_size=4)
 IDS = np.tile(np.arange(7), 40)
 
 

@@ -12,7 +12,6 @@ from npgpt.batches import Dataset, NextToken, TextSource
 from npgpt.checkpoint import load_checkpoint
 from npgpt.config import TrainConfig
 from npgpt.loading.runs import Run, create_run
-from npgpt.metrics import read_metrics
 from npgpt.optim import make_optimizer
 from npgpt.train import SingleProcess, train
 
@@ -108,8 +107,5 @@ def test_a_setting_changes_the_steps_and_a_resumed_run_is_the_one_that_never_sto
         f"{lost[:3]} outlives a step and is not in the checkpoint, or is replaced and not written "
         "in place: give its arrays to AdamW.add_state, or add it to _state in npgpt/checkpoint.py"
     )
-    ours, theirs = ([{**row, "seconds": 0} for row in read_metrics(tmp_path / n / "metrics.csv")]
-                    for n in "12")
-    assert ours == theirs
     for file in ("train_state.safetensors", "best.safetensors"):
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes(), file
