@@ -132,7 +132,7 @@ class TrainConfig:
     seed: int = setting(
         "of weights, batches, dropout and samples", group="the run", least=0, default=1
     )
-    arch: str = setting("the kind of model", group="the model", default="gpt")
+    arch: str = setting("the architecture", group="the model", default="gpt")
     matmul_precision: str = setting(
         "operands of matrix products; bfloat16 rounds them, faster on processors that have it",
         group="training", choices=PRECISIONS, default="float32",

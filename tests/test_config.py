@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset, preset_for
 
 GOOD = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
@@ -53,7 +53,7 @@ def test_training_settings_out_of_range_are_refused(change, facts):
 def test_presets_give_whole_settings_and_take_changes():
     for name in PRESETS:
         model, training = from_preset(name)
-        assert family(training.arch).Config(vocab_size=65, **model).n_head == model["n_head"]
+        assert architecture(training.arch).Config(vocab_size=65, **model).n_head == model["n_head"]
         assert training.max_iters == PRESETS[name]["max_iters"]
     model, training = from_preset("shakespeare", n_layer=2, lr=0.5)
     assert (model["n_layer"], training.lr, training.batch_size) == (2, 0.5, 64)

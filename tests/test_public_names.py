@@ -19,14 +19,14 @@ import autograd
 import npgpt
 from autograd import Tensor
 from npgpt import GPT, T5, AdamW, Bert, BPETokenizer, CharTokenizer, Llama
-from npgpt.models import FAMILIES
+from npgpt.models import ARCHITECTURES
 from npgpt.sampling import Sampling, SamplingKeywords
 from npgpt.tokenizers import WordTokenizer
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"vocab_size": 11, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
 MODEL = pytest.mark.parametrize(
-    "cls", [f.Model for f in FAMILIES.values() if f.files], ids=lambda cls: cls.__name__
+    "cls", [f.Model for f in ARCHITECTURES.values() if f.files], ids=lambda cls: cls.__name__
 )
 # A habit from elsewhere, and what a type checker says of it.
 PROGRAM = """

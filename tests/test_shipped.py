@@ -17,7 +17,7 @@ from npgpt.data.tokens import open_run
 from npgpt.files import read_json
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import read_metrics
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.train import evaluate
 
 
@@ -26,7 +26,7 @@ def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
     model, tokenizer, run = npgpt.load_run(SHIPPED_RUN)
     training = run.training
     with ExitStack() as stack:
-        dataset = open_run(run, family(training.arch), stack, tokenizer)
+        dataset = open_run(run, architecture(training.arch), stack, tokenizer)
         loss, _ = evaluate(model, dataset.val_ids, stride=training.eval_stride, seed=training.seed,
                            max_tokens=training.eval_tokens)
     last = read_metrics(SHIPPED_RUN / "metrics.csv")[-1]

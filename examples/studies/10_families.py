@@ -17,7 +17,7 @@ from family_models import BATCH, FAMILIES, Rewriting, WordTokenizer, model_confi
 from intervals import Interval, student
 
 from npgpt import plots
-from npgpt.models import family as record
+from npgpt.models import architecture as record
 
 SEEDS, TINY = (1, 2, 3), {"quick": True}
 SIZES = {  # FLOPs of a training, and of one to rewrite; characters to train on and to test on;

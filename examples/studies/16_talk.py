@@ -17,7 +17,7 @@ from study import markdown
 from npgpt.data.conversations import Talk, Talks, encoded, open_conversations
 from npgpt.data.tokens import open_dataset
 from npgpt.evaluation.answers import answered
-from npgpt.models import family, grown
+from npgpt.models import architecture, grown
 from npgpt.models.presets import from_preset
 from npgpt.objectives.reference import held, keep_start
 from npgpt.optim import make_optimizer
@@ -53,7 +53,7 @@ def measure(trial):
     """Return what a model can after each of its steps."""
     *steps, hold, counted = ARMS[trial["arm"]]
     steps = [min(n, trial.get("max_iters", n)) for n in steps]
-    gpt, found, asked = family("gpt"), {}, trial.get("asked", ASKED)
+    gpt, found, asked = architecture("gpt"), {}, trial.get("asked", ASKED)
     given = {"seed": trial["seed"], "eval_stride": 0}
     shape, of_stories = from_preset("tales-words", max_iters=max(steps[0], 1), **given)
     _, of_talks = from_preset("answers", max_iters=steps[1], hold=hold, **given)

@@ -11,7 +11,7 @@ from npgpt.files import member, read_text
 from npgpt.folders import check_free
 from npgpt.loading.runs import RESULT_FILE, read_run
 from npgpt.metrics import read_metrics, read_result
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.models.size import parameters_by_part
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown
@@ -98,7 +98,7 @@ class Result:
         self.whole = read_result(member(folder, RESULT_FILE), self.steps)
         self.tokens = read_text(member(folder, "tokenizer.json"))
         tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
-        self.objective = family(self.run.training.arch).Objective(tokenizer)
+        self.objective = architecture(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
@@ -133,7 +133,7 @@ class Result:
 
 
 def differing(settings):
-    """Return the settings that differ: name -> a value for each run, None where a family lacks it.
+    """Return the settings that differ: name -> a value for each run, None where a model lacks it.
 
     settings   name of the run -> {name of the setting: value}
     """

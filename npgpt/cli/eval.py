@@ -19,7 +19,7 @@ from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.loading import load_model, template_of
 from npgpt.metrics import beside_grammar, bits_per_byte
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.train import evaluate
 
 
@@ -117,7 +117,7 @@ def run(args):
 def _dataset(args, loaded, path, whole, stack):
     """Return the `Dataset` of the text in `args`."""
     tokenizer, training = loaded.tokenizer, loaded.training
-    kind, talks = family(training.arch), args.conversations or training.conversations
+    kind, talks = architecture(training.arch), args.conversations or training.conversations
     if args.corpus and args.conversations:
         raise ValueError("--corpus is a text, --conversations are answers: give one of them")
     if talks and not args.corpus:

@@ -8,7 +8,7 @@ from npgpt.folders import check_free
 from npgpt.loading import load_model, model_files, save, template_of
 from npgpt.loading.gguf_writer import KINDS
 from npgpt.loading.pretrained import save_gguf
-from npgpt.models import family_of
+from npgpt.models import architecture_of
 
 OTHER_SUFFIXES = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
 
@@ -46,7 +46,7 @@ def run(args):
     save(model, tokenizer, folder, template)
     print(f"{folder}: config.json, model.safetensors, tokenizer.json, tokenizer_config.json"
           + ", chat_template.jinja" * bool(template))
-    cls = family_of(model.config).files.class_name
+    cls = architecture_of(model.config).files.class_name
     print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
           f"{type(tokenizer).__name__}")

@@ -15,7 +15,7 @@ from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.loading import best_of, load_model
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.writing import continue_text, fill_masks
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
@@ -97,9 +97,9 @@ def note_unknown(text, tokenizer, run):
 def run(args):
     loaded = load_model(best_of(model_path(args.model, "generate MODEL TEXT")), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
-    continues = family(arch).write is continue_text
+    continues = architecture(arch).write is continue_text
     _check_flags(args, arch)
-    objective = family(arch).Objective(tokenizer)
+    objective = architecture(arch).Objective(tokenizer)
     prompt = _prompt(args, tokenizer, objective)
     note_unknown(prompt, tokenizer, loaded.run)
     if args.seed is None and args.temperature != 0:
@@ -212,8 +212,8 @@ class Writer:
 
 def check_continues(arch, given):
     """Raise ValueError if something is given that only a model that continues a text can do."""
-    if given and family(arch).write is not continue_text:
-        able = " and ".join(name for name, f in FAMILIES.items() if f.write is continue_text)
+    if given and architecture(arch).write is not continue_text:
+        able = " and ".join(name for name, f in ARCHITECTURES.items() if f.write is continue_text)
         raise ValueError(
             f"{', '.join(given)}: only for models that continue a text, {able}, and this is a "
             f"{arch}; use another model{', or leave it out' * given[0].startswith('-')}"
@@ -225,7 +225,7 @@ def _check_flags(args, arch):
 
     Its default cannot be argparse's, since bert refuses the flag.
     """
-    if family(arch).write is fill_masks and args.max_new_tokens is not None:
+    if architecture(arch).write is fill_masks and args.max_new_tokens is not None:
         raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
     check_continues(
         arch, [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
@@ -238,7 +238,7 @@ def _check_flags(args, arch):
 
 
 def _restore(args, model, arch, tokenizer, objective, prompt):
-    ids = family(arch).write(
+    ids = architecture(arch).write(
         model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed,
         **sampling_settings(args),
     )

@@ -12,7 +12,7 @@ from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 
 ROW = "{:<30}{:>8}  {:>11}{:>11}{:>9}  {}"
 SOURCES = {
@@ -29,7 +29,7 @@ def add_arguments(parser):
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--arch", choices=FAMILIES, help="the model's family; default gpt")
+    add("--arch", choices=ARCHITECTURES, help="the model's architecture; default gpt")
     add("--seed", type=int, default=0, metavar="S", help="seed of the arrays; default 0")
     add("--json", action="store_true", help="one JSON object")
 
@@ -87,7 +87,7 @@ def _op_rows(ops, seed):
 
 def _model_rows(arch, seed):
     """Return a row for each parameter of a small model."""
-    model, f = family(arch).small_model(seed)
+    model, f = architecture(arch).small_model(seed)
     started = time.perf_counter()
     report = examine(f, model.parameters(), seed=seed)
     seconds = time.perf_counter() - started

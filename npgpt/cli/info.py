@@ -8,7 +8,7 @@ from npgpt.config import TrainConfig
 from npgpt.loading import arch_of
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import read_run
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset
 from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
 from npgpt.run.estimate import tokens_per_step
@@ -37,10 +37,11 @@ def run(args):
         raise ValueError("name a run folder, or a preset with --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
-        size = CHARACTERS[training.corpus[0]] + len(family(training.arch).Objective.special_tokens)
+        special = architecture(training.arch).Objective.special_tokens
+        size = CHARACTERS[training.corpus[0]] + len(special)
         size = PRESETS[args.preset].get("vocab_size", size)
         size = size if args.vocab_size is None else args.vocab_size
-        config = family(training.arch).Config(vocab_size=size, **model)
+        config = architecture(training.arch).Config(vocab_size=size, **model)
     elif args.vocab_size is not None:
         raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
     elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
@@ -48,7 +49,7 @@ def run(args):
         config, training = run.model, run.training
     else:
         training = TrainConfig(arch=arch_of(folder))
-        config = family(training.arch).Model.from_pretrained(folder).config
+        config = architecture(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
     forward, training_flops = flops_per_token(config), 3 * flops_per_token(config)
     memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)

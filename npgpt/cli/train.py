@@ -30,7 +30,7 @@ from npgpt.data.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.files import RUN_STATE, quoted
 from npgpt.loading import load_model, model_files, runs, template_of
 from npgpt.look.page import shows
-from npgpt.models import FAMILIES, family, grown
+from npgpt.models import ARCHITECTURES, architecture, grown
 from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.models.writing import continue_text
 from npgpt.objectives.reference import held, keep_start
@@ -97,20 +97,20 @@ def add_arguments(parser):
         "memorised?")
     add("--profile", type=int, nargs="?", const=20, default=0, metavar="N",
         help="print where the time of N early steps goes, op by op; default 20")
-    settings_of = {arch: model_settings(arch) for arch in FAMILIES}
-    presets = {arch: next(iter(kind.presets.values())) for arch, kind in FAMILIES.items()}
+    settings_of = {arch: model_settings(arch) for arch in ARCHITECTURES}
+    presets = {arch: next(iter(kind.presets.values())) for arch, kind in ARCHITECTURES.items()}
     group = None
     for field in all_settings().values():
         group = field.metadata["group"] or group
         add = groups[group]
         flag = "--" + field.name.replace("_", "-")
-        archs = [arch for arch in FAMILIES if field.name in settings_of[arch]]
-        of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(FAMILIES) else ""
+        archs = [arch for arch in ARCHITECTURES if field.name in settings_of[arch]]
+        of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(ARCHITECTURES) else ""
         value = presets[archs[0] if archs else TrainConfig.arch].get(field.name, field.default)
         value = " ".join(value) if isinstance(value, tuple) else value
         help = of_some + field.metadata["help"]
         if field.name == "arch":
-            help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in FAMILIES.items())
+            help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in ARCHITECTURES.items())
         if value != "":
             help += f"; default {value}"
         options = {"help": help, "default": None, "dest": field.name}
@@ -121,7 +121,7 @@ def add_arguments(parser):
         elif field.type == tuple[str, ...]:
             add(flag, nargs="+", action="extend", metavar="FILE", **options)
         elif field.name == "arch":
-            add(flag, choices=tuple(FAMILIES), **options)
+            add(flag, choices=tuple(ARCHITECTURES), **options)
         elif field.metadata["choices"]:
             add(flag, choices=tuple(filter(None, field.metadata["choices"])), **options)
         else:
@@ -266,7 +266,7 @@ def _started(args, ranks, stack):
     check_texts(training.corpus)
     if talks:
         training = replace(training, corpus=())
-    if talks and family(training.arch).write is not continue_text:
+    if talks and architecture(training.arch).write is not continue_text:
         raise ValueError("--conversations: only models that continue text learn them; use --arch "
                          "gpt or llama")
     if args.corpus and args.conversations:
@@ -284,7 +284,7 @@ def _started(args, ranks, stack):
         )
     if ranks.is_main and not args.check:
         runs.check_not_taken(folder)
-    kind_of_model = family(training.arch)
+    kind_of_model = architecture(training.arch)
     tokenizer = initial.tokenizer if initial else None
     # Settings are refused before the text is read, which can take long and tells the vocabulary.
     vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
@@ -372,7 +372,7 @@ def _continued(args, ranks, stack):
             tokenizer, template_of(folder), expected=run.text,
         )
     else:
-        dataset = open_run(run, family(run.training.arch), stack, tokenizer, args.corpus)
+        dataset = open_run(run, architecture(run.training.arch), stack, tokenizer, args.corpus)
     return run, dataset, model, optimizer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from autograd import Tensor, backend, log_softmax, softmax, using_matmul_precision
 from npgpt.fast.storage import formats, use_storage
-from npgpt.models import FAMILIES
+from npgpt.models import ARCHITECTURES
 from npgpt.optim import AdamW
 from npgpt.tokenizers import CharTokenizer
 
@@ -36,12 +36,12 @@ def call_all():
         x_NC = Tensor(np.zeros((1, 2), dtype), requires_grad=True)
         (softmax(x_NC) + log_softmax(x_NC)).sum().backward()  # which no model calls
         with using_matmul_precision(precision):
-            for kind in FAMILIES.values():
+            for kind in ARCHITECTURES.values():
                 train_and_write(kind, dtype)
 
 
 def train_and_write(kind, dtype):
-    """Take a training step with a tiny model of a family, and write from each storage it has."""
+    """Take a training step with a tiny model and write from each storage that it has."""
     tokenizer = CharTokenizer("ab", kind.Objective.special_tokens)
     settings = {field.name: TINY[field.name] for field in fields(kind.Config) if field.name in TINY}
     model = kind.Model(kind.Config(vocab_size=tokenizer.vocab_size, **settings), dtype=dtype)

@@ -31,7 +31,7 @@ KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte 
 SAMPLE = 2_000_000  # tokens read at a time
 
 
-def open_run(run, family, stack, tokenizer, corpus=None, whole=False):
+def open_run(run, architecture, stack, tokenizer, corpus=None, whole=False):
     """Return the `Dataset` of the text that a run was trained on, as `open_dataset` does.
 
     corpus   where that text is now; default: where it was
@@ -41,7 +41,8 @@ def open_run(run, family, stack, tokenizer, corpus=None, whole=False):
     """
     specs = corpus or run.training.corpus
     try:
-        return open_dataset(family, run.training, stack, specs, tokenizer, run.text, whole=whole)
+        return open_dataset(architecture, run.training, stack, specs, tokenizer, run.text,
+                            whole=whole)
     except FileNotFoundError as error:
         if corpus:  # the user named the text just now
             raise
@@ -50,10 +51,10 @@ def open_run(run, family, stack, tokenizer, corpus=None, whole=False):
 
 
 def open_dataset(
-    family, training, stack, corpus, tokenizer=None, expected=None, kind="char",
+    architecture, training, stack, corpus, tokenizer=None, expected=None, kind="char",
     bpe_size=None, grow=False, whole=False,
 ):
-    """Return the `Dataset` of a `Family` and a TrainConfig; the stack closes its files.
+    """Return the `Dataset` of a `Architecture` and a TrainConfig; the stack closes its files.
 
     corpus      names of the texts, which the user gave: those of a run are for `open_run`
     tokenizer   the run's, if it has one already
@@ -71,7 +72,8 @@ def open_dataset(
             raise ValueError("--split all is for texts; of token files give --split val or train")
         source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
         check_same(source, expected)
-        return Dataset(source, tokenizer, *ids, family.Objective(tokenizer), family.write)
+        objective = architecture.Objective(tokenizer)
+        return Dataset(source, tokenizer, *ids, objective, architecture.write)
     text = load_corpus(corpus)
     stats = scan(text, training.split, expected and (expected.characters or 0))
     source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
@@ -80,13 +82,13 @@ def open_dataset(
     chunks = partial(split_chunks, text, stats, *split)
     if tokenizer is None:
         train_text = (chunk for part, chunk in chunks() if part == 0)
-        special = family.Objective.special_tokens
+        special = architecture.Objective.special_tokens
         tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
     elif grow and isinstance(tokenizer, CharTokenizer):
         tokenizer = tokenizer.with_characters(stats.alphabet)
     ids = ids_of_text(chunks(), tokenizer, stack)
-    objective = family.Objective(tokenizer)
-    return Dataset(source, tokenizer, *ids, objective, family.write, text.contents)
+    objective = architecture.Objective(tokenizer)
+    return Dataset(source, tokenizer, *ids, objective, architecture.write, text.contents)
 
 
 def check_same(source, expected):

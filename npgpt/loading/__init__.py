@@ -16,7 +16,7 @@ from npgpt.gpt import Model, without_initial_weights
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
-from npgpt.models import FAMILIES, family, grown
+from npgpt.models import ARCHITECTURES, architecture, grown
 from npgpt.progress import progress
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
@@ -114,7 +114,7 @@ def load_model(name, weights=None):
         model = use_storage(model, weights) if weights else model
         return Loaded(folder.name, model, tokenizer, run, run.training)
     arch = arch_of(folder)
-    model = family(arch).Model.from_pretrained(folder, weights)
+    model = architecture(arch).Model.from_pretrained(folder, weights)
     tokenizer = reader(folder).tokenizer(folder)
     model = _fitted(model, tokenizer, folder, weights)
     return Loaded(folder.name, model, tokenizer, None, TrainConfig(arch=arch))
@@ -138,7 +138,7 @@ def arch_of(folder):
     model_type = reader(folder).model_type(folder)
     if model_type is None:
         return read_run(folder).training.arch
-    archs = {f.files.model_type: arch for arch, f in FAMILIES.items()}
+    archs = {f.files.model_type: arch for arch, f in ARCHITECTURES.items()}
     if model_type not in archs:
         raise ValueError(f"{folder} describes a model of model_type={shown(model_type)!r}; use one "
                          f"of: {', '.join(archs)}")

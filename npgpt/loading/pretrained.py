@@ -11,7 +11,7 @@ from npgpt.files import check_fits
 from npgpt.gpt import without_initial_weights
 from npgpt.loading import gguf, gguf_writer, transformers_folder
 from npgpt.loading.transformers_folder import local_folder, save_folder
-from npgpt.models import FAMILIES, family_of
+from npgpt.models import ARCHITECTURES, architecture_of
 from npgpt.models.size import check_size
 from npgpt.progress import progress
 
@@ -28,7 +28,7 @@ def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
 
 
 def _filed(model, reader="the transformers library's file"):
-    kind = family_of(model.config)
+    kind = architecture_of(model.config)
     check_handled(model.config, kind.filed, reader, f"FILES of {kind.file}")
     return kind.files, asdict(model.config), arrays_of(model)
 
@@ -41,7 +41,7 @@ def reader(path):
 def load_pretrained(cls, folder, weights=None):
     """Return the model of class `cls` in a folder; see `npgpt.gpt.Model.from_pretrained`."""
     folder = local_folder(folder)
-    files = next(f.files for f in FAMILIES.values() if f.Config is cls.Config)
+    files = next(f.files for f in ARCHITECTURES.values() if f.Config is cls.Config)
     settings, arrays = reader(folder).load(folder, files, exact=weights == "q8")
     try:
         config = cls.Config(**settings)

@@ -37,7 +37,7 @@ from npgpt.config import TrainConfig
 from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
 from npgpt.gpt import without_initial_weights
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.models.size import check_size
 from npgpt.reward.settings import RewardConfig
 from npgpt.tokenizers import load_tokenizer
@@ -183,7 +183,7 @@ def read_run(folder):
     try:
         training = settings["training"]
         training = _as_settings(RewardConfig if training.get("reward") else TrainConfig, training)
-        model = _as_settings(family(training.arch).Config, settings["model"])
+        model = _as_settings(architecture(training.arch).Config, settings["model"])
         text = _as_settings(TextSource, settings["text"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it, or train again") from error
@@ -220,7 +220,7 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     arrays = files.read_arrays(path)
     check_size(run.model, arrays, path)
     with without_initial_weights():
-        model = family(run.training.arch).Model(run.model, seed=run.training.seed)
+        model = architecture(run.training.arch).Model(run.model, seed=run.training.seed)
     copy_into(arrays_of(model), arrays, path)
     if broken := weights_not_finite(model):
         raise ValueError(f"{path}: {broken}; restore it, or train again with a lower --lr")

@@ -33,7 +33,7 @@ from npgpt.loading.transformers_folder import local_folder
 from npgpt.look import history
 from npgpt.look.packing import base64_of, pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.models.llama import Llama
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
@@ -70,7 +70,7 @@ def open_subject(name):
     can show it."""
     folder = local_folder(name)
     arch = arch_of(folder)
-    if not issubclass(family(arch).Model, CausalLM):
+    if not issubclass(architecture(arch).Model, CausalLM):
         raise ValueError(
             f"{folder} is a {arch}, and the page shows models that continue a text, gpt and llama: "
             "name the run of one, such as runs/tales"

@@ -1,6 +1,6 @@
-"""Architectures, one file each: settings, model, files and size in one record, a `Family`.
+"""Architectures, one file each: settings, model, files and size in one record, a `Architecture`.
 
-To add one, write its file and list it in `FAMILIES`. Shared modules: `layers`, `writing`
+To add one, write its file and list it in `ARCHITECTURES`. Shared modules: `layers`, `writing`
 (generation), `size` (parameters, FLOPs, memory), `presets` (named settings), `file_layout` (names
 in files of the transformers library).
 """
@@ -9,19 +9,21 @@ import numpy as np
 
 from npgpt.models import bert, gpt_architecture, llama, t5
 
-FAMILIES = {module.FAMILY.arch: module.FAMILY for module in (gpt_architecture, llama, bert, t5)}
+ARCHITECTURES = {
+    module.ARCHITECTURE.arch: module.ARCHITECTURE for module in (gpt_architecture, llama, bert, t5)
+}
 
 
-def family(arch):
-    """Return the `Family` of a name. Raises ValueError for a name that is not known."""
-    if arch not in FAMILIES:
-        raise ValueError(f"arch={arch!r}; use {' or '.join(FAMILIES)}")
-    return FAMILIES[arch]
+def architecture(arch):
+    """Return the `Architecture` of a name. Raises ValueError for a name that is not known."""
+    if arch not in ARCHITECTURES:
+        raise ValueError(f"arch={arch!r}; use {' or '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[arch]
 
 
-def family_of(config):
-    """Return the `Family` of a config, or of the nearest class that it is derived from."""
-    found = {f.Config: f for f in FAMILIES.values()}
+def architecture_of(config):
+    """Return the `Architecture` of a config, or of the nearest class that it is derived from."""
+    found = {f.Config: f for f in ARCHITECTURES.values()}
     return next(found[cls] for cls in type(config).__mro__ if cls in found)
 
 

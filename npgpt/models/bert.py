@@ -27,10 +27,10 @@ from npgpt.gpt import (
     Module,
     init_std,
 )
-from npgpt.models.architecture import Family, Shape
 from npgpt.models.file_layout import REQUIRED, Files, their_weights
 from npgpt.models.initial_attention import WAVES, look_at_neighbours, waves
 from npgpt.models.layers import Attention
+from npgpt.models.record import Architecture, Shape
 from npgpt.models.writing import fill_masks
 from npgpt.objectives.denoising import MaskedTokens
 
@@ -257,7 +257,7 @@ PRESETS = {
     },
 }
 
-FAMILY = Family(
+ARCHITECTURE = Architecture(
     arch="bert",
     does="fills in hidden tokens",
     Config=BertConfig, Model=Bert, Objective=MaskedTokens, write=fill_masks,

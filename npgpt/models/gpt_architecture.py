@@ -1,4 +1,4 @@
-"""GPT as a family: its files in the transformers library, where it is GPT-2, its size, its presets.
+"""GPT as an architecture: its files in the transformers library, where it is GPT-2, its presets.
 
 The weights have the same names and shapes there as in `npgpt.gpt`, with three exceptions. A
 language model's names begin with `transformer.`; GPT-2's linear layers and norms always have
@@ -11,8 +11,8 @@ import numpy as np
 from npgpt.batches import NextToken
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
-from npgpt.models.architecture import Family
 from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
+from npgpt.models.record import Architecture
 from npgpt.models.writing import continue_text
 
 PREFIX = "transformer."
@@ -119,7 +119,7 @@ PRESETS |= {
     "gpt2-xl": GPT2 | {"n_layer": 48, "n_head": 25, "n_embd": 1600},
 }
 
-FAMILY = Family(
+ARCHITECTURE = Architecture(
     arch="gpt",
     does="continues a text",
     Config=GPTConfig, Model=GPT, Objective=NextToken, write=continue_text,

@@ -17,9 +17,9 @@ from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
 from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
 from npgpt.gpt import CausalLM, Embedding, Linear, Module, branch_std, init_std
-from npgpt.models.architecture import Family, Shape
 from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.models.layers import Attention, GatedFeedForward, RMSNorm
+from npgpt.models.record import Architecture, Shape
 from npgpt.models.writing import continue_text
 
 
@@ -188,7 +188,7 @@ PRESETS = {
     },
 }
 
-FAMILY = Family(
+ARCHITECTURE = Architecture(
     arch="llama",
     does="continues a text",
     Config=LlamaConfig, Model=Llama, Objective=NextToken, write=continue_text,

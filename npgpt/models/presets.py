@@ -1,12 +1,12 @@
-"""Settings by the name of a preset, for every kind of model."""
+"""Settings by the name of a preset, for every architecture."""
 
 from dataclasses import fields
 
 from npgpt.config import TrainConfig
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.text import nearest
 
-PRESETS = {name: settings for f in FAMILIES.values() for name, settings in f.presets.items()}
+PRESETS = {name: settings for f in ARCHITECTURES.values() for name, settings in f.presets.items()}
 
 
 def model_settings(*archs):
@@ -15,8 +15,8 @@ def model_settings(*archs):
     vocab_size is left out, as the tokenizer determines it. Of several of one name, the first is it.
     """
     found = {}
-    for arch in archs or FAMILIES:
-        for field in fields(FAMILIES[arch].Config):
+    for arch in archs or ARCHITECTURES:
+        for field in fields(ARCHITECTURES[arch].Config):
             found.setdefault(field.name, field)
     del found["vocab_size"]
     return found
@@ -28,7 +28,7 @@ def preset_for(corpus, arch=TrainConfig.arch):
     Every architecture but a GPT has one preset for all texts.
     """
     if arch != TrainConfig.arch:
-        return next(iter(family(arch).presets))
+        return next(iter(architecture(arch).presets))
     return {("tales",): "tales", ("shakespeare",): "shakespeare-cpu",
             ("conversations of", "tales"): "answers"}.get(tuple(corpus), "text")
 

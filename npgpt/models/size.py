@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from autograd.ops.loss import chunk_rows
 from npgpt.gpt import without_initial_weights
-from npgpt.models import family_of
+from npgpt.models import architecture_of
 
 # how the name of a weight's module begins -> the part of the model
 PARTS = {
@@ -36,7 +36,7 @@ def _weights(config):
     """Yield (part of the model, shape, number of blocks that have it) of each weight."""
     one = {name: 1 for name in ("n_layer", "n_decoder_layer") if hasattr(config, name)}
     with without_initial_weights(_number):
-        model = family_of(config).Model(replace(config, **one))
+        model = architecture_of(config).Model(replace(config, **one))
     for name, weight in model.parameters().items():
         modules = name.split(".")
         part = PARTS[max((mark for mark in PARTS for m in modules if m.startswith(mark)), key=len)]
@@ -78,7 +78,7 @@ def flops_per_token(config):
                    if len(shape) == 2 and part not in TABLES)
     if getattr(config, "tie_weights", True):  # the head's is the table
         products += config.vocab_size * config.n_embd
-    keys, _ = family_of(config).activations(config, 0)
+    keys, _ = architecture_of(config).activations(config, 0)
     return int(2 * products + 4 * keys)
 
 
@@ -117,6 +117,6 @@ def step_memory(config, batch_size, batches=1):
         moments=4 * 2 * parameters,
         gradients=4 * parameters,
         accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * family_of(config).activations(config, tokens)[1],
+        activations=4 * architecture_of(config).activations(config, tokens)[1],
         head=4 * (tables * V * config.n_embd + 2 * rows * V),
     )

@@ -21,10 +21,10 @@ from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
 from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
 from npgpt.gpt import MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module, init_std
-from npgpt.models.architecture import Family, Shape
 from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
 from npgpt.models.initial_attention import BIAS, neighbours
 from npgpt.models.layers import Attention, GatedFeedForward, RMSNorm
+from npgpt.models.record import Architecture, Shape
 from npgpt.models.writing import write_spans
 from npgpt.objectives.denoising import SpanCorruption
 
@@ -314,7 +314,7 @@ PRESETS = {
     },
 }
 
-FAMILY = Family(
+ARCHITECTURE = Architecture(
     arch="t5",
     does="rewrites hidden spans",
     Config=T5Config, Model=T5, Objective=SpanCorruption, write=write_spans,

@@ -1,6 +1,6 @@
-"""Generation by each kind of model: continue a text, fill in hidden tokens, rewrite hidden spans.
+"""Generation by each architecture: continue a text, fill in hidden tokens, rewrite hidden spans.
 
-A writer, the field `write` of a `Family`, is a function
+A writer, the field `write` of a `Architecture`, is a function
 (model, tokenizer, idx_T, max_new_tokens, *, seed=None, **sampling). It checks its arguments and
 returns an iterator over token ids: the tokens that follow a text, or the text with its gaps filled.
 `idx_T` comes from an objective's `prompt`; `sampling` holds settings of `npgpt.sampling.Sampling`.

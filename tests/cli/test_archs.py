@@ -7,11 +7,11 @@ from tiny_run import TINY, assert_same_checkpoint, files, resumed_at, settings_o
 
 from npgpt import tales
 from npgpt.loading.runs import load_run
-from npgpt.models import FAMILIES
+from npgpt.models import ARCHITECTURES
 
 pytestmark = pytest.mark.slow
 
-OTHERS = tuple(arch for arch in FAMILIES if arch != "gpt")
+OTHERS = tuple(arch for arch in ARCHITECTURES if arch != "gpt")
 STORY = "A shy small dog of Velaria did not cross the red street because it was too tired"
 # The stories of tales are longer than the windows of the other tiny runs.
 SETTINGS = [*TINY, "--block-size", "190", "--corpus", "tales", "--train-fraction", "0.99"]

@@ -20,7 +20,7 @@ from npgpt.cli.info import scaled
 from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import load_run
 from npgpt.metrics import beside_grammar
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.size import parameters_by_part
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import evaluate
@@ -193,14 +193,14 @@ def test_gradcheck_prints_a_table_of_ops(done):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", FAMILIES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_gradcheck_of_a_model_covers_every_parameter(done, arch):
     """Without --arch, of a GPT."""
     of_arch = ["--arch", arch] * (arch != "gpt")
     result = json.loads(done("gradcheck", "--model", *of_arch, "--json"))
     assert result["passed"]
     assert [row["name"] for row in result["rows"]] == [
-        *family(arch).small_model(0)[0].parameters()
+        *architecture(arch).small_model(0)[0].parameters()
     ]
 
 

@@ -15,7 +15,7 @@ from npgpt.config import TrainConfig
 from npgpt.data.tokens import open_run
 from npgpt.files import read_arrays
 from npgpt.loading.runs import load_run, read_run
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 
@@ -34,10 +34,10 @@ def keeping(tmp_path_factory, corpus):
 
 def test_they_are_the_weights_of_their_steps(keeping):
     _, tokenizer, run = load_run(keeping)
-    model = family("gpt").Model(run.model, seed=run.training.seed)
+    model = architecture("gpt").Model(run.model, seed=run.training.seed)
     found = {0: model.parameters()["wte.weight"].data.copy()}
     with ExitStack() as stack:
-        data = open_run(run, family("gpt"), stack, tokenizer)
+        data = open_run(run, architecture("gpt"), stack, tokenizer)
         optimizer = make_optimizer(model, run.training)
         for step in training_steps(model, optimizer, data.train_ids, run.training):
             found[step.step] = model.parameters()["wte.weight"].data.copy()

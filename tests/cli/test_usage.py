@@ -13,7 +13,7 @@ from tiny_run import ROOT, TEXT, TINY, files, npgpt
 from npgpt import cli as program
 from npgpt.cli.settings import read_settings
 from npgpt.loading.runs import read_run, versions
-from npgpt.models import FAMILIES
+from npgpt.models import ARCHITECTURES
 from npgpt.models.presets import PRESETS
 
 
@@ -193,7 +193,7 @@ def test_the_file_of_settings_in_the_help_can_be_copied(asked, done, here):
 
 def test_settings_of_all_kinds_are_flags():
     flags = {action.dest for action in parser_of("train")._actions}
-    for config in (family.Config for family in FAMILIES.values()):
+    for config in (kind.Config for kind in ARCHITECTURES.values()):
         assert set(config.__dataclass_fields__) - {"vocab_size"} <= flags
 
 

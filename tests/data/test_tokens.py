@@ -28,7 +28,7 @@ from npgpt.data.tokens import (
 )
 from npgpt.loading.runs import Run
 from npgpt.metrics import bytes_per_token
-from npgpt.models import family
+from npgpt.models import architecture
 from npgpt.tokenizers import chunking
 
 LETTERS = "ab é\n\r\t"
@@ -135,7 +135,7 @@ def test_no_more_is_read_of_a_text_than_the_run_was_trained_on(tmp_path):
     run = Run(tmp_path, None, TrainConfig(corpus=("tales",) * 99), TextSource("x", 5, "0", None))
     for text in (run.text, replace(run.text, characters=None)):
         with ExitStack() as stack, pytest.raises(ValueError, match="2,000,000 "):
-            open_run(replace(run, text=text), family("gpt"), stack, CharTokenizer("a"))
+            open_run(replace(run, text=text), architecture("gpt"), stack, CharTokenizer("a"))
 
 
 def documents_of(corpus):
@@ -220,7 +220,8 @@ def test_an_edit_of_one_id_is_seen(tmp_path):
         ids_N.tofile(tmp_path / "x.bin")
         with ExitStack() as stack:
             corpus = [str(tmp_path / "x.bin")]
-            return open_dataset(family("gpt"), TrainConfig(), stack, corpus, None, expected).source
+            gpt = architecture("gpt")
+            return open_dataset(gpt, TrainConfig(), stack, corpus, None, expected).source
 
     source = opened()
     assert opened(source) == source

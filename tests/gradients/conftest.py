@@ -3,7 +3,7 @@
 import pytest
 
 import autograd.backend
-from npgpt.models import family
+from npgpt.models import architecture
 
 
 @pytest.fixture(params=["numba", "numpy"])
@@ -17,4 +17,4 @@ def backend(request):
 def gpt_of_order_one():
     """A function that makes a GPT in float64 with random weights and biases of order one."""
     settings = {"n_embd": 8, "dropout": 0.0}
-    return lambda seed=0, **changes: family("gpt").small_model(seed, **settings | changes)[0]
+    return lambda seed=0, **changes: architecture("gpt").small_model(seed, **settings | changes)[0]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_run import TINY
 
 from npgpt import BPETokenizer, CharTokenizer
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.tokenizers import WordTokenizer, load_tokenizer, save_pretrained
 
 SPECIAL = ["<pad>", "<mask>", "<extra_id_0>"]
@@ -101,9 +101,10 @@ AUTO = {"gpt": "AutoModelForCausalLM", "llama": "AutoModelForCausalLM",
 
 def exported(folder, arch, kind):
     """Write a small model and its tokenizer; return both."""
-    tokenizer = TOKENIZERS[kind](family(arch).Objective.special_tokens)
+    tokenizer = TOKENIZERS[kind](architecture(arch).Objective.special_tokens)
     sizes = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
-    model = family(arch).Model(family(arch).Config(vocab_size=tokenizer.vocab_size, **sizes))
+    of = architecture(arch)
+    model = of.Model(of.Config(vocab_size=tokenizer.vocab_size, **sizes))
     for weight in model.parameters().values():
         weight.data[...] += np.random.default_rng(0).normal(0, 0.3, weight.shape)
     model.save_pretrained(folder)
@@ -112,7 +113,7 @@ def exported(folder, arch, kind):
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@pytest.mark.parametrize("arch", [arch for arch, f in FAMILIES.items() if f.files])
+@pytest.mark.parametrize("arch", [arch for arch, f in ARCHITECTURES.items() if f.files])
 def test_transformers_has_the_ids_and_logits_of_an_exported_model(tmp_path, arch, kind):
     transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
     model, tokenizer = exported(tmp_path, arch, kind)
@@ -137,7 +138,7 @@ def test_transformers_has_the_ids_and_logits_of_an_exported_model(tmp_path, arch
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@pytest.mark.parametrize("arch", [arch for arch, f in FAMILIES.items() if f.files])
+@pytest.mark.parametrize("arch", [arch for arch, f in ARCHITECTURES.items() if f.files])
 @pytest.mark.slow
 def test_ctranslate2_converts_an_exported_model(tmp_path, arch, kind):
     ctranslate2 = pytest.importorskip("ctranslate2", reason="the peer: pip install '.[peers]'")

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 
 from autograd import backend
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.models import family_of
+from npgpt.models import architecture_of
 from npgpt.models.t5 import relative_buckets
 
 torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
@@ -120,7 +120,7 @@ def drawn_batch(arch, config, draw):
 def their_model(model, folder):
     """Return the library's model of a folder; it takes every weight and misses none."""
     model.save_pretrained(folder)
-    cls = getattr(transformers, family_of(model.config).files.class_name)
+    cls = getattr(transformers, architecture_of(model.config).files.class_name)
     theirs, found = cls.from_pretrained(folder, output_loading_info=True)
     assert not any(found.values()), found
     return theirs.eval()
@@ -198,7 +198,7 @@ def test_gradients_of_any_shape(tmp_path_factory, arch, data):
             found.backward()
         assert found.item() == pytest.approx(loss.item(), rel=1e-9)
         d = {name: weight.grad for name, weight in model.parameters().items()}
-        _, gradients = family_of(model.config).files.write(vars(config), d)
+        _, gradients = architecture_of(model.config).files.write(vars(config), d)
         for name, true in expected.items():
             true = 0 if true is None else true.numpy()
             assert np.abs(gradients[name] - true).max() <= 1e-9 * largest, (name, module, alone)
@@ -253,7 +253,7 @@ def both_logits(arch, folder):
     Theirs are None for an error, NaN if the library had to draw weights; ours are the message if
     we refuse the folder.
     """
-    cls = getattr(transformers, family_of(SMALL[arch]).files.class_name)
+    cls = getattr(transformers, architecture_of(SMALL[arch]).files.class_name)
     theirs, inputs = None, {"input_ids": torch.tensor(IDX_BT)}
     if arch == "t5":
         inputs["decoder_input_ids"] = inputs["input_ids"]
@@ -321,7 +321,7 @@ def test_a_changed_setting_gives_the_logits_of_the_library_or_is_refused_by_name
     their_model(model, tmp_path / "a").save_pretrained(tmp_path / "b")
     path = tmp_path / "b" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | OLDER[arch]
-    files = family_of(model.config).files
+    files = architecture_of(model.config).files
     ours = {theirs: our for our, (theirs, _) in files.settings.items()}
     known = {*ours, *files.only(config), "rope_theta", "model_type"}
     implied = transformers.AutoConfig.from_pretrained(path.parent).to_dict()

@@ -18,7 +18,7 @@ from npgpt.loading.runs import load_run
 from npgpt.look import history as history_module
 from npgpt.look import page
 from npgpt.look.history import POINTS, history, open_text, whole_lines
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.ngram import landmarks
 from npgpt.tokenizers import CharTokenizer
 
@@ -134,12 +134,12 @@ def test_a_llama_in_each_of_its_forms_is_recorded(look, done, corpus, here, form
     assert (record["kind"], record["llama"]["kv_heads"]) == (None, 2) and "runs GPTs" in out
 
 
-@pytest.mark.parametrize("arch", [arch for arch in FAMILIES if arch not in ("gpt", "llama")])
+@pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch not in ("gpt", "llama")])
 def test_another_kind_of_model_is_refused_by_name(refused, finished, here, arch):
     """A run, and a folder of the transformers library."""
     path = shutil.copytree(finished, here / "run") / "config.json"
     config = settings_of(path.parent, arch=arch)
-    model = family(arch).Model
+    model = architecture(arch).Model
     known = model.Config(vocab_size=20, block_size=16, n_layer=1, n_head=2, n_embd=8)
     path.write_text(json.dumps(config | {"model": vars(known)}), encoding="utf-8")
     model(known).save_pretrained("published")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from npgpt.models import FAMILIES
+from npgpt.models import ARCHITECTURES
 
-KINDS = pytest.mark.parametrize("arch", FAMILIES)
+KINDS = pytest.mark.parametrize("arch", ARCHITECTURES)
 L, C, F = 3, 128, 320  # blocks, channels, an MLP's
 TABLES = {"gpt": C**-0.5, "llama": C**-0.5, "bert": 0.35, "t5": 1.0}
 # A sum over all weights by their order, computed before there was a setting.
@@ -13,7 +13,7 @@ AS_BEFORE = {"gpt": 12.5405614, "llama": -3.47811928, "bert": 7.72525075, "t5": 
 
 
 def new(arch, init, dtype=np.float64, **changes):
-    kind = FAMILIES[arch]
+    kind = ARCHITECTURES[arch]
     inner = {} if arch == "gpt" else {"n_inner": F}
     config = kind.Config(300, 200, L, 4, C, init=init, **inner, **changes)
     return kind.Model(config, 5, dtype).parameters()

@@ -21,12 +21,12 @@ from npgpt.generate import CachedLogits, KVCache
 from npgpt.gpt import CausalLM
 from npgpt.loading.pretrained import save_gguf
 from npgpt.look import page
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.size import flops_per_token, parameters_by_part
 
-KINDS = pytest.mark.parametrize("arch", FAMILIES)
+KINDS = pytest.mark.parametrize("arch", ARCHITECTURES)
 OPTIONAL = [
-    (arch, f.name) for arch, kind in FAMILIES.items() for f in fields(kind.Config)
+    (arch, f.name) for arch, kind in ARCHITECTURES.items() for f in fields(kind.Config)
     if f.default is not MISSING
 ]
 SETTINGS = pytest.mark.parametrize(("arch", "name"), OPTIONAL)
@@ -34,9 +34,9 @@ IDX_BT = np.array([[1, 6, 0, 2], [3, 3, 1, 0]])
 
 
 def model_with(arch, name, seed=0):
-    """Return (model, loss) of `Family.small_model` with one different setting."""
-    config = family(arch).small_model(seed)[0].config
-    return family(arch).small_model(seed, **{name: getattr(changed(config, name), name)})
+    """Return (model, loss) of `Architecture.small_model` with one different setting."""
+    config = architecture(arch).small_model(seed)[0].config
+    return architecture(arch).small_model(seed, **{name: getattr(changed(config, name), name)})
 
 
 @SETTINGS
@@ -59,7 +59,7 @@ def test_the_flops_are_those_of_the_ops(arch, name):
 
     model, _ = model_with(arch, name)
     idx_BT = np.zeros((2, model.config.block_size), np.int64)
-    batch = family(arch).batch(idx_BT, idx_BT, np.ones_like(idx_BT))
+    batch = architecture(arch).batch(idx_BT, idx_BT, np.ones_like(idx_BT))
     if name == "mlm_head":
         pytest.skip("a model without a head has no logits")
     with observing(Products()) as products:
@@ -71,7 +71,7 @@ def test_the_flops_are_those_of_the_ops(arch, name):
 def test_a_setting_has_an_effect(arch, name):
     if name in ("mlm_head", "init"):
         pytest.skip("a model without a head has no loss; test_initial_weights.py tests init")
-    (model, loss), (plain, of_plain) = model_with(arch, name), family(arch).small_model(0)
+    (model, loss), (plain, of_plain) = model_with(arch, name), architecture(arch).small_model(0)
     changed_size = model.num_parameters() != plain.num_parameters()
     assert changed_size or loss().item() != of_plain().item(), f"nothing in the model reads {name}"
 
@@ -81,7 +81,7 @@ def test_the_loss_alone_is_that_beside_the_logits(arch, name):
     if name == "mlm_head":
         pytest.skip("a model without a head has no loss")
     model, _ = model_with(arch, name)
-    batch = family(arch).batch(IDX_BT, IDX_BT[:, ::-1].copy(), np.ones_like(IDX_BT))
+    batch = architecture(arch).batch(IDX_BT, IDX_BT[:, ::-1].copy(), np.ones_like(IDX_BT))
     with model.evaluating():
         alone = batch.loss(model).item()
         beside = model(*batch.inputs, batch.targets_BT, **batch.masks)[1].item()
@@ -100,7 +100,7 @@ def test_the_gradients_are_right_with_each_setting(arch, name):
 
 
 @pytest.mark.parametrize(
-    ("arch", "name"), [s for s in OPTIONAL if issubclass(family(s[0]).Model, CausalLM)]
+    ("arch", "name"), [s for s in OPTIONAL if issubclass(architecture(s[0]).Model, CausalLM)]
 )
 def test_no_position_sees_a_later_one_and_a_cache_changes_no_logit(arch, name):
     model, _ = model_with(arch, name)
@@ -133,7 +133,7 @@ def show(model, folder):
 
 def readers_of(arch):
     """Yield (name in the message, settings it knows, call with a model and a folder)."""
-    kind = family(arch)
+    kind = architecture(arch)
     yield "the transformers library's file", kind.filed, kind.Model.save_pretrained
     if kind.files.model_type in ("gpt2", "llama") and find_spec("gguf"):
         yield "the GGUF file", kind.filed, save_gguf
@@ -145,7 +145,7 @@ def readers_of(arch):
 
 @KINDS
 def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
-    kind, small = family(arch), family(arch).small_model(0)[0].config
+    kind, small = architecture(arch), architecture(arch).small_model(0)[0].config
     names = {f.name for f in fields(kind.Config)}
     small = replace(small, dropout=0.0)
     Config = make_dataclass(
@@ -177,7 +177,7 @@ def in_float32(model):
 
 
 def computed(model, arch):
-    batch = family(arch).batch(IDX_BT, IDX_BT, np.array([[1, 1, 1, 1], [0, 1, 1, 1]]))
+    batch = architecture(arch).batch(IDX_BT, IDX_BT, np.array([[1, 1, 1, 1], [0, 1, 1, 1]]))
     headless = not getattr(model.config, "mlm_head", True)
     with model.evaluating():
         found = (model.hidden if headless else model)(*batch.inputs, **batch.masks)
@@ -186,7 +186,8 @@ def computed(model, arch):
 
 @SETTINGS
 def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, tmp_path):
-    model, kind, there = in_float32(model_with(arch, name)[0]), family(arch), tmp_path / "there"
+    model, there = in_float32(model_with(arch, name)[0]), tmp_path / "there"
+    kind = architecture(arch)
     try:
         model.save_pretrained(there)
     except ValueError as refused:
@@ -201,7 +202,7 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, tmp_path):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize(
-    ("arch", "name"), [s for s in OPTIONAL if family(s[0]).Model in HANDLED]
+    ("arch", "name"), [s for s in OPTIONAL if architecture(s[0]).Model in HANDLED]
 )
 def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch):
     model = in_float32(model_with(arch, name)[0])
@@ -220,7 +221,8 @@ def test_the_compiled_decoder_is_the_model_or_refuses_it(arch, name, monkeypatch
 
 def test_a_setting_that_the_compiled_decoder_does_not_know_takes_the_plain_path(monkeypatch):
     monkeypatch.setitem(HANDLED, GPT, HANDLED[GPT] - {"bias"})
-    model = use_storage(GPT(replace(family("gpt").small_model(0)[0].config, bias=False)), "fp32")
+    config = architecture("gpt").small_model(0)[0].config
+    model = use_storage(GPT(replace(config, bias=False)), "fp32")
     assert isinstance(model.decoder(), CachedLogits)
     with pytest.raises(ValueError, match="GPT .*fp32"):
         use_storage(model, "int8")

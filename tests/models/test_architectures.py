@@ -1,4 +1,4 @@
-"""Every kind of model: dropout, initial loss, caches, padding, refusals, a larger vocabulary."""
+"""Every architecture: dropout, initial loss, caches, padding, refusals, a larger vocabulary."""
 
 import math
 from dataclasses import replace
@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
 from npgpt.generate import KVCache
-from npgpt.models import family, family_of, grown
+from npgpt.models import architecture, architecture_of, grown
 
 LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
 BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
 T5_ = T5Config(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, n_decoder_layer=2,
                n_bucket=4, max_distance=4)
 SMALL = {"gpt": GPTConfig(11, 8, 2, 2, 8), "llama": LLAMA, "bert": BERT, "t5": T5_}
-FAMILIES = pytest.mark.parametrize("arch", SMALL)
+ARCHITECTURES = pytest.mark.parametrize("arch", SMALL)
 
 
 def made(config, spread=0.4, **options):
     """Return a model in float64 with weights of order one."""
-    cls = family_of(config).Model
+    cls = architecture_of(config).Model
     model, rng = cls(config, dtype=np.float64, **options), np.random.default_rng(0)
     for name, weight in model.parameters().items():
         of_a_norm = "ln_" in name and name.endswith("weight")
@@ -42,11 +42,11 @@ def batch_of(arch, T=5, seed=0):
 # ---- What all share
 
 
-@FAMILIES
+@ARCHITECTURES
 def test_what_the_models_share(arch):
     model, batch = made(replace(SMALL[arch], dropout=0.5), seed=3), batch_of(arch)
-    single = family(arch).Model(SMALL[arch], seed=5)
-    double = family(arch).Model(SMALL[arch], seed=5, dtype=np.float64)
+    single = architecture(arch).Model(SMALL[arch], seed=5)
+    double = architecture(arch).Model(SMALL[arch], seed=5, dtype=np.float64)
     for name, weight in double.parameters().items():
         np.testing.assert_array_equal(single.parameters()[name].data, weight.data.astype("f4"))
     first = model.loss(*batch).item()
@@ -60,7 +60,7 @@ def test_what_the_models_share(arch):
     assert model.training and model.dropout_step == 1
 
 
-@FAMILIES
+@ARCHITECTURES
 @pytest.mark.parametrize("tie_weights", [True, False])
 def test_the_first_loss_is_about_that_of_a_uniform_guess(arch, tie_weights):
     config = replace(SMALL[arch], vocab_size=65, n_embd=64, block_size=64)
@@ -69,7 +69,7 @@ def test_the_first_loss_is_about_that_of_a_uniform_guess(arch, tie_weights):
     for seed in range(4):
         rng = np.random.default_rng(seed)
         batch = [rng.integers(0, 65, (8, 64)) for _ in batch_of(arch)]
-        losses.append(family(arch).Model(config, seed=seed)(*batch)[1].item())
+        losses.append(architecture(arch).Model(config, seed=seed)(*batch)[1].item())
     assert np.mean(losses) == pytest.approx(math.log(65), abs=0.15)
 
 

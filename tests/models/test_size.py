@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npgpt import GPT, BertConfig, GPTConfig, LlamaConfig, T5Config
-from npgpt.models import family_of
+from npgpt.models import architecture_of
 from npgpt.models.size import parameters_by_part, step_memory
 
 MARKS = {
@@ -48,7 +48,7 @@ CONFIGS = [
       for changes in ({}, {"dropout": 0.1}, {"tie_weights": False})),
 ])
 def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_size, batches, rel):
-    cls, idx_BT = family_of(config).Model, np.zeros((batch_size, 64), np.int64)
+    cls, idx_BT = architecture_of(config).Model, np.zeros((batch_size, 64), np.int64)
     batch = [idx_BT] * (3 if isinstance(config, T5Config) else 2)
     cls(config).loss(*batch).backward()  # compiled, imported
     tracemalloc.start()

@@ -8,22 +8,22 @@ import pytest
 
 from npgpt import AdamW, CharTokenizer, tales
 from npgpt.config import TrainConfig
-from npgpt.models import FAMILIES, family
+from npgpt.models import ARCHITECTURES, architecture
 from npgpt.objectives.denoising import MASK, SENTINELS
 from npgpt.train import evaluate, training_steps
 
-ARCHS = tuple(FAMILIES)
+ARCHS = tuple(ARCHITECTURES)
 TEXT = tales.generate(6_000, seed=2)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2)
 
 
 def made(arch, dtype=np.float32, **changes):
     """Return (model, objective, ids) of a tiny model and a text."""
-    objective = family(arch).Objective
+    objective = architecture(arch).Objective
     tokenizer = CharTokenizer("".join(sorted(set(TEXT))), objective.special_tokens)
     settings = {"block_size": 190, "n_layer": 1, "n_head": 2, "n_embd": 8} | changes
-    config = family(arch).Config(vocab_size=tokenizer.vocab_size, **settings)
-    model = family(arch).Model(config, seed=1, dtype=dtype)
+    config = architecture(arch).Config(vocab_size=tokenizer.vocab_size, **settings)
+    model = architecture(arch).Model(config, seed=1, dtype=dtype)
     return model, objective(tokenizer), tokenizer.encode(TEXT)
 
 
@@ -73,7 +73,7 @@ def test_an_evaluation_is_the_mean_over_all_targets_in_whatever_batches(arch):
 def written(model, objective, prompt, most):
     """Return (ids of a prompt, the ids that a model makes of them greedily)."""
     ids = objective.prompt(prompt).astype(np.int64)
-    write = family(type(model).__name__.lower()).write
+    write = architecture(type(model).__name__.lower()).write
     return ids, list(write(model, objective.tokenizer, ids, most, temperature=0))
 
 

@@ -102,7 +102,7 @@ def test_the_state_of_another_model_is_refused_before_any_is_copied(folder):
 
 def test_a_tokenizer_of_another_size_is_refused(folder):
     CharTokenizer("abc").save(folder / "tokenizer.json")
-    with pytest.raises(ValueError, match=r"tokenizer.json .*3 .* 5"):
+    with pytest.raises(ValueError, match="3 .* 5"):
         load_run(folder)
 
 

@@ -1,4 +1,4 @@
-"""Family: everything that the program needs to know about one kind of model, in one record."""
+"""Architecture: everything that the program needs to know about one, in one record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from npgpt.models.file_layout import Files
 
 @dataclass(frozen=True)
 class Shape:
-    """The settings of every kind of model, as `npgpt.config.GPTConfig` has them."""
+    """The settings of every architecture, as `npgpt.config.GPTConfig` has them."""
 
     vocab_size: int = setting("V, the number of different tokens")
     block_size: int = setting("T, the longest text in tokens")
@@ -22,8 +22,8 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Family:
-    """One kind of model, in a file of its own that is listed in `npgpt.models.FAMILIES`."""
+class Architecture:
+    """One architecture, in a file of its own that is listed in `npgpt.models.ARCHITECTURES`."""
 
     arch: str  # the name on the command line
     does: str  # verb and object for help texts, such as "continues a text"
