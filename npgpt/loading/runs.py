@@ -194,6 +194,8 @@ def runs_near(folder):
     """Return a clause that names the runs in a folder, beside it and in runs/."""
     homes = folder, folder.parent, Path("runs")
     found = sorted({path.parent for home in homes for path in home.glob(f"*/{RUN_STATE}")})
+    if not found:
+        return "no run is there or in runs/; `npgpt train` makes one"
     return f"runs found ({len(found)}): {', '.join(map(files.quoted, found[:20]))}"
 
 
