@@ -1,11 +1,11 @@
-"""Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on four tasks.
+"""Why decoder-only? BERT, T5 and GPT of one size, trained for as many FLOPs, on two tasks.
 
     python -m examples.studies 10_families               the trainings that 10_families.jsonl lacks
 
-It is said that an encoder (BERT) is good for understanding and not for generation, an
-encoder-decoder (T5) for translation and summarization, and a decoder (GPT) best for generation,
-though it can do understanding tasks, too. The tales' grammar knows every right answer, so each of
-these can be measured: `family_tasks.py` has the tasks, `family_models.py` the models.
+It is said that an encoder (BERT) is good for understanding and not for generation, and a decoder
+(GPT) best for generation, though it can do understanding tasks, too. The tales' grammar knows every
+right answer, so each of these can be measured: `family_tasks.py` has the tasks, `family_models.py`
+the models.
 """
 
 import json
@@ -13,32 +13,27 @@ from functools import cache
 
 import family_tasks as tasks
 import pandas as pd
-from family_models import BATCH, FAMILIES, Rewriting, WordTokenizer, model_config, told, train_for
+from family_models import FAMILIES, WordTokenizer, model_config, told, train_for
 from intervals import Interval, student
 
 from npgpt import plots
 from npgpt.models import architecture as record
 
 SEEDS, TINY = (1, 2, 3), {"quick": True}
-SIZES = {  # FLOPs of a training, and of one to rewrite; characters to train on and to test on;
-    # words to find, stories to continue, stories to rewrite, and to learn it from
-    False: {"flops": 7.5e12, "rewrite flops": 2.5e12, "channels": 128, "train": 10_000_000,
-            "test": 1_200_000, "words": 400, "stories": 100, "rewritten": 300, "pairs": 20_000},
-    True: {"flops": 1, "rewrite flops": 1, "channels": 32, "train": 60_000,
-           "test": 200_000, "words": 8, "stories": 4, "rewritten": 4, "pairs": 50},
+SIZES = {  # FLOPs of a training, characters to train on and to test on, words to find, stories to
+    # continue
+    False: {"flops": 7.5e12, "channels": 128, "train": 10_000_000, "test": 1_200_000, "words": 400,
+            "stories": 100},
+    True: {"flops": 1, "channels": 32, "train": 60_000, "test": 200_000, "words": 8, "stories": 4},
 }
 TO_CONTINUE = "t5, prefixes"  # a T5 that is trained to continue stories
-LONGER, TIMES = "gpt, longer", 4  # a GPT that learns to rewrite for so many times the FLOPs
 PANELS = {  # title -> (unit, arms, column -> label)
     "a hidden word": ("nats above the grammar's odds", FAMILIES, {
         "left": "from the left", "both": "from both sides"}),
     "a story that goes on": ("share that the grammar derives", ("gpt", "bert", TO_CONTINUE), {
         "go on whole": "whole stories", "go on allowed": "words before the first mistake"}),
-    "a story told anew: of a queen, not a king": ("share right", (*FAMILIES, LONGER), {
-        "rewrite exact": "whole stories", "rewrite changed": "words that change"}),
 }
-NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5", TO_CONTINUE: "T5, trained\nto continue",
-         LONGER: f"GPT, {TIMES} times\nas long"}
+NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5", TO_CONTINUE: "T5, trained\nto continue"}
 
 
 @cache
@@ -55,7 +50,7 @@ def measure(settings):
     config = model_config(family, tokenizer.vocab_size, sizes["channels"])
     model = record(family).Model(config, seed=seed)
     if arm == TO_CONTINUE:
-        text, objective = tasks.beginnings(tokenizer, read), Rewriting(family, tokenizer)
+        text, objective = tasks.beginnings(tokenizer, read), tasks.Continuing(tokenizer)
     else:
         text, objective = tokenizer.encode("".join(read)), record(family).Objective(tokenizer)
     steps = train_for(sizes["flops"], model, family, text, objective, seed=seed)
@@ -64,17 +59,9 @@ def measure(settings):
     if arm != "t5":  # which fills spans
         found["go on"] = tasks.go_on(family, model, tokenizer, stories[: sizes["stories"]],
                                      seed=1000 * seed)
-    if arm == TO_CONTINUE:
-        return found
-    hidden = tasks.hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
-    found["word"] = tasks.find_words(family, model, tokenizer, hidden)
-    pairs = tasks.pairs_to_rewrite(tokenizer, read[: sizes["pairs"]])
-    flops = sizes["rewrite flops"] * (TIMES if arm == LONGER else 1)
-    steps = train_for(flops, model.train(), family, pairs, Rewriting(family, tokenizer), seed=seed,
-                      rate=0.5)  # changes the model, so it comes last
-    pairs = tasks.pairs_to_rewrite(tokenizer, stories)[: sizes["rewritten"]]
-    found["rewrite"] = tasks.rewrite(family, model, tokenizer, pairs) | {
-        "flops": flops, "steps": steps, "pairs": steps * BATCH}
+    if arm != TO_CONTINUE:
+        hidden = tasks.hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
+        found["word"] = tasks.find_words(family, model, tokenizer, hidden)
     return found
 
 
@@ -91,11 +78,10 @@ def frame(results):
 
 
 def numbers(results):
-    """Return arm -> column -> mean, least and largest of the seeds; "gpts" are all six."""
+    """Return arm -> column -> mean, least and largest of the seeds."""
     n = frame(results)
-    arms = [*n.groupby("family"), ("gpts", n[n.family.isin(["gpt", LONGER])])]
     found = {arm: {name: Interval(x.mean(), x.min(), x.max()) for name, x in of.select_dtypes(
-        "number").items()} for arm, of in arms}
+        "number").items()} for arm, of in n.groupby("family")}
     allowed = n.pivot(index="seed", columns="family", values="go on allowed")
     return {"of": found, "allowed": student(allowed[TO_CONTINUE] - allowed["gpt"])}
 
@@ -103,7 +89,7 @@ def numbers(results):
 def draw(path, results):
     """Draw a panel for each task, a mark for each seed."""
     n = frame(results)
-    drawing, panels = plots.figure(11, 3.4, 1, 3)
+    drawing, panels = plots.figure(9, 3.4, 1, 2)
     for axes, (title, (unit, arms, labels)) in zip(panels, PANELS.items(), strict=True):
         for marker, colour, (column, label) in zip("o^", plots.COLOURS, labels.items(),
                                                    strict=False):
@@ -114,7 +100,7 @@ def draw(path, results):
                  ylim=(len(arms), -0.5))
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.legend(fontsize=8, loc="lower center", ncols=2, frameon=False)
-    drawing.suptitle("Equal parameters and FLOPs, but for the last GPT; a mark for each seed")
+    drawing.suptitle("Equal parameters and FLOPs; a mark for each seed")
     return plots.save(drawing, path)
 
 

@@ -20,7 +20,7 @@ parts, ablations, families, scaling = map(importlib.import_module, (
     "12_rows", "08_ablations", "10_families", "09_scaling_laws"))
 SEEDS, THREE = {parts: range(21, 26), scaling: (21,)}, (21, 22, 23)
 CHOSE = {parts: parts.CHOOSE, ablations: (1,)}  # seeds that chose rates: in no mean of such arms
-OF_FAMILIES = "word left nats", "word both nats", "go on whole", "rewrite exact"
+OF_FAMILIES = "word left nats", "word both nats", "go on whole"
 TINY = ablations.TINY
 
 

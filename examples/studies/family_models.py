@@ -11,7 +11,6 @@ import numpy as np
 
 from autograd import observing
 from npgpt import tales
-from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.models.bert import BertConfig
 from npgpt.models.t5 import T5Config
@@ -75,36 +74,6 @@ def model_config(family, vocab_size, C=128):
                     n_inner=11 * C // 8, tie_weights=False)
 
 
-class Rewriting:
-    """The objective of a task that has pairs (source ids, target ids): write the target.
-
-    A GPT goes on after the source. BERT answers at each position of the source, which needs a
-    target of the same length. T5 reads the source and writes.
-    """
-
-    def __init__(self, family, tokenizer):
-        self.family, self.pad = family, tokenizer.special_ids[PAD]
-
-    def sample(self, pairs, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """Return the `Batch` of a step, a function of (seed, step)."""
-        drawn = np.random.default_rng((seed, step)).integers(0, len(pairs), batch_size)[rows]
-        batch = self.batch([pairs[i] for i in drawn])
-        return batch._replace(step_targets=batch.n_targets)
-
-    def batch(self, pairs):
-        sources, targets = zip(*pairs, strict=True)
-        if self.family == "gpt":
-            given = [np.append(source, target[:-1]) for source, target in pairs]
-            wanted = [np.append(np.full(len(source) - 1, IGNORE_INDEX), target)
-                      for source, target in pairs]
-            return Batch((padded(given, self.pad),), padded(wanted, IGNORE_INDEX), {})
-        source, targets_BT = padded(sources, self.pad), padded(targets, IGNORE_INDEX)
-        if self.family == "bert":
-            return Batch((source,), targets_BT, {"mask_BT": source != self.pad})
-        shifted = padded([np.append(self.pad, target[:-1]) for target in targets], self.pad)
-        return Batch((source, shifted), targets_BT, {"mask_BS": source != self.pad})
-
-
 def padded(rows, value):
     """Return rows of ids, made as long as the longest: (B, T) int64."""
     padded_BT = np.full((len(rows), max(map(len, rows))), value, np.int64)
@@ -116,7 +85,7 @@ def padded(rows, value):
 def train(model, text, objective, steps, *, lr, **settings):
     """Train at a rate that falls to a fiftieth of it after a warm-up.
 
-    text       what the objective reads: token ids, or pairs
+    text       what the objective reads
     settings   others of a `TrainConfig`
     """
     config = TrainConfig(max_iters=steps, lr=lr, min_lr=lr / 50,
@@ -127,12 +96,12 @@ def train(model, text, objective, steps, *, lr, **settings):
     model.eval()
 
 
-def train_for(flops, model, family, text, objective, *, seed, rate=1.0):
-    """Train for so many FLOPs, and return the number of steps.    rate: times the family's"""
+def train_for(flops, model, family, text, objective, *, seed):
+    """Train for so many FLOPs, and return the number of steps."""
     some = [objective.sample(text, model.config.block_size, BATCH, seed=0, step=step)
             for step in range(10)]
     steps = max(2, round(flops / flops_of_a_step(model, some)))
-    train(model, text, objective, steps, lr=RATES[family] * rate, seed=seed, arch=family,
+    train(model, text, objective, steps, lr=RATES[family], seed=seed, arch=family,
           batch_size=BATCH)
     return steps
 

@@ -2,7 +2,6 @@
 
     word        which word is hidden? beside the grammar's own odds
     go on       go on with a story that is begun; the grammar says how far it is one
-    rewrite     the story of a queen told of a king, where the grammar has one right answer
 """
 
 from typing import NamedTuple
@@ -14,12 +13,12 @@ from scipy.stats import entropy
 
 from autograd import Tensor, log_softmax
 from npgpt import tales
+from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.models.writing import fill_masks
 from npgpt.objectives.denoising import MASK, PAD, SENTINELS
 from npgpt.reward.verify import GrammarVerifier
 from npgpt.sampling import Sampling
 
-NOBLES = tales.GRAMMAR.lists["noble"]  # three lords, then the three ladies
 TELLS = 0.1  # nats that what follows has to say of a hidden word
 
 
@@ -122,19 +121,13 @@ def go_on(family, model, tokenizer, stories, seed=0):
     """Return shares of stories that the grammar derives, and of what was written before the first
     word that it does not allow. A third of each story is given; words are drawn, each as likely as
     the model has it."""
-    found, judge = [], GrammarVerifier(tokenizer)
+    found, judge, line_end = [], GrammarVerifier(tokenizer), tokenizer.ids["\n"]
     for i, story in enumerate(stories):
         ids_T = tokenizer.encode(story)
         given = len(ids_T) // 3
-        if family == "bert":  # a mask for each word that is to come, as many as the story has
-            hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
-            ids = list(fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed + i))
-        else:
-            begin = tokenizer.encode("\n\n" if family == "gpt" else "")
-            prompt_T = np.append(begin, ids_T[:given])
-            (new,) = WRITES[family](model, tokenizer, [prompt_T], LONGEST - given, 1, seed + i)
-            ids = [*ids_T[:given].tolist(), *new]
-        ids = _up_to_its_end(tokenizer, ids)
+        ids = [int(i) for i in WRITES[family](model, tokenizer, ids_T, given, seed + i)]
+        if line_end in ids:  # the end of the story, and with it the empty line that follows
+            ids = [*ids[: ids.index(line_end)], line_end, line_end]
         verdict = judge(ids)
         allowed = len(ids) if verdict.wrong is None else verdict.wrong
         found.append({"whole": verdict.right,
@@ -142,84 +135,51 @@ def go_on(family, model, tokenizer, stories, seed=0):
     return pd.DataFrame(found).astype(float).mean().to_dict()
 
 
+def _gpt_writes(model, tokenizer, ids_T, given, seed):
+    begin = tokenizer.encode("\n\n")
+    prompt_T = np.append(begin, ids_T[:given])
+    return model.generate(prompt_T, LONGEST - given, seed=seed,
+                          stop=tokenizer.ids["\n"])[len(begin) :]
+
+
+def _bert_writes(model, tokenizer, ids_T, given, seed):
+    """Fill a mask for each word that is to come, as many as the story has."""
+    hidden_T = np.where(np.arange(len(ids_T)) < given, ids_T, tokenizer.special_ids[MASK])
+    return fill_masks(model, tokenizer, hidden_T, LONGEST, seed=seed)
+
+
+def _t5_writes(model, tokenizer, ids_T, given, seed):
+    sampling, rng = Sampling(), np.random.default_rng(seed)
+    written = [tokenizer.special_ids[PAD]]
+    with model.evaluating():
+        encoded = model.encode(ids_T[None, :given])
+        for _ in range(LONGEST - given):
+            x_BTC = model.decode(np.array([written]), encoded)
+            written.append(sampling.sample(model.head(x_BTC[:, -1]).data[0], rng))
+    return [*ids_T[:given], *written[1:]]
+
+
+WRITES = {"gpt": _gpt_writes, "bert": _bert_writes, "t5": _t5_writes}
+
+
+class Continuing:
+    """The objective of a T5 that reads a story up to a cut, and writes the rest."""
+
+    def __init__(self, tokenizer):
+        self.pad = tokenizer.special_ids[PAD]
+
+    def sample(self, pairs, block_size, batch_size, *, seed, step, rows=slice(None)):
+        """Return the `Batch` of a step, a function of (seed, step).    pairs: of `beginnings`"""
+        drawn = np.random.default_rng((seed, step)).integers(0, len(pairs), batch_size)[rows]
+        sources, targets = zip(*(pairs[i] for i in drawn), strict=True)
+        source_BS, targets_BT = padded(sources, self.pad), padded(targets, IGNORE_INDEX)
+        shifted_BT = padded([np.append(self.pad, target[:-1]) for target in targets], self.pad)
+        batch = Batch((source_BS, shifted_BT), targets_BT, {"mask_BS": source_BS != self.pad})
+        return batch._replace(step_targets=batch.n_targets)
+
+
 def beginnings(tokenizer, stories, seed=0):
     """Return for each story token ids before a cut at random, and those after it."""
     rng = np.random.default_rng(seed)
     texts = [tokenizer.encode(story) for story in stories]
     return [np.split(ids_T, [rng.integers(1, len(ids_T))]) for ids_T in texts]
-
-
-def _gpt_writes(model, tokenizer, prompts, length, temperature, seed=0):
-    """Return what a GPT writes after each prompt, up to the end of a story."""
-    texts = model.generate(prompts, length, temperature=temperature, seed=seed,
-                           stop=tokenizer.ids["\n"])
-    return [_up_to_its_end(tokenizer, text[len(prompt) :].tolist())
-            for text, prompt in zip(texts, prompts, strict=True)]
-
-
-def _t5_writes(model, tokenizer, sources, length, temperature, seed=0):
-    """Return what the decoder writes for each source."""
-    sampling, rng = Sampling(temperature), np.random.default_rng(seed)
-    pad = tokenizer.special_ids[PAD]
-    source_BS, written_BT = padded(sources, pad), np.full((len(sources), 1), pad)
-    with model.evaluating():
-        encoded = model.encode(source_BS, source_BS != pad)
-        for _ in range(length):
-            x_BTC = model.decode(written_BT, encoded, source_BS != pad)
-            next_B = [sampling.sample(logits_V, rng) for logits_V in model.head(x_BTC[:, -1]).data]
-            written_BT = np.column_stack([written_BT, next_B])
-    return written_BT[:, 1:].tolist()
-
-
-WRITES = {"gpt": _gpt_writes, "t5": _t5_writes}
-
-
-def _up_to_its_end(tokenizer, ids):
-    """Return a story up to its first line end, and with it the empty line that follows."""
-    line_end = tokenizer.ids["\n"]
-    return [*ids[: ids.index(line_end)], line_end, line_end] if line_end in ids else ids
-
-
-# ---- a story told anew
-
-
-def swapped(story):
-    """Return the story by the same dice, of a queen if it was of a king; None without either.
-
-    Title, name and every word for the hero change, "her" to "his" or to "him", and so do the words
-    for whomever the hero meets.
-    """
-    taken = choices(story)
-    left = iter(taken)
-
-    def otherwise(options, _):
-        _, before, option = next(left)
-        i = before.index(option) + 3 * (options is NOBLES)
-        return options[i % len(options)]
-
-    has_hero = any(options is NOBLES for _, options, _ in taken)
-    return tales.GRAMMAR.write(otherwise) if has_hero else None
-
-
-def pairs_to_rewrite(tokenizer, stories):
-    """Return (source ids, target ids) of stories with a hero."""
-    pairs = [(story, swapped(story)) for story in stories]
-    return [(tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs if b]
-
-
-def rewrite(family, model, tokenizer, pairs):
-    """Return shares of stories rewritten without a fault, and of words right: of those that change,
-    and of those that stay as they are."""
-    sources, pad = [source for source, _ in pairs], tokenizer.special_ids[PAD]
-    if family == "bert":  # a word for each, all at once
-        source_BT = padded(sources, pad)
-        with model.evaluating():
-            written = model(source_BT, mask_BT=source_BT != pad)[0].data.argmax(axis=-1)
-    else:
-        written = WRITES[family](model, tokenizer, sources, LONGEST, temperature=0)
-    right = [np.append(got, np.full(LONGEST, -1))[: len(target)] == target
-             for got, (_, target) in zip(written, pairs, strict=True)]
-    right_N = np.concatenate(right)
-    changes_N = np.concatenate([source != target for source, target in pairs])
-    return {"exact": np.mean([right_T.all() for right_T in right]),
-            "changed": right_N[changes_N].mean(), "kept": right_N[~changes_N].mean()}

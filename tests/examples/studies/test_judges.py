@@ -216,18 +216,6 @@ def test_the_odds_of_a_hidden_word_are_those_of_a_hidden_span(told):
         assert np.log(hidden.odds_K[hidden.right]) == pytest.approx(nats, abs=1e-9)
 
 
-def test_a_story_told_anew_is_one_and_comes_back(told):
-    for story, other in ((story, tasks.swapped(story)) for story in told):
-        if other:
-            assert other != story and tales.log_probability(other) is not None
-            assert tasks.swapped(other) == story
-    kings = "One dawn shy King Dadado of Dadadia lost his red map in Dadadia. A shy red dog {}\n\n"
-    queens = kings.replace("King Dadado", "Queen Dadada").replace("his", "her")
-    assert tasks.swapped(kings.format(
-        "found it near a red mill, so he kissed the dog on its head.")) == queens.format(
-        "found it near a red mill, so she kissed the dog on its head.")
-
-
 def test_words_count_up_to_the_first_that_the_grammar_forbids(told, monkeypatch):
     for story in told[:20]:
         ids = tokenizer().encode(story).tolist()
@@ -235,12 +223,12 @@ def test_words_count_up_to_the_first_that_the_grammar_forbids(told, monkeypatch)
         for at in (given, given + 9, None):  # None: without a fault
             written = cut if at is None else [*cut[:at], tokenizer().ids["?"], *cut[at + 1 :]]
             for end in ([], ids[len(cut) :]):
-                new = [[*written[given:], *end]]
-                monkeypatch.setitem(tasks.WRITES, "gpt", lambda *_, new=new: new)
+                ids_told = [*written, *end]
+                monkeypatch.setitem(tasks.WRITES, "gpt", lambda *_, ids=ids_told: ids)
                 shown = tasks.go_on("gpt", None, tokenizer(), [story])
                 assert shown["whole"] == (at is None and bool(end))
-                right = len(new[0]) if at is None else at - given
-                assert shown["allowed"] == pytest.approx(right / len(new[0]))
+                right = (len(ids_told) if at is None else at) - given
+                assert shown["allowed"] == pytest.approx(right / (len(ids_told) - given))
 
 
 @pytest.mark.slow
