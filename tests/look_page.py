@@ -183,7 +183,7 @@ def settled(browser, looks=6):
     """Wait until the view is the same in so many looks at it: it measures by itself."""
     before, same = None, 0
     measuring = (
-        "return [...document.querySelectorAll('#view button')].some((b) => b.innerText === 'in')"
+        "return Boolean(document.querySelector('#view button[aria-label^=\"in, \"]'))"
         "|| [1, 2, 3].includes(document.querySelectorAll('[aria-label=answers] tr').length)"
     )
     while same < looks or browser.run(measuring):
@@ -227,7 +227,8 @@ CanvasRenderingContext2D.prototype.scale = function (...by) {
 };
 CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
   const behind = [...this.getImageData(x - 1, y, 1, 1).data];
-  this.canvas.written.push([text, x, y, this.measureText(text).width, this.fillStyle, behind]);
+  const width = this.measureText(text).width;
+  this.canvas.written.push([text, x, y, width, this.fillStyle, behind, this.textAlign]);
   return fillText.call(this, text, x, y, ...more);
 };
 """

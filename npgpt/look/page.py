@@ -51,8 +51,10 @@ SCRIPTS = (  # each after its imports
     "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
     "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )
-ABOUT = "A GPT runs in this page: teach it, see what each head reads, check every gradient."
-RECORDED = "What a language model computes for one text: see what each head reads, and its bets."
+HEADING = "A small GPT that runs, learns and is checked in this page"
+LEAD = "Change the text and watch how each part shapes the answer."
+RECORDED = "What a language model computes for one text"
+RECORDED_LEAD = "See what each head reads, and how the answer forms."
 # A sentence with a formula, or about what the page does not have: a picture, code, another page.
 ELSEWHERE = re.compile(r"\\|\b[Hh]ere\b|\bpicture\b|\.py\b|\]\(#|^\*Page\*|[^.)?!\"]$")
 OUT = " with --out"
@@ -271,9 +273,10 @@ def assemble(record, address=None, picture=""):
 
     script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
     values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
-    title = f"{record.get('name', 'a GPT')} under the microscope of npgpt"
-    about = ABOUT if record.get("kind") else RECORDED
-    values["head"] = head(title, about, address, picture)
+    heading, lead = (HEADING, LEAD) if record.get("kind") else (RECORDED, RECORDED_LEAD)
+    values |= {"heading": heading, "lead": lead}
+    title = f"{heading}: {record.get('name', 'a GPT')}"
+    values["head"] = head(title, f"{heading}. {lead}", address, picture)
     values["policy"] = "; ".join((
         "default-src 'none'", "img-src data:", f"script-src '{_hash(script)}'",
         f"style-src '{_hash(values['style'])}'", "base-uri 'none'", "form-action 'none'",

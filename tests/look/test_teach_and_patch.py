@@ -180,7 +180,7 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
     browser.run(
         "document.querySelector('section:not([hidden]) .controls button').click();"
         "npgpt.set({ view: 'tokens' }); window.seen = new Set(); new MutationObserver(() =>"
-        "seen.add(document.querySelector('section:not([hidden]) > .summary')?.textContent))"
+        "seen.add(document.querySelector('section:not([hidden]) > [data-mark=loss]')?.textContent))"
         ".observe(document.getElementById('view'), { childList: true, subtree: true })")
     until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
     browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it

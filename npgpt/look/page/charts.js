@@ -1,15 +1,20 @@
 // Pictures: matrices and rows of cells on canvases, and charts.
 
 import { colour, css, inkOn, palette } from "./colours.js";
-import { el, range, short, svg } from "./elements.js";
+import { el, range, short, svg, whole } from "./elements.js";
 
-// A canvas of this size in the page's pixels, sharp on screens that have more.
+// By what pictures are larger than drawn, as the text of the page is on a large screen.
+export function zoom() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
+// A canvas of this size, sharp on screens that have more pixels than the page.
 export function sized(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = (window.devicePixelRatio || 1) * zoom();
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+  canvas.style.width = `${width * zoom()}px`;
+  canvas.style.height = `${height * zoom()}px`;
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   return context;
@@ -57,7 +62,7 @@ export function cells(canvas, letters, names, columns, cell, [row, column, rows 
     context.fillStyle = rgb ? inkOn(rgb) : ink;
     context.fillText(words, x, (y + 0.5) * HIGH);
   };
-  context.font = "13px ui-monospace, monospace";
+  context.font = "14px ui-monospace, monospace";
   context.textBaseline = "middle";
   names.forEach((name, y) => {
     write(name.replace("block ", "").replace("attention", "attn"), 2, y);
@@ -77,9 +82,9 @@ export function cells(canvas, letters, names, columns, cell, [row, column, rows 
 
 // The [row, column] of a picture by `cells` that was clicked.
 export function cellAt(canvas, letters, event) {
-  const { left, top } = canvas.getBoundingClientRect();
-  const column = Math.floor((event.clientX - left - LEFT) / wide(letters));
-  return [Math.floor((event.clientY - top) / HIGH), Math.max(0, column)];
+  const { left, top } = canvas.getBoundingClientRect(),
+    [x, y] = [event.clientX - left, event.clientY - top].map((at) => at / zoom());
+  return [Math.floor(y / HIGH), Math.max(0, Math.floor((x - LEFT) / wide(letters)))];
 }
 
 // move(down, right) at an arrow key
@@ -95,7 +100,7 @@ export function onArrows(element, move) {
 // Lines in logarithmic scales: curves [{ name, points: [[x, y]], style }], levels [[name, y]].
 // counted: x is linear, from 0
 export function chart(label, curves, { levels = [], unit = "", mark = null, counted = false }) {
-  const W = Math.max(320, document.getElementById("view").clientWidth);
+  const W = Math.max(320, document.getElementById("view").clientWidth / zoom());
   const height = 300,
     left = 56,
     top = 16,
@@ -112,7 +117,8 @@ export function chart(label, curves, { levels = [], unit = "", mark = null, coun
     height - bottom,
     top,
   );
-  const root = svg("svg", { width: W, height, role: "img", "aria-label": label });
+  const size = { width: W * zoom(), height: height * zoom(), viewBox: `0 0 ${W} ${height}` },
+    root = svg("svg", { ...size, role: "img", "aria-label": label });
   const line = (x1, x2, y1, y2, className) =>
     root.append(svg("line", { x1, x2, y1, y2, class: className }));
   const text = (x, y, anchor, words, className = "") =>
@@ -159,7 +165,7 @@ function axis(values, from, to) {
   const ticks = marks.filter((mark) => mark >= low && mark <= high).map((mark) => 10 ** mark);
   const every = Math.ceil(ticks.length / 10);
   const name = (value) =>
-    value < 1e-3 || value > 1e5 ? value.toExponential(0) : String(Number(value.toPrecision(1)));
+    value < 1e-3 || value > 1e5 ? value.toExponential(0) : whole(Number(value.toPrecision(1)));
   return {
     of,
     ticks: ticks.filter((_, i) => i % every === 0).map((value) => [of(value), name(value)]),
@@ -172,5 +178,5 @@ function steps(values, from, to) {
     every = Math.ceil(high / 10);
   const of = (value) => from + (value / high) * (to - from);
   const ticks = range(Math.floor(high / every) + 1).map((i) => i * every);
-  return { of, ticks: ticks.map((value) => [of(value), String(value)]) };
+  return { of, ticks: ticks.map((value) => [of(value), whole(value)]) };
 }

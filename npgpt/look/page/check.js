@@ -2,7 +2,7 @@
 // in this page, and beside what the engine in Python recorded.
 
 import { chart } from "./charts.js";
-import { button, el, short, slider, table } from "./elements.js";
+import { button, el, short, slider, table, whole } from "./elements.js";
 import { length, losses, mean, Trace } from "./model.js";
 import { backward as gradients, FAULTS } from "./rules.js";
 import { isRecorded, logitsOf, model, pass, record, set, state, V } from "./state.js";
@@ -195,7 +195,7 @@ function besideEngine() {
     at.map((i, j) => errorOf(name, i, values[j])),
   );
   return (
-    `Over the ${entries.length} entries that the engine recorded, the rules of this page ` +
+    `Over the ${whole(entries.length)} entries that the engine recorded, the rules of this page ` +
     `differ from it by at most ${Math.max(...entries).toExponential(0)}.`
   );
 }
@@ -234,7 +234,7 @@ function verdict(name, at, difference) {
   ];
   return el(
     "div",
-    { class: good ? "verdict good" : "verdict bad" },
+    { class: good ? "verdict good" : "verdict bad", "data-mark": good ? null : "fault" },
     table(["gradient of the loss", "value"], rows, {
       "aria-label": "three gradients of one weight",
     }),

@@ -24,9 +24,14 @@ function filled(element, attributes, children) {
   return element;
 }
 
+// A whole number, such as 1,234.
+export function whole(number) {
+  return number.toLocaleString("en");
+}
+
 // A number of things.
 export function counted(count, one) {
-  return `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+  return `${whole(count)} ${one}${count === 1 ? "" : "s"}`;
 }
 
 export function percent(p) {
@@ -84,6 +89,7 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
             title,
             "data-t": t,
             "aria-selected": chosen,
+            "data-mark": chosen && "token",
             class: off ? "off" : tokenizer.special.has(text) ? "role" : null,
             ...(/[␣⏎]/.test(text) ? { "aria-label": spoken(text) } : {}),
           },
@@ -152,10 +158,10 @@ export function table(head, rows, attributes = {}) {
   );
 }
 
-// A cell of a table with a bar behind its number, or, if it is "signed", to one side of it.
+// A cell of a table with a bar below its number, from the middle on if it is "signed".
 export function bar(share, text, className = "bar") {
-  const cell = el("td", { class: className }, el("i"), el("span", {}, text));
-  const longest = className.includes("signed") ? 35 : 94;
+  const cell = el("td", { class: className }, el("i"), text);
+  const longest = className.includes("signed") ? 48 : 96;
   cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * longest}%`;
   cell.classList.toggle("negative", share < 0);
   return cell;

@@ -36,11 +36,11 @@ export function induction(n, weight) {
 export function headName(l, h) {
   const found = shares(pass.ids, weightsOf(pass.trace, H, l, h));
   if (live) {
-    if (twiceWith !== pass.weights) {
+    if (twiceWith !== pass.version) {
       twice.ids = [];
       model.forward([...once, ...once], twice);
     }
-    twiceWith = pass.weights;
+    twiceWith = pass.version;
     found.induction = induction(once.length, weightsOf(twice, H, l, h));
   }
   const [name, share] = Object.entries(found).reduce((a, b) => (b[1] > a[1] ? b : a));

@@ -2,7 +2,7 @@
 // possible, and what was written. Returns what unfolds, and the function that updates it.
 
 import { chart } from "./charts.js";
-import { el, slider } from "./elements.js";
+import { el, slider, whole } from "./elements.js";
 import { record, state } from "./state.js";
 
 export function runHistory() {
@@ -12,7 +12,7 @@ export function runHistory() {
   const points = (name) => history.step.map((step, i) => [step, history[name][i]]),
     [loss, norm] = ["Loss, nats per token", "Length of the gradient"].map((title) => {
       const plot = el("div", { class: "scroll" });
-      root.append(el("h2", {}, title), plot);
+      root.append(el("h3", {}, title), plot);
       return plot;
     });
   if (history.samples.length) root.append(...samples(history.samples));
@@ -35,11 +35,11 @@ export function runHistory() {
 
 function samples(found) {
   const text = el("pre"),
-    heading = el("h2"),
+    heading = el("h3"),
     range = { min: 0, max: found.length - 1, step: 1 };
   const show = (i) => {
     put(i);
-    heading.textContent = `What the model wrote after step ${found[i][0]}`;
+    heading.textContent = `What the model wrote after step ${whole(found[i][0])}`;
     text.textContent = found[i][1];
   };
   const [choice, put] = slider("sample", range, show, (i) => Number(i) + 1);

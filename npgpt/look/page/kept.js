@@ -1,6 +1,6 @@
 // A slider over training: the same text, read with the weights that the run kept at each step.
 
-import { el, slider } from "./elements.js";
+import { el, slider, whole } from "./elements.js";
 import { record, set, state } from "./state.js";
 
 // Returns the slider, hidden if the run kept none, and the function that updates it.
@@ -10,7 +10,7 @@ export function keptWeights() {
     "Weights",
     { min: 0, max: count, step: 1 },
     (i) => set({ kept: i < count ? i : -1, text: state.text, t: state.t }),
-    (i) => (i < count ? `after step ${record.kept[i][0]}, int8` : "the model's own"),
+    (i) => (i < count ? `after step ${whole(record.kept[i][0])}, int8` : "the model's own"),
   );
   const row = el("div", { id: "kept", hidden: !count }, choice);
   return [row, () => put(state.kept < 0 ? count : state.kept)];

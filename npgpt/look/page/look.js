@@ -2,7 +2,7 @@
 
 import { chips } from "./chips.js";
 import { prefersDark, scheme } from "./colours.js";
-import { button, counted, el } from "./elements.js";
+import { button, counted, el, whole } from "./elements.js";
 import { nextCharacters } from "./grammar.js";
 import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
@@ -34,7 +34,7 @@ import { patch } from "./views/patch.js";
 import { residual } from "./views/residual.js";
 import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
-import { term, terms } from "./words.js";
+import { explained } from "./words.js";
 
 const ALL = [overview, teach, patch, knockout, bet, tokens, attention, residual, backward];
 const VIEWS = ALL.filter((view) => view !== bet || (record.bet && record.window > 15));
@@ -43,7 +43,6 @@ const [prompt, note, tabs, main, theme] = ["prompt", "note", "views", "view", "t
   document.getElementById(id),
 );
 
-document.getElementById("name").textContent = `${record.name} under the microscope of npgpt`;
 document.getElementById("pitch").append(...pitch());
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
@@ -70,7 +69,12 @@ let first, // the view of a frame in the book
 const back = button("", () => set({ view: first.id }));
 main.before(back);
 main.after(guide);
-theme.before(begin, ...shareButtons(() => main.querySelector("section:not([hidden])")));
+theme.before(...shareButtons());
+const lesson = button("Teach it a sentence", () => {
+  set({ view: teach.id });
+  main.querySelector("section:not([hidden]) textarea").focus();
+});
+document.getElementById("pitch").before(begin, ...(live ? [lesson] : []));
 prompt.oninput = () => set({ text: prompt.value });
 theme.onclick = () => {
   document.documentElement.dataset.theme = theme.textContent.toLowerCase();
@@ -96,19 +100,14 @@ tabs.onkeydown = (event) => {
   choose[next].focus();
 };
 
-// What this is, by whom, what it has read, and what others do not have.
+// Which run this is, by whom, and what it has read.
 function pitch() {
-  const home = document.querySelector("link[rel=canonical]");
-  const tales = ["It has read fairy tales by a ", term("grammar"), ", so the true odds of each "];
-  tales.push("next letter, its ", term("token"), ", are known. ");
+  const home = document.querySelector("link[rel=canonical]"),
+    tales = "; it has read fairy tales by a grammar, so the true odds of each letter are known";
   return [
-    `A ${record.arch} of ${counted(record.parameters, "parameter")} in one offline file, by `,
+    `${record.name}: ${counted(record.parameters, "parameter")}, by `,
     home ? el("a", { href: home.href }, "npgpt") : el("b", {}, "npgpt"),
-    " (GPTs in plain NumPy). ",
-    ...(record.grammar ? tales : []),
-    ...(live
-      ? ["It learns in front of you, and each ", term("gradient"), " can be checked."]
-      : ["The file holds what it computed for one text."]),
+    record.grammar ? tales : "",
   ];
 }
 
@@ -129,10 +128,8 @@ function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
   if (prompt.value !== state.text) prompt.value = state.text;
   const moves = `a window that is full moves on by ${record.window >> 1}`;
-  const cut = pass.cut
-    ? `; the ${pass.cut.toLocaleString("en")} before them are not read, as ${moves}`
-    : "";
-  const taught = pass.weights > 0 ? ", its weights as you taught them" : "";
+  const cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read, as ${moves}` : "";
+  const taught = pass.taught ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
@@ -161,37 +158,16 @@ function turnTo(view) {
   main.setAttribute("aria-labelledby", `tab-${view.id}`);
 }
 
-// Of CONCEPTS.md, where Python found it.
-function paragraphs(sections) {
-  return sections
-    .split(/, |: /)
-    .filter((section) => record.concepts[section]?.length)
-    .map((section) =>
-      el(
-        "details",
-        { class: "concept" },
-        el("summary", {}, section),
-        ...record.concepts[section].map((text) => el("p", {}, text)),
-      ),
-    );
-}
-
 function open(view) {
-  const root = el("section"),
-    about = el("p", { class: "about" }, view.about),
-    more = paragraphs(view.section);
+  const root = el("section");
   main.append(root);
-  if (view !== overview) root.append(about, terms(view), ...more); // its picture comes first
+  root.append(el("div", { class: "about" }, el("h2", {}, view.about), ...explained(view)));
   let update = () => {};
   if (view.needsModel && !live) {
     const words = "This needs the model itself; the page holds what it computed for one text.";
     root.append(el("p", {}, words));
     update = view.rest?.(root) ?? update;
   } else update = view.build(root);
-  if (view === overview) {
-    root.querySelector(".controls").after(...more, about);
-    more[0]?.setAttribute("open", "");
-  }
   updates.set(view.id, { root, update });
 }
 

@@ -58,10 +58,10 @@ const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
-// anything; then the pass is from the last valid text. `weights` is 0 for the run's own, else a
-// number that no weights had before.
+// anything; then the pass is from the last valid text. `version` counts the changes of the weights,
+// `taught` says that they are the reader's.
 export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
-pass.weights = 0;
+Object.assign(pass, { version: 0, taught: false });
 
 let listener = () => {};
 
@@ -110,12 +110,9 @@ function compute() {
     : record.pass.given.map((p) => -Math.log(p));
 }
 
-let changes = 0;
-
 // Computes the pass anew. To be called after every change of the weights.
 export function weightsChanged() {
-  pass.weights = ++changes;
-  pass.trace.ids = [];
+  newWeights(true);
   compute();
 }
 
@@ -132,7 +129,7 @@ export function windowStart(length) {
 
 // Returns whether text and weights are those whose gradient Python recorded.
 export function isRecorded() {
-  return !pass.weights && pass.ids.join() === record.ids.join();
+  return !pass.taught && used < 0 && pass.ids.join() === record.ids.join();
 }
 
 // The { layer, head } of the view Attention: as chosen, or the one that Overview marks.
@@ -300,12 +297,16 @@ function useKept() {
   load();
 }
 
-// `pass.weights` is then 0 for the model's own, below 0 for kept ones; taught ones are above.
+function newWeights(taught) {
+  pass.version++;
+  pass.taught = taught;
+  pass.trace.ids = [];
+}
+
 function load() {
   const packed = used < 0 ? record.weights : record.kept[used][1];
   for (const [name, values] of Object.entries(unpacked(packed))) model.weights[name].set(values);
-  pass.weights = -1 - used;
-  pass.trace.ids = [];
+  newWeights(false);
 }
 
 function unpacked(packed) {

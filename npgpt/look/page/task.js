@@ -40,5 +40,5 @@ export class Task {
 
 // A task of the shown view on the text that was read.
 export function taskOnText(inputs, work) {
-  return new Task(() => [state.view, pass.ids, pass.weights, ...inputs()], work);
+  return new Task(() => [state.view, pass.ids, pass.version, ...inputs()], work);
 }

@@ -1,6 +1,6 @@
-// A tour over the reader's own model. A step is a sentence with measured numbers, the state that
-// shows them, and selectors of what it speaks of, which is brought into sight and marked. It is
-// computed when the tour begins, and left out where it does not hold.
+// A tour over the reader's own model. A step is a sentence with measured numbers, the changes of the
+// state that show them, and the marks (data-mark) of what it speaks of, which is brought into sight.
+// It is computed when its turn comes, and left out where it does not hold.
 
 import { finiteDifference } from "./check.js";
 import { SWAPS } from "./chips.js";
@@ -9,8 +9,8 @@ import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
 import { likeliestNext, probabilities } from "./sampling.js";
-import { endOf } from "./views/overview.js";
-import { putBack, sentence, start } from "./views/teach.js";
+import { endOf, wordAt } from "./views/overview.js";
+import { sentence as lesson, putBack, start } from "./views/teach.js";
 import {
   H,
   L,
@@ -33,9 +33,7 @@ const WEIGHT = "h.0.mlp.c_fc.weight"; // its gradient comes through the rule of 
 const STEPS = [whole, future, teaches, loss, far, without, swap, early, mlp, fault, yours];
 const RUNS = [teaches, without, swap, mlp, fault]; // the model again, with a change
 
-const ANSWER = "[aria-label*='answer 1']",
-  CHOSEN = "[role=option][aria-selected=true]",
-  OUT = ["[aria-pressed=true]", "[aria-live]"];
+const SIDES = ["bottom right", "bottom left", "top left", "top right"];
 const name = (id) => `“${tokenizer.label(id)}”`;
 const answer = (t, k = 2 * L) => likeliest(k, t, 1)[0]; // of the stream after k branches
 const farthest = () => readsFar(pass.trace, L, H, range(pass.T));
@@ -52,7 +50,7 @@ function nextAfter(ids, off) {
 // The word that an answer begins, where the tokens are letters.
 function word(before, id) {
   const letters = [],
-    trace = new Trace();
+    trace = before === pass.ids ? pass.trace : new Trace();
   if (!live || tokenizer.kind !== "char") return "";
   for (let next = id; /\p{L}/u.test(tokenizer.decode([next]));) {
     letters.push(next);
@@ -60,6 +58,7 @@ function word(before, id) {
     if (letters.length > 12 || ids.length > record.window) break;
     next = likeliestNext(model, ids, trace);
   }
+  if (before === pass.ids) model.forward(before, trace); // it has its rows still
   return letters.length > 1 ? ` for “${tokenizer.decode(letters)}”` : "";
 }
 
@@ -67,11 +66,8 @@ function whole() {
   const t = pass.T - 1,
     [id, p] = answer(t);
   const read = `This is the whole model, ${L} blocks of ${H} heads, after ${pass.T} tokens.`;
-  return [
-    `${read} Its answer is on top: ${name(id)}${word(pass.ids, id)}, ${percent(p)}.`,
-    { view: "overview", t },
-    [ANSWER],
-  ];
+  const sentence = `${read} Its answer is on top: ${name(id)}${word(pass.ids, id)}, ${percent(p)}.`;
+  return { sentence, changes: { view: "overview", t }, marks: ["answer"] };
 }
 
 function future() {
@@ -81,23 +77,19 @@ function future() {
   if (V < 2 || p >= 0.5) return null;
   const two = `${name(id)}, ${percent(p)}, or ${name(other)}, ${percent(q)}`;
   const known = exact ? ` The grammar gives ${name(id)} ${percent(exact)}.` : "";
-  const words = `After “${endOf(t)}” the future is open`;
-  return [
-    `${words}: the model says ${two}.${known}`,
-    { view: "tokens", t },
-    ["tbody tr:nth-child(-n+2) > :nth-child(-n+2)"],
-  ];
+  const sentence = `After “${endOf(t)}” the future is open: the model says ${two}.${known}`;
+  return { sentence, changes: { view: "tokens", t }, marks: ["likeliest"] };
 }
 
 function teaches() {
-  const { ids } = tokenizer.read(sentence());
-  if (pass.weights > 0 || !(ids?.length > 1) || ids.length > record.window) return null;
+  const { ids } = tokenizer.read(lesson());
+  if (pass.taught || !(ids?.length > 1) || ids.length > record.window) return null;
   const own = mean(losses(run(ids), ids, V)).toFixed(4);
   const words =
-    `Now it learns “${sentence()}” in 20 steps, from a loss of ${own} nats. Wait for step 20: ` +
+    `Now it learns “${lesson()}” in 20 steps, from a loss of ${own} nats. Wait for step 20: ` +
     "see its loss, and another text's. The next step puts the weights back.";
-  const shown = ["[role=status]", ":is([aria-label^='losses by'], tr:nth-child(2) .recital)"];
-  return [words, { view: "teach" }, shown, start, putBack];
+  const marks = ["progress", "losses"];
+  return { sentence: words, changes: { view: "teach" }, marks, act: start, undo: putBack };
 }
 
 function loss() {
@@ -108,24 +100,22 @@ function loss() {
     words = `${costs}, and a blind guess among ${counted(V, "token")}`;
   const t = 1 + pass.losses.indexOf(Math.max(...pass.losses));
   const most = `${name(pass.ids[t])}, token ${t + 1}, surprised it most.`;
-  return [`${words} ${blind.toFixed(4)}. ${most}`, { view: "tokens", t }, [CHOSEN, ".summary"]];
+  const sentence = `${words} ${blind.toFixed(4)}. ${most}`;
+  return { sentence, changes: { view: "tokens", t }, marks: ["token", "loss"] };
 }
 
 function far() {
   const { weight, layer, head, t, s } = farthest();
   if (weight < 0.3) return null;
-  const [before, rest] = [pass.labels.slice(0, s + 1), pass.labels.slice(s + 1)];
-  const [start] = /\p{L}*$/u.exec(before.join("")),
-    [end] = /^\p{L}*/u.exec(rest.join(""));
-  const word = start && ` of “${start}${end}”`;
+  const word = wordAt(s, t) && ` of “${wordAt(s, t)}”`;
   const reads = `reads ${percent(weight)} from ${name(pass.ids[s])}${word}, ${t - s} tokens back`;
   const changes = { view: "attention", layer, head, t, s };
   const why =
     tokenizer.kind === "char" && word
       ? " A token is one letter, so a word has no vector: most of it is gathered at one letter."
       : "";
-  const words = `Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.${why}`;
-  return [words, changes, [".arcs .reader", ".arcs .read", ".arc.chosen"]];
+  const sentence = `Head ${layer}.${head} at ${name(pass.ids[t])}, token ${t + 1}, ${reads}.${why}`;
+  return { sentence, changes, marks: ["reads"] };
 }
 
 function without() {
@@ -139,7 +129,7 @@ function without() {
     `${name(id)} after token ${t + 1} falls from ${percent(p)} to ${percent(q)}, ` +
     `which costs ${Math.log(p / q).toFixed(2)} nats`;
   const changes = { view: "knockout", heads, text: tokenizer.decode([...ids, id]) };
-  return [`Take head ${heads} out: ${change}.`, changes, OUT];
+  return { sentence: `Take head ${heads} out: ${change}.`, changes, marks: ["out", "loss"] };
 }
 
 function swap() {
@@ -153,8 +143,8 @@ function swap() {
   if (now === id) return null;
   const other = `${name(now)}${word(ids, now)}, ${percent(odds[now])}`,
     change = `${name(id)}${word(pass.ids, id)}, ${percent(p)}, becomes ${other}`;
-  const words = `Write “${to}” for “${from}”: the answer ${change}.`;
-  return [words, { view: "overview", text }, ["#prompt", ANSWER]];
+  const sentence = `Write “${to}” for “${from}”: the answer ${change}.`;
+  return { sentence, changes: { view: "overview", text }, marks: ["text", "answer"] };
 }
 
 function early() {
@@ -163,9 +153,8 @@ function early() {
     k = range(2 * L).findLast((k) => answer(t, k)[0] !== id);
   if (k === undefined) return null;
   const before = `Stop the model early at token ${t + 1}: before ${branchName(k + 1)} its answer`;
-  const words = `${before} is ${name(answer(t, k)[0])}, from then on it is ${name(id)}.`;
-  const rows = [k + 1, k + 2].map((row) => `tbody tr:nth-child(${row}) > :nth-child(4)`);
-  return [words, { view: "residual", t }, rows];
+  const sentence = `${before} is ${name(answer(t, k)[0])}, from then on it is ${name(id)}.`;
+  return { sentence, changes: { view: "residual", t }, marks: [`lens-${k}`, `lens-${k + 1}`] };
 }
 
 function mlp() {
@@ -173,7 +162,8 @@ function mlp() {
     now = mean(losses(run(pass.ids, { mlps: new Set([0]) }), pass.ids, V));
   if (now < own + 0.05) return null;
   const change = `the loss goes from ${own.toFixed(4)} to ${now.toFixed(4)}`;
-  return [`Take out the MLP of block 0: ${change}.`, { view: "knockout", mlps: "0" }, OUT];
+  const sentence = `Take out the MLP of block 0: ${change}.`;
+  return { sentence, changes: { view: "knockout", mlps: "0" }, marks: ["out", "loss"] };
 }
 
 function fault() {
@@ -187,89 +177,107 @@ function fault() {
     return null;
   const two = `is ${short(right)} by the chain rule, and ${short(nudged)} if you nudge the weight`;
   const planted = "Now this page plants a fault in its own rule of GELU, which makes it";
-  const words = `A weight's gradient ${two}. ${planted} ${short(wrong)}`;
+  const sentence = `A weight's gradient ${two}. ${planted} ${short(wrong)}: the check turns red.`;
   const changes = { view: "backward", weight: WEIGHT, at: entry, fault: "gelu" };
-  const red = "[aria-live]:has(> .bad)";
-  return [`${words}: the check turns red.`, changes, [red]];
+  return { sentence, changes, marks: ["fault"] };
 }
 
 function yours() {
   const words = "Now you: change a word, and look for the head that notices";
   const teach = live ? "; or teach it a sentence." : ".";
-  return [words + teach, { view: "overview", t: pass.T - 1 }, ["#prompt"]];
+  const changes = { view: "overview", t: pass.T - 1 };
+  return { sentence: words + teach, changes, marks: ["text"] };
 }
 
-// The button that begins the tour, its panel, and a function to call after the page was drawn.
+// The button that begins the tour, its card, and a function to call after the page was drawn.
 export function tour() {
   const words = el("p", { "aria-live": "polite" }),
-    count = el("span", {});
-  let steps = [],
-    at = 0,
+    count = el("span");
+  let shown = [], // the steps up to the present one
     leads = false, // until the reader scrolls
     own; // the reader's state, which comes back
-  const leave = () => {
-    const [, , , , undo] = steps[at] ?? [];
-    undo?.();
-  };
-  const show = (i) => {
-    leave();
-    at = i;
-    const [sentence, changes, , act] = steps[i];
+  const steps = STEPS.filter((step) => live || !RUNS.includes(step));
+  const leave = () => shown.at(-1)?.undo?.();
+  const show = () => {
+    const { i, sentence, changes, act } = shown.at(-1);
     words.textContent = sentence;
-    count.textContent = `${i + 1} of ${steps.length}`;
-    back.disabled = i === 0;
+    count.textContent = `Step ${shown.length}`;
+    back.disabled = shown.length === 1;
     next.disabled = i === steps.length - 1;
     leads = true;
     set({ ...FIRST, ...changes });
     act?.();
   };
-  const back = button("Back", () => show(at - 1)),
-    next = button("Next", () => show(at + 1)),
-    close = button("Close", () => {
-      root.hidden = true;
-      leave();
-      set(own);
-    });
-  addEventListener("keydown", ({ key }) => key === "Escape" && !root.hidden && close.click());
-  const root = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
-  root.append(el("div", {}, count, back, next, close));
+  const goOn = () => {
+    leave();
+    leads = false;
+    if (Object.keys(FIRST).some((key) => state[key] !== FIRST[key])) set(FIRST);
+    let i = shown.at(-1)?.i ?? -1,
+      step = null;
+    while (!step) step = steps[++i](); // the last one always holds
+    shown.push({ i, ...step });
+    show();
+  };
+  const goBack = () => {
+    leave();
+    shown.pop();
+    show();
+  };
+  const end = () => {
+    card.hidden = true;
+    leave();
+    set(own);
+  };
+  const back = button("Back", goBack),
+    next = button("Next", goOn);
+  const card = el("aside", { class: "tour", hidden: true, "aria-label": "Tour" }, words);
+  card.append(el("div", {}, count, back, next, button("Close", end)));
+  addEventListener("keydown", ({ key }) => key === "Escape" && !card.hidden && end());
   const begin = () => {
-    if (root.hidden) own = Object.fromEntries(Object.keys(FIRST).map((key) => [key, state[key]]));
+    if (card.hidden) own = Object.fromEntries(Object.keys(FIRST).map((key) => [key, state[key]]));
     else leave();
-    const taught = pass.weights > 0;
+    const { taught } = pass;
     if (live) putBack();
-    set(FIRST);
-    const tried = STEPS.filter((step) => live || !RUNS.includes(step)).map((step) => step());
-    [steps, at] = [tried.filter(Boolean), -1];
-    if (taught) steps[0][0] = `The model's own weights are put back. ${steps[0][0]}`;
-    root.hidden = false;
-    show(0);
+    shown = [];
+    card.hidden = false;
+    goOn();
+    if (taught) words.prepend("The model's own weights are put back. ");
     next.focus({ preventScroll: true });
   };
   const follow = () => {
     for (const marked of document.querySelectorAll(".pointed")) marked.classList.remove("pointed");
-    document.body.style.paddingBottom = root.hidden ? "" : `${root.offsetHeight + 40}px`;
-    const [, changes, selectors] = steps[at] ?? [];
-    if (root.hidden || state.view !== changes?.view) return;
-    const found = selectors.map((css) =>
-      Array.from(
-        document.querySelectorAll(css[0] === "#" ? css : `#view section:not([hidden]) ${css}`),
+    document.body.style.paddingBottom = card.hidden ? "" : `${card.offsetHeight + 40}px`;
+    const { changes, marks } = shown.at(-1) ?? {};
+    if (card.hidden || state.view !== changes?.view) return;
+    const found = marks.map((name) =>
+      Array.from(document.querySelectorAll(`[data-mark="${name}"]`)).filter((e) =>
+        e.checkVisibility(),
       ),
     );
     for (const marked of found.flat()) marked.classList.add("pointed");
-    if (leads && found.every((of) => of.length)) bringIntoSight(found.flat(), root);
+    if (leads && found.every((of) => of.length)) bringIntoSight(found.flat(), card);
   };
   for (const gesture of ["wheel", "touchmove"])
     addEventListener(gesture, () => (leads = false), { passive: true });
-  return [button("Take the tour", begin, { class: "begin" }), root, follow];
+  return [button("Take the tour", begin, { class: "begin" }), card, follow];
 }
 
-// Scrolls what lies around the elements, and then the page, whose lower part the panel covers.
-function bringIntoSight(elements, panel) {
+// Scrolls to the elements, and moves the card to a side where it covers none of them.
+function bringIntoSight(elements, card) {
   const boxes = () => elements.map((element) => element.getBoundingClientRect());
+  const fit = (free) => {
+    const top = Math.min(...boxes().map((box) => box.top)),
+      bottom = Math.max(...boxes().map((box) => box.bottom));
+    if (top < 8 || bottom > free - 8) scrollBy(0, Math.min(top - 8, (top + bottom - free) / 2));
+  };
+  const isFree = (side) => {
+    card.dataset.side = side;
+    const { top, right, bottom, left } = card.getBoundingClientRect();
+    return !boxes().some(
+      (box) => box.left < right && box.right > left && box.top < bottom && box.bottom > top,
+    );
+  };
   for (const element of elements) element.scrollIntoView({ block: "nearest", inline: "nearest" });
-  const top = Math.min(...boxes().map((box) => box.top)),
-    bottom = Math.max(...boxes().map((box) => box.bottom)),
-    free = panel.getBoundingClientRect().top;
-  if (top < 8 || bottom > free - 8) scrollBy(0, Math.min(top - 8, (top + bottom - free) / 2));
+  fit(innerHeight);
+  if (![card.dataset.side, ...SIDES].some(isFree)) fit(card.getBoundingClientRect().top);
 }

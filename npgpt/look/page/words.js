@@ -1,4 +1,4 @@
-// The words that a reader may not know, explained under the pointer or the focus.
+// The words that a reader may not know, and what they mean.
 
 import { el } from "./elements.js";
 import { record, tokenizer } from "./state.js";
@@ -10,12 +10,11 @@ const MEANINGS = {
   token: `What the model reads and writes one at a time, in this model ${ONE}.`,
   grammar: "The rules by which a small program writes the tales; from them the true odds follow.",
   stream:
-    "The upright line: the vector of the chosen token. It begins as the token's embedding; each " +
-    "part of the model reads it and adds to it, and on top it is read out as the answer.",
-  "head 1.3":
-    "Head 3 of block 1, both counted from 0. A head lets a token read earlier tokens: its curves " +
-    "lead from the tokens that it reads, and the percentage is the share of the largest.",
-  "adds 50 %": "The vector that the part adds is half as long as the stream after it.",
+    "The vector of the chosen token. It begins as the token's embedding; each part of the model " +
+    "reads it and adds to it, and in the end it is read out as the answer.",
+  head:
+    "Head 1.3 is head 3 of block 1, both counted from 0. A head lets a token read earlier tokens, " +
+    "each with a share of 100 %.",
   MLP:
     "A small network of two layers (multilayer perceptron), in every block after its heads: it " +
     "works on the vector of one token alone, and reads no other token.",
@@ -33,18 +32,13 @@ const MEANINGS = {
   channel: "One of the numbers of a vector, counted from 0.",
 };
 
-// Escape hides the tip that is open, until the pointer or the focus moves on.
-const page = document.documentElement.classList;
-addEventListener("keydown", ({ key }) => key === "Escape" && page.add("quiet"));
-for (const move of ["pointerover", "focusin"]) addEventListener(move, () => page.remove("quiet"));
-
-// A word of a view, or of the page's first lines.
-export function term(word, view = "page") {
-  const id = `term-${view}-${word.replace(/\W/g, "-")}`,
-    tip = el("span", { role: "tooltip", id }, MEANINGS[word]);
-  return el("span", { class: "term", tabindex: 0, "aria-describedby": id }, word, tip);
-}
-
-export function terms({ id, words }) {
-  return el("p", { class: "terms" }, "Words: ", ...words.map((word) => term(word, id)));
+// What unfolds under the heading of a view: its words, and paragraphs of CONCEPTS.md, where Python
+// found it.
+export function explained({ words, section }) {
+  const sections = section.split(/, |: /).filter((name) => record.concepts[name]?.length),
+    meanings = words.map((word) => el("p", {}, el("b", {}, word), `: ${MEANINGS[word]}`));
+  const fold = (name, paragraphs) =>
+    el("details", { class: "concept" }, el("summary", {}, name), ...paragraphs);
+  const texts = (name) => record.concepts[name].map((text) => el("p", {}, text));
+  return [fold("Words", meanings), ...sections.map((name) => fold(name, texts(name)))];
 }

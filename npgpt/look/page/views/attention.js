@@ -1,6 +1,6 @@
 // Attention weights: every head, one of them large, and the arithmetic of one weight.
 
-import { matrix, onArrows } from "../charts.js";
+import { matrix, onArrows, wide, zoom } from "../charts.js";
 import { colour, css, paint, palette } from "../colours.js";
 import { button, counted, el, percent, position, range, short, svg, table } from "../elements.js";
 import { weightsOf } from "../model.js";
@@ -8,8 +8,9 @@ import { headName, NAMED } from "../heads.js";
 import { C, chosenHead, D, H, L, live, pass, record, set, state } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
-const RIGHT = 112,
-  BELOW = 20; // pixels beside and below the large picture, for labels
+const SHOWN = 10, // characters of the text in a label
+  RIGHT = 96,
+  BELOW = 24; // pixels beside and below the large picture, for labels
 let size = 0, // of the large picture without its labels, in pixels
   layer = 0, // of the chosen head
   head = 0;
@@ -19,7 +20,7 @@ export const attention = {
   title: "Attention",
   about: "What each position (a row) reads from those before it (columns), head by head.",
   section: "Attention Mechanism",
-  words: ["head 1.3", "channel", "token"],
+  words: ["head", "channel", "token"],
   build(root) {
     const heads = allHeads(),
       large = el("canvas", { tabindex: 0, role: "img" });
@@ -31,13 +32,14 @@ export const attention = {
       role: "region",
       "aria-label": "arcs over the text",
     });
-    const numbers = el("div"),
-      title = el("h2");
+    const title = el("h3"),
+      question = el("summary"),
+      numbers = el("details", { ontoggle: () => set({}) }, question);
     onArrows(large, (dt, ds) => set({ t: position(state.t + dt), s: position(column() + ds) }));
     const cellAt = (event) => {
       const box = large.getBoundingClientRect();
       return [event.clientY - box.top, event.clientX - box.left].map((at) =>
-        position(Math.floor((at / size) * pass.T)),
+        position(Math.floor((at / zoom() / size) * pass.T)),
       );
     };
     large.onclick = (event) => {
@@ -66,7 +68,7 @@ export const attention = {
         heads.root,
         el("div", { class: "one" }, title, large, under, words),
       ),
-      el("h2", {}, "What the chosen position reads"),
+      el("h3", {}, "What the chosen position reads"),
       arcs,
       numbers,
     );
@@ -78,7 +80,8 @@ export const attention = {
       drawLarge(large, large.parentElement.clientWidth);
       words.textContent = inWords();
       arcs.replaceChildren(...drawArcs(arcs));
-      numbers.replaceChildren(...arithmetic());
+      question.textContent = `How much ${place(state.t)} reads from ${place(column())}: the arithmetic`;
+      numbers.replaceChildren(question, ...(numbers.open ? arithmetic() : []));
     };
   },
 };
@@ -127,7 +130,7 @@ function drawLarge(canvas, width) {
   const { t } = state,
     s = column(),
     T = pass.T;
-  size = Math.max(T, Math.min(width - 4 - RIGHT, 960));
+  size = Math.max(T, Math.min(width / zoom() - 4 - RIGHT, 560));
   const cell = size / T,
     context = matrix(canvas, T, size, shade(layer, head), RIGHT, BELOW);
   context.strokeStyle = css(colour("--mark"));
@@ -135,25 +138,21 @@ function drawLarge(canvas, width) {
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);
   context.lineWidth = 1;
   context.strokeRect(0, t * cell, size, cell);
-  // Beside the diagonal the text, as many tokens in a line as its rows are tall; the chosen row and
-  // column have their own labels.
-  const several = Math.ceil(14 / cell),
-    write = (words, x, y, ink) => {
-      context.fillStyle = css(colour(ink));
-      context.fillText(Array.from(words).slice(0, 12).join(""), x, y, RIGHT);
-    };
-  context.font = "13px ui-monospace, monospace";
-  for (let i = 0; i < T; i += several) {
-    if (Math.abs(i - t) * cell < 14) continue;
-    write(
-      pass.labels.slice(i, i + several).join(""),
-      Math.min(i + several, T) * cell + 4,
-      i * cell + Math.max(12, cell * 0.75),
-      "--ink",
-    );
-  }
-  write(pass.labels[t], (t + 1) * cell + 6, t * cell + Math.max(9, cell * 0.75), "--accent");
-  write(pass.labels[s], s * cell, size + 15, "--more");
+  // The row is named beside the diagonal, the column above and below it, by what is read up to there.
+  const write = (i, x, y, ink) => {
+    context.fillStyle = css(colour(ink));
+    context.fillText(upTo(i), x, y);
+  };
+  context.font = "14px ui-monospace, monospace";
+  context.textAlign = (t + 1) * cell + wide(SHOWN) < size + RIGHT ? "left" : "right";
+  write(
+    t,
+    context.textAlign === "left" ? (t + 1) * cell + 8 : t * cell - 8,
+    (t + 1) * cell - 2,
+    "--accent",
+  );
+  context.textAlign = s * cell < size / 2 ? "left" : "right";
+  write(s, s * cell, size + 16, "--more");
   canvas.setAttribute("aria-label", `weights of block ${layer}, head ${head}; ${inWords()}`);
 }
 
@@ -165,6 +164,13 @@ function column() {
 function mostRead() {
   const { t } = state;
   return pass.ids.reduce((best, _, s) => (weightOf(t, s) > weightOf(t, best) ? s : best), 0);
+}
+
+// The end of the text up to a token.
+function upTo(i) {
+  return Array.from(pass.labels.slice(0, i + 1).join(""))
+    .slice(-SHOWN)
+    .join("");
 }
 
 function place(i) {
@@ -197,7 +203,12 @@ function drawArcs(box) {
   }
   const height = 150,
     base = height - 26;
-  const root = svg("svg", { width: x + 8, height, role: "img", "aria-label": inWords() });
+  const size = {
+      width: (x + 8) * zoom(),
+      height: height * zoom(),
+      viewBox: `0 0 ${x + 8} ${height}`,
+    },
+    root = svg("svg", { ...size, role: "img", "aria-label": inWords() });
   for (let i = 0; i <= t; i++) {
     const weight = weightOf(t, i);
     if (weight < 0.01 && i !== s) continue;
@@ -209,6 +220,7 @@ function drawArcs(box) {
         {
           d: `M ${at[t]} ${base} Q ${middle} ${base - rise} ${at[i]} ${base}`,
           class: i === s ? "arc chosen" : "arc",
+          "data-mark": i === s && "reads",
           "stroke-width": 1 + 7 * weight,
           "stroke-opacity": 0.25 + 0.75 * weight,
         },
@@ -225,6 +237,7 @@ function drawArcs(box) {
           y: base + 16,
           "text-anchor": "middle",
           class: i === t ? "reader" : i === s ? "read" : "",
+          "data-mark": [s, t].includes(i) && "reads",
           onclick: () => set(i > t ? { t: i } : { s: i }),
         },
         label,
@@ -233,7 +246,7 @@ function drawArcs(box) {
   );
   // Both ends in sight, or else the one that is read.
   requestAnimationFrame(
-    () => (box.scrollLeft = Math.min(at[s] - 24, at[t] - box.clientWidth * 0.7)),
+    () => (box.scrollLeft = Math.min(at[s] * zoom() - 24, at[t] * zoom() - box.clientWidth * 0.7)),
   );
   return [root];
 }
@@ -280,7 +293,6 @@ function arithmetic() {
     ],
   ];
   return [
-    el("h2", {}, `How much ${place(t)} reads from ${place(s)}: the arithmetic`),
     table(["step", "result"], steps, { "aria-label": "from products to a weight" }),
     el(
       "div",

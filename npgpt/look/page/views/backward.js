@@ -22,8 +22,8 @@ export const backward = {
     root.append(summary, rest);
     rest.append(
       strip,
-      ...(check ? [el("h2", {}, "Check any weight"), check.root] : []),
-      el("h2", {}, "Length of the gradient, by layer and kind"),
+      ...(check ? [el("h3", {}, "Check any weight"), check.root] : []),
+      el("h3", {}, "Length of the gradient, by layer and kind"),
       norms,
     );
     const results = [strip, norms, ...(check?.results ?? [])];

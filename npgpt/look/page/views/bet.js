@@ -26,7 +26,7 @@ export const bet = {
     const yours = []; // probabilities that the reader gave to what came
     let sure = 0.7,
       others = [], // the probabilities of the three others, from SHOWN characters before the first
-      weights; // pass.weights then
+      version; // of the weights then
     const so = el("p", { class: "tokens" }),
       board = el("div"),
       said = el("p", { role: "status" });
@@ -76,8 +76,8 @@ export const bet = {
       placing.disabled = over();
       starting.disabled = !yours.length;
       putSure(sure);
-      if (weights !== pass.weights) others = betsOfOthers(characters, odds, first);
-      weights = pass.weights;
+      if (version !== pass.version) others = betsOfOthers(characters, odds, first);
+      version = pass.version;
       const rows = Array.from({ length: SHOWN + yours.length }, (_, i) => {
         return [visible(characters[first - SHOWN + i]), yours[i - SHOWN], ...others[i]];
       }).map(([c, ...given]) => [c, ...given.map((p) => (p ? -Math.log(p) : null))]);

@@ -1,7 +1,7 @@
 // The change of the loss, token by token, if a head, an MLP or a position is knocked out.
 
 import { paint, palette } from "../colours.js";
-import { button, el, percent, range, short, table, tokenStrip } from "../elements.js";
+import { button, el, percent, range, table, tokenStrip } from "../elements.js";
 import { losses, mean, NOTHING, Trace } from "../model.js";
 import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
 import { taskOnText } from "../task.js";
@@ -27,10 +27,10 @@ export const knockout = {
   needsModel: true,
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
   section: "Looking Inside",
-  words: ["head 1.3", "MLP", "nats"],
+  words: ["head", "MLP", "nats"],
   build(root) {
     const [parts, updateParts] = grid(),
-      result = el("p", { "aria-live": "polite" });
+      result = el("p", { "aria-live": "polite", "data-mark": "loss" });
     const [strip, updateStrip] = tokenStrip(
       "Positions: a click or Enter hides the chosen one, or shows it again",
       (t) => toggle("positions", t, { t }),
@@ -43,9 +43,10 @@ export const knockout = {
         el(
           "div",
           {},
-          el("h2", {}, "Heads and MLPs: press one to take it out"),
+          el("h3", {}, "Heads and MLPs: press one to take it out"),
           parts,
           result,
+          el("details", { class: "digits" }, el("summary", {}, "The change of the loss, in nats")),
           el(
             "div",
             { class: "controls" },
@@ -62,9 +63,9 @@ export const knockout = {
         el(
           "div",
           {},
-          el("h2", {}, "Positions"),
+          el("h3", {}, "Positions"),
           strip,
-          el("h2", {}, "What it does to each token"),
+          el("h3", {}, "What it does to each token"),
           el(
             "p",
             { class: "legend" },
@@ -128,7 +129,7 @@ function toggle(kind, which, more = {}) {
 // The losses with some parts knocked out; the last trace is cached.
 function knockedOut(off) {
   if (!state.heads && !state.mlps && !state.positions) return pass.losses;
-  const key = JSON.stringify([state.heads, state.mlps, state.positions, pass.weights]);
+  const key = JSON.stringify([state.heads, state.mlps, state.positions, pass.version]);
   if (key !== traceOf) trace = new Trace();
   traceOf = key;
   return losses(model.forward(pass.ids, trace, off) && logitsOf(trace), pass.ids, V);
@@ -144,7 +145,7 @@ function grid() {
     PARTS.flat().forEach(([kind, which, name], i) => {
       const by = measured.get(`${kind} ${which}`),
         off = out[kind].has(which);
-      const cost = by === undefined ? "" : `${by < 0 ? "−" : "+"}${short(Math.abs(by))}`;
+      const cost = by === undefined ? "" : `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
       const cell = buttons.flat()[i],
         label = `${off ? "out" : "in"}${cost && " "}${cost}, ${name}`;
       if (by === undefined) cell.removeAttribute("style");
@@ -152,6 +153,7 @@ function grid() {
       if (cell.getAttribute("aria-label") === label) return;
       cell.replaceChildren(off ? "out" : "in", cost && " ", el("span", { class: "cost" }, cost));
       cell.setAttribute("aria-pressed", off);
+      cell.dataset.mark = off ? "out" : "";
       cell.setAttribute("aria-label", label);
     });
   return [table(head, rows, { "aria-label": "parts of the model" }), update];

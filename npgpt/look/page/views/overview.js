@@ -1,93 +1,62 @@
 // The whole model at one token: what its stream reads, block by block, what each branch adds to it,
 // and the answer on top.
 
-import { onArrows } from "../charts.js";
+import { onArrows, zoom } from "../charts.js";
 import { css, inkOn, palette } from "../colours.js";
-import { button, el, percent, position, range, svg } from "../elements.js";
-import { weightsOf } from "../model.js";
+import { button, el, percent, position, range, short, svg } from "../elements.js";
+import { branchName, weightsOf } from "../model.js";
 import { FAR, readsFar } from "../opening.js";
-import {
-  C,
-  H,
-  L,
-  lengthsAt,
-  likeliest,
-  live,
-  model,
-  pass,
-  record,
-  set,
-  state,
-  tokenizer,
-  V,
-} from "../state.js";
+import { H, L, lengthsAt, likeliest, pass, set, state, tokenizer } from "../state.js";
 import { spoken } from "../tokenizer.js";
-import { terms } from "../words.js";
 
 const LETTER = 8.6; // pixels of a character of the text
-const GAP = 44; // between the streams and the cells
-const ROWS = [34, 40]; // of heads
-const TOPS = [80, 84]; // the answers, and the lines to them, on a narrow screen or a wide one
+const GAP = 40; // between the streams and the cells
+const ANSWERS = 44; // the height of the answers
+const TOP = 64; // below them, where the last branch joins
+const FOOT = 56; // the embeddings
+const ROW = 40; // of heads
+const WIDE = 24; // the height of an MLP's cell
 const LEAST = 0.04; // of the weights that are drawn
-const STAGE = 450; // milliseconds of a branch, when the token goes through
+const MUCH = 0.3; // of those whose words are written
 const LEGEND =
   "The wider a line, the longer its vector. The stronger a head's colour, the more it reads from a " +
   "single token. Press a part to open its view.";
-const SEND = "Send the token through";
-const sizes = {}; // found by `size`
-
-let stages = []; // [group, height] of the embeddings, each branch, and the answer
-let dot = null,
-  frame = 0;
 
 export const overview = {
   id: "overview",
   title: "Overview",
   about: "The whole model at one token: what it reads, what each part adds, and the answer.",
   section: "Transformer Architecture",
-  words: ["stream", "adds 50 %", "head 1.3", "MLP", "block", "embeddings", "✓"],
+  words: ["stream", "head", "MLP", "block", "embeddings", "✓"],
   build(root) {
     const words = el("p", { "aria-live": "polite" }),
       picture = el("div", { class: "overview" });
-    const play = button(SEND, () => (frame ? stop() : send(performance.now())));
-    const stop = () => {
-      cancelAnimationFrame(frame);
-      frame = 0;
-      play.textContent = SEND;
-      for (const [group] of stages) group.style.opacity = 1;
-      dot?.setAttribute("opacity", 0);
-    };
-    const send = (began) => {
-      play.textContent = "Stop";
-      if (picture.getBoundingClientRect().top < 0) picture.scrollIntoView();
-      const show = (now) => {
-        const at = Math.max(0, (now - began) / STAGE),
-          i = Math.trunc(at);
-        if (state.view !== "overview" || i >= stages.length) return stop();
-        stages.forEach(([group], k) => (group.style.opacity = Math.min(1, Math.max(0.1, at - k))));
-        const [from, to] = [i, i + 1].map((k) => stages[Math.min(k, stages.length - 1)][1]);
-        dot.setAttribute("cy", from + (to - from) * (at - i));
-        dot.setAttribute("opacity", 1);
-        frame = requestAnimationFrame(show);
-      };
-      frame = requestAnimationFrame(show);
-    };
     const move = (name, by, words) =>
       button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
     const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
-    root.append(terms(overview), picture);
-    root.append(el("div", { class: "controls" }, ...moves, play), words);
-    root.append(el("p", { class: "legend" }, LEGEND));
+    root.append(words, el("p", { class: "legend" }, LEGEND), picture);
+    root.append(el("div", { class: "controls" }, ...moves));
     onArrows(picture, (down, right) => focusPart(picture, down + right));
+    let flowed; // the tokens that have gone through the picture
     return () => {
-      stop();
-      play.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
       const far = readsFar(pass.trace, L, H, [state.t]);
       words.textContent = inWords(far);
-      picture.replaceChildren(draw(Math.max(300, picture.clientWidth), far));
+      picture.replaceChildren(draw(Math.max(300, picture.clientWidth / zoom()), far));
+      if (pass.ids !== flowed) flow(picture);
+      flowed = pass.ids;
     };
   },
 };
+
+// Shows the stages of a picture one after the other.
+function flow(picture) {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  picture
+    .querySelectorAll("g")
+    .forEach((stage, k) =>
+      stage.animate({ opacity: [0.1, 1] }, { duration: 400, delay: 80 * k, fill: "backwards" }),
+    );
+}
 
 // One part at a time is in the order of the Tab key; the arrow keys go on to the others.
 function focusPart(picture, by) {
@@ -113,16 +82,21 @@ export function endOf(t) {
   return pass.labels.slice(Math.max(0, t - 15), t + 1).join("");
 }
 
-// The number of parameters in the weights with such names; a page without weights has none to count.
-function size(names) {
-  const found = () => Object.keys(model.weights).filter((name) => RegExp(names).test(name));
-  return (sizes[names] ??= found().reduce((sum, name) => sum + model.weights[name].length, 0));
+// The word of which a token is a part, as far as it is read at token t, or "".
+export function wordAt(s, t) {
+  const [before, rest] = [pass.labels.slice(0, s + 1), pass.labels.slice(s + 1, t + 1)],
+    [start] = /\p{L}*$/u.exec(before.join(""));
+  return start && start + /^\p{L}*/u.exec(rest.join(""))[0];
 }
 
-// A token and, if it is a character, where it stands.
+// What a reader knows a token by: a letter by its word.
+function known(s) {
+  return cut((tokenizer.kind === "char" && wordAt(s, state.t)) || pass.labels[s]);
+}
+
 function near(s) {
-  const end = pass.labels.slice(Math.max(0, s - 3), s + 1).join("");
-  return `“${cut(pass.labels[s])}”${tokenizer.kind === "char" ? `, the end of “${end}”` : ""}`;
+  const word = tokenizer.kind === "char" && wordAt(s, state.t);
+  return `“${cut(pass.labels[s])}”${word ? ` of “${word}”` : ""}`;
 }
 
 function cut(label) {
@@ -154,10 +128,10 @@ function part([x, y, width, height], rgb, lines, about, changes, shapes = []) {
   };
   const name = spoken(`${lines.join(" ")}, ${about}`),
     link = { href: "#", class: "part", tabindex: -1, "aria-label": name, onclick };
-  const at = (i) => y + height / 2 + 4 + 15 * (i - (lines.length - 1) / 2);
+  const at = (i) => y + height / 2 + 5 + 17 * (i - (lines.length - 1) / 2);
   const fill = inkOn(rgb);
   const text = (line, i) => svg("text", { x: x + width / 2, y: at(i), fill }, `${line} `);
-  const box = svg("rect", { x, y, width, height, rx: 5, fill: css(rgb) }, svg("title", {}, about));
+  const box = svg("rect", { x, y, width, height, rx: 4, fill: css(rgb) }, svg("title", {}, about));
   return svg("a", link, ...shapes, box, ...lines.map(text));
 }
 
@@ -168,37 +142,40 @@ function line(d, width, className = null, opacity = null) {
 function draw(width, far) {
   const { t } = state,
     { share } = palette(),
-    panel = Math.max(156, Math.min(480, width * 0.34)),
+    panel = Math.max(176, Math.min(560, width * 0.34)),
     edge = width - panel - GAP,
     left = edge + GAP,
-    roomy = panel > 300,
-    [TOP, ROW] = [TOPS, ROWS].map((sizes) => sizes[Number(roomy)]);
-  const middles = columns(edge),
+    middles = columns(edge),
     x = (s) => middles.get(s) ?? 2,
-    [first] = middles.keys();
+    [first] = middles.keys(),
+    shown = Array.from(middles.keys());
   let beyond = 0; // reads of tokens that are further left
-  const across = Math.min(H, Math.floor(panel / 38)),
+  const across = Math.min(H, Math.floor(panel / 42)),
     rows = ROW * Math.ceil(H / across),
-    block = rows + (roomy ? 58 : 52),
-    text = TOP + L * block + (roomy ? 56 : 52);
+    block = rows + WIDE + 16,
+    text = TOP + L * block + FOOT;
   // The heights at which the embeddings and each branch join the stream.
   const joins = range(2 * L + 1).map((k) => {
-    const base = text - (roomy ? 56 : 52) - ((k - 1) >> 1) * block;
-    return k === 0 ? text - 32 : base - (k % 2 ? 6 + rows / 2 : block - 15);
+    const base = text - FOOT - ((k - 1) >> 1) * block;
+    return k === 0 ? text - 32 : base - (k % 2 ? rows / 2 : rows + 8 + WIDE / 2);
   });
   const [lengths, added] = lengthsAt(t);
   const thick = (size) => 1.5 + (12 * size) / Math.max(...lengths);
   const branch = (k, ...parts) => {
     const bend = `M ${left} ${joins[k]} H ${x(t) + 16} q -16 0 -16 -16`,
-      rise = `M ${x(t)} ${joins[k]} V ${joins[k + 1] ?? TOP - 20}`;
-    const trunk = line(rise, thick(lengths[k]), "trunk");
-    return [line(bend, thick(added[k]), "ribbon"), ...parts, trunk];
+      rise = `M ${x(t)} ${joins[k]} V ${joins[k + 1] ?? ANSWERS + 8}`;
+    return [
+      line(bend, thick(added[k]), "ribbon"),
+      ...parts,
+      line(rise, thick(lengths[k]), "trunk"),
+    ];
   };
-  const adds = (k) => `adds ${Math.round((100 * added[k]) / lengths[k])} %`;
-  const count = (names) =>
-    roomy && live ? `, ${size(names).toLocaleString("en")} parameters` : "";
-  const wide = (k, words, about, changes) =>
-    part([left, joins[k] - 12, panel - 4, 24], share(0), [words], about, changes);
+  // A part that computes on the token alone.
+  const wide = (k) => {
+    const about = `adds a vector of length ${short(added[k])}`,
+      box = [left, joins[k] - WIDE / 2, panel - 4, WIDE];
+    return branch(k, part(box, share(0), [branchName(k)], about, { view: "residual" }));
+  };
 
   const head = (l, h) => {
     const weightAt = weightsOf(pass.trace, H, l, h),
@@ -215,70 +192,72 @@ function draw(width, far) {
     const size = panel / across,
       y = to - rows / 2 + ROW * Math.floor(h / across);
     const box = [left + (h % across) * size, y, size - 4, ROW - 4];
-    const reads = `${percent(weight(most))}${size > 90 ? ` “${cut(pass.labels[most])}”` : ""}`;
+    const reads = `${percent(weight(most))}${size > 96 ? ` “${known(most)}”` : ""}`;
     const about = `block ${l}, head ${h}: ${near(most)}, is ${t - most} back`;
     const changes = { view: "attention", layer: l, head: h, s: -1 };
     const found = part(box, share(weight(most)), [`${l}.${h}`, reads], about, changes, curves);
     found.classList.toggle("chosen", far.weight > LEAST && l === far.layer && h === far.head);
     return found;
   };
-  const attention = (l, k = 2 * l + 1) => {
-    const words = `${roomy ? `block ${l}: ` : ""}attention ${adds(k)}${count(`^h.${l}.attn`)}`;
-    const caption = svg("text", { x: left, y: joins[k] - rows / 2 - 6 }, words);
-    return branch(k, caption, ...range(H).map((h) => head(l, h)));
+  // Below their curves, the words that the heads of a block read most of, above their tokens.
+  const words = (l) => {
+    const most = (s) => Math.max(...range(H).map((h) => weightsOf(pass.trace, H, l, h)(t, s))),
+      much = range(t).filter((s) => s >= first && most(s) >= MUCH),
+      free = [];
+    for (const s of much.toSorted((a, b) => most(b) - most(a)))
+      if (free.every((other) => Math.abs(x(s) - x(other)) > 6 * LETTER)) free.push(s);
+    const y = joins[2 * l],
+      word = (s) =>
+        svg("text", { x: Math.max(x(s), 24), y: y + 14, class: "read-word" }, `“${known(s)}”`);
+    return [
+      ...much.map((s) => line(`M ${x(s)} ${text - 16} V ${y + 20}`, 2, "thread")),
+      ...free.map(word),
+    ];
   };
-  const mlp = (l, k = 2 * l + 2) => {
-    const words = `MLP ${adds(k)}${count(`^h.${l}.mlp`)}`;
-    const about = `block ${l}: ${C} to ${record.llama?.inner ?? 4 * C} to ${C} numbers`;
-    return branch(k, wide(k, words, about, { view: "residual" }));
-  };
-  const learned = `and ${record.config.block_size} positions, ${C} numbers each`,
-    rotated = `of ${C} numbers; positions rotate queries and keys`,
-    tables = `${V} tokens ${record.llama ? rotated : learned}`,
-    words = `embeddings${count("wte|wpe")}`;
-  const embeddings = wide(0, words, tables, { view: "residual" });
+  const attention = (l) => branch(2 * l + 1, ...words(l), ...range(H).map((h) => head(l, h)));
 
-  const parts = [
-    branch(0, embeddings),
-    ...range(L).flatMap((l) => [attention(l), mlp(l)]),
-    answers([x(t), TOP], edge + GAP / 2, width < 370 ? 2 : width < 600 ? 3 : 5, share),
-  ];
-  stages = parts.map((children, k) => [svg("g", {}, ...children), joins[k] ?? TOP - 20]);
-  stages.at(-1)[0].classList.add("answers");
+  const stages = [
+    wide(0),
+    ...range(L).flatMap((l) => [attention(l), wide(2 * l + 2)]),
+    answers(x(t), width, share),
+  ].map((children) => svg("g", {}, ...children));
+  stages.at(-1).classList.add("answers");
+  stages.at(-1).querySelector(".part").setAttribute("tabindex", 0);
   const further =
     beyond && svg("text", { x: left, y: text, class: "unit" }, `‹ ${beyond} reads further left`);
-  stages.at(-1)[0].querySelector(".part").setAttribute("tabindex", 0);
-  dot = svg("circle", { cx: x(t), r: 9, class: "dot", opacity: 0 });
-  const shown = Array.from(middles.keys());
   const token = (i) => {
     const look = i === t ? "token chosen" : i > t ? "token unit" : "token";
     const at = { x: x(i), y: text, class: look, onclick: () => set({ t: i }) };
     return svg("text", at, cut(pass.labels[i]));
   };
+  const height = text + 12,
+    size = { width: width * zoom(), height: height * zoom(), viewBox: `0 0 ${width} ${height}` };
   return svg(
     "svg",
-    { width, height: text + 12, role: "group", "aria-label": "the model, upwards from the text" },
-    ...shown.filter((s) => s < t).map((s) => line(`M ${x(s)} ${text - 18} V ${TOP}`, 1, "thread")),
-    ...stages.map(([group]) => group),
-    dot,
+    { ...size, role: "group", "aria-label": "the model, upwards from the text" },
+    ...stages,
     further || null,
-    svg("text", { x: left, y: 20, class: "unit" }, "← what may come next,"),
-    svg("text", { x: left, y: 36, class: "unit" }, `after token ${t + 1} of ${pass.T}`),
-    svg("text", { x: left, y: 70, class: "unit" }, "↓ adds: % of the stream"),
     ...shown.map(token),
   );
 }
 
-function answers([from, TOP], width, count, share) {
-  const wide = width / count,
-    [top, middle, bottom] = [46, TOP / 2 + 13, TOP - 20];
-  return likeliest(2 * L, state.t, count).flatMap(([id, p], i) => {
-    const to = (i + 0.5) * wide,
+// The likeliest answer above the stream, and others to its right.
+function answers(from, width, share) {
+  const best = width < 600 ? 96 : 160,
+    left = Math.max(0, Math.min(from - best / 2, width - 2 * best)),
+    rest = width - left - best,
+    count = Math.max(1, Math.min(4, Math.floor(rest / 72)));
+  return likeliest(2 * L, state.t, 1 + count).flatMap(([id, p], i) => {
+    const box = i
+      ? [left + best + ((i - 1) * rest) / count + 8, 2, rest / count - 12, ANSWERS - 2]
+      : [left, 2, best, ANSWERS - 2];
+    const to = i ? box[0] + box[2] / 2 : from,
       comes = id === pass.ids[state.t + 1];
-    const d = `M ${from} ${bottom} C ${from} ${middle} ${to} ${middle} ${to} ${top}`;
+    const d = `M ${from} ${TOP} C ${from} ${ANSWERS + 8} ${to} ${TOP - 8} ${to} ${ANSWERS}`;
     const lines = [`${cut(tokenizer.label(id))}${comes ? " ✓" : ""}`, percent(p)];
     const about = `answer ${i + 1}${comes ? ", as in the text" : ""}`;
-    const box = [i * wide, 2, wide - 6, top - 2];
-    return [line(d, 1 + 13 * p, "ribbon"), part(box, share(p), lines, about, { view: "tokens" })];
+    const found = part(box, share(p), lines, about, { view: "tokens" });
+    if (!i) found.dataset.mark = "answer";
+    return [line(d, 1 + 13 * p, "ribbon"), found];
   });
 }

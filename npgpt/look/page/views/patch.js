@@ -49,7 +49,7 @@ export const patch = {
     const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
     legend.append("towards the answer of the text above, in % of the texts' difference in logits");
     const steered = el(
-      "h2",
+      "h3",
       {},
       "Steering: copy a part of the difference, or more than all of it (factor 1)",
     );

@@ -1,7 +1,7 @@
 // The residual stream: the output of each branch, the logit lens, and each branch's share in the
 // difference of two logits.
 
-import { LEFT, cellAt, cells, wide } from "../charts.js";
+import { LEFT, cellAt, cells, wide, zoom } from "../charts.js";
 import { palette } from "../colours.js";
 import { bar, el, percent, range, short, table, tokenStrip } from "../elements.js";
 import { branchName } from "../model.js";
@@ -52,6 +52,7 @@ export const residual = {
           rival,
         )
       : null;
+    const ofEach = el("details", {}, el("summary", {}, "The contribution of each head"), el("div"));
     const check = el("p"),
       lens = el("canvas", {
         role: "img",
@@ -63,7 +64,8 @@ export const residual = {
       ...(pair ? [pair] : []),
       stream,
       check,
-      el("h2", {}, "The logit lens over the text"),
+      ofEach,
+      el("h3", {}, "The logit lens over the text"),
       el(
         "p",
         { class: "legend" },
@@ -79,7 +81,7 @@ export const residual = {
       if (pair) pair.hidden = check.hidden = V < 2;
       offer(answer, a);
       offer(rival, b);
-      const { rows, total, real } = parts(a, b);
+      const { rows, heads, total, real } = parts(a, b);
       stream.replaceChildren(
         table(
           [
@@ -87,19 +89,26 @@ export const residual = {
             "adds, length",
             "stream, length",
             "logit lens",
-            ...(live ? ["contribution", "of its heads"] : []),
+            ...(live ? ["contribution"] : []),
           ],
           rows,
           { "aria-label": "the stream at the chosen token" },
         ),
       );
+      ofEach.hidden = !heads;
+      if (heads) {
+        const head = ["block", ...range(H).map((h) => `head ${h}`)];
+        ofEach.lastChild.replaceWith(
+          table(head, heads, { "aria-label": "contributions of heads" }),
+        );
+      }
       check.textContent = live
         ? `Together ${short(total)}: the difference of the two logits, ${short(real)}. Positive ` +
           `numbers speak for ${tokenizer.label(a)}, negative ones for ${tokenizer.label(b)}.`
         : "";
       columns = Math.min(
         pass.T,
-        Math.max(2, Math.floor((root.clientWidth - LEFT) / wide(LETTERS))),
+        Math.max(2, Math.floor((root.clientWidth / zoom() - LEFT) / wide(LETTERS))),
       );
       drawLens(lens);
     };
@@ -137,13 +146,9 @@ function parts(a, b) {
       el("th", { scope: "row" }, branchName(k)),
       bar(size / longest, short(size)),
       short(lengths[k]),
-      list(likely),
+      list(likely, `lens-${k}`),
     ];
     if (live) row.push(bar(shares[k] / largest, short(shares[k]), "bar signed"));
-    if (live)
-      row.push(
-        list(k % 2 ? ofHeads((k - 1) >> 1, t).map((y, h) => `${h}: ${short(toLogits(y))}`) : []),
-      );
     return row;
   });
   if (!live) return { rows };
@@ -157,15 +162,19 @@ function parts(a, b) {
       "",
       "",
       bar(ofBias / largest, short(ofBias), "bar signed"),
-      "",
     ]);
-  return { rows, total: shares.reduce((sum, share) => sum + share, ofBias), real: z[a] - z[b] };
+  const heads = range(L).map((l) => [
+    el("th", { scope: "row" }, l),
+    ...ofHeads(l, t).map((y) => short(toLogits(y))),
+  ]);
+  const total = shares.reduce((sum, share) => sum + share, ofBias);
+  return { rows, heads, total, real: z[a] - z[b] };
 }
 
-function list(texts) {
+function list(texts, mark) {
   return el(
     "td",
-    {},
+    { "data-mark": mark },
     texts.flatMap((text) => [el("span", { class: "whole" }, text), " "]),
   );
 }

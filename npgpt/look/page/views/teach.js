@@ -1,7 +1,7 @@
 // Training in the page: AdamW on one sentence, by the page's own backward, and what it costs.
 
 import { chart } from "../charts.js";
-import { button, el, slider, table, textLine } from "../elements.js";
+import { button, el, slider, table, textLine, whole } from "../elements.js";
 import { losses, mean, Trace } from "../model.js";
 import { AdamW } from "../optim.js";
 import { backward } from "../rules.js";
@@ -27,7 +27,7 @@ const EXAMPLE = "A wise old owl of London did not cross the river because it was
 const trace = new Trace();
 let going = false,
   optimizer, // and the rest since the weights were put back
-  base, // pass.weights then
+  base, // pass.version then
   learned, // [step, loss of the last sentence]
   lost, // [step, loss of the other text]
   recitals; // { step, of, ids, given, done }: `given` of the ids begin the sentence `of`
@@ -49,8 +49,8 @@ export const teach = {
     );
     const go = button("", () => (isTeaching() ? (going = false) : start()), { class: "begin" }),
       back = button("Put the weights back", putBack);
-    const words = el("p", { role: "status" }),
-      plot = el("div", { class: "scroll" }),
+    const words = el("p", { role: "status", "data-mark": "progress" }),
+      plot = el("div", { class: "scroll", "data-mark": "losses" }),
       written = el("div");
     const other = el("details", { hidden: !record.others }, el("summary", {}, "The other text"));
     other.append(el("pre", {}, record.others ?? ""));
@@ -66,14 +66,13 @@ export const teach = {
     let drawn, length;
     forget();
     return () => {
-      const own = pass.weights <= 0; // not taught
-      if (own && (optimizer.steps || pass.weights !== base)) forget();
+      if (!pass.taught && (optimizer.steps || pass.version !== base)) forget();
       const { problem } = read();
       putLine(sentence());
       putRate(state.rate);
       go.textContent = isTeaching() ? "Stop" : `Teach it, ${STEPS} steps`;
       go.disabled = Boolean(problem);
-      back.disabled = !(pass.weights > 0);
+      back.disabled = !pass.taught;
       words.textContent = problem ?? inWords();
       plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
       const { ids } = recitals.at(-1) ?? {}; // of the text that grows
@@ -102,7 +101,7 @@ export function start() {
 export function putBack() {
   teaching.run = null;
   if (optimizer) forget();
-  putWeightsBack();
+  if (pass.taught) putWeightsBack();
   set({});
 }
 
@@ -111,7 +110,7 @@ function forget() {
   optimizer = new AdamW(model.weights, new Set(matrices), record.optimizer);
   [going, learned, lost, recitals] = [false, [], [], []];
   opening.run = null;
-  base = Math.min(0, pass.weights);
+  base = pass.version;
 }
 
 export function sentence() {
@@ -125,7 +124,7 @@ function read() {
     count = found.ids?.length,
     most = record.window;
   if (count < 2) return { problem: "A loss needs two tokens: type another." };
-  if (count > most) return { problem: `It has ${count} tokens: leave at most ${most}.` };
+  if (count > most) return { problem: `It has ${whole(count)} tokens: leave at most ${most}.` };
   return found;
 }
 
@@ -147,7 +146,7 @@ async function begin(ids, pause) {
 
 // What it makes of the sentence, shown before anything is pressed.
 const opening = new Task(
-  () => [state.view, sentence(), pass.weights],
+  () => [state.view, sentence(), pass.version],
   async (pause) => {
     await pause(recitals.length ? 150 : 0);
     await begin(read().ids, pause);

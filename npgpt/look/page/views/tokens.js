@@ -31,7 +31,7 @@ export const tokens = {
   ),
   build(root) {
     const [strip, updateStrip] = tokenStrip("The text, token by token");
-    const summary = el("p", { class: "summary" }),
+    const summary = el("p", { "data-mark": "loss" }),
       words = el("p", { "aria-live": "polite" }),
       next = el("div");
     const divergence = el("p");
@@ -45,7 +45,7 @@ export const tokens = {
       el(
         "div",
         { class: "wide" },
-        el("div", {}, el("h2", {}, "What may follow the chosen token"), next, divergence),
+        el("div", {}, el("h3", {}, "What may follow the chosen token"), next, divergence),
         controls,
       ),
     );
@@ -105,9 +105,10 @@ function distribution(model, drawn, exact) {
   const more = exact ? Array.from(exact.keys(), (c) => tokenizer.known.get(c)) : [];
   const others = more.filter((id) => id !== undefined && !ids.includes(id)).slice(0, 4);
   const all = live ? readOut(2 * L, state.t) : null;
-  const rows = [...ids, ...others].map((id) => {
+  const rows = [...ids, ...others].map((id, i) => {
     const p = all ? all[id] : model.find(([v]) => v === id)[1];
     const cells = [el("th", { scope: "row" }, tokenizer.label(id)), bar(p, percent(p))];
+    if (i < 2) for (const cell of cells) cell.dataset.mark = "likeliest";
     if (drawn)
       cells.push(
         drawn[id]
@@ -193,7 +194,7 @@ function sampling(steps) {
   const box = el(
     "div",
     { hidden: !live },
-    el("h2", {}, "Draw the next tokens"),
+    el("h3", {}, "Draw the next tokens"),
     el("div", { class: "controls" }, heat, topK, topP),
     el(
       "div",
