@@ -334,7 +334,8 @@ return { x: texts("text[text-anchor=middle]"), y: texts("text[text-anchor=end]:n
 
 def scale(ticks, at):
     """Return the function from a position to its value by the ticks of a logarithmic axis."""
-    (low, first), (high, last) = [(float(tick[0]), at(tick)) for tick in (ticks[0], ticks[-1])]
+    (low, first), (high, last) = [
+        (float(tick[0].replace(",", "")), at(tick)) for tick in (ticks[0], ticks[-1])]
     return lambda p: low * (high / low) ** ((p - first) / (last - first))
 
 

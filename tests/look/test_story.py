@@ -188,7 +188,6 @@ return {
     of(a.querySelector("rect"), "fill").match(/\\d+/g).map(Number), a.matches(".chosen")]),
   branches: paths(root).filter(([name]) => name === "trunk" || name === "ribbon"),
   tokens: [...root.querySelectorAll(".token")].map((e) => [e.textContent, Number(of(e, "x"))]),
-  captions: [...root.querySelectorAll("text")].map((e) => e.textContent),
   words: root.querySelectorAll(".read-word").length,
   wide: [root.getBoundingClientRect().right, innerWidth],
 };
@@ -233,8 +232,6 @@ def test_overview(browser, more, kind, width):
     texts = [text for text, _ in found["tokens"]]
     (first, *_) = [  # of the tokens that are shown
         i for i in range(T) if [name[:10] for name in labels[i : i + len(texts)]] == texts]
-    beyond = 0  # reads of tokens before it
-
     lengths = np.linalg.norm(stream[:, t], axis=1)
     added = np.linalg.norm(np.diff(stream[:, t], axis=0, prepend=0 * stream[:1, t]), axis=1)
     thick = [1.5 + 12 * size / lengths.max() for size in (lengths, added)]
@@ -264,12 +261,10 @@ def test_overview(browser, more, kind, width):
         seen = [i for i in range(t) if row[i] >= 0.04]
         assert np.allclose([size for _, size, _ in curves], 1 + 6 * row[seen], rtol=1e-5)
         assert fill != [255, 255, 255]
-        beyond += sum(i < first for i in seen)
         for i, (name, _, d) in zip(seen, curves, strict=True):  # from the column of the token read
             assert name == ("beyond" if i < first else None)
             assert labels.count(labels[i]) > 1 or abs(d[0] - tokens.get(labels[i][:10], 2)) < 1e-3
         assert chosen == (far[0] > 0.04 and (block, h) == tuple(far[1:3]))
-    assert (f"‹ {beyond} reads further left" in found["captions"]) == (beyond > 0)
     assert bool(found["words"]) == drawn_much
     count = sum("answer" in name for name in parts)
     assert count == (5 if width > 600 else 3)

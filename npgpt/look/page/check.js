@@ -103,8 +103,6 @@ export function checkPanel() {
       { class: "controls" },
       el("label", {}, "weight ", which),
       el("label", {}, "entry ", at),
-      button("A random one", () => any(names)),
-      button("One that Python has recorded", () => recorded(names)),
       step,
     ),
     numbers,
@@ -200,21 +198,10 @@ function besideEngine() {
   );
 }
 
-function any(names) {
-  const name = names[Math.floor(Math.random() * names.length)];
-  set({ weight: name, at: randomEntry(name) });
-}
-
 // One that is not 0, if there is one: 0 beside 0 would check nothing.
 function randomEntry(name) {
   const moved = Array.from(model.weights[name].keys()).filter((i) => computed.grads[name]?.[i]);
   return moved[Math.floor(Math.random() * moved.length)] ?? 0;
-}
-
-function recorded(names) {
-  const name = names[Math.floor(Math.random() * names.length)];
-  const { at } = record.gradient.weights[name];
-  set({ text: record.prompt, weight: name, at: at[Math.floor(Math.random() * at.length)] });
 }
 
 function verdict(name, at, difference) {

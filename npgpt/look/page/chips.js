@@ -2,7 +2,7 @@
 
 import { button, el } from "./elements.js";
 import { live, pass, record, set, state, tokenizer } from "./state.js";
-import { step } from "./views/tokens.js";
+import { writeOn } from "./views/tokens.js";
 
 const WRITTEN = 40; // tokens
 export const SWAPS = [
@@ -21,7 +21,11 @@ const IDEAS = [
 export function chips() {
   const root = el("p", { class: "chips", hidden: !live }, el("span", {}, "Try: "));
   const all = IDEAS.map((idea) => button("", () => set({ text: idea(state.text)[1] })));
-  root.append(...all.slice(0, -1), button("write on", writeOn), ...all.slice(-1));
+  root.append(
+    ...all.slice(0, -1),
+    button("write on", () => writeOn(WRITTEN)),
+    ...all.slice(-1),
+  );
   const update = () =>
     all.forEach((chip, i) => {
       const found = IDEAS[i](state.text);
@@ -40,15 +44,4 @@ function nonsense(text) {
   const words = text.match(/\p{Ll}{4,}/gu) ?? [];
   const word = words.reduce((a, b) => (b.length > a.length ? b : a), "");
   return word && swapped(text, [word, Array.from(word).toReversed().join("")]);
-}
-
-// Token by token, until the text is changed by something else.
-function writeOn() {
-  let left = WRITTEN;
-  const next = (text) => {
-    if (!left-- || pass.note || state.text !== text) return;
-    step();
-    setTimeout(next, 60, state.text);
-  };
-  next(state.text);
 }

@@ -1,7 +1,7 @@
 // The exact distribution of the next character of a tale: npgpt/tales/grammar.py read character by
 // character. A reading is the rest to write, the choices so far, and their probability.
 
-const END = ".\n\n";
+export const END = ".\n\n";
 
 // For each beginning of a text, the empty one first: a Map from each character that may follow to
 // its probability, or null if the story so far is none of the grammar's. A text begins with a

@@ -199,6 +199,8 @@ window.npgpt = {
   nextCharacters,
   probabilities,
 }; // for the console
+const { theme: chosen } = history.state ?? {};
+if (chosen) document.documentElement.dataset.theme = chosen;
 readAddress();
 if (state.only) {
   document.documentElement.classList.add("only");

@@ -1,7 +1,7 @@
 // The state of the page: the record that Python wrote, the reader's choices, which are in the
 // address too, and the pass of the text. Views read it, and change it by `set`.
 
-import { nextCharacters } from "./grammar.js";
+import { END, nextCharacters } from "./grammar.js";
 import { GPT, length, losses, Trace } from "./model.js";
 import { readsFar } from "./opening.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
@@ -97,7 +97,15 @@ function readText() {
   pass.T = pass.ids.length;
   compute();
   pass.labels = pass.ids.map((id) => tokenizer.label(id));
-  pass.grammar = record.grammar && nextCharacters(record.grammar, state.text).slice(pass.cut + 1);
+  pass.grammar = record.grammar && odds(state.text, pass.cut);
+}
+
+// The grammar's odds after each character from the first that is read on; what stands before the
+// story of that one does not matter.
+function odds(text, cut) {
+  const before = text.slice(0, cut),
+    begin = before.includes(END) ? before.lastIndexOf(END) + END.length : 0;
+  return nextCharacters(record.grammar, text.slice(begin)).slice(cut - begin + 1);
 }
 
 function compute() {
@@ -269,12 +277,17 @@ export function writeAddress() {
   }
   writeNow();
   entry = state.view;
-  history.pushState(null, "", address(entry));
+  history.pushState(kept(), "", address(entry));
 }
 
 export function writeNow() {
   clearTimeout(writing);
-  history.replaceState(null, "", address(entry));
+  history.replaceState(kept(), "", address(entry));
+}
+
+// What the browser keeps beside the address until a reload.
+function kept() {
+  return { theme: document.documentElement.dataset.theme };
 }
 
 function address(view) {

@@ -149,7 +149,6 @@ function draw(width, far) {
     x = (s) => middles.get(s) ?? 2,
     [first] = middles.keys(),
     shown = Array.from(middles.keys());
-  let beyond = 0; // reads of tokens that are further left
   const across = Math.min(H, Math.floor(panel / 42)),
     rows = ROW * Math.ceil(H / across),
     block = rows + WIDE + 16,
@@ -184,7 +183,6 @@ function draw(width, far) {
     const [from, to] = [joins[2 * l], joins[2 * l + 1]],
       middle = (from + to) / 2;
     const read = range(t).filter((s) => weight(s) >= LEAST);
-    beyond += read.filter((s) => s < first).length;
     const curves = read.map((s) => {
       const d = `M ${x(s)} ${from} C ${x(s)} ${middle} ${x(t)} ${middle} ${x(t)} ${to}`;
       return line(d, 1 + 6 * weight(s), s < first ? "beyond" : null, 0.2 + 0.8 * weight(s));
@@ -199,22 +197,20 @@ function draw(width, far) {
     found.classList.toggle("chosen", far.weight > LEAST && l === far.layer && h === far.head);
     return found;
   };
-  // Below their curves, the words that the heads of a block read most of, above their tokens.
+  // What is read much has a thread from the text up, and below its curves in each block a word.
+  const most = (l, s) => Math.max(...range(H).map((h) => weightsOf(pass.trace, H, l, h)(t, s))),
+    much = (l) => shown.filter((s) => s < t && most(l, s) >= MUCH);
   const words = (l) => {
-    const most = (s) => Math.max(...range(H).map((h) => weightsOf(pass.trace, H, l, h)(t, s))),
-      much = range(t).filter((s) => s >= first && most(s) >= MUCH),
-      free = [];
-    for (const s of much.toSorted((a, b) => most(b) - most(a)))
+    const free = [];
+    for (const s of much(l).toSorted((a, b) => most(l, b) - most(l, a)))
       if (free.every((other) => Math.abs(x(s) - x(other)) > 6 * LETTER)) free.push(s);
-    const y = joins[2 * l],
-      word = (s) =>
-        svg("text", { x: Math.max(x(s), 24), y: y + 14, class: "read-word" }, `“${known(s)}”`);
-    return [
-      ...much.map((s) => line(`M ${x(s)} ${text - 16} V ${y + 20}`, 2, "thread")),
-      ...free.map(word),
-    ];
+    const y = joins[2 * l] + 14,
+      word = (s) => svg("text", { x: Math.max(x(s), 24), y, class: "read-word" }, `“${known(s)}”`);
+    return free.map(word);
   };
-  const attention = (l) => branch(2 * l + 1, ...words(l), ...range(H).map((h) => head(l, h)));
+  const tops = new Map(range(L).flatMap((l) => much(l).map((s) => [s, joins[2 * l]]))),
+    threads = Array.from(tops, ([s, y]) => line(`M ${x(s)} ${text - 16} V ${y}`, 2, "thread"));
+  const attention = (l) => branch(2 * l + 1, ...range(H).map((h) => head(l, h)), ...words(l));
 
   const stages = [
     wide(0),
@@ -223,8 +219,6 @@ function draw(width, far) {
   ].map((children) => svg("g", {}, ...children));
   stages.at(-1).classList.add("answers");
   stages.at(-1).querySelector(".part").setAttribute("tabindex", 0);
-  const further =
-    beyond && svg("text", { x: left, y: text, class: "unit" }, `‹ ${beyond} reads further left`);
   const token = (i) => {
     const look = i === t ? "token chosen" : i > t ? "token unit" : "token";
     const at = { x: x(i), y: text, class: look, onclick: () => set({ t: i }) };
@@ -235,8 +229,8 @@ function draw(width, far) {
   return svg(
     "svg",
     { ...size, role: "group", "aria-label": "the model, upwards from the text" },
+    ...threads,
     ...stages,
-    further || null,
     ...shown.map(token),
   );
 }

@@ -3,7 +3,6 @@
 import { palette } from "../colours.js";
 import { bar, button, el, percent, short, slider, table, tokenStrip } from "../elements.js";
 import { mean } from "../model.js";
-import { spoken } from "../tokenizer.js";
 import { draw, probabilities, random } from "../sampling.js";
 import {
   isRecorded,
@@ -35,8 +34,7 @@ export const tokens = {
       words = el("p", { "aria-live": "polite" }),
       next = el("div");
     const divergence = el("p");
-    const steps = el("div", { class: "steps" }),
-      [controls, updateControls] = sampling(steps);
+    const [controls, updateControls] = sampling();
     root.append(
       strip,
       legend(),
@@ -153,11 +151,10 @@ function aboutGrammar(exact) {
 
 // ---- drawing
 
-const generated = []; // for each drawn token { text, id, before }: where to go back to
-let timer = null,
-  shownText = null;
+let drawn = 0, // tokens since the text was typed
+  drawnText = null;
 
-function sampling(steps) {
+function sampling() {
   const [heat, putHeat] = slider("temperature", { min: 0, max: 2, step: 0.05 }, (temperature) =>
     set({ temperature }),
   );
@@ -174,23 +171,6 @@ function sampling(steps) {
     step: 1,
     onchange: () => set({ seed: Math.trunc(Number(seed.value)) || 0 }),
   });
-  const streaming = button("Write on", () => (timer ? stop() : start()));
-  const start = () => {
-    shownText = state.text; // it stops when a text is typed
-    timer = setInterval(
-      () =>
-        state.view === "tokens" && state.text === shownText && generated.length < 500 && !pass.note
-          ? step()
-          : stop(),
-      60,
-    );
-    streaming.textContent = "Stop";
-  };
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    streaming.textContent = "Write on";
-  };
   const box = el(
     "div",
     { hidden: !live },
@@ -200,44 +180,30 @@ function sampling(steps) {
       "div",
       { class: "controls" },
       button("Draw one token", step),
-      streaming,
       el("label", {}, "seed (the same seed draws the same tokens) ", seed),
     ),
-    steps,
   );
-  return [
-    box,
-    () => {
-      putHeat(state.temperature);
-      putK(state.topK);
-      putP(state.topP);
-      seed.value = state.seed;
-      if (state.text !== shownText) generated.length = 0; // the text was typed
-      steps.replaceChildren(
-        ...(generated.length ? ["Go back to before: "] : []),
-        ...generated.map(({ id, before }, i) =>
-          button(tokenizer.label(id), () => back(i, before), {
-            "aria-label": `step ${i + 1}, ${spoken(tokenizer.label(id))}`,
-          }),
-        ),
-      );
-    },
-  ];
+  const update = () => {
+    putHeat(state.temperature);
+    putK(state.topK);
+    putP(state.topP);
+    seed.value = state.seed;
+  };
+  return [box, update];
 }
 
 // Draws a token by the settings, and adds it to the text.
-export function step() {
+function step() {
   if (pass.note) return; // the text is not the one that was read
-  if (state.text !== shownText) generated.length = 0;
-  const probs = probabilities(nextLogits(pass.T - 1), state);
-  const id = draw(probs, random(state.seed, generated.length));
-  generated.push({ id, before: state.text });
-  shownText = state.text + tokenizer.decode([id]);
-  set({ text: shownText });
+  if (state.text !== drawnText) drawn = 0;
+  const probs = probabilities(nextLogits(pass.T - 1), state),
+    id = draw(probs, random(state.seed, drawn++));
+  drawnText = state.text + tokenizer.decode([id]);
+  set({ text: drawnText });
 }
 
-function back(i, before) {
-  generated.length = i;
-  shownText = before;
-  set({ text: before });
+// Draws so many tokens, until the text is changed by something else.
+export function writeOn(count) {
+  step();
+  if (count > 1) setTimeout((text) => state.text === text && writeOn(count - 1), 60, state.text);
 }
