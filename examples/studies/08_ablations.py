@@ -85,6 +85,3 @@ def numbers(results):
 
 def draw(path, results):
     return arms.draw_effects(path, effects(results))
-
-
-PICTURES = {"08_ablations.png": draw}

@@ -185,7 +185,7 @@ def numbers(results):
         "told": {flops_text(flops): some.set_index("parameters").written_derived
                  for flops, some in grid.groupby("flops")},
         "noise": noise_of(grid), "noise_largest": noise_of(grid[grid.flops == max(SIZES)]),
-        "half": ratio(half, runs.excess[half.index]),
+        "half": ratio(half, runs.excess),
         "above": {size: student(runs.excess[4e11, size] - runs.excess[4e11, 25944])
                   for size in (130624, 9516)},
         "facts": [np.average(facts[:2, 0], weights=facts[:2, 1]), *facts[2:, 0]],
@@ -218,6 +218,3 @@ def draw(path, results):
     right.set(xscale="log", xlabel="parameters", ylabel="log (excess / fit)")
     right.set_title("What the fit of the log excess leaves", fontsize=10)
     return plots.save(drawing, path)
-
-
-PICTURES = {"09_scaling_laws.png": draw}

@@ -102,6 +102,3 @@ def draw(path, results):
         axes.legend(fontsize=8, loc="lower center", ncols=2, frameon=False)
     drawing.suptitle("Equal parameters and FLOPs; a mark for each seed")
     return plots.save(drawing, path)
-
-
-PICTURES = {"10_families.png": draw}

@@ -94,7 +94,7 @@ def numbers(results):
     }
 
 
-def draw_sharpening(path, results):
+def draw(path, results):
     """Draw effective stories against the share of right ones; pass@k before and after."""
     drawing, (left, right) = plots.figure(9.5, 4.0, 1, 2)
     found = frame(results)
@@ -122,6 +122,3 @@ def draw_sharpening(path, results):
     for axes in left, right:
         axes.legend(frameon=False, fontsize=8)
     return plots.save(drawing, path)
-
-
-PICTURES = {"11_reward.png": draw_sharpening}

@@ -112,6 +112,3 @@ def numbers(results):
 
 def draw(path, results):
     return arms.draw_effects(path, effects(results))
-
-
-PICTURES = {"12_rows.png": draw}

@@ -96,9 +96,8 @@ def effects(arms, runs):
     found = {text: {} for text in runs}
     for arm in arms:
         for other in arm.beside if arm.label in runs[arm.text] else ():
-            both = runs[arm.text][arm.label].excess, runs[arm.text][other].excess
-            found[arm.text][difference(arm.label, other)] = ratio(*pd.concat(
-                both, axis=1, join="inner").to_numpy().T)
+            found[arm.text][difference(arm.label, other)] = ratio(
+                runs[arm.text][arm.label].excess, runs[arm.text][other].excess)
     return found
 
 

@@ -66,15 +66,14 @@ class Ratio(Interval):
 
 def student(x, kind=Interval):
     """Return the `Interval` of a mean by Student's t; NaN are left out."""
-    x = np.asarray(x, float)
-    x = x[~np.isnan(x)]
-    reach = stats.t.ppf(0.975, len(x) - 1) * stats.sem(x) if len(x) > 1 else np.nan
-    return kind(float(x.mean()), float(x.mean() - reach), float(x.mean() + reach))
+    x = pd.Series(x, dtype=float)
+    mean, reach = x.mean(), stats.t.ppf(0.975, x.count() - 1) * x.sem()
+    return kind(mean, mean - reach, mean + reach)
 
 
 def ratio(x, beside):
-    """Return the `Ratio` of values to those beside them, pair by pair."""
-    return student(np.log(np.asarray(x, float) / np.asarray(beside, float)), Ratio)
+    """Return the `Ratio` of values to those beside them: Series, pair by pair of what both have."""
+    return student(np.log(x / beside), Ratio)
 
 
 # ---- the law L(N, D) = E + A / N**alpha + B / D**beta

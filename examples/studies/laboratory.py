@@ -12,6 +12,7 @@ import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from unittest.mock import patch
 
 from tqdm import tqdm
 
@@ -86,16 +87,11 @@ def _timed(measure, settings):
 
 
 def _in_processes(trials, measure, workers):
-    before = dict(os.environ)
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # for the new processes
-    try:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(_timed, measure, settings) for settings in trials]
-            try:
-                yield from (future.result() for future in as_completed(futures))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with (patch.dict(os.environ, dict.fromkeys(ONE_THREAD, "1")),  # for the new processes
+          ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool):
+        futures = [pool.submit(_timed, measure, settings) for settings in trials]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

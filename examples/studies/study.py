@@ -5,7 +5,7 @@ A study is a module that has
     trials(results)     the settings of its trainings, as far as the results so far tell them
     measure(settings)   -> result
     numbers(results)    name -> what its report quotes: a number, a table, or a dict of these
-    PICTURES            name of a figure -> function that draws it, of (path, results)
+    draw(path, results) draws its figure, figures/NAME.png; some have none
     TINY                settings that make a training tiny, for --quick
     ROWS                files of rows that it reads beside its own
 
@@ -16,7 +16,7 @@ import importlib
 import re
 import tempfile
 import textwrap
-from itertools import zip_longest
+from difflib import unified_diff
 from pathlib import Path
 
 from example import parser_of, picture
@@ -45,8 +45,8 @@ def main(doc):
             if not args.report:
                 train(study, args.workers)
             write(outputs(study))
-            for figure, draw in getattr(study, "PICTURES", {}).items():
-                picture(draw, HERE / "figures" / figure, results(study))
+            if hasattr(study, "draw"):
+                picture(study.draw, HERE / "figures" / f"{name}.png", results(study))
 
 
 def results(study):
@@ -80,11 +80,10 @@ def check(study):
     if missing := {*map(key, study.trials(found))} - found.keys():
         raise SystemExit(f"{len(missing)} trainings have no row, such as {min(missing)}")
     for path, text in outputs(study).items():
-        pairs = zip_longest(path.read_text(encoding="utf-8").splitlines(), text.splitlines())
-        for there, wanted in pairs:
-            if there != wanted:
-                raise SystemExit(f"{path.name} has:\n{there}\nby the rows:\n{wanted}\nrun "
-                                 f"python -m examples.studies {study.__name__} --report")
+        there = path.read_text(encoding="utf-8").splitlines()
+        if changes := [*unified_diff(there, text.splitlines(), path.name, "by the rows", n=0)]:
+            raise SystemExit("\n".join(changes) + "\nrun python -m examples.studies "
+                             f"{study.__name__} --report")
 
 
 # ---- documents

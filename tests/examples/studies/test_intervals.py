@@ -20,8 +20,8 @@ def test_an_interval_is_that_of_students_test():
     found = stats.ttest_1samp(x, 0).confidence_interval(0.95)
     assert student([*x, np.nan]) == pytest.approx((x.mean(), found.low, found.high))
     y = np.exp(x)
-    assert ratio(y, np.ones(7)) == pytest.approx(student(x))
-    assert f"{ratio([1.5, 1.5, 1.5], [1, 1, 1])}" == "+50 % (+50 % to +50 %)"
+    assert ratio(pd.Series(y), 1) == pytest.approx(student(x))
+    assert f"{ratio(pd.Series([1.5] * 3), 1)}" == "+50 % (+50 % to +50 %)"
     assert f"{Interval(0.5, 0.25, 0.75):.0%}" == "50% (25% to 75%)"
 
 
