@@ -6,6 +6,7 @@ The mask, learning rates, batches, decay, clipping, a text that is read again, a
 models, with three seeds each; `12_rows.py` has the other parts, with ten.
 """
 
+from functools import partial
 
 import arms
 import numpy as np
@@ -68,20 +69,14 @@ def trials(results):
     return [trial for arm in ARMS for trial in arm.trials(results, SEEDS)]
 
 
-def effects(results, seeds=SEEDS):
-    return arms.effects(ARMS, arms.runs_of(ARMS, results, seeds))
-
-
 def numbers(results):
     runs = arms.runs_of(ARMS, results, SEEDS)
-    of = arms.effects(ARMS, runs)["tales"]
-    costs = {n: np.log(runs["tales"][f"post-norm, {n} blocks"].excess
-                       / runs["tales"][f"pre-norm, {n} blocks"].excess) for n in (4, 12)}
-    return arms.tables(ARMS, runs) | {
-        "effects": of, "arms": arms.summary(runs)["tales"],
-        "words": arms.words(of), "compared": len(of),
-        "depth": student(costs[12] - costs[4]), "leak": -runs["tales"]["no mask"].excess.mean()}
+    excess = {label: some.excess for label, some in runs["tales"].items()}
+    costs = {n: np.log(excess[f"post-norm, {n} blocks"] / excess[f"pre-norm, {n} blocks"])
+             for n in (4, 12)}
+    found = arms.numbers(ARMS, runs)
+    return found | {"compared": len(found["effects"]["tales"]),
+                    "depth": student(costs[12] - costs[4]), "leak": -excess["no mask"].mean()}
 
 
-def draw(path, results):
-    return arms.draw_effects(path, effects(results))
+draw = partial(arms.draw_effects, ARMS, SEEDS)

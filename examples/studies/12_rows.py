@@ -6,6 +6,7 @@
 `letter_rows.py` has the text, `variants.py` the models, `ablation_trials.py` the training.
 """
 
+from functools import partial
 
 import arms
 import numpy as np
@@ -78,20 +79,14 @@ def trials(results):
                     for trial in arm.trials(results, SEEDS[:5])]
 
 
-def effects(results, seeds=SEEDS):
-    return arms.effects(ARMS, arms.runs_of(ARMS, results, seeds))
-
-
 def numbers(results):
     runs, finer, untied = (arms.runs_of(some, results, SEEDS) for some in (ARMS, FINER, UNTIED))
-    rows, fine, effects = runs["rows"], finer["rows"], arms.effects(ARMS, runs)
+    rows, fine = runs["rows"], finer["rows"]
     longer, again = LONGER[0].runs(results, SEEDS), {
         at: arm.runs(results, SEEDS) for at, arm in REPEATED.items()}
     costs = [np.log(rows[post].excess / rows[pre].excess) for post, pre in (
         ("8 blocks, post-norm", "8 blocks"), ("post-norm", "base"))]
-    return arms.tables(ARMS, runs) | {
-        "effects": effects, "arms": arms.summary(runs),
-        "words": {text: arms.words(of) for text, of in effects.items()},
+    return arms.numbers(ARMS, runs) | {
         "finer": {label: ratio(of.excess, fine["base"].excess) for label, of in fine.items()},
         "base_between": ratio(fine["base"].excess, rows["base"].excess),
         "untied_between": [ratio(of["untied"].excess, fine["base"].excess)
@@ -110,5 +105,4 @@ def numbers(results):
     }
 
 
-def draw(path, results):
-    return arms.draw_effects(path, effects(results))
+draw = partial(arms.draw_effects, ARMS, SEEDS)

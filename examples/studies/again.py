@@ -9,6 +9,7 @@ what counts as held.
 import importlib
 import json
 
+import arms
 import numpy as np
 import pandas as pd
 import study
@@ -78,9 +79,11 @@ def numbers(results):
         row = [of.__name__, len(SEEDS.get(of, THREE)) * len(arms_of(of)),
                f"{inside.sum()} of {len(inside)}", "", ""]
         if of in CHOSE:
+            trained_again = [arm for arm in of.ARMS if arm.label != "SGD"]
             before, after, both = (
-                {f"{change}, {text}": x for text, some in of.effects(known | results, seeds).items()
-                 for change, x in some.items() if change != "SGD"}
+                {f"{change}, {text}": x for text, some in arms.effects(
+                    trained_again, arms.runs_of(trained_again, known | results, seeds)).items()
+                 for change, x in some.items()}
                 for seeds in (of.SEEDS, SEEDS.get(of, THREE), [*of.SEEDS, *SEEDS.get(of, THREE)]))
             flips = [change for change, x in before.items() if sign(x) != sign(after[change])]
             row[3:] = f"{len(before) - len(flips)} of {len(before)}", ", ".join(flips)

@@ -62,16 +62,13 @@ class Arm(NamedTuple):
         return np.exp(np.log(found).mean(axis=1))
 
     def runs(self, results, seeds):
-        """Return the results at the best rate by seed, a DataFrame, or None before any is there."""
-        if (tried := self.tried(results)) is None:
-            return None
+        """Return the results at the best rate by seed, a DataFrame, of the seeds that it has."""
+        tried = self.tried(results)
         rate = tried.idxmin()
-        found = {seed: results[name] for seed in seeds
-                 if (name := key(self.trial(seed, rate))) in results}
-        if not found:
-            return None
-        frame = pd.DataFrame(found.values(), index=found.keys())
-        return frame.assign(excess=frame.excess.astype(float), rate=rate, near=near(tried, rate))
+        names = {seed: key(self.trial(seed, rate)) for seed in seeds}
+        found = pd.DataFrame.from_dict({seed: results[name] for seed, name in names.items()
+                                        if name in results}, "index")
+        return found.assign(excess=found.excess.astype(float), rate=rate, near=near(tried, rate))
 
 
 def near(tried, rate):
@@ -83,11 +80,10 @@ def near(tried, rate):
 
 
 def runs_of(arms, results, seeds):
-    """Return text -> label -> `Arm.runs`, of the arms that are there."""
-    found = {}
+    """Return text -> label -> `Arm.runs`."""
+    found = {arm.text: {} for arm in arms}
     for arm in arms:
-        if (runs := arm.runs(results, seeds)) is not None:
-            found.setdefault(arm.text, {})[arm.label] = runs
+        found[arm.text][arm.label] = arm.runs(results, seeds)
     return found
 
 
@@ -95,7 +91,7 @@ def effects(arms, runs):
     """Return text -> comparison -> `intervals.Ratio` of the excess, pair by pair of seeds."""
     found = {text: {} for text in runs}
     for arm in arms:
-        for other in arm.beside if arm.label in runs[arm.text] else ():
+        for other in arm.beside:
             found[arm.text][difference(arm.label, other)] = ratio(
                 runs[arm.text][arm.label].excess, runs[arm.text][other].excess)
     return found
@@ -113,27 +109,24 @@ def difference(label, beside):
     return f"{', '.join(parts)} (beside {beside})"
 
 
-def words(of):
-    """Return how many `effects` of a text are shown, are not, and cannot be told."""
-    return Counter(x.word.partition(" beyond")[0] for x in of.values())
-
-
-def summary(runs):
-    """Return text -> label -> what a table says of an arm."""
-    return {text: {label: one_arm(some) for label, some in of.items()} for text, of in runs.items()}
-
-
 def one_arm(some):
+    """Return what a table says of the runs of an arm."""
     ends = some.excess.fillna(np.inf)
     return {"rate": some.rate.iloc[0], "n": len(some), "median": ends.median(), "least": ends.min(),
             "late": int((ends > LATE * abs(ends.median())).sum()), "near": some.near.iloc[0]}
 
 
-def tables(arms, runs):
-    """Return the tables of effects, in the first text's order, and of arms."""
+def numbers(arms, runs):
+    """Return by text the effects, how many are shown, are not and cannot be told, and what is said
+    of each arm; and the tables of effects, in the first text's order, and of arms."""
     by_text = effects(arms, runs)
+    summary = {text: {label: one_arm(some) for label, some in of.items()}
+               for text, of in runs.items()}
     first, *_ = by_text.values()
     return {
+        "effects": by_text, "arms": summary, "words": {
+            text: Counter(x.word.partition(" beyond")[0] for x in of.values())
+            for text, of in by_text.items()},
         "effects_table": markdown(
             ("change", *(f"{text}: {x}" for text in by_text for x in ("excess", "found"))),
             [(name, *(cell for of in by_text.values() for cell in (of[name], of[name].word)))
@@ -141,11 +134,12 @@ def tables(arms, runs):
         "arms_table": markdown(
             ("text", "arm", "rate", "rates beside it", "n", "median excess", "end late"),
             [(text, label, f"{of['rate']:g}", of["near"], of["n"], f"{of['median']:.4f}",
-              of["late"]) for text, some in summary(runs).items() for label, of in some.items()])}
+              of["late"]) for text, some in summary.items() for label, of in some.items()])}
 
 
-def draw_effects(path, by_text):
-    """Draw `effects` with their intervals, a panel for each text, in the first text's order."""
+def draw_effects(arms, seeds, path, results):
+    """Draw effects with their intervals, a panel for each text, in the first text's order."""
+    by_text = effects(arms, runs_of(arms, results, seeds))
     first, *_ = by_text.values()
     names = sorted(first, key=first.get)
     drawing, axes = plots.figure(

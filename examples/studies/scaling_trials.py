@@ -21,7 +21,7 @@ from autograd import log_softmax
 from npgpt import GPT, GPTConfig
 from npgpt.batches import IGNORE_INDEX, Batch
 from npgpt.files import atomic_write
-from npgpt.models.size import flops_per_token, parameters_by_part
+from npgpt.models.size import flops_per_token
 
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8
@@ -75,11 +75,7 @@ def measure(settings):
     steps = max(2, round(settings["flops"] / (3 * flops_per_token(config) * step)))
     train(model, ids_N, objective, steps, lr=settings["rate"], seed=settings["seed"],
           batch_size=BATCH, weight_decay=0.01)
-    parts, N = parameters_by_part(config), model.num_parameters()
-    result = {
-        "parameters": N, "tokens": steps * step,
-        "without embeddings": N - parts["token embedding"] - parts["position embedding"],
-    }
+    result = {"parameters": model.num_parameters(), "tokens": steps * step}
     asked = settings.get("asked", ASKED) // GROUPS
     told = [story for seed in range(GROUPS) for story in al.stories(asked, 1 + seed, even=True)]
     result |= compared(al, model, told)
