@@ -9,11 +9,10 @@
 from functools import partial
 
 import arms
-import numpy as np
 from ablation_trials import BASE, ROWS, entropy
 from ablation_trials import measured as measure  # noqa: F401
 from arms import Arm
-from intervals import Ratio, ratio, student
+from intervals import ratio, student
 from study import markdown
 
 SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results; seed 1, of FINER all three, choose a rate
@@ -35,14 +34,12 @@ CHANGES = {
 } | {name: {"variant": name} for name in (
     "no positions", "rotary", "sinusoids", "no residuals", "post-norm", "no norm", "QK-norm",
     "ReLU", "squared ReLU", "SwiGLU", "Llama")}
-DEEP = {"8 blocks": {"n_layer": 8}, "8 blocks, post-norm": {"n_layer": 8, "variant": "post-norm"}}
-BESIDE = {"1 head, undivided": ("1 head",)} | dict.fromkeys(("base", *DEEP), ())
+BESIDE = {"1 head, undivided": ("1 head",), "base": ()}
 TRIED = (1e-3, 2e-3, 4e-3, 8e-3)  # rates; more where the best one was an edge
 OTHER_RATES = {
     ("rows", "1 block"): TRIED[1:], ("rows", "no positions"): TRIED[1:],
     ("rows", "1 head, undivided"): TRIED[1:], ("rows", "no residuals"): (5e-4, *TRIED),
-    ("rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED), ("rows", "8 blocks"): TRIED[:3],
-    ("rows", "8 blocks, post-norm"): (2.5e-4, 5e-4, *TRIED[:3]),
+    ("rows", "weights of 0.02"): (2.5e-4, 5e-4, *TRIED),
     ("rows", "SGD"): (0.015, 0.03, 0.06, 0.125), ("tales", "SGD"): (0.1, 0.25, 0.5, 1.0, 2.0),
 } | {("tales", label): (*TRIED, 1.6e-2) for label in (
     "1 block", "rotary", "post-norm", "no norm", "weights of 0.02", "no warm-up", "Llama")
@@ -50,20 +47,13 @@ OTHER_RATES = {
     "no positions", "sinusoids", "2 heads")}
 
 
-def arms_on(text, changes):
-    return [Arm(text, label, ON[text] | change, OTHER_RATES.get((text, label), TRIED),
-                BESIDE.get(label, ("base",)))
-            for label, change in changes.items()]
-
-
-ARMS = arms_on("rows", CHANGES | DEEP) + arms_on("tales", CHANGES)
+ARMS = [Arm(text, label, base | change, OTHER_RATES.get((text, label), TRIED),
+            BESIDE.get(label, ("base",)))
+        for text, base in ON.items() for label, change in CHANGES.items()]
 FINER = [arm._replace(rates=(0.0014, 0.002, 0.0028, 0.004), chosen_by=CHOOSE) for arm in ARMS
          if arm.text == "rows" and arm.label in ("base", "1 head", "2 heads", "8 heads", "ReLU")]
 UNTIED = [Arm("rows", "untied", ON["rows"] | CHANGES["untied"], (2e-3,))]
 
-
-LONGER = [Arm("tales", "3,200 steps, no decay", ON["tales"] | {
-    "steps": 3200, "warm_up": 320, "decay": 0.0}, (*TRIED, 1.6e-2), (), CHOOSE)]
 READ = 64, 200, 640, 2000  # tales, which are read until 6,400 are
 REPEATED = {(n, dropout): Arm(
     "tales", f"{n} tales, dropout {dropout}", ON["tales"] | {
@@ -75,24 +65,19 @@ REPEATED = {(n, dropout): Arm(
 def trials(results):
     found = [trial for arm in ARMS + FINER + UNTIED for trial in arm.trials(
         results, SEEDS if (arm.text, arm.label) != ("tales", "SGD") else SEEDS[:5])]
-    return found + [trial for arm in (*LONGER, *REPEATED.values())
-                    for trial in arm.trials(results, SEEDS[:5])]
+    return found + [trial for arm in REPEATED.values() for trial in arm.trials(results, SEEDS[:5])]
 
 
 def numbers(results):
     runs, finer, untied = (arms.runs_of(some, results, SEEDS) for some in (ARMS, FINER, UNTIED))
     rows, fine = runs["rows"], finer["rows"]
-    longer, again = LONGER[0].runs(results, SEEDS), {
-        at: arm.runs(results, SEEDS) for at, arm in REPEATED.items()}
-    costs = [np.log(rows[post].excess / rows[pre].excess) for post, pre in (
-        ("8 blocks, post-norm", "8 blocks"), ("post-norm", "base"))]
+    again = {at: arm.runs(results, SEEDS) for at, arm in REPEATED.items()}
     return arms.numbers(ARMS, runs) | {
         "finer": {label: ratio(of.excess, fine["base"].excess) for label, of in fine.items()},
         "base_between": ratio(fine["base"].excess, rows["base"].excess),
         "untied_between": [ratio(of["untied"].excess, fine["base"].excess)
                            for of in (rows, untied["rows"])],
-        "depth": ratio(np.exp(costs[0]), np.exp(costs[1])), "deep": student(costs[0], Ratio),
-        "entropy": {text: entropy(text) for text in ON}, "longer": longer.excess.median(),
+        "entropy": {text: entropy(text) for text in ON},
         "repetition": markdown(
             ("tales", "dropout", "times read", "rate", "rates beside it", "n", "excess on others",
              "on those read", "difference"),
