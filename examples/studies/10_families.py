@@ -19,13 +19,11 @@ from intervals import Interval, student
 from npgpt import plots
 from npgpt.models import architecture as record
 
-SEEDS, TINY = (1, 2, 3), {"quick": True}
-SIZES = {  # FLOPs of a training, characters to train on and to test on, words to find, stories to
-    # continue
-    False: {"flops": 7.5e12, "channels": 128, "train": 10_000_000, "test": 1_200_000, "words": 400,
-            "stories": 100},
-    True: {"flops": 1, "channels": 32, "train": 60_000, "test": 200_000, "words": 8, "stories": 4},
-}
+SEEDS = 1, 2, 3
+# FLOPs of a training, characters to train on and to test on, words to find, stories to continue
+SIZES = {"flops": 7.5e12, "channels": 128, "train": 10_000_000, "test": 1_200_000, "words": 400,
+         "stories": 100}
+TINY = {"flops": 1, "channels": 32, "train": 60_000, "test": 200_000, "words": 8, "stories": 4}
 TO_CONTINUE = "t5, prefixes"  # a T5 that is trained to continue stories
 PANELS = {  # title -> (unit, arms, column -> label)
     "a hidden word": ("nats above the grammar's odds", FAMILIES, {
@@ -37,16 +35,15 @@ NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5", TO_CONTINUE: "T5, trained\nto
 
 
 @cache
-def texts(quick):
+def texts(train, test):
     """Return (tokenizer, stories to train on, stories to test on)."""
-    tokenizer = WordTokenizer("".join(told(600_000, seed=0)))
-    return tokenizer, told(SIZES[quick]["train"], seed=0), told(SIZES[quick]["test"], seed=1)
+    return WordTokenizer("".join(told(600_000, seed=0))), told(train, seed=0), told(test, seed=1)
 
 
 def measure(settings):
     """Train a family, and return task -> numbers."""
-    arm, seed, quick = settings["family"], settings["seed"], settings.get("quick", False)
-    family, sizes, (tokenizer, read, stories) = arm.split(",")[0], SIZES[quick], texts(quick)
+    arm, seed, sizes = settings["family"], settings["seed"], SIZES | settings
+    family, (tokenizer, read, stories) = arm.split(",")[0], texts(sizes["train"], sizes["test"])
     config = model_config(family, tokenizer.vocab_size, sizes["channels"])
     model = record(family).Model(config, seed=seed)
     if arm == TO_CONTINUE:

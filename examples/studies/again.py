@@ -7,7 +7,6 @@ what counts as held.
 """
 
 import importlib
-import json
 
 import arms
 import numpy as np
@@ -19,29 +18,29 @@ from study import key, markdown
 
 parts, ablations, families, scaling = map(importlib.import_module, (
     "12_rows", "08_ablations", "10_families", "09_scaling_laws"))
-SEEDS, THREE = {parts: range(21, 26), scaling: (21,)}, (21, 22, 23)
-CHOSE = {parts: parts.CHOOSE, ablations: (1,)}  # seeds that chose rates: in no mean of such arms
-OF_FAMILIES = "word left nats", "word both nats", "go on whole"
+SEEDS = {ablations: range(21, 24), parts: range(21, 26), families: range(21, 24), scaling: (21,)}
+COMPARED = "excess", "word left nats", "word both nats", "go on whole"
 TINY = ablations.TINY
 
 
 def trials(results):
-    return [trial | {"seed": seed} for of in (ablations, parts, families, scaling)
-            for seed in SEEDS.get(of, THREE) for trial, _ in arms_of(of)]
+    return [trial | {"seed": seed} for of, seeds in SEEDS.items() for seed in seeds
+            for trial, _ in arms_of(of)]
 
 
 def arms_of(of):
-    """Return (settings without a seed, seeds that chose the rate) of a study's arms."""
+    """Return (settings with any seed, seeds that chose the rate) of a study's arms."""
     if of is scaling:
-        found = [(trial, ()) for trial in of.grid_trials((1,))]
-    elif of is families:
-        found = [({"family": name}, ()) for name in of.FAMILIES]
-    else:
-        known = study.results(of)
-        found = [(arm.trial(1, arm.tried(known).idxmin()), CHOSE[of] * (len(arm.rates) > 1))
-                 for arm in of.ARMS if arm.label != "SGD"]
-    return [({name: x for name, x in trial.items() if name != "seed"}, chose)
-            for trial, chose in found]
+        return [(trial, ()) for trial in of.grid_trials((1,))]
+    if of is families:
+        return [({"family": name}, ()) for name in of.FAMILIES]
+    known = study.results(of)
+    return [(arm.trial(1, arm.tried(known).idxmin()), arm.chosen_by * (len(arm.rates) > 1))
+            for arm in trained_again(of)]
+
+
+def trained_again(of):
+    return [arm for arm in of.ARMS if arm.label != "SGD"]
 
 
 def measure(settings):
@@ -49,17 +48,13 @@ def measure(settings):
     return of.measure(settings) if of else measured(settings)
 
 
-def values(results, of):
+def values(results, of, seeds):
     """Return the numbers of a study's arms, by arm and name of the number."""
-    chose, rows = {key(trial): seeds for trial, seeds in arms_of(of)}, []
-    for settings, result in results.items():
-        arm = json.loads(settings)
-        seed = arm.pop("seed", None)
-        if (name := key(arm)) in chose and seed not in chose[name]:
-            flat = pd.json_normalize(result, sep=" ").iloc[0]
-            rows += [(name, x, flat[x]) for x in ("excess", *OF_FAMILIES) if x in flat]
-    found = pd.DataFrame(rows, columns=["arm", "number", "value"]).dropna()
-    return found.astype({"value": float}).groupby(["arm", "number"]).value
+    runs = pd.json_normalize([
+        {"arm": key(trial)} | results[key(trial | {"seed": seed})]
+        for trial, chose in arms_of(of) for seed in seeds if seed not in chose], sep=" ")
+    found = runs.set_index("arm").filter(COMPARED).stack().dropna().astype(float)
+    return found.groupby(level=[0, 1])
 
 
 def held(first, again):
@@ -73,31 +68,34 @@ def held(first, again):
 
 def numbers(results):
     rows, flat = [], {}
-    for of in (ablations, parts, families, scaling):
-        known = study.results(of)
-        inside = held(values(known, of), values(results, of))
-        row = [of.__name__, len(SEEDS.get(of, THREE)) * len(arms_of(of)),
-               f"{inside.sum()} of {len(inside)}", "", ""]
-        if of in CHOSE:
-            trained_again = [arm for arm in of.ARMS if arm.label != "SGD"]
-            before, after, both = (
-                {f"{change}, {text}": x for text, some in arms.effects(
-                    trained_again, arms.runs_of(trained_again, known | results, seeds)).items()
-                 for change, x in some.items()}
-                for seeds in (of.SEEDS, SEEDS.get(of, THREE), [*of.SEEDS, *SEEDS.get(of, THREE)]))
-            flips = [change for change, x in before.items() if sign(x) != sign(after[change])]
-            row[3:] = f"{len(before) - len(flips)} of {len(before)}", ", ".join(flips)
-            name = of.__name__.partition("_")[2]
-            flat[name] = {change: {"before": x, "again": after[change], "both": both[change]}
-                          for change, x in before.items()}
-            flat[f"{name}_reversed"] = sum(
-                sign(x) * sign(after[change]) < 0 for change, x in before.items())
-            flat[f"{name}_table"] = markdown(
+    for of, seeds in SEEDS.items():
+        inside = held(values(study.results(of), of, of.SEEDS), values(results, of, seeds))
+        row = [of.__name__, len(seeds) * len(arms_of(of)), f"{inside.sum()} of {len(inside)}"]
+        if of not in (ablations, parts):
+            rows.append([*row, "", ""])
+            continue
+        found = pd.DataFrame({"before": effects(of, {}, of.SEEDS),
+                              "again": effects(of, results, seeds),
+                              "both": effects(of, results, [*of.SEEDS, *seeds])})
+        signs = found.map(sign)
+        flips = found.index[signs.before != signs.again]
+        rows.append([*row, f"{len(found) - len(flips)} of {len(found)}", ", ".join(flips)])
+        name = of.__name__.partition("_")[2]
+        flat |= {
+            name: found.T, f"{name}_reversed": (signs.before * signs.again < 0).sum(),
+            f"{name}_table": markdown(
                 ("change", "first seeds", "new seeds", "all seeds", "by all"),
-                [(change, *x.values(), x["both"].word) for change, x in flat[name].items()])
-        rows.append(row)
+                [(*line, line[-1].word) for line in found.itertuples(name=None)])}
     head = "study", "trainings", "means within the interval", "verdicts again", "not again"
     return flat | {"table": markdown(head, rows)}
+
+
+def effects(of, results, seeds):
+    """Return comparison and text -> `intervals.Ratio` by some seeds, at the rates of the study."""
+    some = trained_again(of)
+    by_text = arms.effects(some, arms.runs_of(some, study.results(of) | results, seeds))
+    return {f"{change}, {text}": x for text, found in by_text.items()
+            for change, x in found.items()}
 
 
 def sign(x):

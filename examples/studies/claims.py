@@ -18,7 +18,6 @@ from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.train import evaluate
 
 LESSONS = sorted(path.stem for path in Path(__file__).parents[1].glob("0[0-7]_*.py"))
-STUDIES = "08_ablations", "09_scaling_laws", "10_families", "11_reward", "12_rows", "16_talk"
 REPORT, TINY = "CLAIMS.md", {"lesson": "00_autograd"}
 LONGEST = 20  # of a list, more of which only the ends are kept
 
@@ -34,7 +33,7 @@ def measure(settings):
 def numbers(results):
     """Return what the lessons ("e01"), the studies ("s12", "again") and `facts` say."""
     found = {f"e{json.loads(of)['lesson'][:2]}": result for of, result in results.items()}
-    for name in (*STUDIES, "again"):
+    for name in {*study.NAMES} - {"teach", "claims"}:
         of = importlib.import_module(name)
         found[f"s{name[:2]}" if name[0] in "01" else name] = of.numbers(study.results(of))
     check_quotes(found)

@@ -1,5 +1,6 @@
 """The trainings of the reward study: a tiny GPT that has read few stories learns from a reward."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
@@ -36,10 +37,7 @@ def started(seed):
 
 def start(seed):
     """Return a new copy of the model at the start."""
-    model = GPT(started(seed).config, seed=seed)
-    for name, weight in model.parameters().items():
-        weight.data[...] = started(seed).parameters()[name].data
-    return use_storage(model, "fp32")
+    return use_storage(deepcopy(started(seed)), "fp32")
 
 
 class Pairs(Draw):
