@@ -35,7 +35,6 @@ FITS = {  # name -> (is E given?, is the excess fitted, or the loss?)
     "log loss, Huber, E fitted": (False, False),
     "log excess, least squares, E given": (True, True),
 }
-LITTLE = 130, 1300, 13_000, 130_000  # stories of a text that ends, at the rate of 1.2e-2
 TINY = {"flops": 1e8, "pool": 5000, "asked": 80, "written": 2}
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 1, 2, 3, 5)  # nats
 
@@ -53,6 +52,10 @@ def trial(channels, flops, seed=1, factor=1):
             "rate": float(f"{rate(flops) * factor:.2g}"), "seed": seed}
 
 
+ENDLESS = trial(48, 1.6e12) | {"rate": 1.2e-2}
+LITTLE = {n: ENDLESS | {"stories": n} for n in (130, 1300, 13_000, 130_000)}  # texts that end
+
+
 def grid_trials(seeds=SEEDS):
     return [trial(channels, flops, seed)
             for seed in seeds for flops, several in SIZES.items() for channels in several]
@@ -61,9 +64,9 @@ def grid_trials(seeds=SEEDS):
 def trials(results):
     """Return the grid, half the rate at the largest budget, the texts that end; once the grid is
     there, the prediction, and once that is, its run."""
-    endless, grid = trial(48, 1.6e12) | {"rate": 1.2e-2}, grid_trials()
+    grid = grid_trials()
     found = [*grid, *(trial(channels, max(SIZES), factor=0.5) for channels in SIZES[max(SIZES)]),
-             endless, *(endless | {"stories": n} for n in LITTLE)]
+             ENDLESS, *LITTLE.values()]
     for ready, then in ((grid, ASKED), ([ASKED], trial(*PREDICTED[::-1]))):
         found += [then] if {*map(study.key, ready)} <= results.keys() else []
     return found
@@ -79,16 +82,17 @@ def measure(settings):
 
 
 def frame(results):
-    """Return a row for each training on the whole text."""
+    """Return a row for each training on the whole text: is it at the registered rate?"""
     found = [json.loads(settings) | result for settings, result in results.items()]
     found = [row for row in found if "predict" not in row and "stories" not in row]
-    return pd.json_normalize(found, sep="_")
+    runs = pd.json_normalize(found, sep="_")
+    return runs.assign(registered=runs.rate == runs.flops.map(rate))
 
 
 def cells(results):
     """Return the means of the seeds at each budget and size, at the registered rate."""
     runs = frame(results)
-    seeds = runs[runs.rate == runs.flops.map(rate)].groupby(["flops", "channels"])
+    seeds = runs[runs.registered].groupby(["flops", "channels"])
     return seeds.mean(numeric_only=True).assign(
         deviation=seeds.excess.std(), seeds=seeds.size()).reset_index()
 
@@ -109,7 +113,7 @@ def predicted(results, samples=500):
     N, D = sum(parameters_by_part(config).values()), flops / (3 * flops_per_token(config))
     grid = cells(results)
     grid, E = grid[grid.flops < flops], grid.entropy.iloc[0]
-    return {"N": N, "D": D} | {
+    return {
         name: [*between(law.loss(N, D) - E, [each.loss(N, D) - E for each in drawn])]
         for name, law, drawn in fits(grid, samples)
     }
@@ -153,8 +157,8 @@ def numbers(results):
     every, runs = cells(results), frame(results)
     grid, ahead = every.iloc[:-1], every.iloc[-1]  # the run that was predicted has most FLOPs
     runs = runs[runs.flops <= max(SIZES)].set_index(["flops", "parameters", "seed"]).sort_index()
-    registered = runs.rate == runs.index.get_level_values("flops").map(rate)
-    half, runs = runs[~registered & (runs.rate < 1e-2)].excess, runs[registered]
+    half = runs[~runs.registered & (runs.rate < 1e-2)].excess
+    runs = runs[runs.registered]
     told, fit = results[study.key(ASKED)], {}
     for name, law, drawn in fits(grid, SAMPLES):
         left = residuals(runs.reset_index(), law)
@@ -166,7 +170,6 @@ def numbers(results):
             "of loss": (told[name][0] + ahead.entropy) / ahead.loss - 1}
     best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
     sizes, facts = best_sizes(grid)[0], np.mean(runs.right_fact[6.4e12, 79536].tolist(), axis=0)
-    endless = trial(48, 1.6e12) | {"rate": 1.2e-2}
     return {
         "summary": markdown(
             ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
@@ -189,8 +192,8 @@ def numbers(results):
         "above": {size: student(runs.excess[4e11, size] - runs.excess[4e11, 25944])
                   for size in (130624, 9516)},
         "facts": [np.average(facts[:2, 0], weights=facts[:2, 1]), *facts[2:, 0]],
-        "endless": results[study.key(endless)],
-        "little": {n: results[study.key(endless | {"stories": n})] for n in LITTLE}}
+        "endless": results[study.key(ENDLESS)],
+        "little": {n: results[study.key(of)] for n, of in LITTLE.items()}}
 
 
 def draw(path, results):
@@ -199,7 +202,7 @@ def draw(path, results):
     drawing, (left, right) = plots.figure(10, 4.2, 1, 2)
     *_, (_, law, _) = fits(cells(results).iloc[:-1], 0)
     runs = frame(results).assign(left=lambda runs: residuals(runs, law))
-    for i, (flops, some) in enumerate(runs[runs.rate == runs.flops.map(rate)].groupby("flops")):
+    for i, (flops, some) in enumerate(runs[runs.registered].groupby("flops")):
         for axes, name in ((right, "left"), (left, "excess")):
             mean = some.groupby("parameters")[name].mean()
             axes.plot(some.parameters, some[name], "o", color=plots.COLOURS[i], markersize=4,

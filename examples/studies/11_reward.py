@@ -87,10 +87,10 @@ def numbers(results):
         "start": first.mean(numeric_only=True), "more": more,
         "pass0": np.mean(first["pass"].tolist(), axis=0), "passed": passed,
         "mean": of["mean", RATE].mean(numeric_only=True),
-        "none": student(100 * (of["none", RATE].valid - of["mean", RATE].valid)),
-        "std": student(100 * (of["std", RATE].valid - of["mean", RATE].valid)),
-        "dpo": {name: (found[(found.arm == "DPO") & (found.step == 0)][name].mean(),
-                       of["DPO", RATE][name].mean()) for name in ("chosen", "rejected", "valid")},
+        "dpo": {name: (start[start.arm == "DPO"][name].mean(), of["DPO", RATE][name].mean())
+                for name in ("chosen", "rejected", "valid")},
+        "over_mean": {arm: student(100 * (of[arm, RATE].valid - of["mean", RATE].valid))
+                      for arm in ("none", "std")},
     }
 
 

@@ -32,15 +32,15 @@ JOBS = WORDS["job"] + words(
     "miller tailor weaver sailor potter tanner mason farmer hunter fisher barber cooper smith dyer"
 )
 STORIES = (
-    "Once {p:person} the {p.job} came from {p.land} with {p.his} {p.pet}",
-    "One {:time} {p:person} left {p.land} and {p.he} took {p.his} {:look} {p.pet} along",
+    "Once {p:person} the {p.job} came from {p.land} with {p.his} {p.pet}.\n",
+    "One {:time} {p:person} left {p.land} and {p.he} took {p.his} {:look} {p.pet} along.\n",
     "The {:mood} {p:person} met {q:person} in {p.land}, so {p.he} {:danced} and {q.he} fed the "
-    "{p.pet}",
+    "{p.pet}.\n",
     "At {:time} {p:person}, a {:mood} {p.job}, saw a {q:animal} and {p.he} gave the {q} to {p.his} "
-    "{p.pet}",
+    "{p.pet}.\n",
 )
 FREE = {name: zipf(WORDS[name]) for name in ("time", "look", "mood", "danced", "animal")}
-END, LINE_END = ".\n", "\n"
+LINE_END = "\n"
 LONGEST = 22  # tokens of a story
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly, however many
 
@@ -68,7 +68,7 @@ def form(grammar):
     """Return a grammar of the same stories, told of anybody with any facts."""
     people = grammar.lists["person"]
     facts = {fact: sorted({o.traits[fact] for o in people}) for fact in people[0].traits if fact}
-    stories = [re.sub(r"\{[pq]\.(\w+)\}", r"{:\1}", story) + END for story in STORIES]
+    stories = [re.sub(r"\{[pq]\.(\w+)\}", r"{:\1}", story) for story in STORIES]
     return Grammar(FREE | facts | {"person": [o.lead for o in people], "story": stories})
 
 
@@ -85,8 +85,7 @@ class Almanac:
     """A grammar, its tokenizer, and its entropy in nats per token."""
 
     def __init__(self):
-        stories = [story + END for story in STORIES]
-        self.grammar = Grammar(FREE | {"person": people(), "story": stories})
+        self.grammar = Grammar(FREE | {"person": people(), "story": STORIES})
         self.form = form(self.grammar)
         nats, self.mean_length = self.grammar.expectation(tokens)
         self.entropy = nats / self.mean_length

@@ -66,19 +66,15 @@ def key(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def results_of(*paths):
-    """Return `key` of its settings -> result, of each trial that files have, in their order.
+def results_of(path):
+    """Return `key` of its settings -> result, of each trial that a file has, in their order.
 
     What a crash left of a last line is cut off.
     """
-    found = {}
-    for path in map(Path, paths):
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if lines and not lines[-1].endswith(b"\n"):
-            os.truncate(path, path.stat().st_size - len(lines.pop()))
-        rows = map(json.loads, lines)
-        found |= {key(row["settings"]): row["result"] for row in rows}
-    return found
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    if lines and not lines[-1].endswith(b"\n"):
+        os.truncate(path, path.stat().st_size - len(lines.pop()))
+    return {key(row["settings"]): row["result"] for row in map(json.loads, lines)}
 
 
 def _timed(measure, settings):

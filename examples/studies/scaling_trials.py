@@ -106,8 +106,7 @@ def compared(al, model, told):
         for story, row, logs_TV in zip(some, ids, logs_BTV, strict=True):
             for band, at, words in questions(al, story, row):
                 right[band].append(words[logs_TV[at - 1, words].argmax()] == row[at])
-    groups = [np.mean(group) for group in np.array_split(over, GROUPS)]
-    return {"excess": float(np.mean(groups) / al.mean_length), "right": {
+    return {"excess": float(np.mean(over) / al.mean_length), "right": {
         "fact": [(round(float(np.mean(row)), 4) if row else 0.0, len(row)) for row in right]}}
 
 

@@ -7,7 +7,6 @@ A study is a module that has
     numbers(results)    name -> what its report quotes: a number, a table, or a dict of these
     draw(path, results) draws its figure, figures/NAME.png; some have none
     TINY                settings that make a training tiny, for --quick
-    ROWS                files of rows that it reads beside its own
 
 `templates/NAME.md` is its report with {name} where a number stands, as `str.format` has it.
 """
@@ -50,19 +49,21 @@ def main(doc):
 
 
 def results(study):
-    return results_of(*getattr(study, "ROWS", ()), rows_of(study))
+    return results_of(rows_of(study))
 
 
 def rows_of(study):
     return HERE / f"{study.__name__}.jsonl"
 
 
-def train(study, workers=None):
-    def missing():
-        found = results(study)
-        return [trial for trial in study.trials(found) if key(trial) not in found]
+def missing(study):
+    """Return the trials that have no row, as far as the results so far tell them."""
+    found = results(study)
+    return [trial for trial in study.trials(found) if key(trial) not in found]
 
-    while waiting := missing():
+
+def train(study, workers=None):
+    while waiting := missing(study):
         run(waiting, study.measure, rows_of(study), workers)
 
 
@@ -76,9 +77,8 @@ def quick(study):
 
 def check(study):
     """Raise SystemExit if a trial has no row, or a document is not what the rows make it."""
-    found = results(study)
-    if missing := {*map(key, study.trials(found))} - found.keys():
-        raise SystemExit(f"{len(missing)} trainings have no row, such as {min(missing)}")
+    if waiting := missing(study):
+        raise SystemExit(f"{len(waiting)} trainings have no row, such as {waiting[0]}")
     for path, text in outputs(study).items():
         there = path.read_text(encoding="utf-8").splitlines()
         if changes := [*unified_diff(there, text.splitlines(), path.name, "by the rows", n=0)]:
