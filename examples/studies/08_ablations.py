@@ -10,12 +10,11 @@ from functools import partial
 
 import arms
 import numpy as np
-from ablation_trials import measured as measure  # noqa: F401
+from ablation_trials import TINY, measure  # noqa: F401
 from arms import Arm
 from intervals import student
 
 SEEDS = (1, 2, 3)
-TINY = {"steps": 20, "warm_up": 2, "n_embd": 16}
 TRIED = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 USUAL = 1e-4, 5e-4, 0.1  # rates compared with the base: usual for large models, and too high
 OTHERS = 1e-3, 2e-3, 8e-3, 1.6e-2, 0.03, 0.3, 1.0, 3.0, 10.0, 30.0
@@ -43,8 +42,8 @@ def norms(n_layer, rates):
 
 ARMS = [
     Arm("tales", "base", {}, beside=()),
-    *(Arm("tales", f"rate of {rate:g}", {}, (rate,)) for rate in USUAL),
-    *(Arm("tales", f"rate of {rate:g}", {}, (rate,), ()) for rate in OTHERS),
+    *(Arm("tales", f"rate of {rate:g}", {}, (rate,), ("base",) if rate in USUAL else ())
+      for rate in USUAL + OTHERS),
     Arm("tales", "4 stories a step", SMALL),
     Arm("tales", "32 stories a step", LARGE),
     Arm("tales", "32 stories a step, rate of 0.008", LARGE, (0.008,)),

@@ -89,7 +89,7 @@ def numbers(results):
         "mean": of["mean", RATE].mean(numeric_only=True),
         "dpo": {name: (start[start.arm == "DPO"][name].mean(), of["DPO", RATE][name].mean())
                 for name in ("chosen", "rejected", "valid")},
-        "over_mean": {arm: student(100 * (of[arm, RATE].valid - of["mean", RATE].valid))
+        "gain": {arm: student(100 * (of[arm, RATE].valid - of["mean", RATE].valid))
                       for arm in ("none", "std")},
     }
 

@@ -9,14 +9,12 @@
 from functools import partial
 
 import arms
-from ablation_trials import BASE, ROWS, entropy
-from ablation_trials import measured as measure  # noqa: F401
+from ablation_trials import BASE, ROWS, TINY, entropy, measure  # noqa: F401
 from arms import Arm
 from intervals import ratio, student
 from study import markdown
 
 SEEDS, CHOOSE = range(2, 12), (1, 12, 13)  # of results; seed 1, of FINER all three, choose a rate
-TINY = {"steps": 20, "warm_up": 2, "n_embd": 16}
 ON = {"rows": ROWS, "tales": BASE | {"init": "1/sqrt(C)"}}  # what each text's base is
 CHANGES = {
     "base": {},

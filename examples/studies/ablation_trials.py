@@ -29,6 +29,7 @@ BASE = {
     "dropout": 0.0, "optimizer": "AdamW", "lr": 4e-3, "warm_up": 80, "decay": 0.1, "clip": 1.0,
     "batch_size": 8, "steps": 800, "stories": 0, "bad_batches": 0, "seed": 1,
 }
+TINY = {"steps": 20, "warm_up": 2, "n_embd": 16}
 ROWS = BASE | {"text": "rows", "init": "1/sqrt(C)", "steps": 1000, "warm_up": 100}
 LONGEST_OF = {"tales": LONGEST, "rows": 2 * letter_rows.LONGEST_ROW + 2}
 CHARACTERS = {"train": 5_000_000, "test": 165_000}
@@ -151,7 +152,7 @@ def new_model(settings, dtype=np.float32):
     return model
 
 
-def measured(settings):
+def measure(settings):
     """Return the measurements of a finished training; no times."""
     model, s = new_model(settings), BASE | settings
     middle, text = s["steps"] // 2, s.get("text", "tales")

@@ -12,15 +12,14 @@ import arms
 import numpy as np
 import pandas as pd
 import study
-from ablation_trials import measured
+from ablation_trials import TINY  # noqa: F401
 from scipy import stats
 from study import key, markdown
 
-parts, ablations, families, scaling = map(importlib.import_module, (
-    "12_rows", "08_ablations", "10_families", "09_scaling_laws"))
-SEEDS = {ablations: range(21, 24), parts: range(21, 26), families: range(21, 24), scaling: (21,)}
+parts, ablations, families = map(importlib.import_module, (
+    "12_rows", "08_ablations", "10_families"))
+SEEDS = {ablations: range(21, 24), parts: range(21, 26), families: range(21, 24)}
 COMPARED = "excess", "word left nats", "word both nats", "go on whole"
-TINY = ablations.TINY
 
 
 def trials(results):
@@ -30,8 +29,6 @@ def trials(results):
 
 def arms_of(of):
     """Return (settings with any seed, seeds that chose the rate) of a study's arms."""
-    if of is scaling:
-        return [(trial, ()) for trial in of.grid_trials((1,))]
     if of is families:
         return [({"family": name}, ()) for name in of.FAMILIES]
     known = study.results(of)
@@ -44,8 +41,7 @@ def trained_again(of):
 
 
 def measure(settings):
-    of = families if "family" in settings else scaling if "channels" in settings else None
-    return of.measure(settings) if of else measured(settings)
+    return (families if "family" in settings else ablations).measure(settings)
 
 
 def values(results, of, seeds):
@@ -71,7 +67,7 @@ def numbers(results):
     for of, seeds in SEEDS.items():
         inside = held(values(study.results(of), of, of.SEEDS), values(results, of, seeds))
         row = [of.__name__, len(seeds) * len(arms_of(of)), f"{inside.sum()} of {len(inside)}"]
-        if of not in (ablations, parts):
+        if of is families:
             rows.append([*row, "", ""])
             continue
         found = pd.DataFrame({"before": effects(of, {}, of.SEEDS),

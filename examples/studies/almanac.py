@@ -119,5 +119,5 @@ class Almanac:
 
 def _texts(option):
     """Return the text of an option, and the later texts about it."""
-    traits = {trait: text for trait, text in option.traits.items() if trait}
-    return [*(symbol for symbol in option.symbols if isinstance(symbol, str)), *traits.values()]
+    return [*(symbol for symbol in option.symbols if isinstance(symbol, str)),
+            *(text for trait, text in option.traits.items() if trait)]

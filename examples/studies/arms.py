@@ -73,10 +73,9 @@ class Arm(NamedTuple):
 
 def near(tried, rate):
     """Return how many times as large a measure is at the next lower and the next higher rate."""
-    rates = sorted(tried.index)
-    i = rates.index(rate)
-    beside = rates[max(0, i - 1) : i] + rates[i + 1 : i + 2]
-    return ", ".join(f"x {tried[other] / tried[rate]:.1f}" for other in beside)
+    times = (tried / tried[rate]).sort_index()
+    i = times.index.get_loc(rate)
+    return ", ".join(f"x {x:.1f}" for x in times.iloc[max(0, i - 1) : i + 2].drop(rate))
 
 
 def runs_of(arms, results, seeds):

@@ -25,11 +25,7 @@ class Interval(NamedTuple):
     high: float
 
     def __format__(self, spec):
-        mean, low, high = (self.one(x, spec) for x in self)
-        return f"{mean} ({low} to {high})"
-
-    def __str__(self):
-        return format(self, "")
+        return "{} ({} to {})".format(*(self.one(x, spec) for x in self))
 
     @staticmethod
     def one(x, spec):

@@ -139,9 +139,6 @@ def written(al, model, count):
     for first in range(0, count, 50):
         prompts = np.full((min(50, count - first), 1), begin)
         rows += list(model.generate(prompts, LONGEST + 2, seed=first, stop=begin))
-    told = [al.tokenizer.decode(row[1:]) for row in rows]
-    told = [story.partition(LINE_END)[0] + LINE_END for story in told]
-    return {
-        "derived": float(np.mean([al.grammar.parse(story) is not None for story in told])),
-        "form": float(np.mean([al.form.parse(story) is not None for story in told])),
-    }
+    told = [al.tokenizer.decode(row[1:]).partition(LINE_END)[0] + LINE_END for row in rows]
+    return {name: float(np.mean([grammar.parse(story) is not None for story in told]))
+            for name, grammar in (("derived", al.grammar), ("form", al.form))}

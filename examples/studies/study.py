@@ -131,7 +131,7 @@ def write(texts):
 
 def markdown(head, rows):
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+    return "\n".join(f"| {' | '.join(map(format, line))} |" for line in lines) + "\n"
 
 
 def flops_text(C):

@@ -86,16 +86,15 @@ def measure(settings):
     for name, text in ASKED.items():
         before, after = (own_answers(m, tokenizer, template_of(published), text)
                          for m in (start, model))
-        found[name] = {"kl": [], "same": 0, "changed": {}}
+        kl, changed = [], {}
         for question, was, now in zip(questions_in(text), before, after, strict=True):
             with model.evaluating():
-                kl = divergence(start, model, batch_of([[was]], len(was))).item()
-            found[name]["kl"].append(round(kl, 4))
+                nats = divergence(start, model, batch_of([[was]], len(was))).item()
+            kl.append(round(nats, 4))
             answers = [tokenizer.decode(talk.ids_N[talk.counted_N]) for talk in (was, now)]
-            if answers[0] == answers[1]:
-                found[name]["same"] += 1
-            else:
-                found[name]["changed"][question] = answers
+            if answers[0] != answers[1]:
+                changed[question] = answers
+        found[name] = {"kl": kl, "same": len(kl) - len(changed), "changed": changed}
     ids = np.array([tokenizer.encode(PROSE)])
     with start.evaluating(), model.evaluating():
         found["plain text"] = [Batch((ids[:, :-1],), ids[:, 1:], {}).loss(m).item()
