@@ -34,7 +34,8 @@ def main(argv=None):
     for part, module in modules.items():
         try:
             found.append(measured(part, module, args))
-        except FileNotFoundError as error:  # the model, the text or the MPI that it needs
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            # the model, the text or the MPI that it needs
             say(args, f"not measured: {part}; {error}")
             continue
         if not (args.short or args.text):

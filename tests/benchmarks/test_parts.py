@@ -39,6 +39,12 @@ def test_who_is_absent_is_named_in_a_line_and_left_out(tiny, capsys):
         assert f"not measured: {line}" in err
 
 
+def test_an_mpirun_that_refuses_to_start_is_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(parallel.shutil, "which", lambda *_, **__: "false")
+    command.main(["parallel", "--short"])
+    assert "not measured: parallel; Command '['false'" in capsys.readouterr().out
+
+
 def test_the_word_after_real_model_is_a_text_of_which_nothing_is_kept(
     tmp_path, monkeypatch, capsys
 ):
