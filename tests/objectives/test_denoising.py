@@ -8,16 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
-from npgpt.batches import NEXT_TOKEN, sample_batch
 from npgpt.objectives.denoising import (
-    LONGEST_SPAN,
     MASK,
     PAD,
     SENTINELS,
     MaskedTokens,
     SpanCorruption,
 )
-from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
+from npgpt.tokenizers import CharTokenizer, WordTokenizer
 
 TEXT = tales.generate(30_000, seed=1)
 DENOISING = (MaskedTokens, SpanCorruption)
@@ -50,41 +48,28 @@ def flat(batch):
 # ---- causal
 
 
-def test_causal_batches_are_those_of_windows():
-    ids = np.arange(100)
-    batch = NEXT_TOKEN.sample(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
-    x_BT, y_BT = sample_batch(ids, 8, 6, seed=1, step=2, rows=slice(2, 4))
-    assert np.array_equal(batch.inputs[0], x_BT) and np.array_equal(batch.targets_BT, y_BT)
-    assert batch.masks == {} and (batch.step_targets, batch.n_targets) == (48, 16)
-
-
 # ---- masked tokens
 
 
 def test_masked_tokens_are_asked_for_where_they_are_hidden_and_nowhere_else():
     objective, ids = made(MaskedTokens)
     pad, mask = objective.special
-    text = objective.tokenizer.decode(ids)
-    shares = []
+    text, given, wanted = objective.tokenizer.decode(ids), [], []
     for step in range(40):
         batch = objective.sample(ids, 192, 4, seed=1, step=step)
         (x_BT,), y_BT, m_BT = batch.inputs, batch.targets_BT, batch.masks["mask_BT"]
-        assert x_BT.dtype == y_BT.dtype == np.int64 and x_BT.shape == y_BT.shape == m_BT.shape
         assert ((x_BT == pad) == (m_BT == 0)).all() and (y_BT[m_BT == 0] == -1).all()
-        assert m_BT.sum(axis=1).max() == x_BT.shape[1]
         whole_BT = np.where(y_BT >= 0, y_BT, x_BT)
         for row, y_T in zip(rows_of(whole_BT, m_BT), rows_of(y_BT, m_BT), strict=True):
             assert objective.tokenizer.decode(row) in text
             assert (y_T >= 0).sum() == round(0.15 * len(row))
-        given, wanted = x_BT[y_BT >= 0], y_BT[y_BT >= 0]
-        shares.append([(given == mask).mean(), (given == wanted).mean(), len(given)])
+        given, wanted = [*given, *x_BT[y_BT >= 0]], [*wanted, *y_BT[y_BT >= 0]]
         assert (x_BT[(y_BT < 0) & (m_BT == 1)] != mask).all()
-        assert batch.step_targets == batch.n_targets == len(given)
-    masked, kept, count = np.array(shares).T
-    n = count.sum()
-    assert abs((masked * count).sum() / n - 0.8) < 4 * np.sqrt(0.16 / n)
+        assert batch.step_targets == batch.n_targets == (y_BT >= 0).sum()
+    masked, kept = np.equal(given, mask).mean(), np.equal(given, wanted).mean()
+    assert masked == pytest.approx(0.8, abs=4 * (0.16 / len(given)) ** 0.5)
     # a random token is the right one by chance
-    assert abs((kept * count).sum() / n - 0.1 - 0.1 / 50) < 4 * np.sqrt(0.09 / n)
+    assert kept == pytest.approx(0.1 + 0.1 / 50, abs=4 * (0.09 / len(given)) ** 0.5)
 
 
 # ---- span corruption
@@ -111,32 +96,17 @@ def test_source_and_targets_together_are_the_text():
     for step in range(60):
         batch = objective.sample(ids, 192, 4, seed=1, step=step)
         (s_BS, x_BT), y_BT, m_BS = batch.inputs, batch.targets_BT, batch.masks["mask_BS"]
-        assert ((s_BS == pad) == (m_BS == 0)).all() and s_BS.shape == m_BS.shape
-        assert (x_BT[:, 0] == pad).all()
+        assert ((s_BS == pad) == (m_BS == 0)).all() and (x_BT[:, 0] == pad).all()
         assert (x_BT[:, 1:] == np.where(y_BT < 0, pad, y_BT)[:, :-1])[y_BT[:, 1:] >= 0].all()
         for source, row_T in zip(rows_of(s_BS, m_BS), y_BT, strict=True):
             whole, spans = restored(source, row_T[row_T >= 0], sentinels)
             assert objective.tokenizer.decode(whole) in text
-            assert all((np.diff(np.flatnonzero(np.isin(source, sentinels))) > 1).tolist())
             *inner, _ = spans.values()
             lengths += map(len, inner)
             hidden, read = hidden + sum(map(len, inner)), read + len(whole)
         assert batch.step_targets == batch.n_targets
-    assert set(lengths) == set(range(1, LONGEST_SPAN + 1))
     assert np.mean(lengths) == pytest.approx(3, abs=0.2)
     assert hidden / read == pytest.approx(0.15, abs=0.012)
-
-
-def test_a_span_begins_as_often_after_each_visible_token_and_at_the_beginning():
-    objective, _ = made(SpanCorruption, "ab\n")
-    rng = np.random.default_rng(0)
-    hidden_RT = np.array([objective.hide(20, rng) for _ in range(20_000)])
-    before = np.pad(hidden_RT, ((0, 0), (1, 0)))[:, :-1]
-    may_begin = ~before & ~np.pad(before, ((0, 0), (1, 0)))[:, :-1]  # not right after a span
-    for t in range(20):
-        share = hidden_RT[may_begin[:, t], t].mean()
-        n = may_begin[:, t].sum()
-        assert abs(share - 1 / 17) < 5 * np.sqrt(1 / 17 / n), t
 
 
 @given(st.integers(1, 400) | st.integers(3000, 4000), st.integers(0, 99))
@@ -151,15 +121,6 @@ def test_spans_do_not_touch_and_are_no_more_than_there_are_sentinels(length, see
     assert objective.count(hidden) == batch.n_targets == hidden.sum() + len(spans)
 
 
-def test_a_text_of_which_nothing_is_hidden_asks_for_the_closing_sentinel():
-    objective, ids = made(SpanCorruption)
-    batch = objective.batch([(ids[:3], np.zeros(3, bool), None), (ids[:3], np.ones(3, bool), None)])
-    pad, first, second, *_ = objective.special
-    assert batch.inputs[0].tolist() == [ids[:3].tolist(), [first, pad, pad]]
-    assert batch.targets_BT[0].tolist() == [first, -1, -1, -1, -1]
-    assert batch.targets_BT[1].tolist() == [first, *ids[:3].tolist(), second]
-
-
 # ---- both
 
 
@@ -171,27 +132,9 @@ def test_a_batch_is_a_function_of_seed_and_step_and_rows_are_those_of_the_whole(
     for seed, step in ((1, 3), (2, 2), (0, 1)):
         other = objective.sample(ids, 192, 6, seed=seed, step=step)
         assert other.inputs[0].shape != first.inputs[0].shape or not alike(first, other)
-    alike_rows = objective.sample(np.zeros(400, np.int64), 192, 6, seed=1, step=2).inputs[0]
-    assert len({row.tobytes() for row in alike_rows}) == 6  # each is hidden in its own way
-    for length in (1, 2, 3) if cls is MaskedTokens else ():
-        assert objective.hide(length, np.random.default_rng(0)).sum() == 1
     part = objective.sample(ids, 192, 6, seed=1, step=2, rows=slice(2, 4))
     assert part.step_targets == first.n_targets and part.n_targets < first.n_targets
-    width = part.inputs[0].shape[1]
-    assert np.array_equal(part.inputs[0], first.inputs[0][2:4, :width])
-    assert np.array_equal(part.targets_BT, first.targets_BT[2:4, : part.targets_BT.shape[1]])
-
-
-@pytest.mark.parametrize("cls", DENOISING)
-def test_training_reads_whole_stories_each_as_often(cls):
-    objective, ids = made(cls)
-    rows = [
-        objective._passage_after(ids[p : p + 384], 192)
-        for p in np.random.default_rng(0).integers(0, len(ids) - 400, 300)
-    ]
-    stories = set(tales.stories(TEXT))
-    assert all(objective.tokenizer.decode(row) in stories for row in rows)
-    assert len({row.tobytes() for row in rows}) > 100
+    assert np.array_equal(part.inputs[0], first.inputs[0][2:4, : part.inputs[0].shape[1]])
 
 
 @pytest.mark.parametrize("cls", DENOISING)
@@ -200,16 +143,11 @@ def test_an_evaluation_reads_every_whole_story_once(cls):
     rows = objective.rows(ids, 192, seed=4)
     written = [objective.tokenizer.decode(row) for row, _ in rows]
     assert written == tales.stories(TEXT)[1:]  # the first may be the end of one
-    asked = sum(batch.n_targets for batch in objective.evaluation(ids, 192, 8, seed=4))
-    share = asked / sum(len(row) for row, _ in rows)
-    assert 0.135 < share < 0.22  # with a sentinel for each span
     some = objective.rows(ids, 192, max_tokens=3000, seed=4)
     assert 3000 <= sum(len(row) for row, _ in some) < 3200
     by_text = {row.tobytes(): hidden for row, hidden in rows}
     for row, hidden in some:
         assert np.array_equal(by_text[row.tobytes()], hidden)
-    assert len(objective.rows(ids, 192, max_tokens=1)) == 1
-    assert len(objective.rows(ids, 192, max_tokens=10**9)) == len(rows)
 
 
 @given(st.text("ab\n", min_size=1, max_size=60), st.integers(1, 9))
@@ -227,15 +165,6 @@ def test_passages_begin_after_blank_lines_and_are_cut_at_the_longest(text, longe
     ]
     rows = objective.rows(ids, longest)
     assert [objective.tokenizer.decode(row) for row, _ in rows] == expected
-
-
-def test_passages_are_found_whatever_the_tokens_are():
-    tokenizer = BPETokenizer.train("hug.\n\nhug\n\n\npug " * 9, 300, (PAD, MASK))
-    objective = MaskedTokens(tokenizer)
-    text = "hug hug.\n\npug\n\n\nhug\n pug\n\nhug"
-    rows = objective.rows(tokenizer.encode(text), 99)
-    assert [tokenizer.decode(row) for row, _ in rows] == ["pug\n\n\n", "hug\n pug\n\n"]
-    assert set(tokenizer.special_ids.values()).isdisjoint(objective.ordinary.tolist())
 
 
 def test_rows_that_span_the_parts_in_which_a_file_is_read(monkeypatch):
@@ -257,18 +186,9 @@ def test_the_grammars_loss_is_the_surprise_of_the_draws_that_are_evaluated(cls, 
     nats = sum(objective.surprise(row, h) for row, h in rows)
     batches = list(objective.evaluation(ids, 192, 4, max_tokens=2000, seed=3))
     n_targets = sum(b.n_targets for b in batches)
-    for b in batches if cls is MaskedTokens else ():  # all that is chosen is hidden
-        assert ((b.inputs[0] == objective.special[1]) == (b.targets_BT >= 0)).all()
     assert grammar.nats == pytest.approx(nats / n_targets) and grammar.share == 1
     assert least < grammar.nats < most and grammar.targets == n_targets
     assert objective.grammar_loss(ids, 50) is None  # no story is as short
-
-
-def test_the_share_of_draws_that_the_grammar_derives_is_stated():
-    objective, ids = made(MaskedTokens)
-    story = tales.stories(TEXT)[1]
-    text = "\n\n" + story + "Nobody said so.\n\n" + story + "a"
-    assert objective.grammar_loss(objective.tokenizer.encode(text), 192).share == 2 / 3
 
 
 @pytest.mark.parametrize("cls", DENOISING)
@@ -276,22 +196,17 @@ def test_what_cannot_be_asked_is_refused(cls):
     objective, ids = made(cls)
     with pytest.raises(ValueError, match="<pad>.*--arch gpt"):
         cls(CharTokenizer("ab"))
-    with pytest.raises(ValueError, match="192 .*193"):
-        objective.sample(ids[:192], 192, 1, seed=0, step=0)
     with pytest.raises(ValueError, match="stride"):
         next(objective.evaluation(ids, 192, 4, stride=8))
-    with pytest.raises(ValueError, match="1 or more"):
-        objective.rows(ids[:0], 192)
 
 
 def test_prompts():
     masked, _ = made(MaskedTokens)
     spans, _ = made(SpanCorruption)
-    assert masked.prompt(f"a{MASK}b").tolist().count(masked.special[1]) == 1
     assert len(spans.prompt("a<extra_id_0>b<extra_id_1>")) == 4
     for objective, text in (
-        (masked, "a"), (masked, f"a{PAD}{MASK}"), (spans, "a"), (spans, "a<extra_id_1>"),
-        (spans, "<extra_id_0>a<extra_id_0>"), (spans, f"a{PAD}"), (spans, "".join(SENTINELS)),
+        (masked, "a"), (masked, f"a{PAD}{MASK}"), (spans, "a<extra_id_1>"),
+        (spans, "".join(SENTINELS)),
     ):
         with pytest.raises(ValueError, match="write <"):
             objective.prompt(text)
