@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd import cross_entropy
 from npgpt import GPT, GPTConfig, Llama, LlamaConfig
 from npgpt.config import TrainConfig
 from npgpt.data import conversations
@@ -18,7 +17,6 @@ from npgpt.data.conversations import (
     JINJA,
     OWN,
     READINGS,
-    Answers,
     OwnTemplate,
     Talk,
     Talks,
@@ -27,11 +25,8 @@ from npgpt.data.conversations import (
     encoded,
     open_conversations,
     packed,
-    with_own_tokens,
 )
-from npgpt.optim import make_optimizer
-from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
-from npgpt.train import SingleProcess, evaluate, micro_batches, training_steps
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 TALKING = [
     {"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"},
@@ -81,24 +76,6 @@ def answers_of(talk, tokenizer):
     return [tokenizer.decode(talk.ids_N[a:b]) for a, b in ends.reshape(-1, 2)]
 
 
-NO_END = ("{% for m in messages %}### {{ m.role }}: {{ m.content }}\n\n{% endfor %}"
-          "{{ '### assistant:' if add_generation_prompt }}")
-
-
-def test_where_a_template_writes_no_end_the_eos_token_is_taught(tmp_path):
-    pytest.importorskip("jinja2")
-    tokenizer = BPETokenizer([], ("</s>",))
-    form = ChatTemplate(NO_END, {"eos_token": "</s>"}, "here")
-    (talk,) = encoded([("line 1", TALKING, None)], tokenizer, form)
-    assert answers_of(talk, tokenizer) == [" you</s>", " be</s>"]
-    assert tokenizer.decode(talk.prompt_T) == form.prompt(TALKING[:2])
-    assert "</s>\n\n### user: bye" in tokenizer.decode(talk.ids_N)
-    path = tmp_path / "talks.jsonl"
-    path.write_text(lines(TALKING, TALKING), encoding="utf-8")
-    with pytest.warns(UserWarning, match="eos_token"):
-        open_conversations(TrainConfig(), [str(path)], 99, tokenizer, ChatTemplate(NO_END, {}, ""))
-
-
 def test_a_template_that_changes_what_was_said_is_refused_by_the_line():
     pytest.importorskip("jinja2")
     last = ChatTemplate("{{ messages[-1].content }}", {}, "here")
@@ -107,18 +84,6 @@ def test_a_template_that_changes_what_was_said_is_refused_by_the_line():
     for form, match in ((last, "line 1: .*template"), (strict, "line 1: .*no system")):
         with pytest.raises(ValueError, match=match):
             list(encoded([("line 1", TALKING, None)], TOKENIZER, form))
-
-
-@pytest.mark.parametrize("tokenizer", [
-    CharTokenizer("ab"), CharTokenizer("ab", ("<pad>",)), WordTokenizer("ab", ["ab"]),
-    BPETokenizer([(97, 98)], ("<|endoftext|>",)),
-])
-def test_a_vocabulary_grows_at_its_end(tokenizer):
-    grown = with_own_tokens(tokenizer)
-    assert grown.tokens == tokenizer.tokens + [token.encode() for token in OWN]
-    assert grown.encode("ab<|end|>", allowed_special="all")[-1] == tokenizer.vocab_size + 2
-    with pytest.raises(ValueError, match="init-from"):
-        with_own_tokens(CharTokenizer("ab", added="c"))
 
 
 # ---- packing
@@ -162,39 +127,7 @@ def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
         weight.grad = None
 
 
-def test_gradients_of_a_conversation_are_those_of_its_answers_by_hand_and_by_pytorch():
-    torch = pytest.importorskip("torch")
-    model = GPT(GPTConfig(7, 24, n_layer=1, n_head=2, n_embd=8), 1, np.float64)
-    talk = some_talks([11])[0]
-    batch = batch_of([[talk]], 14)
-    x_TC = model.hidden(*batch.inputs, starts_BT=batch.masks["starts_BT"]).detach().data[0]
-    table = model.wte.weight.data
-    model.loss(*batch.inputs, batch.targets_BT, **batch.masks).backward()
-    z = torch.tensor(x_TC @ table.T, requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(z, torch.tensor(batch.targets_BT[0]),
-                                                 ignore_index=-1)
-    expected.backward()
-    # by hand: softmax less the right token, at the answers, over their number
-    at = np.flatnonzero(talk.counted_N[1:])
-    e_TV = np.exp(x_TC @ table.T)
-    dz_TV = np.zeros_like(e_TV)
-    dz_TV[at] = (e_TV / e_TV.sum(1, keepdims=True))[at] / len(at)
-    dz_TV[at, talk.ids_N[1:][at]] -= 1 / len(at)
-    np.testing.assert_allclose(dz_TV, z.grad, rtol=0, atol=1e-12)
-    ours = model(*batch.inputs)[0].detach()
-    ours.requires_grad = True
-    loss = cross_entropy(ours, batch.targets_BT)
-    loss.backward()
-    np.testing.assert_allclose(ours.grad[0], dz_TV, rtol=0, atol=1e-12)
-    assert batch.loss(model).item() == pytest.approx(expected.item(), rel=1e-12)
-
-
 # ---- batches
-
-
-class Rank(SingleProcess):
-    def __init__(self, rank, size):
-        self.rank, self.size = rank, size
 
 
 def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once(tmp_path):
@@ -209,32 +142,18 @@ def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once(tmp
     again = objective.sample(talks, 40, 4, seed=3, step=3)
     assert (again.inputs[0] == batches[3].inputs[0]).all()
     assert (objective.sample(talks, 40, 4, seed=4, step=3).inputs[0] != again.inputs[0]).any()
-    config = TrainConfig(batch_size=2, gradient_accumulation_steps=2, seed=3)
-    model = GPT(GPTConfig(data.tokenizer.vocab_size, 40, 1, 1, 4))
-    for size in (1, 2):
-        parts = [pair for rank in range(size)
-                 for pair in micro_batches(model, talks, config, 3, Rank(rank, size), objective)]
-        rows = sorted(row.tobytes() for batch, _ in parts for row in batch.inputs[0])
-        assert rows == sorted(row.tobytes() for row in again.inputs[0])
-        assert sum(weight for _, weight in parts) / size == pytest.approx(1)
 
 
 # ---- what is refused
 
 OK = '{"role": "assistant", "content": "ok"}'
 BAD = {
-    "no JSON": "hello", "half a line": '{"messages": [', "a list": "[1]", "a number": "1",
-    "nothing in it": "{}", "messages that are a text": '{"messages": "hi"}',
+    "no JSON": "hello", "a number": "1", "messages that are a text": '{"messages": "hi"}',
     "no messages": '{"messages": []}', "a message that is a text": '{"messages": ["hi"]}',
     "no role": '{"messages": [{"content": "hi"}, OK]}',
-    "no content": '{"messages": [{"role": "user"}, OK]}',
     "content that is a list": '{"messages": [{"role": "user", "content": ["hi"]}, OK]}',
     "an unknown role": '{"messages": [{"role": "tool", "content": "hi"}, OK]}',
-    "an empty answer": lines(turns("hi", "")), "an answer of spaces": lines(turns("hi", " \n ")),
-    "an answer first": '{"messages": [OK]}', "no answer": lines(turns("hi")),
-    "a question last": lines(turns("hi", "ok", "hi")),
-    "two questions": lines([*turns("hi"), *turns("hi", "ok")]),
-    "a system message late": lines([*turns("hi", "ok"), TALKING[0], *turns("hi", "ok")]),
+    "an empty answer": lines(turns("hi", "")), "a question last": lines(turns("hi", "ok", "hi")),
     "a system message alone": lines(TALKING[:1]),
     "half a character": '{"messages": [{"role": "user", "content": "\\ud800"}, OK]}',
     "a special token": lines(turns("hi <|end|>", "ok")), "too long": lines(turns("hi" * 50, "ok")),
@@ -270,7 +189,7 @@ def test_a_conversation_of_many_turns_is_refused_before_all_its_prompts_are_made
 
 def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp_path):
     path = tmp_path / "talks.jsonl"
-    for count, fraction, taught in ((1, 0.9, 1), (19, 0.9, 19), (20, 0.9, 18), (20, 0.5, 10)):
+    for count, fraction, taught in ((19, 0.9, 19), (20, 0.5, 10)):
         path.write_text(lines(TALKING) * count, encoding="utf-8")
         config = TrainConfig(train_fraction=fraction, batch_size=12)
         data = open_conversations(config, [str(path)], 60)
@@ -315,40 +234,19 @@ def test_the_grammars_loss_on_answers_is_their_mean_surprise(monkeypatch):
 # ---- a leak
 
 
-class Coin:
-    """A question with two right answers, of equal probability."""
-
-    nats = np.log(2)
+NO_END = ("{% for m in messages %}### {{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+          "{{ '### assistant:' if add_generation_prompt }}")
 
 
-def coins(count, leak, seed):
-    """Return conversations "q" and "a" or "b"; with a leak the question says which."""
-    tokenizer, rng, found = CharTokenizer("abq", OWN), np.random.default_rng(seed), []
-    for answer in rng.choice(["a", "b"], count):
-        messages = [{"role": "user", "content": f"q{answer if leak else 'q'}"},
-                    {"role": "assistant", "content": str(answer)}]
-        found.append(("here", messages, Coin()))
-    return Talks(encoded(found, tokenizer, OwnTemplate()), 5)
-
-
-def assert_not_below(loss, exact):
-    assert loss > 0.97 * exact, "less than the coin's own: the answers leak"
-
-
-@pytest.mark.parametrize("leak", [False, True])
-def test_a_loss_is_at_the_coins_own_and_a_leak_is_seen_below_it(leak):
-    objective, train_talks, val = Answers(None), coins(400, leak, 1), coins(400, leak, 2)
-    config = TrainConfig(max_iters=60, batch_size=32, lr=1e-2, warmup_iters=5, weight_decay=0.0)
-    model = GPT(GPTConfig(6, 5, 1, 1, 16, init="fan_in"), 1)
-    for _ in training_steps(model, make_optimizer(model, config), train_talks, config,
-                            objective=objective):
-        pass
-    loss, targets = evaluate(model, val, objective=objective)
-    exact = objective.grammar_loss(val, 5).nats
-    assert targets == 800 and exact == pytest.approx(np.log(2) / 2)
-    if leak:
-        with pytest.raises(AssertionError, match="leak"):
-            assert_not_below(loss, exact)
-    else:
-        assert_not_below(loss, exact)
-        assert loss < 1.1 * exact
+def test_where_a_template_writes_no_end_the_eos_token_is_taught(tmp_path):
+    pytest.importorskip("jinja2")
+    tokenizer = BPETokenizer([], ("</s>",))
+    form = ChatTemplate(NO_END, {"eos_token": "</s>"}, "here")
+    (talk,) = encoded([("line 1", TALKING, None)], tokenizer, form)
+    assert answers_of(talk, tokenizer) == [" you</s>", " be</s>"]
+    assert tokenizer.decode(talk.prompt_T) == form.prompt(TALKING[:2])
+    assert "</s>\n\n### user: bye" in tokenizer.decode(talk.ids_N)
+    path = tmp_path / "talks.jsonl"
+    path.write_text(lines(TALKING, TALKING), encoding="utf-8")
+    with pytest.warns(UserWarning, match="eos_token"):
+        open_conversations(TrainConfig(), [str(path)], 99, tokenizer, ChatTemplate(NO_END, {}, ""))

@@ -7,10 +7,10 @@ from operator import itemgetter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt import BPETokenizer, CharTokenizer
+from npgpt import CharTokenizer
 from npgpt.batches import TextSource, sample_batch, split_text
 from npgpt.config import TrainConfig
 from npgpt.data import corpora
@@ -19,17 +19,13 @@ from npgpt.data.tokens import (
     TokenFile,
     ids_of_text,
     open_dataset,
-    open_prepared,
     open_run,
     prepared_paths,
     scan,
     split_chunks,
-    token_dtype,
 )
 from npgpt.loading.runs import Run
-from npgpt.metrics import bytes_per_token
 from npgpt.models import architecture
-from npgpt.tokenizers import chunking
 
 LETTERS = "ab é\n\r\t"
 
@@ -65,41 +61,7 @@ def test_chunks_of_a_file_are_its_text(tmp_path_factory, text, marked):
     assert all(chunks)
 
 
-@given(st.text("ab  \n\n'", max_size=60))
-@settings(max_examples=60)
-def test_tokens_of_chunks_are_those_of_the_text(tmp_path_factory, text):
-    tokenizer = BPETokenizer.train("ab ba\n\n  aab 'a\n" * 9, 270)
-    path = tmp_path_factory.mktemp("text") / "file"
-    path.write_bytes(text.encode("utf-8"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(corpora, "CHUNK", 5)
-        patched.setattr(chunking, "CHUNK", 5)
-        chunks = tokenizer.chunks(read_chunks(path))
-        ids = [token for chunk in chunks for token in tokenizer.encode(chunk)]
-    assert ids == tokenizer.encode(text).tolist()
-
-
-@pytest.mark.parametrize("data", [b"one\ntwo\xff", b"one\n\0", b"\xe9", b"abc\xc3"])
-def test_what_is_no_text_is_refused_with_its_line_and_byte(tmp_path, small_chunks, data):
-    path = tmp_path / "file"
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="UTF-8") as whole:
-        decode_whole(data, str(path))
-    with pytest.raises(ValueError, match="UTF-8") as chunked:
-        list(read_chunks(path))
-    assert str(chunked.value) == str(whole.value)
-
-
 # ---- the split
-
-
-@given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=6), st.floats(0.05, 0.95))
-def test_a_tail_is_that_of_the_joined_text(documents, fraction):
-    corpus = corpus_of(*documents)
-    parts = ["", ""]
-    for part, chunk in split_chunks(corpus, scan(corpus), "tail", fraction):
-        parts[part] += chunk
-    assert tuple(parts) == split_text(corpus.text, fraction)
 
 
 @given(st.integers(2, 40), st.floats(0.05, 0.95))
@@ -185,16 +147,6 @@ def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
             np.testing.assert_array_equal(batch, sample_batch(ids_N, 3, 4, seed=1, step=2))
 
 
-def test_ids_take_two_bytes_or_four():
-    assert [token_dtype(V) for V in (65, 2**16, 2**16 + 1)] == [np.uint16, np.uint16, np.uint32]
-
-
-def test_a_cut_file_is_refused(tmp_path):
-    (tmp_path / "x.bin").write_bytes(b"12345")
-    with open(tmp_path / "x.bin", "rb") as file, pytest.raises(ValueError, match="5 .*2 bytes"):
-        TokenFile(file, np.uint16)
-
-
 def test_token_files_are_found_by_name_or_folder(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -228,18 +180,3 @@ def test_an_edit_of_one_id_is_seen(tmp_path):
     ids_N[1500] = 1
     with pytest.raises(ValueError, match="another text"):
         opened(source)
-
-
-def test_one_file_is_split_into_head_and_tail(tmp_path):
-    np.arange(10, dtype="<u2").tofile(tmp_path / "x.bin")
-    with ExitStack() as stack:
-        head, tail = open_prepared([tmp_path / "x.bin"], 65, 0.7, stack)
-        assert head[:].tolist() == list(range(7)) and tail[:].tolist() == [7, 8, 9]
-
-
-@given(st.text(LETTERS, min_size=2))
-def test_bytes_per_token(text):
-    tokenizer = CharTokenizer.train(text)
-    ids = tokenizer.encode(text)
-    expected = len(text[1:].encode("utf-8")) / (len(text) - 1)
-    assert bytes_per_token(ids, tokenizer) == pytest.approx(expected)

@@ -88,13 +88,6 @@ def test_an_answer_is_given_if_the_model_writes_it_greedily_to_its_end(model, ch
     assert given(model, talk) == [(3, changed not in (4, 6)), (10, changed != 12)]
 
 
-def test_what_nobody_knows_is_not_counted(model):
-    of = data([None] * 3)
-    assert answered(model, of, of.train_ids) == Answered({}, None, None)
-    assert Answered({}).lines() == [] and answered(model, data([Asked("story", "x")]), data(
-        [Asked("story", "x")]).train_ids).entropy is None
-
-
 def test_lines_have_wilsons_interval_the_share_before_and_the_entropy():
     line, own = shares({"who": [8, 10]})
     assert "80.0%" in line and "49.0% to 94.3%" in own and shares({}) == []

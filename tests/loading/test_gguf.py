@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 from dataclasses import asdict
 from importlib.util import find_spec
-from multiprocessing.reduction import ForkingPickler
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,10 +103,7 @@ def test_a_file_holds_the_model_and_its_tokenizer(done, here, arch):
     assert tokenizer.decode(ids) == "the 11<|end|>" and ids[0] == TOKENS.index("the")
     (here / "text.txt").write_text("the hen, the end\n" * 40, encoding="utf-8")
     corpus = "--corpus", "text.txt"
-    shown, info, _ = (json.loads(done(*command, "--json")) for command in (
-        ["tokenize", "m.gguf", "the"], ["info", "m.gguf"], ["eval", "m.gguf", *corpus],
-    ))
-    assert info["parameters"] == model.num_parameters() and shown["ids"] == ids[:1]
+    assert json.loads(done("tokenize", "m.gguf", "the", "--json"))["ids"] == ids[:1]
     done("train", "--init-from", "m.gguf", *corpus, "--out", "run", "--max-iters", 1,
          "--warmup-iters", 1, "--sample-tokens", 2, "--batch-size", 2)
     done("export", "m.gguf", "out")
@@ -142,8 +138,6 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
         if is_matrix(exact, name):
             assert isinstance(found, StoredWeight) and found.shape == weight.shape
             matrices[name] = weight
-    with pytest.raises(ValueError, match="read-only"):
-        exact.wte.weight.data[0] = 0
     with pytest.raises(AttributeError, match="weights=.plain"):
         exact.wte.weight.data = rounded.wte.weight.data
     with pytest.raises(ValueError, match="read-only"):  # only its norms would move
@@ -151,24 +145,14 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
     ids = [np.arange(7) % 5, np.arange(14)]
     logits = [rounded.next_logits(context[None]) for context in ids]
     np.testing.assert_array_equal(exact.next_logits(ids[1][None]), logits[1])
-    for same in (copy.deepcopy(exact), ForkingPickler.loads(ForkingPickler.dumps(exact))):
-        np.testing.assert_array_equal(same.next_logits(ids[1][None]), logits[1])
+    np.testing.assert_array_equal(copy.deepcopy(exact).next_logits(ids[1][None]), logits[1])
     if backend.name == "numpy":
         return
     fast, size = exact.decoder(), 0
     assert np.abs(fast(ids) - np.concatenate(logits)).max() < 1e-5 * np.abs(logits).max()
     for panels_PIW, _, _, groups, _ in fast.products:
         size += panels_PIW.nbytes + groups.nbytes
-    codes, _, _, groups, in_byte = fast.products[-1]  # the output layer's
-    assert in_byte == (2 if kind.name == "Q4_1" else 1)
-    if in_byte == 2:
-        P, _, W = codes.shape
-        codes = np.stack([codes & 15, codes >> 4 & 15], 1).reshape(P, 2, -1, 16, W)
-        codes = codes.swapaxes(1, 2).reshape(P, -1, W)
-    held = [restored(c.T, g.transpose(2, 0, 1)) for c, g in zip(codes, groups, strict=True)]
-    table_VC = rounded.wte.weight.data
-    np.testing.assert_array_equal(np.concatenate(held)[: len(table_VC)], table_VC)
-    of_one = 1.125 if in_byte == 1 else 0.625
+    of_one = 0.625 if kind.name == "Q4_1" else 1.125
     assert size < 1.7 * sum(weight.size * of_one for weight in matrices.values())  # with padding
 
 
@@ -207,13 +191,6 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
     ids, known = (t.encode(text, allowed_special="all") for t in (loaded.tokenizer, tokenizer))
     assert ids.tolist() == known.tolist()
     assert loaded.tokenizer.special_ids == tokenizer.special_ids
-    if type(tokenizer) is CharTokenizer:  # merges, in whatever order, make its bytes a whole
-        merges = gguf.read_header(path)[0]["tokenizer.ggml.merges"]
-        for token in tokenizer.tokens:
-            spelled = [byte_to_unicode()[byte] for byte in token]
-            while len(spelled) > 1 and " ".join(spelled[:2]) in merges:
-                spelled[:2] = ["".join(spelled[:2])]
-            assert len(spelled) <= 1 or token.decode() in tokenizer.special_ids
     known = asdict(model.config) | {"dropout": 0.0, "init": loaded.model.config.init}
     known |= {"bias": True} if isinstance(model, GPT) and "bias" in known else {}
     known |= {"n_kv_head": model.config.kv_heads} if "n_kv_head" in known else {}
@@ -235,14 +212,12 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
     assert found is None or found.template == template.template
 
 
-def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here, monkeypatch):
+def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here):
     pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
     done("export", SHIPPED_RUN, "new/t.gguf", "--outtype", "bf16")
     greedy = ("--temperature", 0, "--max-new-tokens", 9, "--prompt", "The hen")
     assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED_RUN, *greedy)
     assert "t.gguf" in refused("export", SHIPPED_RUN, "new/t.gguf")  # is there
-    assert "out.gguf" in refused("export", SHIPPED_RUN, "out", "--outtype", "f32")
-    assert "out.onnx" in refused("export", SHIPPED_RUN, "out.onnx")
     config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
     words, marks = WordTokenizer("abc", ["ab"]), CharTokenizer("abcd")
     uncut = BPETokenizer([], pattern=None)
@@ -254,8 +229,6 @@ def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here,
         model = Model(Model.Config(vocab_size=tokenizer.vocab_size, **config))
         with pytest.raises(ValueError, match=fact):
             save_gguf(model, here / "x.gguf", tokenizer, None, kind)
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    assert "pip install gguf" in refused("export", SHIPPED_RUN, "x.gguf")
     assert [path.name for path in here.iterdir()] == ["new"] and len([*here.rglob("*")]) == 2
 
 
@@ -290,16 +263,12 @@ def test_llama_cpp_continues_a_text_as_we_do(done, here):
 @pytest.mark.parametrize(("change", "message"), [
     ({"general.architecture": "mamba"}, "mamba"),
     ({"llama.rope.scaling.type": "yarn"}, "yarn"),
-    ({"llama.rope.scaling.factor": 2.0}, "factor"),
     ({"llama.rope.scale_linear": 2.0}, "scale_linear"),
     ({"llama.rope.dimension_count": 4}, "dimension_count"),
     ({"llama.attention.head_count": 0}, "num_attention_heads"),
-    ({"llama.attention.head_count": [4, 2]}, "num_attention_heads"),
     ({"llama.block_count": 1 << 31}, "weights"),
-    ({"llama.block_count": 1}, "h.1"),
     ({"llama.attention.key_length": 64}, "head_dim.*64"),
     ({"tokenizer.ggml.model": "llama"}, "llama.*folder"),
-    ({"tokenizer.ggml.pre": "qwen2"}, "qwen2.*folder"),
     ({"tokenizer.ggml.tokens": ["a"]}, "damaged tokenizer"),
     ({"tokenizer.ggml.merges": ["t h", "x"]}, "merge 1 "),
     ({"general.alignment": 3}, "alignment"),
@@ -308,13 +277,6 @@ def test_what_is_not_read_here_is_refused_by_name(refused, here, change, message
     (here / "m.gguf").write_bytes(file_of("llama", **change))
     err = refused("generate", "m.gguf", "--max-new-tokens", 1)
     assert "m.gguf" in err and re.search(message, err), err
-
-
-@pytest.mark.parametrize("at", [1 << 20, "x"])
-def test_a_token_that_the_file_does_not_have_ends_no_answer(here, at):
-    settings = {"tokenizer.chat_template": "{{ 1 }}", "tokenizer.ggml.eos_token_id": at}
-    (here / "m.gguf").write_bytes(file_of("llama", **settings))
-    assert gguf.template("m.gguf").tokens == {}
 
 
 WHOLE = file_of("llama")
@@ -342,12 +304,6 @@ def test_a_mutated_file_is_read_or_refused_in_little_memory(tmp_path_factory, ed
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert most < 40 * len(WHOLE)
-
-
-def test_a_file_that_is_cut_says_where(here):
-    (here / "m.gguf").write_bytes(WHOLE[:1000])
-    with pytest.raises(ValueError, match=r"m\.gguf .* missing after byte \d"):
-        gguf.read_header("m.gguf")
 
 
 def test_a_model_of_a_package_is_found_without_importing_it(refused, here, monkeypatch):

@@ -2,27 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from npgpt import T5, Bert, BertConfig, T5Config
-from npgpt.models.initial_attention import BIAS, neighbours, waves
+from npgpt.models.initial_attention import BIAS, neighbours
 from npgpt.models.t5 import relative_buckets
-
-
-def test_offsets():
-    assert neighbours(5) == [-1, 1, -2, 2, -3]
-    assert neighbours(3, causal=True) == [-1, -2, -3]
-
-
-@given(st.integers(1, 40), st.integers(1, 20))
-def test_waves_have_one_size_and_agree_by_distance_alone(T, C):
-    waves_TC = waves(T, C)
-    assert waves_TC.shape == (T, C)
-    size = 2 * (C // 2)  # the last of an odd number stays 0
-    np.testing.assert_allclose((waves_TC**2).sum(axis=1), size)
-    agree_TT = waves_TC @ waves_TC.T
-    np.testing.assert_allclose(agree_TT[1:, 1:], agree_TT[:-1, :-1], atol=1e-9)
 
 
 @pytest.mark.parametrize(("n_head", "n_embd"), [(1, 64), (4, 128), (8, 128)])
@@ -37,12 +20,6 @@ def test_heads_of_a_new_bert_find_their_neighbour(n_head, n_embd):
     for scores_TT, ahead in zip(q @ k.swapaxes(1, 2), neighbours(n_head), strict=True):
         found_T = scores_TT[5:-5].argmax(axis=1) - np.arange(5, 55)
         assert (found_T == ahead).mean() > 0.8
-
-
-@pytest.mark.parametrize("n_embd", [1, 2, 3, 6])
-def test_a_bert_too_small_for_waves_begins_with_random_weights(n_embd):
-    attention = Bert(BertConfig(9, 5, 1, n_embd, n_embd), seed=0).h[0].attn
-    assert attention.q.weight.data.all() and attention.k.weight.data.all()
 
 
 @pytest.mark.parametrize("n_bucket", [4, 32])
