@@ -17,6 +17,7 @@ from npgpt.data.conversations import (
     JINJA,
     OWN,
     READINGS,
+    Answers,
     OwnTemplate,
     Talk,
     Talks,
@@ -130,11 +131,8 @@ def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
 # ---- batches
 
 
-def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once(tmp_path):
-    path = tmp_path / "talks.jsonl"
-    path.write_text(lines(*(turns(f"q{i:02}", f"a{i:02}") for i in range(23))), encoding="utf-8")
-    data = open_conversations(TrainConfig(), [str(path)], 40)
-    talks, objective = data.train_ids, data.objective
+def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once():
+    talks, objective = Talks(some_talks([9] * 20), 10), Answers(None)
     batches = [objective.sample(talks, 40, 4, seed=3, step=step) for step in range(5)]
     drawn = [row.tobytes() for batch in batches for row in batch.inputs[0]]
     assert len(talks.rows) == 20 and sorted(drawn) == sorted(
@@ -206,11 +204,9 @@ def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp
 
 def test_files_that_hold_too_little_are_refused(tmp_path):
     path = tmp_path / "talks.jsonl"
-    for text, match in (("", "0 conversations"), ("\n\n", "0 conv"),
-                        ('[{"messages": []}]', "jq"), ('{"text": "hi"}', "messages")):
-        path.write_text(text, encoding="utf-8")
-        with pytest.raises(ValueError, match=match):
-            open_conversations(TrainConfig(), [str(path)], 60)
+    path.write_text("\n\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="0 conversations"):
+        open_conversations(TrainConfig(), [str(path)], 60)
     path.write_bytes(b"\xef\xbb\xbf" + lines(TALKING, turns("hi", "ok")).encode())
     assert len(list(read_conversations(path))) == 2
     with pytest.raises(ValueError, match="chat template"):

@@ -32,12 +32,3 @@ def test_heads_of_a_new_t5_have_a_bias_for_their_neighbour(n_bucket):
             assert bias_HT[h, 30 + ahead] == pytest.approx(BIAS, abs=1.5)
             assert (bias_HT[h] > BIAS / 2).sum() <= 30  # of 60 keys; few buckets are wide
         assert abs(bias_HT[2:]).max() < 1  # the other half of the heads
-
-
-def test_a_token_of_a_new_decoder_looks_for_itself_in_the_source():
-    model = T5(T5Config(40, 60, 1, 2, 256, tie_weights=False), seed=0)
-    cross, tokens = model.decoder.h[0].attn_cross, np.arange(40)
-    x_TC = model.wte(tokens).data / model.wte.weight.data.std()
-    q, k = ((x_TC @ part.weight.data).reshape(40, 2, 128) for part in (cross.q, cross.k))
-    scores_HTS = np.einsum("thd,shd->hts", q, k)
-    assert (scores_HTS.argmax(axis=2) == tokens).all()

@@ -29,10 +29,8 @@ CONFIGS = [
 @pytest.mark.kernels
 @pytest.mark.parametrize(("config", "batch_size", "batches", "rel"), [
     *((config, 12, 1, 0.1) for config in CONFIGS),
-    *(pytest.param(GPTConfig(V, 64, 4, 4, C, bias=False, **changes), B, batches, 0.05,
-                   marks=pytest.mark.slow)
-      for V, B, C in ((65, 12, 64), (4000, 2, 64), (20_000, 1, 256)) for batches in (1, 2)
-      for changes in ({}, {"dropout": 0.1}, {"tie_weights": False})),
+    *(pytest.param(GPTConfig(V, 64, 4, 4, C, bias=False), B, batches, 0.05, marks=pytest.mark.slow)
+      for V, B, C in ((65, 12, 64), (20_000, 1, 256)) for batches in (1, 2)),
 ])
 def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_size, batches, rel):
     cls, idx_BT = architecture_of(config).Model, np.zeros((batch_size, 64), np.int64)

@@ -22,13 +22,9 @@ from npgpt.objectives.reference import (
     Held,
     HeldBatch,
     divergence,
-    forgotten,
-    held,
-    keep_start,
     own_texts,
 )
-from npgpt.optim import make_optimizer
-from npgpt.train import micro_batches, training_steps
+from npgpt.train import micro_batches
 
 pytest.importorskip("jinja2", reason="of the extra 'chat'")
 TOKENIZER = CharTokenizer("".join(sorted({*QUESTIONS, *UNTAUGHT, *PROSE} - {*"\r"})), OWN)
@@ -127,22 +123,3 @@ def test_the_manual_says_from_which_step_a_model_that_writes_is_held():
     manual = (Path(npgpt.__file__).parent / "README.md").read_text(encoding="utf-8")
     (share,) = re.findall(r"after the first\s+(\d+) %", manual)
     assert float(share) == 100 * FREE
-
-
-@pytest.mark.parametrize("template", [PUBLISHED, OwnTemplate()])
-def test_what_is_held_moves_less_and_the_taught_is_learned_all_the_same(template):
-    found = {}
-    for hold in (0.0, 3.0):
-        of, data = model(dtype=np.float32), dataset(template)
-        optimizer = make_optimizer(of, TRAINING)
-        keep_start(of, optimizer)
-        with_kl = held(data, of, optimizer, replace(TRAINING, hold=hold))
-        losses = [step.loss for step in training_steps(
-            of, optimizer, data.train_ids, TRAINING, objective=with_kl.objective)]
-        said = forgotten(of, with_kl.objective)
-        with of.evaluating():
-            batch = with_kl.objective.sample(data.train_ids, 600, 2, seed=0, step=0)
-            found[hold] = (float(said.split("start ")[1].split()[0]), batch.taught.loss(of).item(),
-                           losses[0])
-    assert found[3.0][0] < found[0.0][0] / 2
-    assert found[3.0][1] < 0.5 * found[3.0][2]
