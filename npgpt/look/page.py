@@ -38,7 +38,7 @@ from npgpt.models.llama import Llama
 from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
-from npgpt.tokenizers import CharTokenizer, WordTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 CONCEPTS = Path(__file__).resolve().parents[2] / "CONCEPTS.md"  # in a clone
 LIVE = 4_000_000  # most parameters of a model that a page holds
@@ -64,7 +64,14 @@ OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt lo
 def shows(model, tokenizer):
     """Return whether there can be a page of a model that was trained here."""
     known = unhandled(model.config, SHOWN + OF_LLAMAS) is None
-    return isinstance(model, CausalLM) and known and not isinstance(tokenizer, WordTokenizer)
+    return isinstance(model, CausalLM) and known and _encodes(tokenizer)
+
+
+def _encodes(tokenizer):
+    """Return whether tokenizer.js encodes a text as this tokenizer does."""
+    if isinstance(tokenizer, CharTokenizer):
+        return True
+    return getattr(tokenizer, "pattern", "") in ("gpt2", None) and not tokenizer.absent
 
 
 def open_subject(name):
@@ -77,13 +84,7 @@ def open_subject(name):
             f"{folder} is a {arch}, and the page shows models that continue a text, gpt and llama: "
             "name the run of one, such as runs/tales"
         )
-    loaded = replace(load_model(folder), name=Path(name).resolve().name)
-    if isinstance(loaded.tokenizer, WordTokenizer):
-        raise ValueError(
-            f"{folder} has words as tokens, which the page cannot encode: name the run of a model "
-            "that has characters or byte pairs, such as runs/tales"
-        )
-    return loaded
+    return replace(load_model(folder), name=Path(name).resolve().name)
 
 
 def check_target(path):
@@ -146,7 +147,7 @@ def _record(subject, prompt, kind, data, progress):
     passed = None if live else record_pass(model, ids)
     progress("reading the run's metrics")
     trained = history.history(run, data) if run else None
-    exact = history.is_tales(run) and isinstance(tokenizer, CharTokenizer)  # as the grammar
+    exact = live and history.is_tales(run) and isinstance(tokenizer, CharTokenizer)
     progress("writing")
     return {
         "name": subject.name,
@@ -168,8 +169,8 @@ def _record(subject, prompt, kind, data, progress):
         "optimizer": history.optimizer_settings(run),
         "others": history.validation_text(data, window) if live and data else None,
         "concepts": _concepts(),
-        "grammar": _grammar(tales.GRAMMAR) if live and exact else None,
-        "bet": _bet(tokenizer) if live and exact else None,
+        "grammar": _grammar(tales.GRAMMAR) if exact else None,
+        "bet": _bet(tokenizer) if exact and tokenizer.kind == "char" else None,
     }
 
 
@@ -177,7 +178,8 @@ def default_prompt(subject, data):
     """Return the tales' sentence with "it", or validation text, or else a text by the model."""
     tokenizer = subject.tokenizer
     if history.is_tales(subject.run):
-        return tales.SENTENCE_WITH_IT + " "
+        # Other tokens have the space before their word.
+        return tales.SENTENCE_WITH_IT + " " * (type(tokenizer) is CharTokenizer)
     text = history.validation_prompt(data) if data else None
     if text and len(tokenizer.encode(text)) > 1:
         return text
@@ -195,14 +197,14 @@ def _tokenizer(tokenizer, live, ids, passed):
         shown = set(ids.tolist()) | {v for row in passed["lens"] for t in row for v, _ in t}
         return {"kind": "none", "tokens": {v: names[v] for v in sorted(shown)}}
     if isinstance(tokenizer, CharTokenizer):
-        return {"kind": "char", "tokens": names, "special": tokenizer.special_ids}
-    learned = {name: getattr(tokenizer, name, "") for name in ("pattern", "merges")}
-    if learned["pattern"] not in ("gpt2", None) or tokenizer.absent:
+        return {"kind": tokenizer.kind, "tokens": names, "special": tokenizer.special_ids}
+    if not _encodes(tokenizer):
         raise ValueError(
             "the page cannot encode a text as this model's tokenizer does; name a model that has "
             "characters, or byte pairs that are split as GPT-2's, such as runs/tales"
         )
-    learned |= {"ids": list(tokenizer.ids), "special": tokenizer.special_ids}
+    learned = {"pattern": tokenizer.pattern, "merges": tokenizer.merges,
+               "ids": list(tokenizer.ids), "special": tokenizer.special_ids}
     return {"kind": "bpe", "tokens": names} | learned
 
 

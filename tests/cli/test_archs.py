@@ -153,7 +153,7 @@ def test_words_may_be_the_tokens_of_every_kind_of_model(done, refused, here, cor
     assert load_run("gpt")[1].words == [" the"]
     done("train", "--resume", "--out", "gpt")
     assert json.loads(done("tokenize", "gpt", "so the", "--json"))["tokens"][-1] == " the"
-    assert "words" in refused("look", "gpt")
+    done("look", "gpt")
     done("train", *SETTINGS, "--tokenizer", "words", "--out", "told")
     told = json.loads(done("eval", "told", "--json"))
     assert told["grammar_loss"] == pytest.approx(2.62 * tales.entropy_rate(), rel=0.03)  # a token

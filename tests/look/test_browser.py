@@ -46,7 +46,7 @@ from npgpt.look import page
 from npgpt.look.packing import pack
 from npgpt.models.llama import Llama, LlamaConfig
 from npgpt.sampling import Sampling
-from npgpt.tokenizers import BPETokenizer, CharTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
 
 LOOP = """
 const values = new Float32Array(1 << 16).fill(0.5), start = performance.now();
@@ -267,6 +267,54 @@ def test_byte_pairs_are_those_of_the_tokenizer(browser, subjects, tmp_path, patt
         assert back == drawn
 
     check()
+
+
+def test_words_are_those_of_the_tokenizer_and_numbers_pythons(browser, subjects, tmp_path):
+    text = tales.generate(9000, seed=1)
+    letters = "".join(sorted({*text, *"½²_1é"}))
+    tokenizer = WordTokenizer.train([text], letters)
+    config = dataclasses.replace(subjects["bpe"].model.config, vocab_size=tokenizer.vocab_size)
+    subject = Loaded("words", lively(config), tokenizer, None)
+    prompt = text[:60] + " Rxqel of"
+    browser.open(page_of(subject, tmp_path, prompt)[0])
+    check_numbers(browser, stored(subject), tokenizer, prompt)
+    assert len(browser.run("return npgpt.pass.ids")) < 24 < len(prompt)
+
+    @settings(max_examples=20)
+    @given(st.lists(st.lists(st.sampled_from([*tokenizer.words, *letters]), max_size=9)
+                    .map("".join), min_size=20, max_size=20))
+    def check(drawn):
+        found = browser.run("return arguments[0].map((t) => npgpt.tokenizer.encode(t))", drawn)
+        assert found == [tokenizer.encode(each).tolist() for each in drawn]
+
+    check()
+    browser.run(PASTE, f"{text[:9]}#")
+    assert "character 10," in browser.find("#note").text
+    browser.run("npgpt.set({ text: arguments[0] })", prompt)
+    for view in VIEWS:
+        browser.run("npgpt.set({ view: arguments[0] })", view)
+    assert browser.logs()[0] == []
+
+
+def test_the_grammars_odds_of_words_are_exact(browser, subjects, tmp_path):
+    """By the chain rule, after an earlier story, with the names that are spelled in letters."""
+    text = tales.generate(9000, seed=1)
+    tokenizer = WordTokenizer.train([text], "".join(sorted({*text, *tales.generate(99_000)})))
+    model = GPT(GPTConfig(tokenizer.vocab_size, 512, n_layer=1, n_head=2, n_embd=8), seed=0)
+    subject = Loaded("words", model, tokenizer, subjects["tales"].run)
+    path, record = page_of(subject, tmp_path, text[:60])
+    assert record["grammar"] and record["bet"] is None
+    browser.open(path)
+    stories = tales.stories(tales.generate(9000, seed=9))
+    for first, second in itertools.pairwise(stories[:12]):
+        browser.run(PASTE, first + second)
+        tokens = tokenizer.token_texts(tokenizer.encode(first + second))
+        odds = browser.run("return npgpt.pass.grammar.map((m) => [...m])")
+        assert all(math.isclose(sum(p for _, p in each), 1) for each in odds)
+        start = len(tokenizer.encode(first))
+        assert len(odds) == len(tokens) and len(second) - len(tokens[start:]) > 9
+        nats = sum(math.log(dict(odds[t - 1])[tokens[t]]) for t in range(start, len(tokens)))
+        assert math.isclose(nats, tales.log_probability(second), rel_tol=1e-9)
 
 
 def test_the_grammars_distribution_is_exact(browser, pages):

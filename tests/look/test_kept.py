@@ -109,7 +109,7 @@ def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
 AWAY = {
     "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
     "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
-    "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "step": -2, "fault": "gelu",
+    "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "fault": "gelu",
     "rival": 3, "answer": 3, "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
     "sentence": "A cat",
 }

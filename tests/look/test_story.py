@@ -323,9 +323,8 @@ def check_tour(browser, subject, path, record):
     model, tokenizer, prompt = stored(subject), subject.tokenizer, record["prompt"]
     ids_T = np.array(record["ids"])
     logits_TV, weights, lens = expected(model, ids_T)
-    probs_TV, nats, labels = softmax(logits_TV), losses(logits_TV, ids_T), [
-        label(tokenizer, v) for v in ids_T]
-    T, V = logits_TV.shape
+    probs_TV, labels = softmax(logits_TV), [label(tokenizer, v) for v in ids_T]
+    T = len(logits_TV)
     steps = {" ".join(words.split()[:2]): (words, state) for words, state in walk(browser, path)}
     missing = set()
 
@@ -363,13 +362,6 @@ def check_tour(browser, subject, path, record):
         before = "".join(labels[max(0, t - 15) : t + 1])
         is_right(found, before, shown(a), probs_TV[t, a], shown(b), probs_TV[t, b], *of_grammar)
         assert state["t"] == t
-
-    found, state = step("The text", nats.mean() < math.log(V))
-    if found:
-        worst = nats.argmax() + 1
-        is_right(found, nats.mean(), V, math.log(V), labels[worst], worst + 1)
-        assert np.allclose([float(x) for x in found[:3:2]], [nats.mean(), math.log(V)], atol=6e-5)
-        assert state["t"] == worst
 
     lesson = "A wise old owl of London did not cross the river because it was too wet."
     of_it = tokenizer.encode(lesson)
@@ -414,12 +406,6 @@ def check_tour(browser, subject, path, record):
         is_right(found, t + 1, k // 2, shown(lens[k, t].argmax()), shown(v))
         assert ("attention", "MLP")[k % 2] in steps["Stop the"][0] and state["t"] == t
 
-    now = losses(expected(knocked_out(subject, mlp=0), ids_T)[0], ids_T).mean()
-    found, state = step("Take out", now >= nats.mean() + 0.05)
-    if found:
-        assert np.allclose([*map(float, found)], [0, nats.mean(), now], atol=6e-5, rtol=1e-6)
-        assert state["mlps"] == "0"
-
     model.loss(ids_T[None, :-1], ids_T[None, 1:]).backward()
     found, state = step("A weight's", True)
     d = model.parameters()[state["weight"]].grad.flat[state["at"]]
@@ -445,7 +431,7 @@ def test_the_tour_is_true_of_six_models(browser, more):
     for name, (subject, path, record) in more.items():
         left_out.append(check_tour(browser, subject, path, record))
         assert browser.logs()[0] == [], name
-    most = {"Now it", "After", "The text", "Head", "Take head", "Write", "Stop the", "Take out"}
+    most = {"Now it", "After", "Head", "Take head", "Write", "Stop the"}
     assert set.union(*left_out) == most and not set.intersection(*left_out)
 
 
@@ -461,8 +447,8 @@ return [...document.querySelectorAll(".pointed")].map((e) => {
 """
 NAMED = {  # by the first words of a step: which of its facts, or what else, stands where it points
     "This is": slice(3, 6, 2), "After ": slice(1, 5), "Now it": ["Step 20."],
-    "The text": slice(0, 1), "Head ": slice(4, 5), "Take head": slice(1, 6, 4),
-    "Write “hungry”": slice(5, 8, 2), "Stop the": slice(2, 3), "Take out": slice(1, 3),
+    "Head ": slice(4, 5), "Take head": slice(1, 6, 4),
+    "Write “hungry”": slice(5, 8, 2), "Stop the": slice(2, 3),
     "A weight's": ["They differ"], "Now you": [],
 }
 

@@ -287,9 +287,6 @@ def test_backward(browser, pages, subjects):
     head, row = table(browser, "gradients outside of the blocks")
     assert all(agrees(text, np.linalg.norm(grads[name]))
                for name, text in zip(head, row, strict=True))
-    names = browser.run(CHART, "error of the finite difference by step")["names"]
-    limit = float(re.search(r"the limit is (\S+) of", shown(browser, ".verdict"))[1])
-    assert f"the limit {limit:.2e}".replace("e-0", "e-") in [name[0] for name in names]
     _, rule, difference, engine = table(browser, "three gradients of one weight")
     d = grads["h.1.mlp.c_fc.weight"].flat[77]
     assert math.isclose(float(rule[1]), d, rel_tol=1e-8) and "not recorded" in engine[1]
@@ -345,7 +342,7 @@ def test_a_planted_fault_is_found_and_honest_rules_are_right(browser, pages, sub
     faults = [e.text for e in options if "." not in e.text]
     weights = browser.run("return Object.keys(npgpt.model.weights).length")
     for fault in ("", *faults):
-        browser.run("npgpt.set({ fault: arguments[0], step: -1 })", fault)  # not of this check
+        browser.run("npgpt.set({ fault: arguments[0] })", fault)
         until(browser, lambda: "Computing" not in shown(browser))
         press(browser, "Check one entry of every weight")
         wait(browser, f"[aria-label='one entry of every weight'] tr:nth-child({weights})", 60)
@@ -358,7 +355,6 @@ def test_a_planted_fault_is_found_and_honest_rules_are_right(browser, pages, sub
                 "[...pass.ids.slice(1), -1], fault).grads[name][at])", name, int(at))
             assert agrees(rule, found) and (mark == "✗") == (float(error) > 1e-4), (fault, name)
             assert math.isclose(float(near), honest, rel_tol=6e-3, abs_tol=1e-8), (fault, name)
-    browser.run("npgpt.set({ step: -5 })")
     press(browser, "Take the fault out")
     wait(browser, ".verdict.good")
     browser.run(PASTE, "Once")  # the checks are of another text

@@ -1,8 +1,7 @@
 // Any weight's gradient, by the rules of rules.js, beside a finite difference, which is two forwards
 // in this page, and beside what the engine in Python recorded.
 
-import { chart } from "./charts.js";
-import { button, el, short, slider, table, whole } from "./elements.js";
+import { button, el, short, table, whole } from "./elements.js";
 import { length, losses, mean, Trace } from "./model.js";
 import { backward as gradients, FAULTS } from "./rules.js";
 import { isRecorded, logitsOf, model, pass, record, set, state, V } from "./state.js";
@@ -10,7 +9,7 @@ import { taskOnText } from "./task.js";
 
 const LIMIT = 1e-4; // of the entry; of FLOOR times the weight's largest entry, if that is more, as
 const FLOOR = 2e-4; // the rounding of a finite difference does not shrink with the entry
-const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-1 - i / 2));
+const STEP = 1e-5; // of a finite difference: larger is no derivative yet, smaller drowns in rounding
 
 const PLANTED = "This page has planted a fault in its own rule, so that you see it found.";
 const own = new Trace();
@@ -38,7 +37,7 @@ export const gradientsOfText = taskOnText(
   },
 );
 
-export function finiteDifference(name, at, step) {
+export function finiteDifference(name, at) {
   const weight = model.weights[name],
     before = weight[at];
   const lossWith = (value) => {
@@ -48,7 +47,7 @@ export function finiteDifference(name, at, step) {
     return mean(losses(logitsOf(own), pass.ids, V));
   };
   try {
-    return (lossWith(before + step) - lossWith(before - step)) / (2 * step);
+    return (lossWith(before + STEP) - lossWith(before - STEP)) / (2 * STEP);
   } finally {
     weight[at] = before;
   }
@@ -70,8 +69,7 @@ function engines(name, at) {
 export function checkPanel() {
   const names = Object.keys(model.weights),
     numbers = el("div", { "aria-live": "polite" });
-  const plot = el("div", { class: "scroll" }),
-    list = el("div"),
+  const list = el("div"),
     fault = el("p");
   const which = el(
     "select",
@@ -83,12 +81,6 @@ export function checkPanel() {
     min: 0,
     onchange: () => set({ at: Math.trunc(Number(at.value)) || 0 }),
   });
-  const [step, putStep] = slider(
-    "step",
-    { min: -9, max: -1, step: 0.5 },
-    (log) => set({ step: log }),
-    (log) => (10 ** log).toExponential(1),
-  );
   const rule = el(
     "select",
     {},
@@ -103,10 +95,8 @@ export function checkPanel() {
       { class: "controls" },
       el("label", {}, "weight ", which),
       el("label", {}, "entry ", at),
-      step,
     ),
     numbers,
-    plot,
     el(
       "div",
       { class: "controls" },
@@ -120,23 +110,12 @@ export function checkPanel() {
   let name,
     entry,
     difference = 0,
-    curve = [], // [step, finite difference]
     checks = []; // [name, entry, finite difference]
   const one = taskOnText(
-    () => [name, entry, state.step],
-    async (pause) => {
-      await pause();
-      difference = finiteDifference(name, entry, 10 ** state.step);
-    },
-  );
-  const byStep = taskOnText(
     () => [name, entry],
     async (pause) => {
-      curve = [];
-      for (const h of STEPS) {
-        await pause();
-        curve.push([h, finiteDifference(name, entry, h)]);
-      }
+      await pause();
+      difference = finiteDifference(name, entry);
     },
   );
   const ofAll = taskOnText(
@@ -145,7 +124,7 @@ export function checkPanel() {
       checks = [];
       for (const each of names) {
         const i = randomEntry(each);
-        checks.push([each, i, finiteDifference(each, i, 1e-5)]);
+        checks.push([each, i, finiteDifference(each, i)]);
         await pause();
       }
     },
@@ -159,7 +138,6 @@ export function checkPanel() {
     which.value = name;
     if (document.activeElement !== at) at.value = entry;
     at.max = size - 1;
-    putStep(state.step);
     if (state.fault) rule.value = state.fault;
     rule.disabled = Boolean(state.fault);
     plant.textContent = state.fault ? "Take the fault out" : "Plant a fault";
@@ -168,15 +146,13 @@ export function checkPanel() {
         "gradients that have passed through that rule, not in Teach it."
       : "";
     if (!one.current) one.start();
-    if (!byStep.current) byStep.start();
     const found = one.done
       ? verdict(name, entry, difference)
       : el("p", {}, "Computing two forwards ...");
     if (!numbers.firstChild?.isEqualNode(found)) numbers.replaceChildren(found); // it is read aloud
-    plot.replaceChildren(...(curve.length > 1 ? [byStepSize(name, entry, curve)] : []));
     list.replaceChildren(...(ofAll.current && checks.length ? [results(checks)] : []));
   };
-  return { root, update, results: [numbers, plot, list] };
+  return { root, update, results: [numbers, list] };
 }
 
 function largestRecorded(name) {
@@ -211,7 +187,7 @@ function verdict(name, at, difference) {
   const rows = [
     ["by the rules of this page, rules.js", computed.grads[name][at].toPrecision(10)],
     [
-      `by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(10 ** state.step)}`,
+      `by finite differences, (loss(w + h) − loss(w − h)) / 2h, h = ${short(STEP)}`,
       difference.toPrecision(10),
     ],
     [
@@ -233,19 +209,6 @@ function verdict(name, at, difference) {
         `of it, for rounding. (A gradient below ${FLOOR} of the largest in its weight is compared ` +
         `with that.) ${state.fault ? PLANTED : besideEngine()}`,
     ),
-  );
-}
-
-// The error by step: too large a step is not yet a derivative, too small a one drowns in rounding.
-function byStepSize(name, at, curve) {
-  const points = curve.map(([step, difference]) => [
-    step,
-    Math.max(1e-14, errorOf(name, at, difference)),
-  ]);
-  return chart(
-    "error of the finite difference by step",
-    [{ name: "the error", points, style: "line" }],
-    { levels: [["the limit", LIMIT]], unit: "step", mark: 10 ** state.step },
   );
 }
 

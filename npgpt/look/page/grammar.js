@@ -1,5 +1,7 @@
-// The exact distribution of the next character of a tale: npgpt/tales/grammar.py read character by
+// The exact distribution of the next token of a tale: npgpt/tales/grammar.py read character by
 // character. A reading is the rest to write, the choices so far, and their probability.
+
+import { LETTER } from "./tokenizer.js";
 
 export const END = ".\n\n";
 
@@ -7,9 +9,58 @@ export const END = ".\n\n";
 // its probability, or null if the story so far is none of the grammar's. A text begins with a
 // story, or with empty lines before one.
 export function nextCharacters(grammar, text) {
+  return readingsOf(grammar, text).map((all) => (all.length ? distribution(all) : null));
+}
+
+// The same of the tokens of a tokenizer of words, after each of a text's.  known: has the words
+export function nextWords(grammar, tokens, known) {
+  const all = readingsOf(grammar, tokens.join(""));
+  let at = 0,
+    begun = ""; // the word in which the token ends
+  return ["", ...tokens].map((token) => {
+    begun = goesOn(begun, token) ? begun + token : goesOn("", token[0] ?? "") ? token : "";
+    const isOne = token.length > 1,
+      readings = all[(at += Array.from(token).length)],
+      next = wordsAfter(grammar, readings, begun, isOne, known),
+      total = Array.from(next.values()).reduce((a, b) => a + b, 0);
+    return total ? new Map(Array.from(next, ([word, p]) => [word, p / total])) : null;
+  });
+}
+
+// Whether the beginning of a word, or nothing, and a character begin a word: letters, or a space and
+// letters.
+function goesOn(begun, character) {
+  return LETTER.test(character) ? character.length === 1 : !begun && character === " ";
+}
+
+// The probability of each token that may follow, times that of the readings. A word that is known is
+// one token, all others are spelled: so one that was begun in letters is none of the known.
+// isOne: what was begun is one token
+function wordsAfter(grammar, readings, begun, isOne, known) {
+  const next = new Map(),
+    isKnown = (word) => word.length > 1 && known.has(word);
+  const add = (token, p) => next.set(token, (next.get(token) ?? 0) + p);
+  const go = (some, word) => {
+    for (const [c, p] of distribution(some)) {
+      const on = some.filter(({ left }) => left[0][0] === c),
+        after = () => on.flatMap((reading) => read(grammar, reading, c));
+      if (goesOn(word, c)) go(after(), word + c);
+      else if (!word) add(c, p);
+      else if (word === begun && isOne === isKnown(word))
+        wordsAfter(grammar, on, "", false, known).forEach((q, w) => add(w, q));
+      else if (!begun && isKnown(word)) add(word, p);
+      else if (word !== begun && !isOne && !isKnown(word)) add(word[begun.length], p);
+    }
+  };
+  go(readings, begun);
+  return next;
+}
+
+// The readings of each beginning of a text.
+function readingsOf(grammar, text) {
   let readings = begin(grammar),
     inStory = false;
-  const found = [distribution(readings)],
+  const found = [readings],
     characters = Array.from(text);
   for (let i = 0; i < characters.length; i++) {
     inStory ||= characters[i] !== "\n";
@@ -17,7 +68,7 @@ export function nextCharacters(grammar, text) {
     const total = sum(readings);
     for (const reading of readings) reading.p /= total;
     if (!total && characters.slice(i - 2, i + 1).join("") === END) readings = begin(grammar);
-    found.push(readings.length ? distribution(readings) : null);
+    found.push(readings);
   }
   return found;
 }

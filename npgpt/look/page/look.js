@@ -103,7 +103,7 @@ tabs.onkeydown = (event) => {
 // Which run this is, by whom, and what it has read.
 function pitch() {
   const home = document.querySelector("link[rel=canonical]"),
-    tales = "; it has read fairy tales by a grammar, so the true odds of each letter are known";
+    tales = "; it has read fairy tales by a grammar, so the true odds of each token are known";
   return [
     `${record.name}: ${counted(record.parameters, "parameter")}, by `,
     home ? el("a", { href: home.href }, "npgpt") : el("b", {}, "npgpt"),

@@ -1,7 +1,7 @@
 // The state of the page: the record that Python wrote, the reader's choices, which are in the
 // address too, and the pass of the text. Views read it, and change it by `set`.
 
-import { END, nextCharacters } from "./grammar.js";
+import { END, nextCharacters, nextWords } from "./grammar.js";
 import { GPT, length, losses, Trace } from "./model.js";
 import { readsFar } from "./opening.js";
 import { attention, layerNorm, matmul, softmax } from "./ops.js";
@@ -36,7 +36,6 @@ const DEFAULTS = {
   positions: "",
   weight: "",
   at: -1,
-  step: -5,
   fault: "",
   only: 0, // 1 in a page of the book: the view alone
   kept: -1,
@@ -50,7 +49,6 @@ const FRACTIONS = {
   // and their bounds
   temperature: [0, 2],
   topP: [0.01, 1],
-  step: [-9, -1],
   rate: [-5, -2],
   alpha: [-2, 4],
 };
@@ -97,15 +95,21 @@ function readText() {
   pass.T = pass.ids.length;
   compute();
   pass.labels = pass.ids.map((id) => tokenizer.label(id));
-  pass.grammar = record.grammar && odds(state.text, pass.cut);
+  pass.grammar = record.grammar && odds(ids, pass.cut);
 }
 
-// The grammar's odds after each character from the first that is read on; what stands before the
-// story of that one does not matter.
-function odds(text, cut) {
-  const before = text.slice(0, cut),
-    begin = before.includes(END) ? before.lastIndexOf(END) + END.length : 0;
-  return nextCharacters(record.grammar, text.slice(begin)).slice(cut - begin + 1);
+// The grammar's odds after each token that is read; what stands before the story of the first one
+// does not matter.
+function odds(ids, cut) {
+  const { kind, known } = tokenizer,
+    end = Array.from(END, (character) => known.get(character));
+  let begin = cut;
+  while (begin && end.some((id, i) => ids[begin - end.length + i] !== id)) begin--;
+  const tokens = ids.slice(begin).map((id) => tokenizer.decode([id])),
+    next = kind === "words" ? nextWords : nextCharacters;
+  return next(record.grammar, kind === "words" ? tokens : tokens.join(""), known).slice(
+    cut - begin + 1,
+  );
 }
 
 function compute() {

@@ -4,13 +4,18 @@ const PATTERNS = {
   gpt2: /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
 };
 
+export const LETTER = /[\p{L}\p{Nl}\p{No}]/u;
+// A word, with the space before it, or a character.
+const WORD = / ?[\p{L}\p{Nl}\p{No}]{1,1000}|[^]/gu;
+
 export class UnknownCharacter extends Error {}
 
 export class Tokenizer {
   constructor({ kind, tokens, pattern, merges, ids, special = {} }) {
     Object.assign(this, { kind, tokens, pattern, ids, labels: [] });
     this.special = new Map(Object.entries(special)); // roles of a conversation, and the like
-    this.known = kind === "char" ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
+    const isText = ["char", "words"].includes(kind);
+    this.known = isText ? new Map(tokens.map((token, id) => [utf8(token), id])) : null;
     this.merged = new Map((merges ?? []).map(([a, b], i) => [pairKey(a, b), 256 + i]));
     if (kind === "bpe") {
       this.index = new Map(tokens.map((token, id) => [token, id])); // single bytes have ids of their own
@@ -38,6 +43,7 @@ export class Tokenizer {
   // The ids of a text without special tokens.  before(): the number of characters before it
   plain(text, before) {
     if (this.kind === "char") return this.characters(text, before);
+    if (this.kind === "words") return this.spelled(text, before);
     const words = this.pattern
       ? (text.match(PATTERNS[this.pattern]) ?? [])
       : [text].filter(Boolean);
@@ -61,9 +67,18 @@ export class Tokenizer {
       const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
       throw new UnknownCharacter(
         `${visible(character)} (U+${code}), as character ${before() + position + 1}, is not among the ` +
-          `${this.known.size} characters that this model was trained on.`,
+          "characters that this model was trained on.",
       );
     });
+  }
+
+  // The ids of words, one by one; a word that has none is spelled.
+  spelled(text, before) {
+    return Array.from(text.matchAll(WORD), ({ 0: word, index }) => {
+      const id = this.special.has(word) ? undefined : this.known.get(word);
+      const at = () => before() + Array.from(text.slice(0, index)).length;
+      return id === undefined ? this.characters(word, at) : id;
+    }).flat();
   }
 
   // The text without the characters that the model does not know.

@@ -4,7 +4,7 @@
 
 import { finiteDifference } from "./check.js";
 import { SWAPS } from "./chips.js";
-import { button, counted, el, percent, range, short } from "./elements.js";
+import { button, el, percent, range, short } from "./elements.js";
 import { branchName, losses, mean, NOTHING, Trace } from "./model.js";
 import { leastCertain, readsFar } from "./opening.js";
 import { backward } from "./rules.js";
@@ -27,11 +27,11 @@ import {
 } from "./state.js";
 
 const FIRST = { text: record.prompt, heads: "", mlps: "", positions: "", fault: "", sentence: "" };
-Object.assign(FIRST, { s: -1, layer: -1, head: -1, step: -5, rate: -3, answer: -1, rival: -1 });
+Object.assign(FIRST, { s: -1, layer: -1, head: -1, rate: -3, answer: -1, rival: -1 });
 const WEIGHT = "h.0.mlp.c_fc.weight"; // its gradient comes through the rule of GELU
 
-const STEPS = [whole, future, teaches, loss, far, without, swap, early, mlp, fault, yours];
-const RUNS = [teaches, without, swap, mlp, fault]; // the model again, with a change
+const STEPS = [whole, future, teaches, far, without, swap, early, fault, yours];
+const RUNS = [teaches, without, swap, fault]; // the model again, with a change
 
 const SIDES = ["bottom right", "bottom left", "top left", "top right"];
 const name = (id) => `“${tokenizer.label(id)}”`;
@@ -92,18 +92,6 @@ function teaches() {
   return { sentence: words, changes: { view: "teach" }, marks, act: start, undo: putBack };
 }
 
-function loss() {
-  const own = mean(pass.losses),
-    blind = Math.log(V);
-  if (own >= blind) return null;
-  const costs = `The text costs the model ${own.toFixed(4)} nats per token (-ln of its probability)`,
-    words = `${costs}, and a blind guess among ${counted(V, "token")}`;
-  const t = 1 + pass.losses.indexOf(Math.max(...pass.losses));
-  const most = `${name(pass.ids[t])}, token ${t + 1}, surprised it most.`;
-  const sentence = `${words} ${blind.toFixed(4)}. ${most}`;
-  return { sentence, changes: { view: "tokens", t }, marks: ["token", "loss"] };
-}
-
 function far() {
   const { weight, layer, head, t, s } = farthest();
   if (weight < 0.3) return null;
@@ -157,22 +145,13 @@ function early() {
   return { sentence, changes: { view: "residual", t }, marks: [`lens-${k}`, `lens-${k + 1}`] };
 }
 
-function mlp() {
-  const own = mean(pass.losses),
-    now = mean(losses(run(pass.ids, { mlps: new Set([0]) }), pass.ids, V));
-  if (now < own + 0.05) return null;
-  const change = `the loss goes from ${own.toFixed(4)} to ${now.toFixed(4)}`;
-  const sentence = `Take out the MLP of block 0: ${change}.`;
-  return { sentence, changes: { view: "knockout", mlps: "0" }, marks: ["out", "loss"] };
-}
-
 function fault() {
   const { at, values } = record.gradient.weights[WEIGHT],
     entry = at[values.reduce((best, x, i) => (x > values[best] ? i : best), 0)],
     targets = [...pass.ids.slice(1), -1];
   const rule = (fault) => backward(model, pass.trace, targets, fault).grads[WEIGHT][entry];
   const [right, wrong] = [rule(""), rule("gelu")],
-    nudged = finiteDifference(WEIGHT, entry, 1e-5);
+    nudged = finiteDifference(WEIGHT, entry);
   if (!(Math.abs(right - nudged) < 1e-5 * right && Math.abs(wrong - right) > 1e-3 * right))
     return null;
   const two = `is ${short(right)} by the chain rule, and ${short(nudged)} if you nudge the weight`;

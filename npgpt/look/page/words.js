@@ -3,7 +3,8 @@
 import { el } from "./elements.js";
 import { record, tokenizer } from "./state.js";
 
-const ONE = tokenizer.kind === "char" ? "one letter, space or mark" : "a piece of a word";
+const KINDS = { char: "one letter, space or mark", words: "a word, or a letter of a rare one" };
+const ONE = KINDS[tokenizer.kind] ?? "a piece of a word";
 const AND = record.llama ? "" : " and each position";
 
 const MEANINGS = {
