@@ -39,7 +39,7 @@ from npgpt.metrics import bits_per_byte, bytes_per_token
 CODE = (*STEP, *GENERATION, "npgpt/models/llama.py", "npgpt/loading/gguf.py")
 TEXT = ROOT / "CONCEPTS.md"
 LEARNED, WINDOW, MOST = 256, 512, 4096  # tokens: of the step; of a window, and of all windows
-PROMPT, NEW, LONG_PROMPT = 16, 100, 512
+PROMPT, NEW, SHORT_NEW, LONG_PROMPT = 16, 100, 20, 512
 READERS = {OURS: (LLAMACPP, TRANSFORMERS), PRODUCTS: (LLAMACPP_BF16,), OURS_Q8: (THE_FILE,)}
 PEERS = (LLAMACPP, LLAMACPP_BF16, LLAMACPP_Q8, THE_FILE, TRANSFORMERS)
 
@@ -93,14 +93,15 @@ def speeds(path, ids, count, threads, short):
     file = Path(path).stat().st_size / count  # bytes of a weight
     writers = {OURS: (4, (LLAMACPP, TRANSFORMERS)), OURS_BF16: (2, (LLAMACPP_BF16,)),
                OURS_Q8: (file, (LLAMACPP_Q8, THE_FILE))}
+    new = SHORT_NEW if short else NEW
     with Contest.of((*writers, PRODUCTS, NUMPY, *PEERS), threads, short) as contest:
-        asked = {"path": path, "count": count, "prompt": ids[:PROMPT], "new": NEW}
+        asked = {"path": path, "count": count, "prompt": ids[:PROMPT], "new": new}
         timed = contest.timed("generation", {*writers, NUMPY, *PEERS}, **asked)
-        rows = written("", timed, writers, NEW)
+        rows = written("", timed, writers, new)
         if THE_FILE in timed:  # wheels are not built for the newest processors
             built = contest.runners[THE_FILE].call("xllamacpp:get_system_info")
             rows["llama.cpp is built for"] = built.replace(" = 1", "").replace("|", ",").strip(", ")
-        yield f"Writing {NEW} tokens after {PROMPT}", rows
+        yield f"Writing {new} tokens after {PROMPT}", rows
         asked |= {"prompt": ids[:LONG_PROMPT], "new": 1}
         timed = contest.timed("generation", {*READERS, *PEERS} - {LLAMACPP_Q8}, **asked)
         yield f"Reading {len(asked['prompt'])} tokens", {
