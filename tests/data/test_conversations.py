@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from npgpt import GPT, GPTConfig, Llama, LlamaConfig
 from npgpt.config import TrainConfig
-from npgpt.data import conversations
 from npgpt.data.chat_template import ChatTemplate
 from npgpt.data.conversation_files import LONGEST_LINE, read_conversations
 from npgpt.data.conversations import (
@@ -192,7 +191,6 @@ def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp
         config = TrainConfig(train_fraction=fraction, batch_size=12)
         data = open_conversations(config, [str(path)], 60)
         assert len(data.train_ids.talks) == taught
-        assert data.validates == (taught < count)
         assert len(data.val_ids.talks) == (count - taught or count)
         needed = as_few_need(config, data.train_ids, {})
         assert needed["batch_size"] == min(12, taught) and needed["max_iters"] <= 2000
@@ -211,20 +209,6 @@ def test_files_that_hold_too_little_are_refused(tmp_path):
     assert len(list(read_conversations(path))) == 2
     with pytest.raises(ValueError, match="chat template"):
         open_conversations(TrainConfig(), [str(path)], 60, CharTokenizer("hi"))
-
-
-def test_the_grammars_loss_on_answers_is_their_mean_surprise(monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 100)
-    data = open_conversations(TrainConfig(train_fraction=0.2), ("tales",), 400, kind="char")
-    asked = [talk.question for talk in data.val_ids.talks]
-    targets = sum(len(q.answer) + 1 for q in asked)  # characters, and the end
-    grammar = data.grammar_loss(400)
-    assert grammar.nats == pytest.approx(sum(q.nats for q in asked) / targets, rel=1e-12)
-    assert grammar.targets == targets
-    part = data.grammar_loss(400, max_tokens=2000)
-    counted = sum(b.n_targets for b in data.objective.evaluation(data.val_ids, 400, 4,
-                                                                 max_tokens=2000))
-    assert part.nats != grammar.nats and part.targets == counted < targets
 
 
 # ---- a leak

@@ -1,7 +1,6 @@
 """Token files hold the tokens of their text and are read like an array: `npgpt.data.tokens`."""
 
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,20 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import CharTokenizer
-from npgpt.batches import TextSource, split_text
 from npgpt.config import TrainConfig
 from npgpt.data import corpora
 from npgpt.data.corpora import Corpus, decode_whole, read_chunks
 from npgpt.data.tokens import (
     TokenFile,
-    ids_of_text,
     open_dataset,
-    open_run,
     prepared_paths,
     scan,
     split_chunks,
 )
-from npgpt.loading.runs import Run
 from npgpt.models import architecture
 
 LETTERS = "ab é\n\r\t"
@@ -30,13 +25,6 @@ LETTERS = "ab é\n\r\t"
 
 def corpus_of(*documents):
     return Corpus("given", [lambda text=text: [text] if text else [] for text in documents])
-
-
-def ids_of(corpus, tokenizer, split="tail", train_fraction=0.9):
-    found = scan(corpus)
-    with ExitStack() as stack:
-        chunks = split_chunks(corpus, found, split, train_fraction)
-        return [ids[:].tolist() for ids in ids_of_text(chunks, tokenizer, stack)]
 
 
 @pytest.fixture
@@ -85,13 +73,6 @@ def test_a_text_that_changes_between_its_readings_is_an_error(one, other, split)
         list(split_chunks(changed, found, split, 0.5))
 
 
-def test_no_more_is_read_of_a_text_than_the_run_was_trained_on(tmp_path):
-    run = Run(tmp_path, None, TrainConfig(corpus=("tales",) * 99), TextSource("x", 5, "0", None))
-    for text in (run.text, replace(run.text, characters=None)):
-        with ExitStack() as stack, pytest.raises(ValueError, match="2,000,000 "):
-            open_run(replace(run, text=text), architecture("gpt"), stack, CharTokenizer("a"))
-
-
 @given(st.lists(st.text("ab\n", min_size=1), min_size=1))
 def test_a_scan_tells_documents_apart_only_where_they_are_split(documents):
     apart, joined = corpus_of(*documents), corpus_of(corpus_of(*documents).text)
@@ -103,27 +84,15 @@ def test_a_scan_tells_documents_apart_only_where_they_are_split(documents):
 # ---- token files
 
 
-@given(st.lists(st.text(LETTERS, max_size=20), min_size=1, max_size=4))
-def test_ids_are_those_of_the_text(documents):
-    corpus = corpus_of(*documents)
-    if not corpus.text:
-        return
-    tokenizer = CharTokenizer(scan(corpus).alphabet)
-    parts = split_text(corpus.text, 0.9)
-    assert ids_of(corpus, tokenizer) == [tokenizer.encode(part).tolist() for part in parts]
-
-
 @given(st.data(), st.integers(1, 50), st.sampled_from([np.uint16, np.uint32]))
 def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
     path = tmp_path_factory.mktemp("ids") / "x.bin"
     ids_N = np.random.default_rng(N).integers(0, np.iinfo(dtype).max, N).astype(dtype)
     path.write_bytes(ids_N.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
-    a, b = sorted(data.draw(st.lists(st.integers(0, N), min_size=2, max_size=2)))
     positions = np.array(data.draw(st.lists(st.integers(0, N - 1), max_size=9)), int)
     with open(path, "rb") as file:
         opened = TokenFile(file, dtype)
         assert len(opened) == N and opened[N - 1] == ids_N[-1]
-        np.testing.assert_array_equal(opened[a:b], ids_N[a:b])
         np.testing.assert_array_equal(opened[positions], ids_N[positions])
         half = TokenFile(file, dtype, (0.5, 1.0))
         np.testing.assert_array_equal(half[:], ids_N[N // 2 :])

@@ -109,18 +109,6 @@ def test_source_and_targets_together_are_the_text():
     assert hidden / read == pytest.approx(0.15, abs=0.012)
 
 
-@given(st.integers(1, 400) | st.integers(3000, 4000), st.integers(0, 99))
-def test_spans_do_not_touch_and_are_no_more_than_there_are_sentinels(length, seed):
-    objective, _ = made(SpanCorruption, "ab\n")
-    hidden = objective.hide(length, np.random.default_rng(seed))
-    batch = objective.batch([(np.zeros(length, np.int64), hidden, None)])
-    source, targets = batch.inputs[0][0], batch.targets_BT[0]
-    whole, spans = restored(source, targets, objective.special[1:])
-    assert len(whole) == len(hidden) == length
-    assert len(spans) <= len(SENTINELS) and not hidden[2000:].any()
-    assert objective.count(hidden) == batch.n_targets == hidden.sum() + len(spans)
-
-
 # ---- both
 
 

@@ -21,7 +21,7 @@ from enumerated_stories import (
 
 from autograd import gradcheck, log_softmax
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
-from npgpt.reward.losses import advantages, policy_loss
+from npgpt.reward.losses import policy_loss
 from npgpt.reward.settings import RewardConfig
 
 REWARD = RewardConfig(reward="grammar")
@@ -75,22 +75,6 @@ def test_the_gradient_of_the_loss_by_gradcheck(beta):
         return policy_loss(all_BTV[np.arange(4)[:, None], np.arange(3), ids], all_BTV, draw, beta)
 
     gradcheck(policy, [logits])
-
-
-def test_advantages_of_one_reward_and_of_none():
-    np.testing.assert_allclose(advantages(np.array([1.0, 0, 0])), [2 / 3, -1 / 3, -1 / 3])
-    assert not advantages(np.ones(3)).any()
-
-
-def test_stories_are_drawn_with_the_models_probabilities(policy):
-    count = 40_000
-    drawn = draw_stories(policy, [END], count, Verifier(), np.random.default_rng(0))
-    found = {tuple(ids): 0 for ids in ALL.tolist()}
-    for ids in drawn.tolist():
-        found[tuple(ids)] += 1  # KeyError for what is no story
-    pi = np.exp(nats(policy).sum(axis=1))
-    z = (np.array(list(found.values())) - count * pi) / np.sqrt(count * pi * (1 - pi))
-    assert abs(z).max() < 4
 
 
 # ---- a prompt and a judge for each row
