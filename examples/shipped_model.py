@@ -3,8 +3,9 @@
     npgpt train
     python examples/shipped_model.py runs/tales
 
-It writes a run folder, `npgpt/shipped/tales/`, with weights in bfloat16, every tenth row of the
-metrics, the loss of these weights on the whole validation text, and a README that says so.
+It writes a run folder, `npgpt/shipped/tales/` or the one that is named, with weights in bfloat16,
+every tenth row of the metrics, the loss of these weights on the whole validation text, and a README
+that says so.
 """
 
 import argparse
@@ -28,8 +29,7 @@ A model trained for {step:,} steps on tales. Its loss on all of the validation t
 nats per token, and was {own:.5f} before its weights were rounded to bfloat16; the grammar that
 wrote the text loses {grammar_loss:.5f} on the same tokens. It is made by
 
-    npgpt train
-    python examples/shipped_model.py runs/tales
+    {command}
 
 On a processor with the same kernels, {tile}, the weights are the same to the bit. In
 `metrics.csv` is every tenth row of the run's.
@@ -54,12 +54,16 @@ def validation_loss(folder):
     model, tokenizer, run = load_run(folder)
     with ExitStack() as stack:
         dataset = open_run(run, architecture(run.training.arch), stack, tokenizer)
-        return evaluate(model, dataset.val_ids, stride=run.training.eval_stride,
+        return evaluate(model, dataset.val_ids, stride=run.training.eval_stride or None,
                         what="the whole validation text")[0]
 
 
 def ship(run, folder=SHIPPED_RUN):
     """Write the folder from a finished run."""
+    command = "npgpt train\n    python examples/shipped_model.py runs/tales"
+    if folder != SHIPPED_RUN:
+        command = (f"npgpt train --preset tales-words --out {run}\n"
+                   f"    python examples/shipped_model.py {run} {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "samples.txt"):
         shutil.copyfile(run / name, folder / name)
@@ -72,11 +76,13 @@ def ship(run, folder=SHIPPED_RUN):
     own, result["loss"] = result["loss"], validation_loss(folder)
     result["bits_per_byte"] *= result["loss"] / own
     atomic_write(folder / "result.json", json.dumps(result, indent=2) + "\n")
-    atomic_write(folder / "README.md", ABOUT.format(own=own, tile=TILE, **result))
+    atomic_write(folder / "README.md", ABOUT.format(own=own, tile=TILE, command=command, **result))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    ship(parser.parse_args().run)
+    parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED_RUN)
+    arguments = parser.parse_args()
+    ship(arguments.run, arguments.folder)

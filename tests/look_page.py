@@ -16,6 +16,7 @@ from npgpt import tales
 from npgpt.gpt import GPT
 from npgpt.look.packing import pack
 from npgpt.look.page import assemble, make_page
+from npgpt.tokenizers import WordTokenizer
 
 VIEWS = (
     "overview", "teach", "patch", "knockout", "tokens", "attention", "residual", "backward",
@@ -90,11 +91,11 @@ def expected(model, ids_T):
         return model(ids_T[None])[0].data[0], weights, np.array(lens)
 
 
-def far_reads(weights_LHTT, readers):
-    """Return (weight, layer, head, t, s) of the largest weight 8 tokens back or more."""
+def far_reads(weights_LHTT, readers, back=8):
+    """Return (weight, layer, head, t, s) of the largest weight so many tokens back or more."""
     L, H, T, _ = weights_LHTT.shape
     t, s = np.indices((T, T))
-    far = (t - s >= 8) & (s > 0) & np.isin(t, readers)
+    far = (t - s >= back) & (s > 0) & np.isin(t, readers)
     at = np.unravel_index(np.where(far, weights_LHTT, 0).argmax(), (L, H, T, T))
     return (weights_LHTT[at], *at) if far.any() else (0, 0, 0, 0, 0)
 
@@ -344,6 +345,8 @@ def label(tokenizer, v):
     text, token = tokenizer.decode([v]), tokenizer.tokens[v]
     if "\ufffd" in text:
         return f"<{token.hex(' ')}>"
+    if isinstance(tokenizer, WordTokenizer) and len(text) > 1:
+        return text.lstrip()
     shapes = {" ": "␣", "\n": "⏎"}
     return "".join(
         f"\\u{{{ord(c):x}}}" if unicodedata.category(c)[0] in "CZ" else c

@@ -27,6 +27,7 @@ from look_page import (
     until,
     wait,
 )
+from tiny_run import ROOT
 
 from npgpt import tales
 from npgpt.config import GPTConfig
@@ -36,7 +37,7 @@ from npgpt.loading import Loaded
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.look import page
 from npgpt.look.page import open_subject
-from npgpt.tokenizers import CharTokenizer
+from npgpt.tokenizers import CharTokenizer, WordTokenizer
 
 BEGINNING = "The king was so tired that he"
 
@@ -59,7 +60,10 @@ def more(subjects, pages, tmp_path_factory):
         (folder / name).mkdir()
         found[name] = subject, *page_of(subject, folder / name, prompt)
     shipped = open_subject(SHIPPED_RUN)
-    return found | {"shipped": (shipped, *page_of(shipped, folder))}
+    (folder / "words").mkdir()
+    words = open_subject(ROOT / "examples" / "stories")
+    return found | {"shipped": (shipped, *page_of(shipped, folder)),
+                    "words": (words, *page_of(words, folder / "words"))}
 
 
 def least_certain(probs_TV):
@@ -313,7 +317,7 @@ def word_of(model, tokenizer, ids_T, v):
         if len(ids) > model.config.block_size:
             break
         v = expected(model, np.array(ids))[0][-1].argmax()
-    is_one = len(letters) > 1 and isinstance(tokenizer, CharTokenizer)
+    is_one = len(letters) > 1 and type(tokenizer) is CharTokenizer
     return [tokenizer.decode(letters)] if is_one else []
 
 
@@ -325,7 +329,8 @@ def check_tour(browser, subject, path, record):
     logits_TV, weights, lens = expected(model, ids_T)
     probs_TV, labels = softmax(logits_TV), [label(tokenizer, v) for v in ids_T]
     T = len(logits_TV)
-    steps = {" ".join(words.split()[:2]): (words, state) for words, state in walk(browser, path)}
+    steps = {" ".join(said.split()[:2]): (said, state) for said, state in walk(browser, path)}
+    words = isinstance(tokenizer, WordTokenizer)
     missing = set()
 
     def step(start, holds):
@@ -354,12 +359,14 @@ def check_tour(browser, subject, path, record):
     a, b = np.argsort(-probs_TV[t], kind="stable")[:2]
     found, state = step("After", probs_TV[t].max() < 0.5)
     if found:
+        browser.run("npgpt.set({ text: npgpt.record.prompt })")
         exact = record["grammar"] and browser.run(
-            "return [...(npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).at(-1) ?? [])]",
-            tokenizer.decode(ids_T[: t + 1]))
+            "return [...(npgpt.pass.grammar[arguments[0]] ?? [])]", int(t))
         exact = dict(exact or []).get(tokenizer.decode([a]))
         of_grammar = (shown(a), float(exact)) if exact else ()
         before = "".join(labels[max(0, t - 15) : t + 1])
+        if words:
+            before = tokenizer.decode(ids_T[t - 5 : t + 1]).lstrip()
         is_right(found, before, shown(a), probs_TV[t, a], shown(b), probs_TV[t, b], *of_grammar)
         assert state["t"] == t
 
@@ -371,10 +378,11 @@ def check_tour(browser, subject, path, record):
         is_right(found, lesson, 20, f"{before:.4f}", 20)
     assert not browser.run("return npgpt.pass.taught")  # put back
 
-    weight, layer, head, t, s = far_reads(weights, range(T))
+    readers = [t for t in range(T) if not words or len(labels[t]) > 1]
+    weight, layer, head, t, s = far_reads(weights, readers, 3 if words else 8)
     found, state = step("Head", weight >= 0.3)
     if found:
-        word = [word for word in [word_around(labels[: t + 1], s)] if word]
+        word = [word for word in [word_around(labels[: t + 1], s)] if word and not words]
         is_right(found, f"{layer}.{head}", labels[t], t + 1, weight, labels[s], *word, t - s)
         assert [state[key] for key in ("layer", "head", "t", "s")] == [layer, head, t, s]
 
@@ -420,8 +428,9 @@ def check_tour(browser, subject, path, record):
     return missing
 
 
-def test_the_tour_of_the_packages_model_is_true_and_has_all_steps(browser, more):
-    assert check_tour(browser, *more["shipped"]) == set()
+@pytest.mark.parametrize("model", ["shipped", "words"])
+def test_the_tour_of_a_model_that_the_repository_has_is_true_and_complete(browser, more, model):
+    assert check_tour(browser, *more[model]) == set()
 
 
 @pytest.mark.slow

@@ -2,17 +2,15 @@
 
 import { weightsOf } from "./model.js";
 
-export const FAR = 8; // tokens back
-
-// The largest weight of these readers on a token far back; the first token does not count, as heads
+// The largest weight of these readers on a token that is so far back; the first token does not count, as heads
 // that have nothing to read rest on it.
-export function readsFar(trace, L, H, readers) {
+export function readsFar(trace, L, H, readers, far) {
   const best = { weight: 0, layer: 0, head: 0, t: 0, s: 0 };
   for (let layer = 0; layer < L; layer++) {
     for (let head = 0; head < H; head++) {
       const weightAt = weightsOf(trace, H, layer, head);
       for (const t of readers) {
-        for (let s = 1; s <= t - FAR; s++) {
+        for (let s = 1; s <= t - far; s++) {
           const weight = weightAt(t, s);
           if (weight > best.weight) Object.assign(best, { weight, layer, head, t, s });
         }

@@ -17,6 +17,7 @@ export const H = model.H;
 export const D = model.D;
 export const C = model.C;
 export const V = model.V;
+export const FAR = tokenizer.kind === "words" ? 3 : 8; // tokens back
 
 const DEFAULTS = {
   text: record.prompt,
@@ -147,7 +148,7 @@ export function isRecorded() {
 // The { layer, head } of the view Attention: as chosen, or the one that Overview marks.
 export function chosenHead() {
   const { layer, head, t } = state;
-  return layer < 0 || head < 0 ? readsFar(pass.trace, L, H, [t]) : { layer, head };
+  return layer < 0 || head < 0 ? readsFar(pass.trace, L, H, [t], FAR) : { layer, head };
 }
 
 export function logitsOf(trace) {
@@ -235,6 +236,12 @@ export function readOut(k, t) {
 
 export function nextLogits(t) {
   return logitsOf(pass.trace).slice(t * V, t * V + V);
+}
+
+// The text of some tokens; their labels, but words have none of the spaces before them.
+export function textOf(from, to) {
+  if (tokenizer.kind !== "words") return pass.labels.slice(from, to).join("");
+  return tokenizer.decode(pass.ids.slice(from, to)).replaceAll("\n", "⏎");
 }
 
 // ---- the address

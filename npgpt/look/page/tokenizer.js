@@ -124,6 +124,7 @@ export class Tokenizer {
 
   labelOf(id) {
     const text = this.decode([id]);
+    if (this.kind === "words" && text.length > 1) return text.trimStart();
     if (!text.includes("\ufffd")) return visible(text);
     const hex = Array.from(this.tokens[id], (byte) => byte.charCodeAt(0).toString(16));
     return `<${hex.join(" ")}>`;

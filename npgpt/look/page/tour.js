@@ -12,6 +12,7 @@ import { likeliestNext, probabilities } from "./sampling.js";
 import { endOf, wordAt } from "./views/overview.js";
 import { sentence as lesson, putBack, start } from "./views/teach.js";
 import {
+  FAR,
   H,
   L,
   likeliest,
@@ -36,7 +37,8 @@ const RUNS = [teaches, without, swap, fault]; // the model again, with a change
 const SIDES = ["bottom right", "bottom left", "top left", "top right"];
 const name = (id) => `“${tokenizer.label(id)}”`;
 const answer = (t, k = 2 * L) => likeliest(k, t, 1)[0]; // of the stream after k branches
-const farthest = () => readsFar(pass.trace, L, H, range(pass.T));
+const farthest = () => readsFar(pass.trace, L, H, range(pass.T).filter(isWord), FAR);
+const isWord = (t) => tokenizer.kind !== "words" || pass.labels[t].length > 1; // or a letter of one
 
 function run(ids, off = {}) {
   const trace = new Trace();
@@ -95,8 +97,8 @@ function teaches() {
 function far() {
   const { weight, layer, head, t, s } = farthest();
   if (weight < 0.3) return null;
-  const word = wordAt(s, t) && ` of “${wordAt(s, t)}”`;
-  const reads = `reads ${percent(weight)} from ${name(pass.ids[s])}${word}, ${t - s} tokens back`;
+  const word = tokenizer.kind !== "words" && wordAt(s, t) && ` of “${wordAt(s, t)}”`;
+  const reads = `reads ${percent(weight)} from ${name(pass.ids[s])}${word || ""}, ${t - s} tokens back`;
   const changes = { view: "attention", layer, head, t, s };
   const why =
     tokenizer.kind === "char" && word

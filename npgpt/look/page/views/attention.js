@@ -5,7 +5,7 @@ import { colour, css, paint, palette } from "../colours.js";
 import { button, counted, el, percent, position, range, short, svg, table } from "../elements.js";
 import { weightsOf } from "../model.js";
 import { headName, NAMED } from "../heads.js";
-import { C, chosenHead, D, H, L, live, pass, record, set, state } from "../state.js";
+import { C, chosenHead, D, H, L, live, pass, record, set, state, textOf } from "../state.js";
 
 const POWER = 0.6; // of a weight, for its shade: below 1 it shows the small ones
 const SHOWN = 10, // characters of the text in a label
@@ -168,7 +168,7 @@ function mostRead() {
 
 // The end of the text up to a token.
 function upTo(i) {
-  return Array.from(pass.labels.slice(0, i + 1).join(""))
+  return Array.from(textOf(0, i + 1))
     .slice(-SHOWN)
     .join("");
 }

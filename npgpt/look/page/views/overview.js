@@ -5,8 +5,8 @@ import { onArrows, zoom } from "../charts.js";
 import { css, inkOn, palette } from "../colours.js";
 import { button, el, percent, position, range, short, svg } from "../elements.js";
 import { branchName, weightsOf } from "../model.js";
-import { FAR, readsFar } from "../opening.js";
-import { H, L, lengthsAt, likeliest, pass, set, state, tokenizer } from "../state.js";
+import { readsFar } from "../opening.js";
+import { FAR, H, L, lengthsAt, likeliest, pass, set, state, textOf, tokenizer } from "../state.js";
 import { spoken } from "../tokenizer.js";
 
 const LETTER = 8.6; // pixels of a character of the text
@@ -39,7 +39,7 @@ export const overview = {
     onArrows(picture, (down, right) => focusPart(picture, down + right));
     let flowed; // the tokens that have gone through the picture
     return () => {
-      const far = readsFar(pass.trace, L, H, [state.t]);
+      const far = readsFar(pass.trace, L, H, [state.t], FAR);
       words.textContent = inWords(far);
       picture.replaceChildren(draw(Math.max(300, picture.clientWidth / zoom()), far));
       if (pass.ids !== flowed) flow(picture);
@@ -79,7 +79,7 @@ function inWords({ weight, layer, head, t, s }) {
 
 // The last of what the model has read at a token.
 export function endOf(t) {
-  return pass.labels.slice(Math.max(0, t - 15), t + 1).join("");
+  return textOf(Math.max(0, t - (tokenizer.kind === "words" ? 5 : 15)), t + 1).trimStart();
 }
 
 // The word of which a token is a part, as far as it is read at token t, or "".
