@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self, Unpack, overload
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -37,11 +37,10 @@ from npgpt.generate import KVCache, generate, stream
 from npgpt.sampling import Sampling, SamplingKeywords
 
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
-# Where initial weights are replaced, or only counted: (shape, dtype) -> an array for them
-UNDRAWN = ContextVar("undrawn", default=None)
+UNDRAWN = ContextVar("undrawn", default=None)  # (shape, dtype) -> initial weights to replace
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
-LogitsAndLoss = tuple[Tensor, Tensor | None]  # no loss without targets
+LogitsAndLoss = tuple[Tensor, Any]  # the loss, a Tensor, or None without targets
 
 
 # ---- Layers
@@ -109,9 +108,9 @@ class Embedding(Module):
 
 def normal(rng, shape, std, dtype):
     """Return weights drawn in float64, then rounded: all dtypes start from the same model."""
-    if undrawn := UNDRAWN.get():
-        return Tensor(undrawn(shape, dtype), requires_grad=True)
-    return Tensor((rng.standard_normal(shape) * std).astype(dtype), requires_grad=True)
+    undrawn = UNDRAWN.get()
+    array = undrawn(shape, dtype) if undrawn else (rng.standard_normal(shape) * std).astype(dtype)
+    return Tensor(array, requires_grad=True)
 
 
 @contextmanager
@@ -120,12 +119,17 @@ def without_initial_weights(array=np.empty):
 
     A loader replaces them, and drawing a hundred million numbers takes seconds.
     """
-    before = UNDRAWN.set(array)
+    with _during(UNDRAWN, array), np.errstate(all="ignore"):
+        yield
+
+
+@contextmanager
+def _during(variable, value):
+    before = variable.set(value)
     try:
-        with np.errstate(all="ignore"):
-            yield
+        yield
     finally:
-        UNDRAWN.reset(before)
+        variable.reset(before)
 
 
 def init_std(config, fan_in):
@@ -268,12 +272,8 @@ class Model(Module):
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Switch dropout and gradients off inside a `with` block, for this thread alone."""
-        before = IN_EVAL_MODE.set((*IN_EVAL_MODE.get(), self))
-        try:
-            with no_grad():
-                yield
-        finally:
-            IN_EVAL_MODE.reset(before)
+        with _during(IN_EVAL_MODE, (*IN_EVAL_MODE.get(), self)), no_grad():
+            yield
 
     def _dropout(self):
         """Return the dropout of one forward pass: a function with a new mask at each call."""
@@ -289,10 +289,8 @@ class Model(Module):
         """Return token ids as an array (B, T); ValueError for a wrong rank, or T > longest."""
         idx_BT, T = np.asarray(idx_BT), self.config.block_size
         if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
-            raise ValueError(
-                f"{type(self).__name__}: token ids of shape {idx_BT.shape}; give (batch, time), "
-                f"1 to {longest} tokens (block_size {T}), as idx[None] or the last, idx[:, -{T}:]"
-            )
+            raise ValueError(f"{type(self).__name__}: ids of shape {idx_BT.shape}; give (batch, "
+                             f"time), 1 to {longest} tokens: idx[None], or the last, idx[:, -{T}:]")
         return idx_BT
 
     @classmethod
@@ -303,8 +301,7 @@ class Model(Module):
         weights   their dtype in compiled generation: "fp32", "bf16", "int8" or "q8"; "plain" for
                   ops alone; None: "fp32" where it pays (`npgpt.fast.storage`), else "plain"
 
-        Raises FileNotFoundError for a missing file, ValueError for a different architecture and for
-        weights that do not fit the configuration or are not finite.
+        Raises FileNotFoundError for a missing file, ValueError for a model that does not fit.
         """
         from npgpt.loading.pretrained import load_pretrained
 
@@ -335,18 +332,14 @@ class CausalLM(Model):
         before = cache.length if cache else 0
         idx_BT = self._checked(idx_BT, self.config.block_size - before)
         drop = self._dropout()
-        positions_T = np.arange(before, before + idx_BT.shape[1])
-        mask = {} if starts_BT is None else {"first": starts_BT}
-        positions = positions_T if starts_BT is None else positions_T - starts_BT
+        positions, mask = np.arange(before, before + idx_BT.shape[1]), {}
+        if starts_BT is not None:
+            positions, mask = positions - starts_BT, {"first": starts_BT}
         x_BTC = drop(self._embedded(idx_BT, positions))
         for block in self.h:
             x_BTC = block(x_BTC, drop, cache, **mask)
         return self.ln_f(x_BTC)
 
-    @overload
-    def __call__(self, idx_BT: ArrayLike, targets_BT: None = None) -> tuple[Tensor, None]: ...
-    @overload
-    def __call__(self, idx_BT: ArrayLike, targets_BT: ArrayLike) -> tuple[Tensor, Tensor]: ...
     def __call__(self, idx_BT: ArrayLike, targets_BT: MaybeIds = None) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per token, None without targets).
 
@@ -390,11 +383,7 @@ class CausalLM(Model):
                       block_size=self.config.block_size, seed=seed, stop=stop)
 
     def decoder(self) -> Callable[..., np.ndarray]:
-        """Return the function from contexts to next-token logits that generation calls.
-
-        See `npgpt.fast.storage.decoder_of`. `generate` makes one at each call: make one for many
-        texts, and give it to `npgpt.generate`.
-        """
+        """Return a function from contexts to next-token logits; for many texts make it once."""
         from npgpt.fast.storage import decoder_of
 
         return decoder_of(self)
