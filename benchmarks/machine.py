@@ -4,7 +4,6 @@ import importlib.util
 import os
 import platform
 import re
-import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,22 +43,6 @@ def blas():
         and "numpy" in library["filepath"]
     ]
     return "; ".join(found) or "not found by threadpoolctl"
-
-
-def peak_memory():
-    """Return the most bytes this process had resident; None where the system does not say.
-
-    Linux: VmHWM, and not getrusage's maxrss, which also counts what the parent process had
-    resident when it started this one.
-    """
-    if peak := in_proc("self/status", "VmHWM"):
-        return int(peak.split()[0]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def in_proc(file, key):
