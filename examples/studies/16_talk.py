@@ -22,7 +22,7 @@ from npgpt.models.presets import from_preset
 from npgpt.objectives.reference import held, keep_start
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
-from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig
+from npgpt.reward.settings import DEFAULTS, RewardConfig
 from npgpt.tales.questions import KINDS, questions
 from npgpt.train import SINGLE_PROCESS, evaluate, training_steps
 
@@ -57,8 +57,9 @@ def measure(trial):
     given = {"seed": trial["seed"], "eval_stride": 0}
     shape, of_stories = from_preset("tales-words", max_iters=max(steps[0], 1), **given)
     _, of_talks = from_preset("answers", max_iters=steps[1], hold=hold, **given)
-    _, of_reward = from_preset("answers", RewardConfig, reward="answers", **given, **DEFAULTS | {
-        "conversations": ANSWERED["answers"], "max_iters": max(steps[2], 1)})
+    without_kl = {"max_iters": max(steps[2], 1), "reward_kl": 0.0}
+    _, of_reward = from_preset("answers", RewardConfig, reward="answers", **given,
+                               **DEFAULTS["answers"] | without_kl)
     with ExitStack() as stack:
         plain = model = tokenizer = None
         if steps[0]:

@@ -35,7 +35,7 @@ from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_set
 from npgpt.models.writing import continue_text
 from npgpt.objectives.reference import held, keep_start
 from npgpt.optim import learning_rate, make_optimizer
-from npgpt.reward.settings import ANSWERED, DEFAULTS, RewardConfig, checked
+from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
 from npgpt.run.estimate import check_memory, steps_within
 from npgpt.run.parallel import join_ranks, run_worker
@@ -443,7 +443,7 @@ def _settings(args, initial=None):
         del shape["vocab_size"]
         given = shape | given
     if given.get("reward"):
-        given = DEFAULTS | {"conversations": ANSWERED.get(given["reward"], ())} | given
+        given = DEFAULTS.get(given["reward"], {}) | given
     talks = tuple(given.get("conversations", ()))
     like = given.get("corpus", TrainConfig.corpus)
     if talks:

@@ -4,12 +4,14 @@ from dataclasses import dataclass, fields
 
 from npgpt.config import TrainConfig, setting
 
-ANSWERED = {"grammar": (), "answers": ("tales",)}  # the conversations that a reward judges
-# Defaults of `npgpt train --reward` in place of a preset's.
-DEFAULTS = {
+# Defaults of `npgpt train --reward` in place of a preset's, and the conversations that it judges.
+DEFAULTS = {"grammar": {
     "max_iters": 300, "batch_size": 64, "lr": 3e-4, "min_lr": 3e-5, "warmup_iters": 10,
-    "weight_decay": 0.0, "eval_interval": 50,
-}
+    "weight_decay": 0.0, "eval_interval": 50, "conversations": (),
+}}
+# Without the KL penalty the model unlearns plain stories, and in more steps to copy names.
+DEFAULTS["answers"] = DEFAULTS["grammar"] | {
+    "max_iters": 100, "conversations": ("tales",), "reward_kl": 0.3}
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,13 @@ class RewardConfig(TrainConfig):
 
     reward: str = setting(
         "grammar: judges tales; answers: tales asked for", group="reward",
-        choices=("", *ANSWERED), default="",
+        choices=("", *DEFAULTS), default="",
     )
     reward_credit: str = setting(
         "of a wrong story blame all (story) or up to the first wrong token (token)",
         choices=("story", "token"), default="story",
     )
-    reward_kl: float = setting("weight of the KL from the start", default=0.0)
+    reward_kl: float = setting("weight of the KL penalty, 0.3 for answers", default=0.0)
 
 
 def checked(config):
@@ -37,7 +39,8 @@ def checked(config):
         if value != getattr(RewardConfig, name) and not config.reward:
             raise ValueError(f"RewardConfig: {name}={value} needs reward=grammar or answers; give "
                              f"that, or leave {name} out")
-    if config.conversations != ANSWERED.get(config.reward, config.conversations):
+    judged = DEFAULTS.get(config.reward, vars(config))["conversations"]
+    if config.conversations != judged:
         raise ValueError("--reward grammar judges stories, and --reward answers what is asked of "
                          "tales: leave --conversations out")
     if config.reward:
