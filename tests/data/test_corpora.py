@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import io
 import os
-import socket
 import sys
 import threading
 from contextlib import contextmanager
@@ -164,12 +163,12 @@ def test_a_file_without_text_is_an_error(here, monkeypatch, content, message):
 
 
 @contextmanager
-def web_server(content, status=200):
+def web_server(content):
     """Yield the address of a server that answers every request with `content`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(status)
+            self.send_response(200)
             self.end_headers()
             self.wfile.write(content)
 
@@ -186,24 +185,15 @@ def web_server(content, status=200):
             thread.join()
 
 
-def nobody_listens():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}/input.txt"
-
-
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
-    """Folders `cache` for fetched texts and `wheels`, the only source of pip."""
+    """A folder `cache` for fetched texts, and no source for pip."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPGPT_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    (tmp_path / "wheels").mkdir()
     digest = hashlib.sha256(PLAY.encode("utf-8")).hexdigest()
     monkeypatch.setattr(download, "SHAKESPEARE_SHA256", digest)
-    monkeypatch.setattr(download, "SHAKESPEARE_URL", nobody_listens())
     return tmp_path
 
 

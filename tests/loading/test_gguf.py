@@ -123,13 +123,11 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
     (here / "m.gguf").write_bytes(file_of(arch, packed))
     Model = type(CASES[arch][0])
     rounded, exact = (Model.from_pretrained("m.gguf", weights=w) for w in ("plain", "q8"))
-    matrices = {}
     for name, weight in rounded.parameters().items():
         found = exact.parameters()[name]
         np.testing.assert_array_equal(found.data, weight.data, err_msg=name)
         if is_matrix(exact, name):
-            assert isinstance(found, StoredWeight) and found.shape == weight.shape
-            matrices[name] = weight
+            assert isinstance(found, StoredWeight)
     with pytest.raises(AttributeError, match="weights=.plain"):
         exact.wte.weight.data = rounded.wte.weight.data
     with pytest.raises(ValueError, match="read-only"):  # only its norms would move
@@ -140,12 +138,8 @@ def test_the_codes_of_a_file_are_held_as_they_are(here, arch, kind):
     np.testing.assert_array_equal(copy.deepcopy(exact).next_logits(ids[1][None]), logits[1])
     if backend.name == "numpy":
         return
-    fast, size = exact.decoder(), 0
-    assert np.abs(fast(ids) - np.concatenate(logits)).max() < 1e-5 * np.abs(logits).max()
-    for panels_PIW, _, _, groups, _ in fast.products:
-        size += panels_PIW.nbytes + groups.nbytes
-    of_one = 0.625 if kind.name == "Q4_1" else 1.125
-    assert size < 1.7 * sum(weight.size * of_one for weight in matrices.values())  # with padding
+    difference = exact.decoder()(ids) - np.concatenate(logits)
+    assert np.abs(difference).max() < 1e-5 * np.abs(logits).max()
 
 
 @st.composite
@@ -196,12 +190,11 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, made, template):
     assert template is None or gguf.template(path).template == template.template
 
 
-def test_export_writes_a_file_or_says_what_to_write_instead(done, refused, here):
+def test_export_writes_a_file_or_says_what_to_write_instead(done, here):
     pytest.importorskip("gguf", reason="the writer: pip install '.[chat]'")
     done("export", SHIPPED_RUN, "new/t.gguf", "--outtype", "bf16")
     greedy = ("--temperature", 0, "--max-new-tokens", 9, "--prompt", "The hen")
     assert done("generate", "new/t.gguf", *greedy) == done("generate", SHIPPED_RUN, *greedy)
-    assert "t.gguf" in refused("export", SHIPPED_RUN, "new/t.gguf")  # is there
     config = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 8}
     marks = CharTokenizer("abcd")
     for tokenizer, Model, kind, fact in (

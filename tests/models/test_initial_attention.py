@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from npgpt import T5, Bert, BertConfig, T5Config
-from npgpt.models.initial_attention import BIAS, neighbours
-from npgpt.models.t5 import relative_buckets
+from npgpt import Bert, BertConfig
+from npgpt.models.initial_attention import neighbours
 
 
 @pytest.mark.parametrize(("n_head", "n_embd"), [(1, 64), (4, 128), (8, 128)])
@@ -20,15 +19,3 @@ def test_heads_of_a_new_bert_find_their_neighbour(n_head, n_embd):
     for scores_TT, ahead in zip(q @ k.swapaxes(1, 2), neighbours(n_head), strict=True):
         found_T = scores_TT[5:-5].argmax(axis=1) - np.arange(5, 55)
         assert (found_T == ahead).mean() > 0.8
-
-
-@pytest.mark.parametrize("n_bucket", [4, 32])
-def test_heads_of_a_new_t5_have_a_bias_for_their_neighbour(n_bucket):
-    model = T5(T5Config(9, 60, 1, 4, 32, n_bucket=n_bucket), seed=0)
-    for stack in (model.encoder, model.decoder):
-        buckets_TT = relative_buckets(60, n_bucket, 128, stack.causal)
-        bias_HT = stack.buckets.weight.data[buckets_TT[30]].T  # of query 30
-        for h, ahead in enumerate(neighbours(2, stack.causal)):
-            assert bias_HT[h, 30 + ahead] == pytest.approx(BIAS, abs=1.5)
-            assert (bias_HT[h] > BIAS / 2).sum() <= 30  # of 60 keys; few buckets are wide
-        assert abs(bias_HT[2:]).max() < 1  # the other half of the heads

@@ -155,14 +155,6 @@ def test_passages_begin_after_blank_lines_and_are_cut_at_the_longest(text, longe
     assert [objective.tokenizer.decode(row) for row, _ in rows] == expected
 
 
-def test_rows_that_span_the_parts_in_which_a_file_is_read(monkeypatch):
-    objective, ids = made(MaskedTokens)
-    whole = objective.rows(ids, 192)
-    monkeypatch.setattr("npgpt.objectives.denoising.SAMPLE", 37)
-    for (row, hidden), (again, same) in zip(objective.rows(ids, 192), whole, strict=True):
-        assert np.array_equal(row, again) and np.array_equal(hidden, same)
-
-
 @pytest.mark.parametrize(
     ("make", "least", "most"), [(made, 0.1, 0.3), (made_of_words, 0.2, 0.6)], ids=["char", "words"]
 )
