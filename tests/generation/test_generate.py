@@ -132,19 +132,16 @@ def test_the_stop_token_is_yielded_and_is_the_last(stop):
 
 
 @pytest.mark.parametrize("continue_", [generate, stream])
-@pytest.mark.parametrize(("error", "arguments", "advice"), [
-    (ValueError, {"prompt": []}, "token"), (ValueError, {"prompt": 3}, r"\(\)|one prompt"),
-    (TypeError, {"prompt": [1.0, 2.0]}, "float64"), (TypeError, {"prompt": [True]}, "bool"),
-    (ValueError, {"max_new_tokens": -1}, "-1"), (TypeError, {"stop": "\n"}, "ids"),
+@pytest.mark.parametrize(("error", "prompt", "count", "stop", "advice"), [
+    (ValueError, [], 3, None, "token"), (ValueError, 3, 3, None, r"\(\)|one prompt"),
+    (TypeError, [1.0, 2.0], 3, None, "float64"), (TypeError, [True], 3, None, "bool"),
+    (ValueError, [1], -1, None, "-1"), (TypeError, [1], 3, "\n", "ids"),
 ])
-def test_a_bad_argument_is_an_error_before_the_model_is_asked(continue_, error, arguments, advice):
-    def no_model(context):
-        pytest.fail("the model was asked")
-
-    arguments = {"prompt": [1], "max_new_tokens": 3, "block_size": BLOCK_SIZE} | arguments
-    prompt, max_new_tokens = arguments.pop("prompt"), arguments.pop("max_new_tokens")
+def test_a_bad_argument_is_an_error_before_the_model_is_asked(
+    continue_, error, prompt, count, stop, advice
+):
     with pytest.raises(error, match=advice):
-        continue_(no_model, prompt, max_new_tokens, PLAIN, **arguments)
+        continue_(None, prompt, count, PLAIN, block_size=BLOCK_SIZE, stop=stop)
 
 
 def test_stream_takes_one_prompt_only():
