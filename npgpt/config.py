@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-INITS = ("gpt2", "fan_in")
 INIT_SETTING = {  # the field of each architecture; `npgpt.gpt.init_std` has formulas and sources
     "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
-    "default": "gpt2", "choices": INITS,
+    "default": "gpt2", "choices": ("gpt2", "fan_in"),
 }
 DROPOUT_SETTING = {
     "help": "share of activations dropped in training, in [0, 1)", "default": 0.0, "below": 1,

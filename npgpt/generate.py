@@ -156,13 +156,13 @@ def decoding_steps(
     if any(isinstance(token, str) for token in stops):
         raise TypeError(f"stop={stop!r}: give token ids (tokenizer.encode)")
     # One generator for all rows would sample for a row what depends on how many rows go on.
-    row_seeds = np.random.SeedSequence(seed).spawn(len(prompts))
-    rngs = [np.random.default_rng(row_seed) for row_seed in row_seeds]
+    rngs = [np.random.default_rng(row) for row in np.random.SeedSequence(seed).spawn(len(prompts))]
 
     def loop():  # inside, because a generator's own body begins at its first step, checks included
         finished_B = np.zeros(len(prompts), dtype=bool)
-        contexts = [prompt[window_start(len(prompt), block_size) :] for prompt in prompts]
+        contexts = prompts
         for _ in range(max_new_tokens):
+            contexts = [context[window_start(len(context), block_size) :] for context in contexts]
             logits_BV = np.asarray(decoder(contexts))
             next_B = np.array([context[-1] for context in contexts])
             for b in np.flatnonzero(~finished_B):  # a finished row repeats its stop token
@@ -174,7 +174,6 @@ def decoding_steps(
                 return
             # A copy of every context for each token, which beside the model costs nothing.
             contexts = [np.append(*pair) for pair in zip(contexts, next_B, strict=True)]
-            contexts = [context[window_start(len(context), block_size) :] for context in contexts]
 
     return loop()
 

@@ -20,8 +20,6 @@ LINE_STYLES = ("o-", "s--", "^:", "D-.")  # different without colours, too
 LANDMARK_STYLE = {"color": GREY, "linewidth": 0.9, "linestyle": "--"}
 NOTE_STYLE = {"textcoords": "offset points", "fontsize": 8, "color": INK}
 
-INSTALL_ADVICE = "pictures need matplotlib; install it with: pip install -e '.[plot]'"
-
 
 class MatplotlibMissing(ImportError):
     """matplotlib, an optional dependency, is not installed."""
@@ -35,7 +33,8 @@ def figure(width=7.0, height=4.0, rows=1, columns=1, **options):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MatplotlibMissing(INSTALL_ADVICE) from error
+        raise MatplotlibMissing(
+            "pictures need matplotlib; install it with: pip install -e '.[plot]'") from error
     drawing = Figure(figsize=(width, height), layout="constrained", dpi=150)
     return drawing, drawing.subplots(rows, columns, **options)
 
