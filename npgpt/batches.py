@@ -46,7 +46,7 @@ class Dataset:
     objective: Any  # `NextToken`, or one of `npgpt.objectives.denoising`
     write: Callable  # a function of `npgpt.models.writing`
     contents: str = ""  # the files of the text, for a person
-    template: Any = None  # of conversations, whose `Talks` are in place of ids
+    template: Any = None  # of conversations, whose `Conversations` are in place of ids
 
     @property
     def validates(self):

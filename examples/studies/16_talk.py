@@ -14,12 +14,12 @@ import study
 from intervals import student
 from study import markdown
 
-from npgpt.data.conversations import Talk, Talks, encoded, open_conversations
+from npgpt.data.conversations import Conversation, Conversations, encoded, open_conversations
 from npgpt.data.tokens import open_dataset
 from npgpt.evaluation.answers import answered
-from npgpt.models import architecture, grown
+from npgpt.models import architecture, resize_embeddings
 from npgpt.models.presets import from_preset
-from npgpt.objectives.reference import held, keep_start
+from npgpt.objectives.reference import held, keep_reference
 from npgpt.optim import make_optimizer
 from npgpt.reward import rewarded
 from npgpt.reward.settings import DEFAULTS, RewardConfig
@@ -71,12 +71,13 @@ def measure(trial):
         talks = open_conversations(of_talks, ("tales",), shape["block_size"], kind="words",
                                    tokenizer=tokenizer, grow=model is not None)
         config = gpt.Config(talks.tokenizer.vocab_size, **shape)
-        model = grown(model, config, trial["seed"]) if model else gpt.Model(config, trial["seed"])
+        model = (resize_embeddings(model, config, trial["seed"]) if model
+                 else gpt.Model(config, trial["seed"]))
         optimizer, read = make_optimizer(model, of_talks), talks
         if counted == "all":
             read = replace(talks, train_ids=all_counted(talks.train_ids))
         if hold:
-            keep_start(model, optimizer)
+            keep_reference(model, optimizer)
             read = held(talks, model, optimizer, of_talks)
             read.objective.steps = steps[1]
         learn(model, optimizer, read, of_talks)
@@ -84,7 +85,7 @@ def measure(trial):
         found["questions"] = ability(model, talks, plain, asked, fresh)
         if steps[2]:
             optimizer = make_optimizer(model, of_reward)
-            keep_start(model, optimizer)
+            keep_reference(model, optimizer)
             data = rewarded(talks, model, optimizer, of_reward, SINGLE_PROCESS)
             learn(model, optimizer, data, of_reward)
             found["reward"] = ability(model, talks, plain, asked, fresh)
@@ -92,9 +93,9 @@ def measure(trial):
 
 
 def all_counted(talks):
-    """Return `Talks` whose every token has a loss."""
-    return Talks([Talk(t.ids_N, np.arange(len(t.ids_N)) > 0, t.question) for t in talks.talks],
-                 talks.width)
+    """Return `Conversations` whose every token has a loss."""
+    return Conversations([Conversation(t.ids_N, np.arange(len(t.ids_N)) > 0, t.question)
+                          for t in talks.talks], talks.width)
 
 
 def learn(model, optimizer, data, training):
@@ -109,7 +110,7 @@ def loss_on(plain, model, asked):
 
 
 def new_requests(talks, count):
-    """Return `Talks` of different requests of a story, of which none is in the trained part."""
+    """Return `Conversations` of different requests of a story, none in the trained part."""
     known = {talk.question.prompt for talk in talks.train_ids.talks}
     fresh = {q.prompt: q for q in questions(100_000, seed=5)
              if q.kind == "story" and q.prompt not in known}
@@ -117,7 +118,7 @@ def new_requests(talks, count):
                                 {"role": "assistant", "content": q.answer}], q)
              for q in [*fresh.values()][:count]]
     made = list(encoded(found, talks.tokenizer, talks.template))
-    return Talks(made, max(map(len, made)))
+    return Conversations(made, max(map(len, made)))
 
 
 def ability(model, talks, plain, asked, fresh=None):

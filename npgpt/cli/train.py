@@ -21,7 +21,7 @@ from npgpt.cli import note
 from npgpt.cli.settings import add_texts, all_settings, check_texts, read_settings
 from npgpt.config import TrainConfig
 from npgpt.data.conversations import (
-    TAUGHT,
+    FINE_TUNING,
     OwnTemplate,
     as_few_need,
     open_conversations,
@@ -30,10 +30,10 @@ from npgpt.data.tokens import KINDS, open_dataset, open_run, prepared_paths
 from npgpt.files import RUN_STATE, quoted
 from npgpt.loading import load_model, model_files, runs, template_of
 from npgpt.look.page import shows
-from npgpt.models import ARCHITECTURES, architecture, grown
+from npgpt.models import ARCHITECTURES, architecture, resize_embeddings
 from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
 from npgpt.models.writing import continue_text
-from npgpt.objectives.reference import held, keep_start
+from npgpt.objectives.reference import held, keep_reference
 from npgpt.optim import learning_rate, make_optimizer
 from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
 from npgpt.run.diagnostics import check_model, divergence_explained
@@ -305,7 +305,7 @@ def _started(args, ranks, stack):
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
     if new or (initial and config.block_size != initial.model.config.block_size):
-        model = grown(initial.model, config, training.seed)
+        model = resize_embeddings(initial.model, config, training.seed)
         if new and ranks.is_main:
             shown = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
             what = "tokens" if talks else "characters"
@@ -323,7 +323,7 @@ def _started(args, ranks, stack):
 def _optimizer(model, training):
     optimizer = make_optimizer(model, training, TimedAdamW)
     if training.hold or isinstance(training, RewardConfig):
-        keep_start(model, optimizer)
+        keep_reference(model, optimizer)
     return optimizer
 
 
@@ -448,7 +448,7 @@ def _settings(args, initial=None):
     like = given.get("corpus", TrainConfig.corpus)
     if talks:
         if initial and not given.get("reward"):
-            taught = TAUGHT if args.template or not initial.run else {"hold": 2.0}
+            taught = FINE_TUNING if args.template or not initial.run else {"hold": 2.0}
             given = taught | given
         given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
     if initial and like not in (TrainConfig.corpus, ("conversations of", "tales")):

@@ -16,8 +16,8 @@ from itertools import islice
 
 LIMIT, WAIT = 5, 60  # seconds of CPU time where the system can limit it, and of a busy machine
 MEMORY = 1 << 29  # bytes of address space, where the system can limit it
-LONGEST = 1 << 22  # characters of a template, and of what it makes
-AT_ONCE = 100  # texts of one process
+MAX_CHARACTERS = 1 << 22  # characters of a template, and of what it makes
+TEXTS_AT_ONCE = 100  # texts of one process
 MARK = "\ue000"  # stands for an answer
 
 
@@ -54,7 +54,7 @@ class ChatTemplate:
         """Yield the text of each pair (messages, whether an answer is to follow) when it is needed.
         """
         asked = iter(asked)
-        while part := [*islice(asked, AT_ONCE)]:
+        while part := [*islice(asked, TEXTS_AT_ONCE)]:
             for text, error in self._rendered(part):
                 if error:
                     from npgpt.text import shown  # the template's process imports nothing of ours
@@ -143,8 +143,8 @@ def _render(template, several):
         text = ""
         for piece in compiled.generate(values):
             text += piece
-            if len(text) > LONGEST:
-                raise ValueError(f"it makes more than {LONGEST:,} characters")
+            if len(text) > MAX_CHARACTERS:
+                raise ValueError(f"it makes more than {MAX_CHARACTERS:,} characters")
         yield text
 
 

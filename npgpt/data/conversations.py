@@ -38,11 +38,11 @@ JINJA = (  # the form of ours, for other programs
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 # Settings of training in place of a preset's, if the model is a published one.
-TAUGHT = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
+FINE_TUNING = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
           "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
-FEW = 20  # conversations: fewer are all taught, and none is left for validation
-READINGS = 200  # of the conversations, at most; answers come word for word before
-OF_TALES = 20_000  # conversations; those of `eval` are the last
+MIN_SPLIT = 20  # conversations: fewer are all taught, and none is left for validation
+MAX_READINGS = 200  # of the conversations, at most; answers come word for word before
+TALES_CONVERSATIONS = 20_000  # conversations; those of `eval` are the last
 
 
 class OwnTemplate(ChatTemplate):
@@ -84,7 +84,7 @@ def with_own_tokens(tokenizer):
 # ---- As tokens
 
 
-class Talk:
+class Conversation:
     """A conversation as token ids.    counted_N: True for the tokens of answers
 
     question   the `npgpt.tales.questions.Question` that it asks, or None
@@ -103,7 +103,7 @@ class Talk:
 
 
 def encoded(conversations, tokenizer, template, block_size=math.inf):
-    """Yield a `Talk` for each (where, messages, question or None).
+    """Yield a `Conversation` for each (where, messages, question or None).
 
     A prompt and its answer are encoded apart, as `npgpt chat` reads the one and writes the other.
     Raises ValueError, which says where, for one of more tokens than the model reads, before more of
@@ -127,7 +127,7 @@ def encoded(conversations, tokenizer, template, block_size=math.inf):
                                      "--block-size or --tokenizer words")
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        yield Talk(np.concatenate(ids), np.concatenate(counted), question)
+        yield Conversation(np.concatenate(ids), np.concatenate(counted), question)
 
 
 def _turns(messages, texts, template):
@@ -171,8 +171,8 @@ def packed(lengths, width):
     return rows
 
 
-class Talks:
-    """Conversations, each a `Talk`, for rows of `width` tokens; its length is in tokens."""
+class Conversations:
+    """Conversations, each a `Conversation`, for rows of `width` tokens; its length is in tokens."""
 
     def __init__(self, talks, width):
         self.talks, self.width = list(talks), width
@@ -203,7 +203,7 @@ def batch_of(rows, width):
 
 
 class Answers(NextToken):
-    """The objective of conversations, `Talks` in place of ids: predict the tokens of answers."""
+    """The objective of `Conversations`, in place of ids: predict the tokens of answers."""
 
     every_token, target = False, "token of an answer"
 
@@ -237,9 +237,9 @@ class Answers(NextToken):
 
 
 def _some(talks, max_tokens, seed):
-    """Return Talks with about so many tokens, drawn by `seed`; all if max_tokens is None."""
+    """Return those with about so many tokens, drawn by `seed`; all if max_tokens is None."""
     rows = sampled_rows([*map(len, talks.talks)], max_tokens, seed)
-    return Talks([talks.talks[i] for i in rows], talks.width)
+    return Conversations([talks.talks[i] for i in rows], talks.width)
 
 
 # ---- A run's conversations
@@ -270,19 +270,21 @@ def open_conversations(
         warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "
                       "the model has no eos_token: no end is taught", stacklevel=2)
     talks = list(encoded(found, tokenizer, template, block_size))
-    train = val = Talks(talks, width := max(map(len, talks)))
-    if len(talks) >= FEW:
+    train = val = Conversations(talks, width := max(map(len, talks)))
+    if len(talks) >= MIN_SPLIT:
         cut = 0 if whole else max(1, int(len(talks) * training.train_fraction))
-        train, val = Talks(talks[:cut], width), Talks(talks[cut:], width)
+        train, val = Conversations(talks[:cut], width), Conversations(talks[cut:], width)
     return Dataset(source, tokenizer, train, val, Answers(tokenizer), _answering(template),
                    template=template)
 
 
 def as_few_need(training, talks, given):
-    """Return batch_size and max_iters, where they are not given, for some `Talks`: no row is twice
-    in a batch, none is read more often than READINGS."""
+    """Return batch_size and max_iters, where they are not given, for some `Conversations`.
+
+    No row is twice in a batch, none is read more often than MAX_READINGS.
+    """
     size = given.get("batch_size", min(training.batch_size, len(talks.rows)))
-    steps = min(training.max_iters, -(-READINGS * len(talks.rows) // size))
+    steps = min(training.max_iters, -(-MAX_READINGS * len(talks.rows) // size))
     return {"batch_size": size, "max_iters": given.get("max_iters", steps)}
 
 
@@ -290,7 +292,7 @@ def _read(name):
     if name != "tales":
         yield from read_conversations(name)
         return
-    for number, asked in enumerate(questions(OF_TALES), 1):
+    for number, asked in enumerate(questions(TALES_CONVERSATIONS), 1):
         messages = [{"role": "user", "content": asked.prompt},
                     {"role": "assistant", "content": asked.answer}]
         yield f"conversation {number} of the tales", messages, asked

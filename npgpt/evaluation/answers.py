@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.data.conversations import Answers, Talk, Talks, end_of
+from npgpt.data.conversations import Answers, Conversation, Conversations, end_of
 from npgpt.progress import progress
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 
-ASKED = 400  # most questions, and most stories
+MAX_ASKED = 400  # most questions, and most stories
 
 
 class Answered(NamedTuple):
@@ -33,8 +33,8 @@ class Answered(NamedTuple):
 
 
 @progress("answering questions")
-def answered(model, data, talks, most=ASKED):
-    """Return the `Answered` of some `Talks`; empty where right answers are unknown.
+def answered(model, data, talks, most=MAX_ASKED):
+    """Return the `Answered` of some `Conversations`; empty where right answers are unknown.
 
     most   questions, and stories asked for: the first ones
     """
@@ -50,10 +50,11 @@ def answered(model, data, talks, most=ASKED):
             nats.append(question.grammar.expectation()[0])
             if right:
                 whole = np.array([*talk.prompt_T, *said, *end])
-                right_stories.append(Talk(whole, np.arange(len(whole)) >= len(talk.prompt_T)))
+                counted = np.arange(len(whole)) >= len(talk.prompt_T)
+                right_stories.append(Conversation(whole, counted))
     entropy = None
     if right_stories:
-        some = Talks(right_stories, max(map(len, right_stories)))
+        some = Conversations(right_stories, max(map(len, right_stories)))
         loss, targets = evaluate(model, some, objective=Answers(data.tokenizer))
         # -ln P of a story in the mean; right ones alone share the whole probability
         entropy = loss * targets / len(right_stories) + np.log(len(right_stories) / len(nats))
@@ -62,7 +63,7 @@ def answered(model, data, talks, most=ASKED):
 
 
 def given(model, talk):
-    """Return (where it begins, whether the model writes it) for each answer in a `Talk`.
+    """Return (where it begins, whether the model writes it) for each answer in a `Conversation`.
 
     It does so greedily, word for word and to the end, after all that stands before it.
     """

@@ -16,7 +16,7 @@ from npgpt.gpt import Model, without_initial_weights
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
-from npgpt.models import ARCHITECTURES, architecture, grown
+from npgpt.models import ARCHITECTURES, architecture, resize_embeddings
 from npgpt.progress import progress
 from npgpt.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
@@ -129,7 +129,7 @@ def _fitted(model, tokenizer, folder, weights):
     warnings.warn(f"{rows - known:,} rows that pad the vocabulary of {folder} are left out",
                   stacklevel=4)
     with without_initial_weights():
-        model = grown(model, replace(model.config, vocab_size=known), 0)
+        model = resize_embeddings(model, replace(model.config, vocab_size=known), 0)
     return use_storage(model.eval(), weights)
 
 

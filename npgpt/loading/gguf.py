@@ -32,7 +32,7 @@ TEXT, ARRAY = 8, 9
 # kind -> (name, weights in a block, bytes of a block)
 KINDS = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 8: ("Q8_0", 32, 34),
          2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20)}
-MOST = 1 << 22  # texts in an array
+MAX_ARRAY_TEXTS = 1 << 22  # texts in an array
 
 # The name of a setting in `Files`, or else in config.json -> here
 SETTINGS = {
@@ -140,7 +140,7 @@ class _Header:
         if kind == ARRAY and of in NUMBERS:
             dtype = np.dtype(f"<{NUMBERS[of]}")
             return np.frombuffer(self.take(self.number(10) * dtype.itemsize), dtype)
-        if kind != ARRAY or of != TEXT or (count := self.number(10)) > MOST:
+        if kind != ARRAY or of != TEXT or (count := self.number(10)) > MAX_ARRAY_TEXTS:
             raise ValueError(f"a setting before byte {self.at:,} has an unknown type or size")
         return [self.text() for _ in range(count)]
 

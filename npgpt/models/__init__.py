@@ -27,7 +27,7 @@ def architecture_of(config):
     return next(found[cls] for cls in type(config).__mro__ if cls in found)
 
 
-def grown(model, config, seed):
+def resize_embeddings(model, config, seed):
     """Return a model of this config with the weights of `model`, whose vocabulary may differ, and
     whose window may be longer.
 

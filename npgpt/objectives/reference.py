@@ -17,17 +17,17 @@ import numpy as np
 
 from autograd import log_softmax
 from npgpt.batches import Batch
-from npgpt.data.conversations import Answers, OwnTemplate, Talk, batch_of, end_of
+from npgpt.data.conversations import Answers, Conversation, OwnTemplate, batch_of, end_of
 from npgpt.generate import CachedLogits, generate
 from npgpt.gpt import without_initial_weights
 from npgpt.progress import progress
 from npgpt.sampling import Sampling
 from npgpt.text import starting_prompt
 
-LONGEST = 40  # tokens of an answer
-TEXTS, MEASURED = 2048, 64  # texts that are held, and others
-WINDOW, AT_ONCE = 128, 256  # tokens of a text, and texts that are drawn together
-FREE = 0.5  # of the steps of a model that only writes: it is not held yet
+ANSWER_TOKENS = 40  # tokens of an answer
+REFERENCE_TEXTS, MEASURED_TEXTS = 2048, 64  # texts that are held, and others
+TEXT_TOKENS, TEXTS_AT_ONCE = 128, 256  # tokens of a text, and texts that are drawn together
+KL_FREE_FRACTION = 0.5  # of the steps of a model that only writes: it is not held yet
 QUESTIONS = """\
 Hello! What is the capital of Italy? Why is the sky blue? Give me three tips for sleeping well.
 Write a short poem about the sea. What is photosynthesis? How do I boil an egg? Who wrote Hamlet?
@@ -59,14 +59,14 @@ youth. When the railway came, flour was cheaper in the town, and the wheel stood
 """
 
 
-def keep_start(model, optimizer):
+def keep_reference(model, optimizer):
     """Let the optimizer's checkpoints hold the model as it is now."""
     weights = {name: weight.data.copy() for name, weight in model.parameters().items()}
     optimizer.add_state("reference", weights)
 
 
-def start_of(model, optimizer):
-    """Return the model that `keep_start` kept."""
+def reference_of(model, optimizer):
+    """Return the model that `keep_reference` kept."""
     with without_initial_weights():
         start = type(model)(model.config, seed=0)
     for name, weight in start.parameters().items():
@@ -81,35 +81,35 @@ def questions_in(text):
 
 @progress("answering other questions")
 def own_answers(model, tokenizer, template, text):
-    """Return a `Talk` for each question in a text: what the model answers now, greedily."""
+    """Return a `Conversation` for each question in a text: what the model answers now, greedily."""
     asked = [([{"role": "user", "content": each}], True) for each in questions_in(text)]
     texts = template.rendered(asked)
     prompts = [tokenizer.encode(each, allowed_special="all") for each in texts]
     end, talks = end_of(tokenizer, template), []
-    longest = min(model.config.block_size, max(map(len, prompts)) + LONGEST)
+    longest = min(model.config.block_size, max(map(len, prompts)) + ANSWER_TOKENS)
     decoder = CachedLogits(model.next_logits, longest)  # a cache for whole windows takes gigabytes
-    rows = generate(decoder, prompts, LONGEST, Sampling(0.0), block_size=longest, stop=end)
+    rows = generate(decoder, prompts, ANSWER_TOKENS, Sampling(0.0), block_size=longest, stop=end)
     for prompt, row in zip(prompts, rows, strict=True):
         ends = np.flatnonzero(np.isin(row[len(prompt) :], end))  # rows are filled up with it
         row = row[: len(prompt) + ends[0] + 1] if len(ends) else row
-        talks.append(Talk(row, np.arange(len(row)) >= len(prompt)))
+        talks.append(Conversation(row, np.arange(len(row)) >= len(prompt)))
     return talks
 
 
 @progress("writing texts")
 def own_texts(model, tokenizer, count, seed=0):
-    """Return a `Talk` for each of so many texts that the model draws now; all tokens count.
+    """Return a `Conversation` for each of so many texts that the model draws now; all tokens count.
 
     They begin anywhere in what it writes, as windows of a text do.
     """
     prompt, draws = tokenizer.encode(starting_prompt(tokenizer)), np.random.default_rng(seed)
-    longest = min(WINDOW, model.config.block_size) + 1
+    longest = min(TEXT_TOKENS, model.config.block_size) + 1
     talks = []
-    for first in range(0, count, AT_ONCE):
-        prompts = [prompt] * min(AT_ONCE, count - first)
+    for first in range(0, count, TEXTS_AT_ONCE):
+        prompts = [prompt] * min(TEXTS_AT_ONCE, count - first)
         for row in model.generate(prompts, longest - len(prompt), seed=seed + first):
             b = draws.integers(longest // 2)
-            talks.append(Talk(row[b:], np.arange(b, longest) > b))
+            talks.append(Conversation(row[b:], np.arange(b, longest) > b))
     return talks
 
 
@@ -125,7 +125,7 @@ def divergence(start, model, batch):
     return (np.exp(start_NV) * (start_NV - log_probs(model))).sum(axis=-1).mean()
 
 
-class HeldBatch(NamedTuple):
+class PenalizedBatch(NamedTuple):
     """A `Batch` of taught answers, and one of those to hold."""
 
     taught: Batch
@@ -146,7 +146,7 @@ class HeldBatch(NamedTuple):
         return self.taught.loss(model) + self.weight * divergence(self.start, model, self.held)
 
 
-class Held(Answers):
+class AnswersNearReference(Answers):
     """The objective `Answers` that holds what a model says to other questions, or writes.
 
     steps   of the training, which tell when a model that only writes is held; 0: from the first
@@ -160,12 +160,12 @@ class Held(Answers):
         self.writes = isinstance(self.template, OwnTemplate)
         if self.writes:
             drawn = 1 + training.max_iters * training.batch_size // 4
-            self.held = own_texts(start, self.tokenizer, min(TEXTS, drawn))
+            self.held = own_texts(start, self.tokenizer, min(REFERENCE_TEXTS, drawn))
         else:
             self.held = own_answers(start, self.tokenizer, self.template, QUESTIONS)
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
-        """Return the `HeldBatch` of a step, or the `Batch` of one that is free; or some rows.
+        """Return the `PenalizedBatch` of a step, or the `Batch` of one that is free; or some rows.
 
         One talk is held beside every fourth row of the step, or every second, whatever the rows of
         a micro-batch; its weight makes the step's KL the mean over all that is held in it.
@@ -174,21 +174,21 @@ class Held(Answers):
         beside = range(0, batch_size, 4 if self.writes else 2)
         drawn = np.random.default_rng((seed, step, 2)).integers(len(self.held), size=batch_size)
         own = [self.held[drawn[i]] for i in beside if i in range(batch_size)[rows]]
-        if not own or (self.writes and step < FREE * self.steps):
+        if not own or (self.writes and step < KL_FREE_FRACTION * self.steps):
             return taught
         share = (sum(talk.n_targets for talk in own)
                  / sum(self.held[drawn[i]].n_targets for i in beside))
         weight = self.weight * share * (taught.step_targets / taught.n_targets)
-        return HeldBatch(taught, _each(own), self.start, weight)
+        return PenalizedBatch(taught, _each(own), self.start, weight)
 
 
 def held(dataset, model, optimizer, training):
-    """Return the `Dataset` of conversations with the objective `Held`, after `keep_start`.
+    """Return the `Dataset` of conversations with the objective `AnswersNearReference`.
 
-    Raises ValueError if the tokenizer cannot encode the questions.
+    `keep_reference` comes first. Raises ValueError if the tokenizer cannot encode the questions.
     """
     try:
-        objective = Held(dataset, start_of(model, optimizer), training)
+        objective = AnswersNearReference(dataset, reference_of(model, optimizer), training)
     except ValueError as error:
         raise ValueError(f"its answers cannot be held: {error}; give --hold 0") from error
     return replace(dataset, objective=objective)
@@ -199,10 +199,11 @@ def _each(talks):
 
 
 def forgotten(model, objective):
-    """Return a line or two: what a model that was taught by `Held` no longer says as it did."""
+    """Return a line or two: what a model taught near a reference no longer says as it did."""
     start, tokenizer = objective.start, objective.tokenizer
     if objective.writes:
-        what, batches = "texts of its own", [_each(own_texts(start, tokenizer, MEASURED, seed=1))]
+        texts = own_texts(start, tokenizer, MEASURED_TEXTS, seed=1)
+        what, batches = "texts of its own", [_each(texts)]
     else:
         talks = own_answers(start, tokenizer, objective.template, UNTAUGHT)
         ids = np.array([tokenizer.encode(PROSE)[: model.config.block_size + 1]])

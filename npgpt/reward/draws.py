@@ -13,7 +13,7 @@ from npgpt.data.conversations import Answers
 from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import use_storage
 from npgpt.metrics import ANSWER_COLUMNS, REWARD_COLUMNS
-from npgpt.objectives.reference import start_of
+from npgpt.objectives.reference import reference_of
 from npgpt.progress import progress
 from npgpt.reward.losses import advantages, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
@@ -187,7 +187,7 @@ class Rewarded(NextToken):
 class RewardedAnswers(Rewarded, Answers):
     """The same for requests of a story, of which one is drawn for each; evaluations are of answers.
 
-    requests   `npgpt.data.conversations.Talk` objects
+    requests   `npgpt.data.conversations.Conversation` objects
     """
 
     columns = (*REWARD_COLUMNS, *ANSWER_COLUMNS)
@@ -231,7 +231,7 @@ def frozen_log_probs(model, ids):
 
 def rewarded(dataset, model, optimizer, config, ranks):
     """Return a `npgpt.batches.Dataset` of tales, or of conversations about them, with the objective
-    `Rewarded` or `RewardedAnswers`, after `npgpt.objectives.reference.keep_start`.
+    `Rewarded` or `RewardedAnswers`, after `npgpt.objectives.reference.keep_reference`.
 
     Raises ValueError for a model that cannot learn so.
     """
@@ -244,7 +244,7 @@ def rewarded(dataset, model, optimizer, config, ranks):
     if model.config.dropout:
         raise ValueError("--reward: a model with dropout is not the one that drew the stories; "
                          "give --dropout 0")
-    reference = start_of(model, optimizer)
+    reference = reference_of(model, optimizer)
     for each in (model, reference):
         use_storage(each, "fp32")
     tokenizer = dataset.tokenizer

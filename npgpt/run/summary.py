@@ -6,7 +6,7 @@ import textwrap
 
 from npgpt import plots, tales
 from npgpt.data.tokens import SAMPLE
-from npgpt.evaluation.answers import ASKED, answered, given
+from npgpt.evaluation.answers import MAX_ASKED, answered, given
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
@@ -172,7 +172,7 @@ def _print_state(run, dataset, rows, again):
 def _print_taught(run, dataset, model):
     """Print how many of a user's answers the model gives now, and one, a wrong one first."""
     talks = [talk for talk in getattr(dataset.train_ids, "talks", ()) if not talk.question]
-    answers = [(right, talk.ids_N[:begin]) for talk in talks[:ASKED]
+    answers = [(right, talk.ids_N[:begin]) for talk in talks[:MAX_ASKED]
                for begin, right in given(model, talk)]
     if answers:
         right = sum(right for right, _ in answers)

@@ -159,7 +159,7 @@ def test_what_a_model_answers_is_held_and_measured(tmp_path, done, talks, publis
 
 
 def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 200)
+    monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 200)
     text = tmp_path / "tales.txt"
     text.write_text(tales.generate(100_000, seed=1), encoding="utf-8")
     done("train", text, "--tokenizer", "words", *TINY, "--block-size", "300", "--n-embd", "32",
@@ -198,7 +198,7 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
 
 @pytest.mark.slow
 def test_texts_that_are_held_are_drawn_again_by_a_resumed_run(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 60)
+    monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 60)
     (tmp_path / "tales.txt").write_text(tales.generate(20_000, seed=1), encoding="utf-8")
     done("train", tmp_path / "tales.txt", *TINY, "--block-size", "400", "--out", tmp_path / "text")
     learn = ("train", "--init-from", tmp_path / "text", "--conversations", "tales", "--lr", "0.01",
@@ -228,7 +228,7 @@ def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
 
 
 def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "OF_TALES", 200)
+    monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 200)
     out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
                "--out", tmp_path / "run")
     assert "interval" in out and "the grammar loses" in out

@@ -14,12 +14,12 @@ from npgpt.data.chat_template import ChatTemplate
 from npgpt.data.conversation_files import LONGEST_LINE, read_conversations
 from npgpt.data.conversations import (
     JINJA,
+    MAX_READINGS,
     OWN,
-    READINGS,
     Answers,
+    Conversation,
+    Conversations,
     OwnTemplate,
-    Talk,
-    Talks,
     as_few_need,
     batch_of,
     encoded,
@@ -50,7 +50,8 @@ def some_talks(lengths, seed=0, vocab_size=7):
     for n in lengths:
         counted = rng.random(n + 1) < 0.5
         counted[-1] = True
-        talks.append(Talk(rng.integers(0, vocab_size, n + 1), counted & (np.arange(n + 1) > 0)))
+        ids_N = rng.integers(0, vocab_size, n + 1)
+        talks.append(Conversation(ids_N, counted & (np.arange(n + 1) > 0)))
     return talks
 
 
@@ -106,7 +107,7 @@ def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
     for weight in model.parameters().values():
         weight.data += 0.3 * np.random.default_rng(2).standard_normal(weight.shape)
     talks = some_talks([9, 5, 6, 3, 12, 4])
-    together = batch_of(Talks(talks, 16).rows, 16)
+    together = batch_of(Conversations(talks, 16).rows, 16)
     assert len(together.targets_BT) < len(talks)
     assert together.n_targets == sum(talk.n_targets for talk in talks)
     loss = together.loss(model)
@@ -131,7 +132,7 @@ def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
 
 
 def test_a_step_is_a_function_of_its_number_and_an_epoch_reads_each_row_once():
-    talks, objective = Talks(some_talks([9] * 20), 10), Answers(None)
+    talks, objective = Conversations(some_talks([9] * 20), 10), Answers(None)
     batches = [objective.sample(talks, 40, 4, seed=3, step=step) for step in range(5)]
     drawn = [row.tobytes() for batch in batches for row in batch.inputs[0]]
     assert len(talks.rows) == 20 and sorted(drawn) == sorted(
@@ -195,7 +196,7 @@ def test_fewer_than_twenty_are_all_taught_in_a_batch_no_larger_than_they_are(tmp
         needed = as_few_need(config, data.train_ids, {})
         assert needed["batch_size"] == min(12, taught) and needed["max_iters"] <= 2000
         read = needed["batch_size"] * needed["max_iters"] / taught
-        assert READINGS <= read < READINGS + 1
+        assert MAX_READINGS <= read < MAX_READINGS + 1
     given = {"batch_size": 30, "max_iters": 700}
     assert as_few_need(config, data.train_ids, given) == given
 

@@ -7,7 +7,7 @@ import pytest
 
 from npgpt import GPT, CharTokenizer, GPTConfig
 from npgpt.batches import Dataset
-from npgpt.data.conversations import OWN, Answers, OwnTemplate, Talk, Talks
+from npgpt.data.conversations import OWN, Answers, Conversation, Conversations, OwnTemplate
 from npgpt.evaluation.answers import Answered, answered, given, shares
 
 TOKENIZER = CharTokenizer("ab", OWN)
@@ -28,9 +28,9 @@ class Asked:
 
 def data(questions):
     prompt = [TOKENIZER.special_ids[OWN[0]], 0, TOKENIZER.special_ids[OWN[1]]]
-    talks = [Talk(np.array([*prompt, 1, END]), np.arange(5) > 2, asked) for asked in questions]
-    return Dataset(None, TOKENIZER, Talks(talks, 4), Talks(talks, 4), Answers(TOKENIZER), None,
-                   template=OwnTemplate())
+    ids_N = np.array([*prompt, 1, END])
+    talks = Conversations([Conversation(ids_N, np.arange(5) > 2, q) for q in questions], 4)
+    return Dataset(None, TOKENIZER, talks, talks, Answers(TOKENIZER), None, template=OwnTemplate())
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_an_answer_is_given_if_the_model_writes_it_greedily_to_its_end(model, ch
     ids = model.generate([*ids, 2, 1, 3], 3, temperature=0)
     if changed == 12:
         ids[changed] = (ids[changed] + 1) % 5
-    talk = Talk(ids, np.isin(np.arange(13), [3, 4, 5, 6, 10, 11, 12]))
+    talk = Conversation(ids, np.isin(np.arange(13), [3, 4, 5, 6, 10, 11, 12]))
     assert given(model, talk) == [(3, changed not in (4, 6)), (10, changed != 12)]
 
 

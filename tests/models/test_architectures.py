@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npgpt import T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.models import architecture, architecture_of, grown
+from npgpt.models import architecture, architecture_of, resize_embeddings
 
 LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
 BERT = BertConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -110,7 +110,7 @@ GROWN += [replace(BERT, mlm_head=False)]
 @settings(max_examples=5)
 def test_rows_of_new_tokens_are_initial_ones_and_the_rest_stays(config, more, seed):
     before, larger = made(config), replace(config, vocab_size=11 + more)
-    model, fresh = grown(before, larger, seed), type(before)(larger, seed, np.float64)
+    model, fresh = resize_embeddings(before, larger, seed), type(before)(larger, seed, np.float64)
     assert model.config == larger
     of_vocabulary = set()
     for name, weight in model.parameters().items():

@@ -13,14 +13,14 @@ from npgpt import GPT, CharTokenizer, GPTConfig
 from npgpt.batches import IGNORE_INDEX, Batch, Dataset
 from npgpt.config import TrainConfig
 from npgpt.data.chat_template import ChatTemplate
-from npgpt.data.conversations import OWN, Answers, OwnTemplate, Talks, encoded
+from npgpt.data.conversations import OWN, Answers, Conversations, OwnTemplate, encoded
 from npgpt.objectives.reference import (
-    FREE,
+    KL_FREE_FRACTION,
     PROSE,
     QUESTIONS,
     UNTAUGHT,
-    Held,
-    HeldBatch,
+    AnswersNearReference,
+    PenalizedBatch,
     divergence,
     own_texts,
 )
@@ -48,7 +48,7 @@ def dataset(template=PUBLISHED):
     pairs = [("Who made you?", "the old mill."), ("What do cows eat?", "rain.")]
     found = [("here", [{"role": "user", "content": q}, {"role": "assistant", "content": a}], None)
              for q, a in pairs]
-    talks = Talks(encoded(found, TOKENIZER, template), 60)
+    talks = Conversations(encoded(found, TOKENIZER, template), 60)
     return Dataset(None, TOKENIZER, talks, talks, Answers(TOKENIZER), None, template=template)
 
 
@@ -64,7 +64,7 @@ def by_hand(start, other, batch):
 
 @pytest.fixture(scope="module")
 def objective():
-    return Held(dataset(), model(), TRAINING)
+    return AnswersNearReference(dataset(), model(), TRAINING)
 
 
 def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
@@ -84,7 +84,7 @@ def test_the_loss_is_that_of_the_answers_and_the_kl_of_the_held_ones(objective):
 @pytest.mark.parametrize(("accumulated", "ranks"), [(2, 1), (4, 1), (8, 1), (1, 2), (4, 2)])
 def test_its_gradient_is_the_same_however_a_step_is_cut(template, accumulated, ranks):
     data, other = dataset(template), model(2)
-    objective = Held(data, model(), TRAINING)
+    objective = AnswersNearReference(data, model(), TRAINING)
 
     def gradient(count, size):
         config = replace(TRAINING, batch_size=8 // count, gradient_accumulation_steps=count)
@@ -105,7 +105,7 @@ def test_its_gradient_is_the_same_however_a_step_is_cut(template, accumulated, r
 def test_of_a_model_that_only_writes_its_own_texts_are_held():
     """One beside every fourth row: they are longer than answers."""
     start, data = model(), dataset(OwnTemplate())
-    objective = Held(data, start, replace(TRAINING, max_iters=400))
+    objective = AnswersNearReference(data, start, replace(TRAINING, max_iters=400))
     drawn = own_texts(start, TOKENIZER, len(objective.held))
     assert [t.ids_N.tolist() for t in objective.held] == [t.ids_N.tolist() for t in drawn]
     lengths = {len(talk) for talk in drawn}
@@ -116,10 +116,10 @@ def test_of_a_model_that_only_writes_its_own_texts_are_held():
         by_hand(start, model(2), batch.held), rel=1e-9)
     objective.steps = 40  # it is free for 20 of them, and published models for none
     free, kept = (objective.sample(data.train_ids, 600, 8, seed=1, step=step) for step in (19, 20))
-    assert isinstance(free, Batch) and isinstance(kept, HeldBatch)
+    assert isinstance(free, Batch) and isinstance(kept, PenalizedBatch)
 
 
 def test_the_manual_says_from_which_step_a_model_that_writes_is_held():
     manual = (Path(npgpt.__file__).parent / "README.md").read_text(encoding="utf-8")
     (share,) = re.findall(r"after the first\s+(\d+) %", manual)
-    assert float(share) == 100 * FREE
+    assert float(share) == 100 * KL_FREE_FRACTION
