@@ -11,7 +11,7 @@ DEFAULTS = {"grammar": {
 }}
 # Without the KL penalty the model unlearns plain stories, and in more steps to copy names.
 DEFAULTS["answers"] = DEFAULTS["grammar"] | {
-    "max_iters": 100, "conversations": ("tales",), "reward_kl": 0.3}
+    "max_iters": 200, "conversations": ("tales",), "reward_kl": 0.3}
 
 
 @dataclass(frozen=True)
