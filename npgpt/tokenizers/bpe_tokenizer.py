@@ -26,11 +26,12 @@ from npgpt.tokenizers import (
 )
 from npgpt.tokenizers.byte_pair_encoding import Pair
 from npgpt.tokenizers.characters import (
+    CharTokenizer,
     check_ids,
     check_special_tokens,
     check_text,
 )
-from npgpt.tokenizers.pretokenize import LONGEST, check_pattern, parts, recognised, split
+from npgpt.tokenizers.pretokenize import MAX_LETTERS, check_pattern, parts, recognised, split
 
 MAX_ID = 1 << 24
 CACHED = 1 << 17  # pre-tokens whose ids a tokenizer remembers
@@ -127,8 +128,7 @@ class BPETokenizer:
         """One more than the largest id: how many rows a model's embedding needs."""
         return len(self.tokens)
 
-    def __repr__(self) -> str:
-        return f"BPETokenizer(vocab_size={self.vocab_size})"
+    __repr__ = CharTokenizer.__repr__
 
     @functools.cached_property
     def _ids_of(self):
@@ -138,12 +138,12 @@ class BPETokenizer:
         )
         encode_word = library_tokenizer.word_encoder(self.merges, self.merged) or ours
 
-        @functools.lru_cache(CACHED)
         def ids_of(word):
             present = word.encode("utf-8").translate(None, self.absent)
             return [self.ids[index] for index in encode_word(present)]
 
-        return lambda word: (ids_of if len(word) < LONGEST else ids_of.__wrapped__)(word)
+        cached = functools.lru_cache(CACHED)(ids_of)
+        return lambda word: (cached if len(word) < MAX_LETTERS else ids_of)(word)
 
     def encode(
         self,
@@ -296,9 +296,9 @@ def tokens_by_id(
     Raises ValueError unless each of the tokens has its own id, from 0 to MAX_ID - 1. A special
     token may be one of the tokens: the same text under the same id.
     """
-    if len(ids) != len(tokens) or None in ids[256:]:
+    if len(ids) != len(tokens) or None in ids[256:] or set(ids) == {None}:
         raise ValueError(
-            f"ids must hold one id for each of the {len(tokens)} tokens, got {len(ids)}"
+            f"ids must be one for each of {len(tokens)} tokens, None for some bytes; got {len(ids)}"
         )
     present = [(i, token) for i, token in zip(ids, tokens, strict=True) if i is not None]
     found = {}

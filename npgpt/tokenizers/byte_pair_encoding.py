@@ -32,15 +32,13 @@ def merge_pair(ids: list[int], pair: Pair, new_id: int) -> list[int]:
     >>> merge_pair([97, 97, 97], (97, 97), 256)
     [256, 97]
     """
+    left, right = pair
     merged = []
-    i = 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
-            merged.append(new_id)
-            i += 2
+    for token in ids:
+        if token == right and merged and merged[-1] == left:
+            merged[-1] = new_id
         else:
-            merged.append(ids[i])
-            i += 1
+            merged.append(token)
     return merged
 
 
@@ -129,7 +127,7 @@ def merge_steps(word: bytes, token_of_pair: dict[Pair, int]) -> Iterator[list[in
     yield tokens
     never = 256 + len(token_of_pair)
     while len(tokens) > 1:
-        pair = min(pairwise(tokens), key=lambda pair: token_of_pair.get(pair, never))
+        pair = min(set(pairwise(tokens)), key=lambda pair: token_of_pair.get(pair, never))
         if pair not in token_of_pair:
             return
         tokens = merge_pair(tokens, pair, token_of_pair[pair])
@@ -138,5 +136,6 @@ def merge_steps(word: bytes, token_of_pair: dict[Pair, int]) -> Iterator[list[in
 
 def encode_word(word: bytes, token_of_pair: dict[Pair, int]) -> list[int]:
     """Return the tokens of one pre-token: the last of `merge_steps`."""
-    *_, tokens = merge_steps(word, token_of_pair)
+    for tokens in merge_steps(word, token_of_pair):  # noqa: B007
+        pass  # a list of them all would take gigabytes for a long word
     return tokens

@@ -43,12 +43,10 @@ class CharTokenizer:
         check_text(characters)
         check_text(added)
         check_special_tokens(special_tokens)
-        if not characters:
-            raise ValueError("a vocabulary needs at least one character, got an empty text")
-        if list(characters) != sorted(set(characters)):
+        if not characters or list(characters) != sorted(set(characters)):
             raise ValueError(
-                "the characters of a vocabulary must be distinct and sorted by code point; "
-                "CharTokenizer.train(text) sorts them"
+                "the characters of a vocabulary must be at least one, distinct and sorted by code "
+                "point; CharTokenizer.train(text) sorts them"
             )
         if len(set(characters + added)) < len(characters) + len(added):
             raise ValueError("the vocabulary has an added character twice; list each one once")
@@ -211,11 +209,10 @@ def check_ids(ids: ArrayLike, vocab_size: int) -> np.ndarray:
         raise ValueError(
             f"token ids must be one flat sequence, got shape {ids.shape}; decode one row at a time"
         )
-    if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
-        position = np.flatnonzero((ids < 0) | (ids >= vocab_size))[0]
+    if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
         raise IndexError(
-            f"token id {ids[position]} at position {position} is outside the vocabulary of "
-            f"{vocab_size} tokens (0 to {vocab_size - 1}); decode with the tokenizer that encoded"
+            f"token ids from {ids.min()} to {ids.max()} are outside the vocabulary of {vocab_size} "
+            "tokens; decode with the tokenizer that encoded"
         )
     return ids.astype(np.int32)
 
@@ -230,8 +227,6 @@ def check_special_tokens(special_tokens: Sequence[str] | Mapping[str, int]) -> N
     seen = set()
     for i, token in enumerate(special_tokens):
         check_text(token)
-        if not token:
-            raise ValueError(f"special token {i} is empty; give it a text, as '<|endoftext|>'")
-        if token in seen:
-            raise ValueError(f"special token {i}, {token!r}, occurs twice; list each one once")
+        if not token or token in seen:
+            raise ValueError(f"special token {i}, {token!r}, is empty or twice there; list it once")
         seen.add(token)

@@ -61,7 +61,7 @@ def chunks(
 def _last_cut(text, special_tokens, pattern):
     """Return the last position where `text`, which goes on, is best cut; 0 if there is none."""
     longest = max(map(len, special_tokens), default=1)
-    for regex in (LAST_CUT, ANY_CUT)[pattern is None :]:
+    for regex in [LAST_CUT, ANY_CUT] if pattern else [ANY_CUT]:
         end = len(text) - longest + 1  # a special token may just have begun
         while found := compiled(regex).match(text, 0, end):
             end = found.end()

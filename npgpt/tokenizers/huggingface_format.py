@@ -20,7 +20,7 @@ import json
 from pathlib import Path
 
 from npgpt.tokenizers.gpt2_files import Unsupported, byte_to_unicode, from_spelled
-from npgpt.tokenizers.pretokenize import LONGEST, PATTERNS
+from npgpt.tokenizers.pretokenize import MAX_LETTERS, PATTERNS
 
 FUSE = {"type": "Fuse"}  # the decoder where tokens are texts, not bytes
 DIGITS = {"type": "Digits", "individual_digits": True}
@@ -45,8 +45,8 @@ def characters_to_json(kind, texts, special_ids) -> str:
     """
     # programs disagree on which characters are letters, so the vocabulary's letters are listed
     letters = "".join(c for c in texts if len(c) == 1 and c.isalnum() and not c.isdecimal())
-    split = _split(f" ?[{letters or 'a'}]{{1,{LONGEST}}}|[\\s\\S]") if kind == "words" else None
     vocab = {text: i for i, text in reversed(list(enumerate(texts)))}  # of two ids, the first
+    split = _split(f" ?[{letters or 'a'}]{{1,{MAX_LETTERS}}}|[\\s\\S]") if kind == "words" else None
     return _fields(vocab, [], special_ids, split, FUSE, unk_token="<unk>", ignore_merges=True)
 
 

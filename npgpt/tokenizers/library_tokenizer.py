@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -48,10 +49,22 @@ def word_encoder(
     return lambda word: [token.id for token in model.tokenize(word.decode("latin-1"))]
 
 
+@contextmanager
+def panics_refused(what):
+    """Raise ValueError where the library panics, which raises no Exception."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise ValueError(f"the library tokenizers {what} ({error})") from error
+
+
 class LibraryTokenizer:
     """A tokenizer.json of the library `tokenizers`; its methods are as a BPETokenizer's.
 
     fields        the object in the file; its truncation, padding and dropout are not applied
+    reason        the `Unsupported` that names the file, and why no BPETokenizer reads it
     special_ids   a dict from special token to id; BERT's are also there by our names
     our_names     a dict from these to BERT's
     tokens        a list of the bytes that every token adds to a text, by id
@@ -63,26 +76,21 @@ class LibraryTokenizer:
 
     kind = "library"
 
-    def __init__(self, fields):
+    def __init__(self, fields, reason):
         if not installed():
             raise ImportError(
-                "this tokenizer is no byte pair encoding with the split of GPT-2 or SmolLM; the "
-                "library tokenizers computes it: pip install -e '.[hub]'"
+                f"{reason}; the library tokenizers computes it: pip install -e '.[hub]'"
             )
         from tokenizers import Tokenizer
 
         model = {name: value for name, value in fields["model"].items() if name != "dropout"}
         fields |= {"truncation": None, "padding": None, "model": model}
-        try:
+        with panics_refused("refuses it"):
             self._library = Tokenizer.from_str(json.dumps(fields))
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # where it panics, it raises no Exception
-            raise ValueError(f"the library tokenizers refuses it ({error})") from error
         vocab, added = self._library.get_vocab(), self._library.get_added_tokens_decoder()
         self.vocab_size = 1 + max(vocab.values(), default=-1)
-        if not 0 < self.vocab_size <= 1 << 24:
-            raise ValueError(f"its largest id is {self.vocab_size - 1}; use ids below 2**24")
+        if not 0 < self.vocab_size <= 2 * len(vocab):
+            raise ValueError(f"id {self.vocab_size - 1} of {len(vocab)} tokens; leave no wide gaps")
         self.special_ids = {token.content: i for i, token in added.items() if token.special}
         self.our_names = {ours: theirs for ours, theirs in OUR_NAMES.items()
                           if theirs in self.special_ids and ours not in self.special_ids}
@@ -117,7 +125,7 @@ class LibraryTokenizer:
         known = recognised(text, self.special_ids, allowed_special, disallowed_special)
         for ours in self.our_names.keys() & known.keys():
             text = text.replace(ours, self.our_names[ours])
-        with ENCODING:
+        with ENCODING, panics_refused("fails at this text; use another tokenizer.json"):
             self._library.encode_special_tokens = not known  # then they are plain text
             found = self._library.encode(text, add_special_tokens=template)
         return np.array(found.ids, np.int32)

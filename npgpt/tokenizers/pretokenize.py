@@ -27,7 +27,7 @@ from collections.abc import Collection, Mapping
 
 from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, WHITE_SPACE, ranges
 
-LONGEST = 1000  # letters of a word of WordTokenizer: a longer run, such as DNA, is cut
+MAX_LETTERS = 1000  # letters of a word of WordTokenizer: a longer run, such as DNA, is cut
 ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 PATTERNS = {
     "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",

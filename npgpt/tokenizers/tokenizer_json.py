@@ -59,10 +59,10 @@ def load(path: str | Path, classes: dict[str, type]) -> Any:
     try:
         try:
             return classes[kind](**read(fields, path))
-        except huggingface_format.Unsupported:
+        except huggingface_format.Unsupported as reason:
             if "library" not in classes:
                 raise
-            return classes["library"](fields)
+            return classes["library"](fields, reason)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if str(path) in str(error):
             raise

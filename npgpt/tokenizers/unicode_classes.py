@@ -1,4 +1,4 @@
-"""The code points of letters, numbers and white space in Unicode 16.0, the version of tiktoken.
+"""The code points of letters, numbers and white space in Unicode 16.0.
 
 Every Python brings the Unicode of its own year, and a code point that one version leaves unassigned
 may be a letter in the next: the same text would be cut, and encoded, in different ways. So the

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from npgpt.tokenizers.characters import CharTokenizer
-from npgpt.tokenizers.pretokenize import LONGEST
+from npgpt.tokenizers.pretokenize import MAX_LETTERS
 
 OFTEN = 20  # occurrences that make a word a token
 # Letters, with a space before them; or a character.
-WORD = re.compile(rf" ?[^\W\d_]{{1,{LONGEST}}}|.", re.DOTALL)
+WORD = re.compile(rf" ?[^\W\d_]{{1,{MAX_LETTERS}}}|.", re.DOTALL)
 
 SPELLED = None  # the pending part that `write` returns inside a word that is spelled
 
@@ -27,8 +27,8 @@ class WordTokenizer(CharTokenizer):
 
     Args:
         characters: as for a `CharTokenizer`.
-        words: letters, or a space and letters, of two characters or more, at most LONGEST letters.
-            Their ids follow the characters'.
+        words: letters, or a space and letters, of two characters or more, at most
+            MAX_LETTERS letters. Their ids follow the characters'.
         special_tokens, added: as for a `CharTokenizer`; their ids follow the words'.
 
     >>> tokenizer = WordTokenizer(" adegot", [" dog"])
@@ -47,8 +47,8 @@ class WordTokenizer(CharTokenizer):
         wrong = [word for word in self.words if len(word) < 2 or WORD.findall(word) != [word]]
         if wrong or len(set(self.words)) < len(self.words):
             raise ValueError(
-                f"the vocabulary has the word {wrong[0][:99]!r}; words are 2 to {LONGEST} letters, "
-                "or a space and letters" if wrong else "the vocabulary has a word twice"
+                f"the vocabulary has the word {wrong[0][:99]!r}; words are 2 to {MAX_LETTERS} "
+                "letters, or a space and letters" if wrong else "the vocabulary has a word twice"
             )
         self._sorted = sorted(self.words)
         self._ids = {t: i for i, t in enumerate(self._texts) if self.special_ids.get(t) != i}

@@ -36,7 +36,7 @@ def test_the_first_unknown_character_is_named_with_its_position(kind, known, tex
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
     [
-        ([0, 1, 2], IndexError, "id 2 at position 2 .* 2 tokens"),
+        ([0, 1, 2], IndexError, "to 2 .* 2 tokens"),
         ([0.0, 1.0], TypeError, "float64"),
         ([[0, 1]], ValueError, r"\(1, 2\)"),
     ],

@@ -90,8 +90,6 @@ def test_a_file_of_any_program_has_the_ids_of_the_library_or_is_refused(path, dr
         assert_equal_ids(path, drawn[1])
 
 
-TWICE = [("a", "b"), ("a", "bc"), ("ab", "c"), ("b", "c")]  # as transformers converts tiktoken's
-LATER = [("ab", "c"), ("a", "b")]
 ONCE = [("a", "b"), ("ab", "c")]
 
 
@@ -99,8 +97,6 @@ ONCE = [("a", "b"), ("ab", "c")]
     ("kind", "fields"),
     [
         (BPETokenizer, file_of(ONCE, [token("abc"), token("<a>")], PATTERNS["gpt2"])),
-        (LibraryTokenizer, file_of(TWICE)),
-        (LibraryTokenizer, file_of(LATER)),
         (LibraryTokenizer, file_of(ONCE, [token("<a>", True), token("a>b")])),
         (LibraryTokenizer, file_of(ONCE, split=LLAMA3)),
         (LibraryTokenizer, file_of(ONCE, normalizer={"type": "NFC"})),
@@ -109,6 +105,12 @@ ONCE = [("a", "b"), ("ab", "c")]
 def test_what_is_no_plain_byte_pair_encoding_is_left_to_the_library(path, kind, fields):
     assert type(load_tokenizer(written(path, fields))) is kind
     assert_equal_ids(path, "It'S 1234 \n\n a>b !\n \nabc <a>  é\n")
+
+
+def test_a_pattern_on_which_the_library_gives_up_is_refused(path):
+    tokenizer = load_tokenizer(written(path, file_of(ONCE, split="(a+)+$")))
+    with pytest.raises(ValueError, match="library"):
+        tokenizer.encode("a" * 40 + "!")
 
 
 def damaged(value):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt.tokenizers import WordTokenizer
-from npgpt.tokenizers.word_level import LONGEST, OFTEN
+from npgpt.tokenizers.word_level import MAX_LETTERS, OFTEN
 
 LETTERS = "\n ,abä"
 TOKENIZER = WordTokenizer(LETTERS, ["ab", " a", " ab", " abä", "äb"], ["<mask>"])
@@ -43,7 +43,7 @@ def test_a_run_of_letters_is_cut_so_that_time_and_memory_stay_flat():
     text = "ab" * 2600
     parts = [text[i : i + 700] for i in range(0, len(text), 700)]
     chunks = list(TOKENIZER.chunks([*parts, " ab", "ab ab"]))
-    assert max(map(len, chunks)) <= 700 + LONGEST + 1
+    assert max(map(len, chunks)) <= 700 + MAX_LETTERS + 1
     assert [p for chunk in chunks for p in token_texts(chunk)] == token_texts(text + " abab ab")
 
 
