@@ -44,9 +44,9 @@ export const knockout = {
           "div",
           {},
           el("h3", {}, "Heads and MLPs: press one to take it out"),
+          el("details", { class: "digits" }, el("summary", {}, "The change of the loss, in nats")),
           parts,
           result,
-          el("details", { class: "digits" }, el("summary", {}, "The change of the loss, in nats")),
           el(
             "div",
             { class: "controls" },

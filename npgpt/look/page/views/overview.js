@@ -176,9 +176,9 @@ function draw(width, far) {
     return branch(k, part(box, share(0), [branchName(k)], about, { view: "residual" }));
   };
 
+  const weights = range(L).map((l) => range(H).map((h) => weightsOf(pass.trace, H, l, h)));
   const head = (l, h) => {
-    const weightAt = weightsOf(pass.trace, H, l, h),
-      weight = (s) => weightAt(t, s),
+    const weight = (s) => weights[l][h](t, s),
       most = range(t + 1).reduce((best, s) => (weight(s) > weight(best) ? s : best), 0);
     const [from, to] = [joins[2 * l], joins[2 * l + 1]],
       middle = (from + to) / 2;
@@ -198,17 +198,17 @@ function draw(width, far) {
     return found;
   };
   // What is read much has a thread from the text up, and below its curves in each block a word.
-  const most = (l, s) => Math.max(...range(H).map((h) => weightsOf(pass.trace, H, l, h)(t, s))),
-    much = (l) => shown.filter((s) => s < t && most(l, s) >= MUCH);
+  const most = (l, s) => Math.max(...weights[l].map((weightAt) => weightAt(t, s))),
+    much = range(L).map((l) => shown.filter((s) => s < t && most(l, s) >= MUCH));
   const words = (l) => {
     const free = [];
-    for (const s of much(l).toSorted((a, b) => most(l, b) - most(l, a)))
+    for (const s of much[l].toSorted((a, b) => most(l, b) - most(l, a)))
       if (free.every((other) => Math.abs(x(s) - x(other)) > 6 * LETTER)) free.push(s);
     const y = joins[2 * l] + 14,
       word = (s) => svg("text", { x: Math.max(x(s), 24), y, class: "read-word" }, `“${known(s)}”`);
     return free.map(word);
   };
-  const tops = new Map(range(L).flatMap((l) => much(l).map((s) => [s, joins[2 * l]]))),
+  const tops = new Map(range(L).flatMap((l) => much[l].map((s) => [s, joins[2 * l]]))),
     threads = Array.from(tops, ([s, y]) => line(`M ${x(s)} ${text - 16} V ${y}`, 2, "thread"));
   const attention = (l) => branch(2 * l + 1, ...range(H).map((h) => head(l, h)), ...words(l));
 
