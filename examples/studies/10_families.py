@@ -9,11 +9,10 @@ the models.
 """
 
 import json
-from functools import cache
 
 import family_tasks as tasks
 import pandas as pd
-from family_models import FAMILIES, WordTokenizer, model_config, told, train_for
+from family_models import FAMILIES, model_config, tokenizer, told, train_for
 from intervals import Interval, student
 
 from npgpt import plots
@@ -34,31 +33,26 @@ PANELS = {  # title -> (unit, arms, column -> label)
 NAMES = {"gpt": "GPT", "bert": "BERT", "t5": "T5", TO_CONTINUE: "T5, trained\nto continue"}
 
 
-@cache
-def texts(train, test):
-    """Return (tokenizer, stories to train on, stories to test on)."""
-    return WordTokenizer("".join(told(600_000, seed=0))), told(train, seed=0), told(test, seed=1)
-
-
 def measure(settings):
     """Train a family, and return task -> numbers."""
     arm, seed, sizes = settings["family"], settings["seed"], SIZES | settings
-    family, (tokenizer, read, stories) = arm.split(",")[0], texts(sizes["train"], sizes["test"])
-    config = model_config(family, tokenizer.vocab_size, sizes["channels"])
+    family, words = arm.split(",")[0], tokenizer()
+    read, stories = told(sizes["train"], seed=0), told(sizes["test"], seed=1)
+    config = model_config(family, words.vocab_size, sizes["channels"])
     model = record(family).Model(config, seed=seed)
     if arm == TO_CONTINUE:
-        text, objective = tasks.beginnings(tokenizer, read), tasks.Continuing(tokenizer)
+        text, objective = tasks.beginnings(words, read), tasks.Continuing(words)
     else:
-        text, objective = tokenizer.encode("".join(read)), record(family).Objective(tokenizer)
+        text, objective = words.encode("".join(read)), record(family).Objective(words)
     steps = train_for(sizes["flops"], model, family, text, objective, seed=seed)
     found = {"training": {"parameters": model.num_parameters(), "flops": sizes["flops"],
                           "steps": steps}}
     if arm != "t5":  # which fills spans
-        found["go on"] = tasks.go_on(family, model, tokenizer, stories[: sizes["stories"]],
+        found["go on"] = tasks.go_on(family, model, words, stories[: sizes["stories"]],
                                      seed=1000 * seed)
     if arm != TO_CONTINUE:
-        hidden = tasks.hidden_words(tokenizer, stories[: 2 * sizes["words"]])[: sizes["words"]]
-        found["word"] = tasks.find_words(family, model, tokenizer, hidden)
+        hidden = tasks.hidden_words(words, stories[: 2 * sizes["words"]])[: sizes["words"]]
+        found["word"] = tasks.find_words(family, model, words, hidden)
     return found
 
 

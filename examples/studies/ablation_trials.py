@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import letter_rows
 import numpy as np
-from family_models import WordTokenizer, padded, told
+from family_models import padded, tokenizer, told
 from variants import VARIANTS
 
 from npgpt import tales
@@ -79,11 +79,6 @@ class Stories(NamedTuple):
     def batch(self, rows):
         batch = Batch((self.x_NT[rows],), self.y_NT[rows], {})
         return batch._replace(step_targets=batch.n_targets)
-
-
-@cache
-def tokenizer():
-    return WordTokenizer("".join(told(600_000, seed=0)))
 
 
 @cache

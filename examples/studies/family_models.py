@@ -6,6 +6,7 @@ and backward, padding included (`npgpt.run.profile.OpCosts`).
 """
 
 import re
+from functools import cache
 
 import numpy as np
 
@@ -58,9 +59,15 @@ def _pieces(text):
         yield from name.groups() if name else (word,)
 
 
+@cache
 def told(n_characters, seed):
     """Return whole stories, in a list."""
     return tales.stories(tales.generate(n_characters, seed))
+
+
+@cache
+def tokenizer():
+    return WordTokenizer("".join(told(600_000, seed=0)))
 
 
 def model_config(family, vocab_size, C=128):
