@@ -11,7 +11,7 @@ DEFAULTS = {"grammar": {
 }}
 # Without the KL penalty the model unlearns plain stories, and in more steps to copy names.
 DEFAULTS["answers"] = DEFAULTS["grammar"] | {
-    "max_iters": 200, "conversations": ("tales",), "reward_kl": 0.3}
+    "max_iters": 100, "conversations": ("tales",), "reward_kl": 0.1}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RewardConfig(TrainConfig):
         "of a wrong story blame all (story) or up to the first wrong token (token)",
         choices=("story", "token"), default="story",
     )
-    reward_kl: float = setting("weight of the KL penalty, 0.3 for answers", default=0.0)
+    reward_kl: float = setting("weight of the KL penalty, 0.1 for answers", default=0.0)
 
 
 def checked(config):
