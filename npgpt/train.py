@@ -180,7 +180,7 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     """
     # Another sample each time, but the same targets: others would add their noise to the curve.
     objective, tokenizer, seed = dataset.objective, dataset.tokenizer, config.seed + step.step
-    loss, _ = evaluate(model, dataset.val_ids, objective=objective, **config.drawn)
+    loss, count = evaluate(model, dataset.val_ids, objective=objective, **config.drawn)
     broken = checkpoint.weights_not_finite(model)
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
@@ -189,7 +189,8 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
         step.measured.update(objective.quality(model, dataset))
     trained = step.rewards() or [f"loss {np.mean(recent):.4f} in training"]
     where = "in validation" if dataset.validates else "on what is taught"
-    text = f"step {step.step}: {', '.join(trained)}, loss {loss:.4f} {where}"
+    text = f"step {step.step}: {', '.join(trained)}, loss {loss:.4f} {where} "
+    text += f"(nats over {count:,} targets)"
     text += f"; {beside_grammar(loss, grammar)}" if grammar else ""
     if config.sample_tokens:
         prompt = objective.example(dataset.val_ids, model.config.block_size, seed)

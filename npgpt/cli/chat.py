@@ -184,7 +184,7 @@ def _talk(chat):
                 print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
                 chat.writer.print_stats()
             elif line.startswith("/"):
-                print(HELP)
+                print(HELP if command == "/help" else f"no {command}; {HELP}")
             elif line.strip():
                 chat.answer(line, show)
                 print()

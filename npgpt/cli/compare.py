@@ -5,6 +5,8 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.files import member, read_text
@@ -16,6 +18,7 @@ from npgpt.models.size import parameters_by_part
 from npgpt.run.estimate import clock, tokens_per_step
 from npgpt.text import shown
 from npgpt.tokenizers import load_tokenizer
+from npgpt.train import MEAN_LOSS_STEPS
 
 OUT = " with --out"
 
@@ -39,7 +42,7 @@ def run(args):
         print_table(folders, {name: list(map(in_table, values)) for name, values in differ.items()})
         if not differ:
             print("no setting differs")
-        print()
+        print("\nlosses in nats per target")
         print_table(folders, in_words(list(found.values())))
         for note in notes:
             print(f"note    {note}")
@@ -113,13 +116,14 @@ class Result:
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn, losses = self.drawn and not whole, [row["loss"] for row in self.rows]
+        recent = min(MEAN_LOSS_STEPS, run.training.eval_interval)  # as evaluations print it
         grammar = (whole or last).get("grammar_loss")  # on the same tokens as the loss
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
             "steps": self.steps,
             "tokens read": self.steps * tokens_per_step(run.model, run.training),
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
-            "training loss": float(plots.smoothed(losses)[-1]) if losses else None,
+            "training loss": float(np.mean(losses[-recent:])) if losses else None,
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all" if self.validated
                                          else "what is taught"),
