@@ -49,10 +49,14 @@ def _name():
 
 
 def _part(name, attribute):
+    if attribute == "bf16":
+        if name == "numba":
+            from autograd.kernels.bf16 import products as bf16
+        else:
+            from autograd import reference_bf16 as bf16
+        return bf16
     if name == "numba":
         from autograd import kernels as module
-        from autograd.kernels.bf16 import products as bf16
     else:
         from autograd import reference as module
-        from autograd import reference_bf16 as bf16
-    return bf16 if attribute == "bf16" else getattr(module, attribute)
+    return getattr(module, attribute)

@@ -131,26 +131,27 @@ def _number(column, cell):
     return number
 
 
-def measured(steps, optimizer):
-    """Yield (step, seconds without compiling, update ratio or None) for each training step.
+class StepTimer:
+    """Measures a training step between `start` and `stop`: what is done outside does not count."""
 
-    What is done between two steps, such as an evaluation, is not measured.
-    """
-    while True:
-        before, ratio = None, None
-        if optimizer.steps % UPDATE_RATIO_STEPS == 0:
-            before = _weight_sample(optimizer.parameters)
-        started = stopwatch()
-        step = next(steps, None)
-        seconds = stopwatch() - started
-        if step is None:
-            return
-        if before is not None:
-            change = _weight_sample(optimizer.parameters) - before
-            # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
-            length = np.sum(before**2)
-            ratio = math.sqrt(np.sum(change**2) / length) if length else None
-        yield step, seconds, ratio
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+        self.start()
+
+    def start(self):
+        due = self.optimizer.steps % UPDATE_RATIO_STEPS == 0
+        self.before = _weight_sample(self.optimizer.parameters) if due else None
+        self.started = stopwatch()
+
+    def stop(self):
+        """Return (seconds without compiling, update ratio or None)."""
+        seconds = stopwatch() - self.started
+        if self.before is None:
+            return seconds, None
+        change = _weight_sample(self.optimizer.parameters) - self.before
+        # Not a product by NumPy's BLAS: its threads would spin for a while afterwards.
+        length = np.sum(self.before**2)
+        return seconds, math.sqrt(np.sum(change**2) / length) if length else None
 
 
 def _weight_sample(parameters):

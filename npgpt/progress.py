@@ -9,6 +9,11 @@ from autograd import compiling
 SECONDS = 2  # until the work is named
 
 
+def note(text, *_):
+    """Print a note, or a warning, on standard error."""
+    print(f"note    {text}", file=sys.stderr)
+
+
 @contextmanager
 def progress(what, total=None):
     """Yield a function that counts tokens up to about `total`, and show the count meanwhile.

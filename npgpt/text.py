@@ -73,6 +73,17 @@ def rounded(value):
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
 
 
+def clock(seconds):
+    """Return a duration as a person reads it.
+
+    >>> [clock(0.4), clock(75), clock(3600 * 30 + 125)]
+    ['0:00', '1:15', '30:02:05']
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def printable(text):
     """Return a text for a terminal, with the characters that act on it escaped as in JSON.
 

@@ -15,7 +15,7 @@ import numpy as np
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
 from npgpt.files import append
-from npgpt.metrics import Metrics, beside_grammar, bits_per_byte, measured
+from npgpt.metrics import Metrics, StepTimer, beside_grammar, bits_per_byte
 from npgpt.optim import learning_rate
 from npgpt.progress import progress
 from npgpt.text import starting_prompt
@@ -48,13 +48,13 @@ class SingleProcess:
     rank, size, is_main = 0, 1, True
 
     def __init__(self):
-        self.interrupted = []  # the signals to stop that it received (`npgpt.run.signals`)
+        self.interrupted = []  # the signals to stop that it received (`npgpt.run.watch`)
 
     @property
     def stopping(self):
         return bool(self.interrupted)
 
-    def check_batch(self, batch_size):
+    def check_training(self, training):
         pass
 
     def check_same(self, settings):
@@ -97,7 +97,9 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     with watch:
         if optimizer.steps == 0 and 0 in keep_at:
             checkpoint.keep_weights(folder, model, 0, config.keep)
-        for step, step_seconds, update_ratio in measured(steps, optimizer):
+        timer = StepTimer(optimizer)
+        for step in steps:
+            step_seconds, update_ratio = timer.stop()
             recent.append(step.loss)
             watch.update(step, np.mean(recent), step_seconds)
             if step.step in keep_at:
@@ -114,6 +116,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
                 metrics.add(step, seconds, update_ratio)
             if last:
                 break
+            timer.start()
     return optimizer.steps >= config.max_iters
 
 

@@ -21,10 +21,10 @@ from npgpt.models import architecture, resize_embeddings
 from npgpt.models.presets import from_preset
 from npgpt.objectives.reference import held, keep_reference
 from npgpt.optim import make_optimizer
-from npgpt.reward import rewarded
+from npgpt.reward.draws import rewarded
 from npgpt.reward.settings import DEFAULTS, RewardConfig
 from npgpt.tales.questions import KINDS, questions
-from npgpt.train import SINGLE_PROCESS, evaluate, training_steps
+from npgpt.train import evaluate, training_steps
 
 SEEDS, ASKED = (4, 5, 6), 1000
 NEW_SEEDS, NEW = (7, 8, 9), 400  # of requests that nobody trained on
@@ -86,7 +86,7 @@ def measure(trial):
         if steps[2]:
             optimizer = make_optimizer(model, of_reward)
             keep_reference(model, optimizer)
-            data = rewarded(talks, model, optimizer, of_reward, SINGLE_PROCESS)
+            data = rewarded(talks, model, optimizer, of_reward)
             learn(model, optimizer, data, of_reward)
             found["reward"] = ability(model, talks, plain, asked, fresh)
     return {"after": found}

@@ -22,7 +22,7 @@ from npgpt.cli.streams import ReaderLeftError, standard_streams
 from npgpt.files import quoted
 from npgpt.loading import model_files
 from npgpt.loading.runs import SHIPPED_RUN, latest_run, runs_near, versions
-from npgpt.progress import announced
+from npgpt.progress import announced, note
 from npgpt.text import nearest, shown
 
 try:
@@ -108,11 +108,6 @@ def main(argv=None):
                 raise
             print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
             return 1
-
-
-def note(text, *_):
-    """Print a note, or a warning, on standard error."""
-    print(f"note    {text}", file=sys.stderr)
 
 
 def _module(command):

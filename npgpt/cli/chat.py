@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.cli import model_path, note, print_json
+from npgpt.cli import model_path, print_json
 from npgpt.cli.generate import (
     Writer,
     add_sampling,
@@ -20,6 +20,7 @@ from npgpt.data.conversations import check_no_special, template_for
 from npgpt.data.corpora import decode_whole
 from npgpt.files import append
 from npgpt.loading import best_of, load_model, template_of
+from npgpt.progress import note
 from npgpt.sampling import Sampling
 from npgpt.text import counted
 

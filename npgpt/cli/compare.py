@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,10 @@ from npgpt.folders import check_free
 from npgpt.loading.runs import RESULT_FILE, read_run
 from npgpt.metrics import read_metrics, read_result
 from npgpt.models import architecture
-from npgpt.models.size import parameters_by_part
-from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.text import shown
+from npgpt.models.size import parameters_by_part, tokens_per_step
+from npgpt.text import clock, shown
 from npgpt.tokenizers import load_tokenizer
 from npgpt.train import MEAN_LOSS_STEPS
-
-OUT = " with --out"
 
 
 def add_arguments(parser):
@@ -31,63 +29,34 @@ def add_arguments(parser):
 
 
 def run(args):
-    folders = named(args.runs)
-    path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(folders)) + ".png")
-    results = {name: Result(folder) for name, folder in folders.items()}
-    found = {name: result.numbers() for name, result in results.items()}
-    differ = differing({name: result.settings() for name, result in results.items()})
-    notes = not_comparable(results.values())
-    result = {"runs": found, "settings": differ, "notes": notes, "picture": None}
-    if not args.json:
-        print_table(folders, {name: list(map(in_table, values)) for name, values in differ.items()})
-        if not differ:
-            print("no setting differs")
-        print("\nlosses in nats per target")
-        print_table(folders, in_words(list(found.values())))
-        for note in notes:
-            print(f"note    {note}")
-    try:  # after the tables, which need no file
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.png")
-        check_free(path, OUT, b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
-        replaces = ", which replaces the one that compare drew before" if path.exists() else ""
-        result["picture"] = str(draw(path, results))
-        said = f"picture {path}{replaces}"
-    except plots.MatplotlibMissing as error:
-        said = f"no picture: {error}"
-    finally:
-        if args.json:
-            print_json(result)
-    if not args.json:
-        print(said)
-
-
-def in_table(value):
-    return shown(", ".join(value) if isinstance(value, tuple) else value)
-
-
-def named(paths):
-    """Return {name of a run, for tables and pictures: its folder}.
-
-    Raises ValueError for fewer than two runs, or one that is named twice.
-    """
-    try:
-        folders = [read_run(path).folder for path in paths]
-    except ValueError as error:
-        raise ValueError(
-            f"{error} (only a run has curves to compare; npgpt eval MODEL FILE measures any model)"
-        ) from error
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ValueError("a run is named twice; name each once")
-    if len(folders) < 2:
-        raise ValueError(
-            f"{folders[0]} alone has nothing to be compared with; name two runs or more "
-            "(its own picture is its loss.png)"
-        )
+    folders = [read_run(path).folder for path in args.runs]
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise ValueError("name two runs or more, each once (the picture of one is its loss.png)")
     names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        names = map(str, folders)
-    return dict(zip(names, folders, strict=True))
+    names = names if len(set(names)) == len(names) else [*map(str, folders)]
+    results = [Result(folder) for folder in folders]
+    differ = differing([result.settings() for result in results])
+    numbers, notes = [result.numbers() for result in results], not_comparable(results)
+    path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(names)) + ".png")
+    try:
+        check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
+        factors, unit = units(results)
+        curves = {name: (result.rows, factor, result.whole.get("loss"))
+                  for name, result, factor in zip(names, results, factors, strict=True)}
+        picture = str(plots.comparison_picture(path, curves, ylabel=f"loss, {unit}"))
+    except plots.MatplotlibMissing as error:
+        picture, notes = None, [*notes, f"no picture: {error}"]
+    if args.json:
+        runs = dict(zip(names, numbers, strict=True))
+        return print_json({"runs": runs, "settings": differ, "notes": notes, "picture": picture})
+    print_table(names, differ or {"no setting differs": []})
+    print("\nlosses in nats per target")
+    print_table(names, {row: [in_words(row, found[row]) for found in numbers]
+                        for row in numbers[0]})
+    for note in notes:
+        print(f"note    {note}")
+    if picture:
+        print(f"picture {picture}")
 
 
 class Result:
@@ -116,8 +85,8 @@ class Result:
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn, losses = self.drawn and not whole, [row["loss"] for row in self.rows]
-        recent = min(MEAN_LOSS_STEPS, run.training.eval_interval)  # as evaluations print it
         grammar = (whole or last).get("grammar_loss")  # on the same tokens as the loss
+        recent = min(MEAN_LOSS_STEPS, run.training.eval_interval)  # as evaluations print it
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
             "steps": self.steps,
@@ -139,65 +108,54 @@ class Result:
 def differing(settings):
     """Return the settings that differ: name -> a value for each run, None where a model lacks it.
 
-    settings   name of the run -> {name of the setting: value}
+    settings   {name of the setting: value} of each run
     """
-    names = dict.fromkeys(name for of_run in settings.values() for name in of_run)
-    rows = {name: [of_run.get(name) for of_run in settings.values()] for name in names}
+    names = dict.fromkeys(name for of_run in settings for name in of_run)
+    rows = {name: [of_run.get(name) for of_run in settings] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
 
 
 def not_comparable(results):
     """Return the reasons why losses of these runs mean different things, a line each."""
-    drawn = "evaluations in training are of a drawn part, which may be easier than the whole text"
-    return [
-        f"the {what} differ, so that these losses do not measure the same"
-        for what, values in (
-            ("texts", {result.run.text.sha256 for result in results}),
-            ("kinds of targets", {result.objective.target for result in results}),
-            ("tokenizers", {result.tokens for result in results}),
-        )
-        if len(values) > 1
-    ] + ([drawn] if any(result.drawn for result in results) else [])
-
-
-def draw(path, results):
-    """Draw all runs in one picture; return its path."""
-    factors, unit = units(results)
-    curves = {n: (r.rows, factors[n], r.whole.get("loss")) for n, r in results.items()}
-    return plots.comparison_picture(path, curves, ylabel=f"loss, {unit}")
+    found = {
+        "texts": {result.run.text.sha256 for result in results},
+        "kinds of targets": {result.objective.target for result in results},
+        "tokenizers": {result.tokens for result in results},
+    }
+    notes = [f"the {what} differ, so that these losses do not measure the same"
+             for what, values in found.items() if len(values) > 1]
+    if any(result.drawn for result in results):
+        notes.append("evaluations in training are of a drawn part, which may be easier than the "
+                     "whole text")
+    return notes
 
 
 def units(results):
-    """Return ({name: factor of its losses}, their unit).
+    """Return (factors of the runs' losses, their unit).
 
     The unit is bits per byte if the runs' tokens differ and all of them know it, else nats per
     target.
     """
-    factors = {}
-    for name, result in results.items():
-        last = result.validated[-1] if result.validated else {}
-        if last.get("val_bits_per_byte") and last["val_loss"]:
-            factors[name] = last["val_bits_per_byte"] / last["val_loss"]
-    if len({result.tokens for result in results.values()}) > 1 and len(factors) == len(results):
+    last = [result.validated[-1] for result in results if result.validated]
+    factors = [row["val_bits_per_byte"] / row["val_loss"] for row in last
+               if row.get("val_bits_per_byte")]
+    if len(factors) == len(results) and len({result.tokens for result in results}) > 1:
         return factors, "bits per byte"
-    return dict.fromkeys(results, 1.0), "nats per target"
+    return [1.0] * len(results), "nats per target"
 
 
-def in_words(found):
-    """Return the numbers of the runs as they are printed: name -> a text for each run."""
+def in_words(name, value):
+    """Return a number of a run as it is printed."""
     forms = {"seconds": clock, "validation text": str}
-    rows = {}
-    for name in found[0]:
-        form = forms.get(name, lambda value: f"{value:,}" if type(value) is int else f"{value:.4f}")
-        rows[name] = ["-" if run[name] is None else form(run[name]) for run in found]
-    return rows
+    form = forms.get(name, ("{:,}" if type(value) is int else "{:.4f}").format)
+    return "-" if value is None else form(value)
 
 
 def print_table(columns, rows):
-    """Print a table.    columns: names of the runs    rows: name -> a text for each run"""
-    table = {"": list(map(shown, columns))} | rows if rows else {}
-    first = max(map(len, table), default=0)
-    widths = [max(map(len, column)) for column in zip(*table.values(), strict=True)]
-    for name, row in table.items():
-        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+    """Print a table.    columns: names of the runs    rows: name -> a value for each run"""
+    table = [[shown(", ".join(cell) if isinstance(cell, tuple) else cell) for cell in row]
+             for row in [["", *columns], *([name, *row] for name, row in rows.items())]]
+    first, *widths = (max(map(len, column)) for column in zip_longest(*table, fillvalue=""))
+    for name, *row in table:
+        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=False))
         print(f"{name:<{first}}  {'  '.join(cells)}".rstrip())

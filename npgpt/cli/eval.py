@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from autograd import using_matmul_precision
-from npgpt.cli import model_path, note, print_json
+from npgpt.cli import model_path, print_json
 from npgpt.cli.settings import add_texts, check_texts
 from npgpt.data.conversations import open_conversations
 from npgpt.data.tokens import open_dataset, open_run
@@ -20,6 +20,7 @@ from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.loading import load_model, template_of
 from npgpt.metrics import beside_grammar, bits_per_byte
 from npgpt.models import architecture
+from npgpt.progress import note
 from npgpt.train import evaluate
 
 
@@ -74,9 +75,7 @@ def run(args):
             for kind in kinds
         }
         found = answered(model, dataset, ids_N)
-        bits = None
-        if objective.every_token:
-            bits = bits_per_byte(loss, dataset.bytes_per_token)
+        bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
         grammar = dataset.grammar_loss(
             model.config.block_size, stride=stride or None, seed=training.seed
         )
@@ -97,8 +96,7 @@ def run(args):
         print_json(result)
     if not math.isfinite(loss):
         raise FloatingPointError(
-            f"the loss is {loss}: the weights of {path} are too large to compute with; train "
-            "again with a lower learning rate"
+            f"the loss is {loss}: the weights of {path} are too large to compute with"
         )
     if args.json:
         return

@@ -95,11 +95,9 @@ def print_tally(grades):
 
 def print_hints(exercise, count, number):
     hints = exercise.HINTS
-    if not 1 <= count <= len(hints):
-        raise ValueError(f"--hint {count}: this exercise has hints 1 to {len(hints)}")
     for i, hint in enumerate(hints[:count], 1):
         print(f"{i}  {hint}")
-    more = "solution" if count == len(hints) else f"hint {count + 1}"
+    more = "solution" if count >= len(hints) else f"hint {count + 1}"
     print(f"\nmore: npgpt exercise {number} --{more}")
 
 

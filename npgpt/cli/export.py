@@ -10,8 +10,6 @@ from npgpt.loading.gguf_writer import KINDS
 from npgpt.loading.pretrained import save_gguf
 from npgpt.models import architecture_of
 
-OTHER_SUFFIXES = (".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
-
 
 def add_arguments(parser):
     parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/tales, or "
@@ -27,9 +25,6 @@ def run(args):
     folder = Path(args.folder)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
-    if folder.suffix in OTHER_SUFFIXES:
-        raise ValueError(f"{folder}: a model is written as a FOLDER, with model.safetensors in it, "
-                         "or as FILE.gguf; name one of these")
     if args.outtype and not as_gguf:
         raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
     source = model_files(args.model)

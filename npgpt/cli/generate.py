@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from npgpt.cli import model_path, note, print_json
+from npgpt.cli import model_path, print_json
 from npgpt.data.corpora import decode_whole
 from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import read_given
@@ -17,6 +17,7 @@ from npgpt.generate import decoding_steps
 from npgpt.loading import best_of, load_model
 from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.writing import continue_text, fill_masks
+from npgpt.progress import note
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.tales.questions import known_words
@@ -97,28 +98,28 @@ def note_unknown(text, tokenizer, run):
 def run(args):
     loaded = load_model(best_of(model_path(args.model, "generate MODEL TEXT")), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
-    continues = architecture(arch).write is continue_text
     _check_flags(args, arch)
     objective = architecture(arch).Objective(tokenizer)
     prompt = _prompt(args, tokenizer, objective)
     note_unknown(prompt, tokenizer, loaded.run)
-    if args.seed is None and args.temperature != 0:
-        args.seed = secrets.randbelow(2**32)
+    seed, prompt_T = args.seed, objective.prompt(prompt)
+    if seed is None and args.temperature != 0:
+        seed = secrets.randbelow(2**32)
         if args.stats or sys.stderr.isatty():
-            print(f"--seed {args.seed} writes this text again", file=sys.stderr)
-    if not continues:
-        return _restore(args, model, arch, tokenizer, objective, prompt)
-    sampling = Sampling(**sampling_settings(args))
-    writer = Writer(model, tokenizer, sampling, args.max_new_tokens, args.seed,
+            print(f"--seed {seed} writes this text again", file=sys.stderr)
+    length = 500 if args.max_new_tokens is None else args.max_new_tokens
+    if architecture(arch).write is not continue_text:
+        ids = architecture(arch).write(model, tokenizer, prompt_T, length, seed=seed,
+                                       **sampling_settings(args))
+        return _restore(args, tokenizer, objective, prompt, ids)
+    writer = Writer(model, tokenizer, Sampling(**sampling_settings(args)), length, seed,
                     args.stop or (), args.n or 1, args.logprobs)
     if args.json:
-        samples = writer.write(objective.prompt(prompt), show=lambda text: None)
+        samples = writer.write(prompt_T, show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
         result |= {"samples": samples} if args.n else {}
-        print_json(result | ({"stats": writer.stats()} if args.stats else {}))
-        return None
-    shown, prompt_T = prompt.lstrip("\n"), objective.prompt(prompt)
-    writer.write(prompt_T, show, shown)
+        return print_json(result | ({"stats": writer.stats()} if args.stats else {}))
+    writer.write(prompt_T, show, prompt.lstrip("\n"))
     print()
     return writer.print_stats() if args.stats else None
 
@@ -201,13 +202,12 @@ class Writer:
     def print_stats(self):
         """Print the stats on standard error."""
         found = self.stats()
-        rate, first = found["tokens_per_second"], found["seconds_to_first_token"]
-        if rate is None:
-            print("too few tokens to measure", file=sys.stderr)
-            return
-        print(f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading the "
-              f"weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token after "
-              f"{first:.3f} s", file=sys.stderr)
+        said = "too few tokens to measure"
+        if rate := found["tokens_per_second"]:
+            said = (f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading "
+                    f"the weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token "
+                    f"after {found['seconds_to_first_token']:.3f} s")
+        print(said, file=sys.stderr)
 
 
 def check_continues(arch, given):
@@ -216,15 +216,12 @@ def check_continues(arch, given):
         able = " and ".join(name for name, f in ARCHITECTURES.items() if f.write is continue_text)
         raise ValueError(
             f"{', '.join(given)}: only for models that continue a text, {able}, and this is a "
-            f"{arch}; use another model{', or leave it out' * given[0].startswith('-')}"
+            f"{arch}"
         )
 
 
 def _check_flags(args, arch):
-    """Raise ValueError for flags that contradict each other; set --max-new-tokens if it is unset.
-
-    Its default cannot be argparse's, since bert refuses the flag.
-    """
+    """Raise ValueError for flags that contradict each other, or that a model cannot follow."""
     if architecture(arch).write is fill_masks and args.max_new_tokens is not None:
         raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
     check_continues(
@@ -234,20 +231,14 @@ def _check_flags(args, arch):
         raise ValueError(f"--n {args.n}: give 1 continuation or more")
     if args.logprobs is not None and not (args.json and args.logprobs >= 0):
         raise ValueError(f"--logprobs {args.logprobs}: give 0 or more, and --json with it")
-    args.max_new_tokens = 500 if args.max_new_tokens is None else args.max_new_tokens
 
 
-def _restore(args, model, arch, tokenizer, objective, prompt):
-    ids = architecture(arch).write(
-        model, tokenizer, objective.prompt(prompt), args.max_new_tokens, seed=args.seed,
-        **sampling_settings(args),
-    )
+def _restore(args, tokenizer, objective, prompt, ids):
     around = set(tokenizer.special_ids.values()).difference(objective.special)
     ids = (token for token in ids if token not in around)  # the template of a published model
     if args.json:
         ids = list(ids)
-        print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
-        return
+        return print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
     if isinstance(tokenizer, LibraryTokenizer):  # cannot spell a text token by token
         return print(tokenizer.decode(list(ids)))
     text = TextStream(tokenizer)

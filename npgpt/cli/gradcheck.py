@@ -4,6 +4,7 @@ The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by 
 """
 
 import time
+from functools import partial
 
 import numpy as np
 
@@ -35,8 +36,6 @@ def add_arguments(parser):
 
 
 def run(args):
-    if args.seed < 0:
-        raise ValueError(f"--seed {args.seed}: give 0 or more")
     if args.arch and not args.model:
         raise ValueError(f"--arch {args.arch} is for a model: give --model, too")
     if args.plot:
@@ -46,27 +45,24 @@ def run(args):
     if not args.model:
         for name in ops:
             cases_of(name)  # raises an error for a name without cases, before any table
-    started = time.perf_counter()
-    if not args.json:
-        print(f"gradients by {SOURCES[backend.name]}\n")  # before the first kernel compiles
-        first = ("parameter", "entries") if args.model else ("op", "cases")
-        print(ROW.format(*first, "worst error", "transpose", "seconds", "worst entry (case)"),
-              flush=True)
-    arch, seed, rows = args.arch or TrainConfig.arch, args.seed, []
-    for row in _model_rows(arch, seed) if args.model else _op_rows(ops, seed):
+    started, rows = time.perf_counter(), []
+    say = partial(print, flush=True) if not args.json else lambda text: None
+    say(f"gradients by {SOURCES[backend.name]}\n")  # before the first kernel compiles
+    first = ("parameter", "entries") if args.model else ("op", "cases")
+    say(ROW.format(*first, "worst error", "transpose", "seconds", "worst entry (case)"))
+    arch = args.arch or TrainConfig.arch
+    for row in _model_rows(arch, args.seed) if args.model else _op_rows(ops, args.seed):
         rows.append(row)
-        if not args.json:
-            _print_row(row)
-    wrong = [row for row in rows if row["failure"]]
+        errors = ("-" if row[name] is None else f"{row[name]:.1e}"
+                  for name in ("error", "transpose"))
+        where = f"{'WRONG at ' if row['failure'] else ''}{row['where']}"
+        say(ROW.format(row["name"], row["samples"], *errors, f"{row['seconds']:.2f}", where))
+    wrong = [row["failure"] for row in rows if row["failure"]]
+    say(f"\n{len(rows) - len(wrong)} of {len(rows)} right, {time.perf_counter() - started:.1f} s")
     if args.json:
         print_json({"rows": rows, "passed": not wrong, "backend": backend.name})
-    else:
-        print(f"\n{len(rows) - len(wrong)} of {len(rows)} right, "
-              f"{time.perf_counter() - started:.1f} s")
     if wrong:
-        raise ValueError("\n\n".join(
-            [row["failure"] for row in wrong] + ["compare each VJP with its op's equation"]
-        ))
+        raise ValueError("\n\n".join([*wrong, "compare each VJP with its op's equation"]))
 
 
 def _op_rows(ops, seed):
@@ -86,55 +82,36 @@ def _op_rows(ops, seed):
 
 
 def _model_rows(arch, seed):
-    """Return a row for each parameter of a small model."""
+    """Yield a row for each parameter of a small model."""
     model, f = architecture(arch).small_model(seed)
     started = time.perf_counter()
     report = examine(f, model.parameters(), seed=seed)
-    seconds = time.perf_counter() - started
-    return [
-        {
-            "name": found.name, "samples": found.compared, "error": found.error, "transpose": None,
-            "where": str(list(found.index)), "seconds": seconds / len(report.inputs),
-            "failure": str(found) if found.wrong else None,
-        }
-        for found in report.inputs
-    ]
-
-
-def _print_row(row):
-    gap, seconds = row["transpose"], f"{row['seconds']:.2f}"
-    where = f"{'WRONG at ' if row['failure'] else ''}{row['where']}"
-    errors = ("-" if error is None else f"{error:.1e}" for error in (row["error"], gap))
-    print(ROW.format(row["name"], row["samples"], *errors, seconds, where), flush=True)
+    seconds = (time.perf_counter() - started) / len(report.inputs)
+    for found in report.inputs:
+        yield {"name": found.name, "samples": found.compared, "error": found.error,
+               "transpose": None, "where": str(list(found.index)), "seconds": seconds,
+               "failure": str(found) if found.wrong else None}
 
 
 def _plot(args):
     """Draw the error against the step: a valley for differences, none for complex steps."""
     plots.figure()  # raises an error first if matplotlib is missing
-    steps = 2.0 ** np.arange(-40, 1)
-    dtypes = {
-        "differences, float32": np.float32, "differences, float64": np.float64,
-        "complex steps": np.complex128,
-    }
-    curves = {
-        name: (steps, error_by_step(*_small_network(args.seed), steps, dtype, args.seed))
-        for name, dtype in dtypes.items()
-    }
-    return plots.curves_picture(
-        args.plot, curves, log="xy", xlabel="step",
-        ylabel="error relative to the largest gradient",
-        title="A finite difference is off by its formula (right) or by rounding (left)",
-        marks=[(f"the step used, {EPS:.1e}", EPS)],
-    )
-
-
-def _small_network(seed):
-    """Return (f, inputs): a norm, a linear layer, a tanh and a loss, of order one."""
-    rng = np.random.default_rng(seed)
+    rng, steps = np.random.default_rng(args.seed), 2.0 ** np.arange(-40, 1)
     shapes = {"x": (4, 6), "scale": (6,), "weight": (6, 5), "bias": (5,)}
     inputs = {n: Tensor(rng.normal(size=s), requires_grad=True) for n, s in shapes.items()}
 
     def loss(x, scale, weight, bias):
         return cross_entropy(tanh(linear(rms_norm(x, scale), weight, bias)), np.arange(4))
 
-    return loss, inputs
+    dtypes = {
+        "differences, float32": np.float32, "differences, float64": np.float64,
+        "complex steps": np.complex128,
+    }
+    curves = {name: (steps, error_by_step(loss, inputs, steps, dtype, args.seed))
+              for name, dtype in dtypes.items()}
+    return plots.curves_picture(
+        args.plot, curves, log="xy", xlabel="step",
+        ylabel="error relative to the largest gradient",
+        title="A finite difference is off by its formula (right) or by rounding (left)",
+        marks=[(f"the step used, {EPS:.1e}", EPS)],
+    )

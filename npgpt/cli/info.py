@@ -10,8 +10,7 @@ from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import read_run
 from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset
-from npgpt.models.size import flops_per_token, parameters_by_part, step_memory
-from npgpt.run.estimate import tokens_per_step
+from npgpt.models.size import flops_per_token, parameters_by_part, step_memory, tokens_per_step
 from npgpt.text import counted
 from npgpt.tokenizers.library_tokenizer import installed
 
@@ -34,7 +33,7 @@ def add_arguments(parser):
 
 def run(args):
     if args.model and args.preset:
-        raise ValueError("name a run folder, or a preset with --preset: one of them")
+        raise ValueError("name a MODEL or a --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
         special = architecture(training.arch).Objective.special_tokens

@@ -5,14 +5,14 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
-from npgpt.cli import note
 from npgpt.cli.tokenize import named_tokenizer
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
 from npgpt.files import atomic_file, quoted
 from npgpt.folders import check_free, new_folder
-from npgpt.run.estimate import clock
+from npgpt.progress import note
+from npgpt.text import clock
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 from npgpt.tokenizers.library_tokenizer import installed
 

@@ -13,6 +13,8 @@ from npgpt.text import nearest, shown
 
 TABLES = ("model", "training")
 MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
+# What --resume may change.
+MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
 FLAG_OF = {".jsonl": "--conversations", ".toml": "--config"}  # for files that are no texts
 
 
@@ -33,6 +35,18 @@ def check_texts(names):
 def all_settings():
     """Return {name: field} of all settings of training and of all kinds of models."""
     return {field.name: field for field in fields(RewardConfig)} | model_settings()
+
+
+def flag_of(name):
+    return "--vocab-size" if name == "bpe_size" else f"--{name.replace('_', '-')}"
+
+
+def given_settings(args):
+    """Return the settings of the file and the flags by name, "preset" among them."""
+    flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
+    flags = {name: tuple(value) if isinstance(value, list) else value
+             for name, value in flags.items() if value is not None}
+    return (read_settings(args.config) if args.config else {}) | flags
 
 
 def read_settings(path):

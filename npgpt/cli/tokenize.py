@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from npgpt.cli import print_json
-from npgpt.files import quoted
 from npgpt.loading.gguf import is_gguf
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import runs_near
@@ -98,10 +97,4 @@ def named_tokenizer(name):
             "transformers library, or gpt2 for GPT-2's own (npgpt train --tokenizer bpe learns "
             f"one); {runs_near(path)}"
         )
-    try:
-        return load_tokenizer(path)
-    except ValueError as error:
-        if path.suffix == ".json":
-            raise
-        raise ValueError(f"{name} is no tokenizer.json; for the tokens of a text: npgpt tokenize "
-                         f"MODEL - < {quoted(path)}") from error
+    return load_tokenizer(path)

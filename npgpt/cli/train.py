@@ -1,53 +1,27 @@
-"""`npgpt train`: its flags, and how a run starts or continues. `npgpt.train` is the run."""
+"""`npgpt train`: its flags, then a plan, an opening, and the loop, which is `npgpt.train`."""
 
 import argparse
-import glob
 import hashlib
 import math
 import os
-import re
 import signal
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
-from tqdm import tqdm
-
-from autograd import backend, compiling, using_matmul_precision
-from npgpt import checkpoint, reward
-from npgpt.batches import check_length
-from npgpt.cli import note
-from npgpt.cli.settings import add_texts, all_settings, check_texts, read_settings
+from autograd import backend, using_matmul_precision
+from npgpt.cli.settings import MAY_CHANGE, add_texts, all_settings, flag_of
 from npgpt.config import TrainConfig
-from npgpt.data.conversations import (
-    FINE_TUNING,
-    OwnTemplate,
-    as_few_need,
-    open_conversations,
-)
-from npgpt.data.tokens import KINDS, open_dataset, open_run, prepared_paths
-from npgpt.files import RUN_STATE, quoted
-from npgpt.loading import load_model, model_files, runs, template_of
-from npgpt.look.page import shows
-from npgpt.models import ARCHITECTURES, architecture, resize_embeddings
-from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
-from npgpt.models.writing import continue_text
-from npgpt.objectives.reference import held, keep_reference
-from npgpt.optim import learning_rate, make_optimizer
-from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
-from npgpt.run.diagnostics import check_model, divergence_explained
-from npgpt.run.estimate import check_memory, steps_within
-from npgpt.run.parallel import join_ranks, run_worker
-from npgpt.run.profile import TimedAdamW
-from npgpt.run.signals import like_ctrl_c
-from npgpt.run.summary import draw_loss, print_results, print_summary, reading, write_before
-from npgpt.run.watch import Watch
-from npgpt.train import train
+from npgpt.data.tokens import KINDS
+from npgpt.files import quoted
+from npgpt.loading import runs
+from npgpt.models import ARCHITECTURES
+from npgpt.models.presets import PRESETS, model_settings
+from npgpt.optim import learning_rate
+from npgpt.progress import note
 
-# What --resume may change, and what only a new run is asked.
-MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
-OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
+# Set by the launchers of Open MPI, MPICH and Slurm in each process.
+LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
 FILE = """\
 a file for --config, with any of these settings:
@@ -91,7 +65,7 @@ def add_arguments(parser):
     add("--out", metavar="FOLDER", help="the run folder; default runs/NAME of the corpus")
     add("--resume", nargs="?", const=True, default=False, metavar="RUN",
         help="continue a run, or else the latest in runs/; it may change "
-        + ", ".join(map(_flag, MAY_CHANGE)))
+        + ", ".join(map(flag_of, MAY_CHANGE)))
     add("--check", action="store_true",
         help="train nothing; is the first loss ln V, does nothing look ahead, is one batch "
         "memorised?")
@@ -142,82 +116,103 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Start or continue a run and train; return the exit status."""
-    if args.profile < 0 or (args.profile and args.check):
-        raise ValueError("--profile: give 1 step or more to measure, and leave --check out")
+    """Plan, open and train a run; return the exit status."""
+    # here, as --help needs none of them
+    from npgpt.cli import plan
+    from npgpt.run import opening
+    from npgpt.run.watch import Watch
+    from npgpt.train import SingleProcess, train
+
     with ExitStack() as stack:
-        ranks = stack.enter_context(join_ranks())
-        if args.minutes is not None and (
-            not 0 < args.minutes < math.inf or args.max_iters is not None or ranks.size > 1
-        ):
-            raise ValueError(f"--minutes {args.minutes}: give more than 0, and leave --max-iters "
-                             "out; several processes need --max-iters instead")
-        if not ranks.is_main:
-            compiling.listener = None  # one of them says what is compiled
+        ranks = SingleProcess()
+        if any(name in os.environ for name in LAUNCHED):
+            from npgpt.run.parallel import join_ranks, run_worker
+
+            ranks = stack.enter_context(join_ranks())
+        minutes = args.minutes
+        if minutes is not None and (not 0 < minutes < math.inf or args.max_iters or ranks.size > 1):
+            raise ValueError(f"--minutes {minutes}: give more than 0, and leave --max-iters out; "
+                             "several processes need --max-iters instead")
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": runs.RUN_FORMAT}
         ranks.check_same(vars(args) | program | runs.versions())
-        begin = _continued if args.resume else _started
-        run, dataset, model, optimizer = begin(args, ranks, stack)
-        dataset = _with_objective(run, dataset, model, optimizer, ranks)
+        if args.resume:
+            run, changes = plan.resumed_run(args)
+            texts = args.corpus, args.conversations
+            if ranks.is_main:
+                runs.lock_run(run.folder, stack)
+            run, dataset, model, optimizer = opening.open_resumed(run, changes, texts, stack)
+        else:
+            new = plan.new_run(args)
+            if ranks.is_main and not args.check:
+                runs.check_not_taken(new.folder)
+            run, dataset, model, optimizer = opening.open_new(new, stack)
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
-        ranks.check_batch(run.training.batch_size)
+        ranks.check_training(run.training)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
-        if args.minutes is not None and not args.check:
-            end = optimizer.steps + steps_within(args.minutes, dataset, model, run.training)
+        if minutes and not args.check:
+            from npgpt.run.estimate import steps_within
+
+            end = optimizer.steps + steps_within(minutes, dataset, model, run.training)
             run = replace(run, training=replace(run.training, max_iters=end))
+        elif args.resume and optimizer.steps >= run.training.max_iters:
+            done = optimizer.steps
+            note(f"its {done:,} steps are done: --max-iters {2 * done} goes on")
         if run.training.hold:
             dataset.objective.steps = run.training.max_iters
-        if not ranks.is_main:
-            with divergence_explained(run, dataset, model, optimizer, ranks):
-                run_worker(run, dataset, model, optimizer, ranks)
-            return 0  # so that mpirun waits until the first rank has saved
-        print_summary(run, dataset, model, ranks=ranks, first_step=optimizer.steps,
-                      trains=not args.check)
+        opening.print_summary(run, dataset, model, optimizer.steps, trains=not args.check)
+        if ranks.size > 1:
+            print(f"ranks   {ranks.size}, each computes its share of every batch")
         if args.check:
+            from npgpt.run.diagnostics import check_model
+
             check_model(model, dataset.train_ids, run.training, dataset.objective)
             return 0
-        if dataset.objective.columns and not args.resume:
-            dataset.objective.check()
-        if args.resume:
-            _store_changes(run, optimizer)
+        if ranks.is_main:
+            if args.resume:
+                _store_changes(run, optimizer)
+            else:
+                _create(run, dataset, model, optimizer, stack, args.init_from)
+            shape = replace(run, model=dataset.shape(run.model))
+            once = opening.reading(run, dataset)
+            watch = Watch(shape, optimizer, ranks, once, args.profile)
+            loop = partial(train, run, dataset, model, optimizer, watch, ranks)
         else:
-            beside = dataset.template.files() if run.training.conversations else ()
-            runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
-            if args.init_from:
-                write_before(run, dataset, model)
-        shape = replace(run, model=dataset.shape(run.model))
-        watch = Watch(shape, optimizer, ranks, reading(run, dataset), args.profile)
-        with divergence_explained(run, dataset, model, optimizer, ranks):
-            finished = train(run, dataset, model, optimizer, watch, ranks)
+            loop = partial(run_worker, run, dataset, model, optimizer, ranks)
+        try:
+            finished = loop()
+        except FloatingPointError as error:
+            from npgpt.run.diagnostics import explained
+
+            raise explained(error, run, dataset, model, optimizer, ranks) from error
+        if not ranks.is_main:
+            return 0  # so that mpirun waits until the first rank has saved
         if finished:
-            _print_results(run, dataset, model, partial(_again, args, dataset.contents))
+            _finish(run, dataset, model, partial(_again, args, dataset.contents))
             return 0
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
         return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
 
 
-def _with_objective(run, dataset, model, optimizer, ranks):
-    """Return the `Dataset` with the objective that the settings ask for."""
-    if isinstance(run.training, RewardConfig):
-        return reward.rewarded(dataset, model, optimizer, run.training, ranks)
-    if not run.training.hold:
-        return dataset
-    if ranks.is_main:
-        own = isinstance(dataset.template, OwnTemplate)
-        what = "texts" if own else "answers to other questions"
-        note(f"before training the model writes {what}, and training keeps it close to these; "
-             "--hold 0 switches this off")
-    return held(dataset, model, optimizer, run.training)
+def _create(run, dataset, model, optimizer, stack, init_from):
+    """Make the folder of a new run."""
+    if dataset.objective.columns:
+        dataset.objective.check()
+    beside = dataset.template.files() if run.training.conversations else ()
+    runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
+    if init_from:
+        from npgpt.run.summary import write_before
+
+        write_before(run, dataset, model)
 
 
 def _store_changes(run, optimizer):
     """Store what a resumed run changes of its settings, and say so."""
     if changed := runs.change_settings(run, optimizer.steps):
-        new = ", ".join(f"{_flag(name)} {new}" for name, (_, new) in changed.items())
+        new = ", ".join(f"{flag_of(name)} {new}" for name, (_, new) in changed.items())
         rate = learning_rate(optimizer.steps, run.training)
         print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
               f"        the learning rate is {rate:.1e} next")
@@ -230,261 +225,31 @@ def _again(args, files, name, value):
     if args.resume or one or (name == "n_embd" and args.init_from):
         return None
     words = [*args.typed]
-    for flag in ("--out", _flag(name)):
+    for flag in ("--out", flag_of(name)):
         words = [word for word in words if not word.startswith(f"{flag}=")]
         if flag in words:
             del words[words.index(flag) : words.index(flag) + 2]
-    return f"npgpt train {' '.join(map(quoted, [*words, _flag(name), str(value)]))}"
+    return f"npgpt train {' '.join(map(quoted, [*words, flag_of(name), str(value)]))}"
 
 
-def _print_results(run, dataset, model, again):
-    draw = reward.draw_reward if dataset.objective.columns else draw_loss
+def _finish(run, dataset, model, again):
+    """Evaluate a finished run, and say what can be done with it."""
+    from npgpt.look.page import shows
+    from npgpt.run import summary
+    from npgpt.run.watch import like_ctrl_c
+
+    name = quoted(run.folder)
     try:
         with like_ctrl_c():
-            print_results(run, dataset, model, draw, again)
-        if shows(model, dataset.tokenizer):
-            print(f"a page to look inside: npgpt look {quoted(run.folder)}")
+            results = summary.evaluate_run(run, dataset, model)
+            summary.write_results(run, dataset, results)
+            summary.print_results(run, dataset, model, results, again)
+            summary.draw_results(run, dataset, results)
     except KeyboardInterrupt:
-        name = quoted(run.folder)
         print(f"\nthe run is saved (npgpt generate {name}), without this evaluation:\n"
               f"    npgpt train --resume --out {name} makes up for it")
         raise
-
-
-def _started(args, ranks, stack):
-    """Return (Run, Dataset, model, optimizer) of a new run."""
-    if args.init == "gpt2" and ranks.is_main:
-        note("--init gpt2 draws weights as GPT-2 did; --init-from gpt2 starts from its own")
-    initial = _initial(args) if args.init_from else None
-    preset, settings, training = _settings(args, initial)
-    training = checked(training)
-    if isinstance(training, RewardConfig) and not initial:
-        raise ValueError("--reward: a model that is not trained writes no right story, so nothing "
-                         "is rewarded; give --init-from a run of the tales, or of --conversations "
-                         "tales")
-    talks = training.conversations
-    check_texts(training.corpus)
-    if talks:
-        training = replace(training, corpus=())
-    if talks and architecture(training.arch).write is not continue_text:
-        raise ValueError("--conversations: only models that continue text learn them; use --arch "
-                         "gpt or llama")
-    if args.corpus and args.conversations:
-        raise ValueError("--corpus and --conversations: a run reads one of them; leave one out")
-    template = args.template if initial else None
-    if training.hold and (isinstance(training, RewardConfig) or not (talks and initial)):
-        raise ValueError("--hold is for --conversations and a model of --init-from, as it writes "
-                         "already: leave --hold out")
-    kind, bpe_size = _tokens(args, preset, () if talks else training.corpus)
-    folder = Path(args.out) if args.out else _default_folder(training)
-    if ranks.size > 1 and (args.check or "-" in training.corpus):
-        raise ValueError(
-            "--check and standard input are for a single process: start it without mpirun, or give "
-            "all ranks a file with --corpus"
-        )
-    if ranks.is_main and not args.check:
-        runs.check_not_taken(folder)
-    kind_of_model = architecture(training.arch)
-    tokenizer = initial.tokenizer if initial else None
-    # Settings are refused before the text is read, which can take long and tells the vocabulary.
-    vocab_size = tokenizer.vocab_size if tokenizer else bpe_size or 1
-    grow, config = initial is not None, kind_of_model.Config(vocab_size=vocab_size, **settings)
-    if talks:
-        dataset = open_conversations(training, talks, config.block_size, tokenizer, template,
-                                     kind=kind, bpe_size=bpe_size, grow=grow)
-        training = replace(training, **as_few_need(training, dataset.train_ids, _given(args)))
-        check_memory(dataset.shape(config), training, ranks.size)
-    else:
-        check_memory(config, training, ranks.size)
-        dataset = open_dataset(kind_of_model, training, stack, training.corpus, tokenizer,
-                               kind=kind, bpe_size=bpe_size, grow=grow)
-        texts = (dataset.val_ids, "validation"), (dataset.train_ids, "training")
-        for ids_N, name in sorted(texts, key=lambda text: len(text[0])):  # what fits one fits both
-            check_length(ids_N, config.block_size, name)
-    dataset.objective.check_stride(training.eval_stride or None)
-    config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
-    new = dataset.tokenizer.tokens[tokenizer.vocab_size :] if tokenizer else ()
-    if new or (initial and config.block_size != initial.model.config.block_size):
-        model = resize_embeddings(initial.model, config, training.seed)
-        if new and ranks.is_main:
-            shown = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
-            what = "tokens" if talks else "characters"
-            tqdm.write(f"note    {len(new):,} {what} that {args.init_from} does not know are "
-                       f"new tokens: {shown}")
-    elif initial:
-        model = initial.model
-        model.config, model.seed = config, training.seed
-    else:
-        model = kind_of_model.Model(config, seed=training.seed)
-    run = runs.Run(folder, config, training, dataset.source)
-    return run, dataset, model, _optimizer(model, training)
-
-
-def _optimizer(model, training):
-    optimizer = make_optimizer(model, training, TimedAdamW)
-    if training.hold or isinstance(training, RewardConfig):
-        keep_reference(model, optimizer)
-    return optimizer
-
-
-def _flag(name):
-    return "--vocab-size" if name == "bpe_size" else f"--{name.replace('_', '-')}"
-
-
-def _continued(args, ranks, stack):
-    """Return the same for the run in a folder, as its last checkpoint left it."""
-    named = args.out if args.resume is True else args.resume
-    if args.out not in (None, named):
-        raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
-    if named or args.corpus or args.conversations:
-        folder = Path(named or _default_folder(_settings(args)[2], resume=True))
-    elif (folder := runs.latest_run()) != runs.SHIPPED_RUN:
-        if ranks.is_main:
-            note(f"no --out is given: this is {quoted(folder)}, the latest run")
-    else:
-        raise ValueError("there is no run in runs/ to resume; name one with --out")
-    run = runs.read_run(folder)
-    settings = asdict(run.model) | asdict(run.training)
-    given = {n: getattr(args, n) for n in all_settings() if getattr(args, n) is not None}
-    fixed = [name for name, value in given.items()
-             if name not in (*MAY_CHANGE, "corpus", "conversations")
-             and settings.get(name) != value]
-    fixed += [name for name in OF_THE_START if getattr(args, name) not in (None, False)]
-    if fixed:
-        raise ValueError(
-            f"--resume: leave out {', '.join(map(_flag, fixed))}, which cannot change midway, or "
-            f"start a new run, perhaps from these weights with --init-from {quoted(folder)}"
-        )
-    if ranks.is_main:
-        runs.lock_run(folder, stack)
-    model, tokenizer, run = runs.load_run(folder)
-    optimizer = _optimizer(model, run.training)
-    checkpoint.load_checkpoint(run, model, optimizer)
-    if args.max_iters is not None and args.max_iters <= optimizer.steps:
-        raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
-    changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
-    run = replace(run, training=replace(run.training, **changes))
-    if optimizer.steps >= run.training.max_iters and ranks.is_main and args.minutes is None:
-        note(f"its {optimizer.steps:,} steps are done: --max-iters {2 * optimizer.steps} goes on")
-    if run.training.conversations:
-        dataset = open_conversations(
-            run.training, args.conversations or run.training.conversations, run.model.block_size,
-            tokenizer, template_of(folder), expected=run.text,
-        )
-    else:
-        dataset = open_run(run, architecture(run.training.arch), stack, tokenizer, args.corpus)
-    return run, dataset, model, optimizer
-
-
-def _tokens(args, preset, corpus):
-    """Return (the kind of tokens, one of KINDS; the number of byte pairs or None)."""
-    if args.tokenizer not in (None, "char") and prepared_paths(corpus):
-        raise ValueError(
-            "token files have their tokens already: leave --tokenizer out, or prepare the text "
-            "again with npgpt prepare --tokenizer RUN"
-        )
-    kind = args.tokenizer or PRESETS[preset].get("tokenizer", "char")
-    if kind == "bpe":
-        return kind, 1024 if args.bpe_size is None else args.bpe_size
-    if args.bpe_size is not None:
-        raise ValueError(
-            "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
-        )
-    return kind, None
-
-
-def _initial(args):
-    """Return the model that --init-from names.
-
-    Raises ValueError for settings that ask for a different model, and if no text is named.
-    """
-    if args.init_from in ("resume", "scratch"):  # of nanoGPT
-        raise ValueError("--init-from takes a model: npgpt train --resume goes on with a run, and "
-                         "without --init-from a model starts anew")
-    folder = model_files(args.init_from)
-    initial, args.template = load_model(folder), template_of(folder)
-    is_now = asdict(initial.model.config) | {"arch": initial.training.arch}
-    given = _given(args)
-    wanted = {name: value for name, value in given.items() if is_now.get(name, value) != value}
-    of_others = given.keys() & (model_settings().keys() - is_now.keys())
-    wanted |= {name: given[name] for name in of_others}
-    wanted.pop("dropout", None)  # the one setting that is no shape
-    if given.get("block_size", math.inf) < is_now["block_size"]:
-        wanted.pop("block_size")  # a shorter window takes the first positions
-    leave_out = [_flag(name) for name in sorted(wanted)]
-    leave_out += ["--tokenizer"] if args.tokenizer else []
-    leave_out += ["--vocab-size"] if args.bpe_size else []
-    leave_out += ["--check"] if args.check else []
-    if given.get("preset") in PRESETS and arch_of_preset(given["preset"]) != is_now["arch"]:
-        leave_out.append("--preset")
-    if leave_out:
-        shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
-        raise ValueError(
-            f"--init-from takes the kind of model, its shape and its tokenizer from "
-            f"{args.init_from}{f' ({shape})' if shape else ''}: leave out {', '.join(leave_out)}"
-        )
-    if not any(map(given.get, ("corpus", "conversations", "reward"))):
-        texts, name = initial.training.corpus or TrainConfig.corpus, quoted(args.init_from)
-        own = " ".join(map(quoted, texts))
-        goes_on = f"; --resume --out {name} goes on with that run itself" if initial.run else ""
-        raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
-    return initial
-
-
-def _settings(args, initial=None):
-    """Return (the preset's name, the model's settings, TrainConfig).
-
-    The preset is the one named, or the one that fits the corpus and the kind of model. The file
-    changes it, then the flags do; an `initial` model gives the model's settings.
-    """
-    given = _given(args)
-    if initial:
-        shape = asdict(initial.model.config) | {"arch": initial.training.arch}
-        del shape["vocab_size"]
-        given = shape | given
-    if given.get("reward"):
-        given = DEFAULTS.get(given["reward"], {}) | given
-    talks = tuple(given.get("conversations", ()))
-    like = given.get("corpus", TrainConfig.corpus)
-    if talks:
-        if initial and not given.get("reward"):
-            taught = FINE_TUNING if args.template or not initial.run else {"hold": 2.0}
-            given = taught | given
-        given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
-    if initial and like not in (TrainConfig.corpus, ("conversations of", "tales")):
-        like = ("shakespeare",)  # at a lower rate
-    preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
-    return preset, *from_preset(preset, RewardConfig, **given)
-
-
-def _given(args):
-    """Return the settings of the file and the flags by name, "preset" among them."""
-    flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
-    flags = {name: value for name, value in flags.items() if value is not None}
-    flags = {name: tuple(v) if isinstance(v, list) else v for name, v in flags.items()}
-    return (read_settings(args.config) if args.config else {}) | flags
-
-
-def _default_folder(training, resume=False):
-    """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
-
-    It is named after the first corpus; a pattern after its folder. A new run gets the first name
-    that is free, --resume the name before that.
-    """
-    first = (training.conversations or training.corpus)[0]
-    first = "stdin" if first == "-" else first
-    plain = [part for part in Path(first).parts if not glob.has_magic(part)]
-    name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
-    name += "-talk" * bool(training.conversations)
-    if training.arch != TrainConfig.arch:
-        name += f"-{training.arch}"
-    folders = [Path("runs", name)]
-    while os.path.lexists(folders[-1]):
-        folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
-    if resume and len(folders) == 1:
-        raise ValueError(f"there is no run {folders[0]} to resume; name one with --out")
-    earlier = folders[-2:][0]
-    if not resume and (earlier / RUN_STATE).exists() and not (earlier / runs.RESULT_FILE).exists():
-        note(f"{quoted(earlier)} has not ended: --resume --out {quoted(earlier)} goes on with it; "
-             f"this is {folders[-1]}, a new one")
-    return folders[-2 if resume else -1]
+    talks = run.training.conversations
+    print(f"{'talk to it: npgpt chat' if talks else 'more text: npgpt generate'} {name}")
+    if shows(model, dataset.tokenizer):
+        print(f"a page to look inside: npgpt look {name}")

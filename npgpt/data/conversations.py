@@ -37,9 +37,6 @@ JINJA = (  # the form of ours, for other programs
     "{% else %}{{ m.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-# Settings of training in place of a preset's, if the model is a published one.
-FINE_TUNING = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
-          "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
 MIN_SPLIT = 20  # conversations: fewer are all taught, and none is left for validation
 MAX_READINGS = 200  # of the conversations, at most; answers come word for word before
 TALES_CONVERSATIONS = 20_000  # conversations; those of `eval` are the last

@@ -172,8 +172,8 @@ def read_run(folder):
     if not path.exists():
         why = "has no config.json" if path.parent.exists() else "is not there"
         raise ValueError(f"{folder} {why}: it is no run, transformers folder or GGUF file "
-                         "(hf:OWNER/NAME is a model on the Hugging Face Hub, and a text goes to "
-                         f"--prompt or --prompt-file); {runs_near(folder)}")
+                         "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
+                         f"{runs_near(folder)}")
     settings = files.read_json(path)
     made_by, run_format = settings.get("made_by"), settings.get("format")
     if (made_by, run_format) != (MADE_BY, RUN_FORMAT):

@@ -5,6 +5,7 @@ billion need not be built.
 """
 
 import math
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -120,3 +121,27 @@ def step_memory(config, batch_size, batches=1):
         activations=4 * architecture_of(config).activations(config, tokens)[1],
         head=4 * (tables * V * config.n_embd + 2 * rows * V),
     )
+
+
+def tokens_per_step(model_config, training):
+    windows = training.batch_size * training.gradient_accumulation_steps
+    return windows * model_config.block_size
+
+
+def check_memory(model_config, training):
+    """Raise ValueError if a training step takes more memory than is there."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    B, batches = training.batch_size, training.gradient_accumulation_steps
+    needed = step_memory(model_config, B, batches).total
+    needed += 8 * B * batches  # where the windows start
+    if needed > there:
+        raise ValueError(
+            f"a step of {B:,} x {model_config.block_size:,} tokens on a model of "
+            f"{model_config.n_layer:,} layers and {model_config.n_embd:,} channels takes "
+            f"{needed / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f}; use a "
+            "smaller --block-size, --batch-size or --gradient-accumulation-steps, and in a new "
+            "model --n-embd or --n-layer"
+        )

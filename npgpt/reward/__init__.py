@@ -8,5 +8,3 @@
 `npgpt train --init-from RUN --reward grammar` is the same loop as any training: each batch is drawn
 from the model instead of a text.
 """
-
-from npgpt.reward.draws import Rewarded, draw_reward, rewarded

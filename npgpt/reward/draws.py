@@ -229,7 +229,7 @@ def frozen_log_probs(model, ids):
         return [tensor.data for tensor in log_probs(model, *shifted(ids))]
 
 
-def rewarded(dataset, model, optimizer, config, ranks):
+def rewarded(dataset, model, optimizer, config):
     """Return a `npgpt.batches.Dataset` of tales, or of conversations about them, with the objective
     `Rewarded` or `RewardedAnswers`, after `npgpt.objectives.reference.keep_reference`.
 
@@ -239,8 +239,6 @@ def rewarded(dataset, model, optimizer, config, ranks):
     if not (asked or (objective.left_to_right and objective.every_token)):
         raise ValueError("--reward: a model that fills gaps writes no story from its beginning; "
                          "give --init-from a run of arch gpt or llama")
-    if ranks.size > 1:
-        raise ValueError("--reward is for a single process: start it without mpirun")
     if model.config.dropout:
         raise ValueError("--reward: a model with dropout is not the one that drew the stories; "
                          "give --dropout 0")

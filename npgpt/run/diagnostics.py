@@ -2,7 +2,7 @@
 
 import math
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 
@@ -13,25 +13,19 @@ from npgpt.optim import AdamW
 from npgpt.train import DivergedError, micro_batches
 
 
-@contextmanager
-def divergence_explained(run, dataset, model, optimizer, ranks):
-    """Raise DivergedError, with the op that made the first number that is not finite."""
-    try:
-        yield
-    except FloatingPointError as error:
-        what, step = str(error), optimizer.steps
-        if not isinstance(error, DivergedError):
-            batches = micro_batches(
-                model, dataset.train_ids, run.training, step, ranks, dataset.objective
-            )
-            where = "on this rank " if ranks.size > 1 else ""
-            cause = diagnosis(model, batches, where)
-            what = f"step {step + 1}: {error}\n{cause}"
-        raise DivergedError(
-            f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has "
-            "diverged: train again with a lower learning rate, a longer warm-up or gradient "
-            "clipping"
-        ) from error
+def explained(error, run, dataset, model, optimizer, ranks):
+    """Return a DivergedError, with the op that made the first number that is not finite."""
+    what, step = str(error), optimizer.steps
+    if not isinstance(error, DivergedError):
+        batches = micro_batches(
+            model, dataset.train_ids, run.training, step, ranks, dataset.objective
+        )
+        where = "on this rank " if ranks.size > 1 else ""
+        what = f"step {step + 1}: {error}\n{diagnosis(model, batches, where)}"
+    return DivergedError(
+        f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has diverged: "
+        "train again with a lower learning rate, a longer warm-up or gradient clipping"
+    )
 
 
 def diagnosis(model, batches, where=""):

@@ -12,15 +12,13 @@ Source: Li et al., PyTorch Distributed, 2020 (section 2.3: all-reduce of gradien
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 
 import numpy as np
 
-from npgpt.run.signals import stop_request
+from autograd import compiling
+from npgpt.run.watch import stop_request
 from npgpt.train import SingleProcess, training_steps
-
-# Set by the launchers of Open MPI, MPICH and Slurm in each process.
-LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 
 
 @contextmanager
@@ -30,9 +28,6 @@ def join_ranks():
     An error of one rank inside ends all processes of the job, since the others would wait for ever;
     `mpirun` then reports an error. Raises ImportError, which says what to install, without mpi4py.
     """
-    if not any(name in os.environ for name in LAUNCHED):
-        yield SingleProcess()
-        return
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -40,14 +35,22 @@ def join_ranks():
             "this process was started by mpirun, and training on several ranks needs mpi4py; "
             "install it with: pip install -e '.[mpi]'"
         ) from error
-    ranks = Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else SingleProcess()
-    try:
-        yield ranks
-    except BaseException as error:
-        if ranks.size > 1:
-            print(f"npgpt train, rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+    if MPI.COMM_WORLD.size == 1:
+        yield SingleProcess()
+        return
+    ranks, said = Ranks(MPI.COMM_WORLD), sys.stderr
+    with ExitStack() as stack:
+        if not ranks.is_main:  # one of them speaks
+            compiling.listener = None
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        try:
+            yield ranks
+        except BaseException as error:
+            print(f"npgpt train, rank {ranks.rank}: {error}", file=said, flush=True)
             ranks.comm.Abort(1)
-        raise
+            raise
 
 
 class Ranks:
@@ -59,8 +62,11 @@ class Ranks:
         self.stopping = False  # whether any rank had one at the last step: equal on all ranks
         self._flat = None
 
-    def check_batch(self, batch_size):
+    def check_training(self, training):
         """Raise ValueError unless the ranks can share each batch evenly."""
+        batch_size = training.batch_size
+        if getattr(training, "reward", ""):
+            raise ValueError("--reward is for a single process: start it without mpirun")
         if batch_size % self.size:
             nearest = max(self.size, round(batch_size / self.size) * self.size)
             raise ValueError(

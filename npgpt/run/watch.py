@@ -3,20 +3,22 @@
 On a terminal progress is a bar; in a pipe, a file or a notebook plain lines.
 """
 
+import os
+import signal
 import sys
 import textwrap
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 
 from tqdm import tqdm
 
-from npgpt.run.estimate import clock, tokens_per_step
-from npgpt.run.profile import Profile
-from npgpt.run.signals import stop_request
-from npgpt.run.standing import STATES, standing
-from npgpt.text import rounded
+from npgpt.models.size import tokens_per_step
+from npgpt.text import clock, rounded
 
 LINE_SECONDS = 30  # between two plain lines
+HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 
 
 class Watch(ExitStack):
@@ -29,7 +31,11 @@ class Watch(ExitStack):
         super().__init__()
         self.training, self.first = run.training, optimizer.steps
         self.tokens = tokens_per_step(run.model, run.training)
-        self.profile = profile_steps and Profile(profile_steps, optimizer, self.write)
+        self.profile = None
+        if profile_steps > 0:
+            from npgpt.run.profile import Profile  # which imports what few runs need
+
+            self.profile = Profile(profile_steps, optimizer, self.write)
         self.ranks, self.reading = ranks, reading
         self.state, self.said = None, time.perf_counter()
         self.bar = tqdm(
@@ -66,6 +72,8 @@ class Watch(ExitStack):
                               replace_whitespace=False)
                 for line in text.split("\n"))
         self.write(text)
+        from npgpt.run.standing import STATES, standing
+
         state = standing(rows, self.training, self.reading)
         if state not in (None, self.state):
             self.write(f"state   {STATES[state]}")
@@ -99,3 +107,55 @@ class Watch(ExitStack):
         while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
             numbers.pop()
         return ", ".join(numbers)
+
+
+# ---- signals: a request to stop, of all ranks after the same step
+
+
+@contextmanager
+def stop_request(ranks):
+    """Add each Ctrl-C, SIGTERM or SIGHUP to `ranks.interrupted`; a second one ends at once."""
+
+    def note(number, frame):
+        ranks.interrupted.append(number)
+        if len(ranks.interrupted) > 1:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+        elif ranks.is_main:
+            with suppress(OSError):  # not print: a signal may come while something is printed
+                os.write(2, b"\nstopping after this step, which is evaluated and saved "
+                            b"(a second one: at once)\n")
+
+    with _handled(note) as before:
+        yield
+
+
+@contextmanager
+def like_ctrl_c():
+    """Raise KeyboardInterrupt, with the exit status, at SIGTERM and SIGHUP, too."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(128 + number)
+
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def _handled(handler):
+    """Yield the handlers of the signals that `handler` replaces in a block.
+
+    SIGHUP stays ignored if it was, as under nohup. Only the main thread of a program can receive
+    signals; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    ignored = HANG_UP and signal.getsignal(HANG_UP) == signal.SIG_IGN
+    numbers = [number for number in SIGNALS if not (ignored and number == HANG_UP)]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield before
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

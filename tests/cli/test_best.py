@@ -1,7 +1,6 @@
 """The best checkpoint of a run, kept beside its last: best.safetensors."""
 
 import json
-import re
 import shutil
 from dataclasses import asdict
 
@@ -47,27 +46,6 @@ def test_it_is_that_of_the_lowest_validation_loss(done, wild):
     assert loss_of(done, wild) > lowest(wild)["val_loss"] + 0.001
 
 
-def test_where_the_last_is_the_best_both_are_alike(finished):
-    assert lowest(finished)["step"] == 6
-    assert (finished / BEST).read_bytes() == (finished / "model.safetensors").read_bytes()
-
-
-def test_a_run_says_at_its_end_which_weights_are_taken_if_they_are_not_the_last(
-    done, tmp_path, wild, finished
-):
-    def said():
-        return re.findall(r"^best .* at step (\d+)(?s:.*) last", done(
-            "train", "--resume", "--out", tmp_path / "run"), re.M)
-
-    shutil.copytree(wild, tmp_path / "run")
-    assert said() == [str(lowest(wild)["step"])]
-    (tmp_path / "run" / BEST).unlink()  # as in a run of an earlier version
-    assert said() == []
-    shutil.rmtree(tmp_path / "run")
-    shutil.copytree(finished, tmp_path / "run")
-    assert said() == []
-
-
 @pytest.mark.parametrize("command", ["generate", "eval", "export", "look"])
 def test_every_command_takes_it_in_the_place_of_the_run(done, here, wild, command):
     arguments = {
@@ -101,31 +79,6 @@ def test_what_writes_takes_the_best_weights_but_the_last_where_the_loss_is_not_l
     taught = shutil.copytree(wild, here / "taught")
     settings_of(taught, conversations=["talks.jsonl"])
     assert best_of(taught) == taught
-
-
-def test_training_starts_from_it(done, here, wild):
-    done("train", "--corpus", wild.with_name("text.txt"), "--init-from", wild / BEST,
-         "--out", "tuned", "--max-iters", 1, "--lr", 1e-9, "--min-lr", 0)
-    assert loss_of(done, "tuned") == pytest.approx(lowest(wild)["val_loss"], rel=1e-4)
-
-
-def test_a_folder_without_it_is_whole_and_says_what_is_missing(done, refused, tmp_path, finished):
-    folder = shutil.copytree(finished, tmp_path / "run")
-    (folder / BEST).unlink()
-    done("eval", folder)
-    assert BEST in refused("eval", folder / BEST)
-    assert "train_state" in refused("eval", folder / "train_state.safetensors")
-
-
-@pytest.mark.parametrize("damage", [b"", b"noise" * 9])
-def test_a_damaged_one_is_named_and_does_not_keep_a_run_from_going_on(
-    done, refused, tmp_path, finished, damage
-):
-    folder = shutil.copytree(finished, tmp_path / "run")
-    (folder / BEST).write_bytes(damage)
-    assert BEST in refused("eval", folder / BEST)
-    done("train", "--resume", "--out", folder)
-    assert files(folder)[BEST] == files(finished)[BEST]  # the last one is the best there
 
 
 def test_a_resumed_run_does_not_take_a_worse_one_for_the_best(done, tmp_path, wild):

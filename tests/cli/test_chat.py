@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -84,13 +83,6 @@ def test_one_question_is_read_as_the_template_has_it(done, refused, model, asked
     assert not sys.stdin.buffer.read() and "--prompt" in refused(*command)
 
 
-def test_a_long_question_takes_the_window_but_an_eighth(done, refused, model):
-    """The window has 16 tokens, and a question some more than its letters."""
-    command = ("chat", model, "--max-new-tokens", "9", "--prompt")
-    assert done(*command, "so it so")
-    assert "14 can be read" in refused(*command, "so it so so")
-
-
 def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     first = asked("so\nthe ")
     second = asked(f"so\n{first}.a\nthe ")
@@ -117,18 +109,6 @@ def test_a_conversation_that_is_saved_can_be_learned(typed, here):
     assert found[0] == TALK and [m["content"] for m in found[1]] == ["so", one + two]
 
 
-def test_answers_that_did_not_end_are_not_saved(typed, here):
-    (one, two, _), _ = (text.strip() for text in typed("so", flags=(*VARIED, 3)))
-    for flags in ((*VARIED, 3, "--stop", one), (*VARIED, 2)):  # an empty one, and one that is cut
-        _, err = typed("so", "/save talks.jsonl", flags=flags)
-        assert "end" in err and not Path("talks.jsonl").exists()
-    second = typed("so", "a", flags=(*VARIED, 3, "--stop", one))[0].strip()
-    typed("so", "a", "/save talks.jsonl",
-                   flags=(*VARIED, 4, "--stop", one, "--stop", second[2]))
-    (_, (question, answer), _), = read_conversations("talks.jsonl")
-    assert (question["content"], answer["content"]) == ("a", second[:2])
-
-
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
 def test_a_full_disk_leaves_the_file_as_it_was(typed, here):
     import resource
@@ -144,11 +124,6 @@ def test_a_full_disk_leaves_the_file_as_it_was(typed, here):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert "nothing" in err and path.read_bytes() == whole
-
-
-def test_a_line_that_ends_in_a_backslash_goes_on(typed, asked):
-    out, _ = typed("so\\", "it\\", "a", "so\\")
-    assert out.strip() == "... ... " + asked("so\nit\na\nthe ") + "\n..."
 
 
 def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_nothing(typed, asked):
@@ -233,14 +208,6 @@ def test_a_machine_that_is_busy_costs_a_template_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(slow))
     monkeypatch.setattr(chat_template, "LIMIT", 1)
     assert ChatTemplate(TEMPLATE, {}, "a.gguf").prompt(TALK[:1]) == "Hi\nthe "
-
-
-def test_export_copies_a_template_and_does_not_run_it(done, refused, model, tmp_path):
-    shutil.copytree(model, tmp_path / "model")
-    (tmp_path / "model/chat_template.jinja").write_text(HOSTILE[2][0], encoding="utf-8")
-    done("export", tmp_path / "model", tmp_path / "out")
-    assert (tmp_path / "out/chat_template.jinja").read_text(encoding="utf-8") == HOSTILE[2][0]
-    assert "--no-template" in refused("chat", tmp_path / "out", "--prompt", "a")
 
 
 BIG = [f"10**{n}" for n in (7, 8, 9, 10, 18, 30)]

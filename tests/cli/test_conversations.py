@@ -11,7 +11,6 @@ from npgpt.data import conversations
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import REWARD_COLUMNS, read_metrics
 from npgpt.objectives import reference as held
-from npgpt.run import summary
 from npgpt.tales.questions import questions
 
 TALKS = "".join(
@@ -194,47 +193,3 @@ def test_from_text_to_talk(tmp_path, done, refused, monkeypatch):
     done("train", "--resume", "--out", tmp_path / "parts")
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
     done("chat", tmp_path / "whole", "--prompt", "Who lost the crown?", "--max-new-tokens", "3")
-
-
-@pytest.mark.slow
-def test_texts_that_are_held_are_drawn_again_by_a_resumed_run(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 60)
-    (tmp_path / "tales.txt").write_text(tales.generate(20_000, seed=1), encoding="utf-8")
-    done("train", tmp_path / "tales.txt", *TINY, "--block-size", "400", "--out", tmp_path / "text")
-    learn = ("train", "--init-from", tmp_path / "text", "--conversations", "tales", "--lr", "0.01",
-             "--eval-interval", "2", "--sample-tokens", "0", "--batch-size", "8", "--warmup-iters",
-             "10", "--out")
-    done(*learn, tmp_path / "whole", "--max-iters", "2")
-    done(*learn, tmp_path / "parts", "--max-iters", "1")
-    settings_of(tmp_path / "parts", max_iters=2)
-    done("train", "--resume", "--out", tmp_path / "parts")
-    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
-    for hold in ("2", "0"):
-        done(*learn, tmp_path / hold, "--max-iters", "3", "--hold", hold)
-    losses = [[row["loss"] for row in read_metrics(tmp_path / hold / "metrics.csv")]
-              for hold in ("2", "0")]
-    same = [one == other for one, other in zip(*losses, strict=True)]
-    assert same == [True, True, False]  # the first two of three are free
-
-
-@pytest.mark.slow
-def test_stories_have_a_share_before_as_well(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(summary, "LAST_TOKENS", 300)
-    out = done("train", "--init-from", SHIPPED_RUN, "--corpus", "tales", "--max-iters", "1",
-               "--batch-size", "1", "--eval-tokens", "300", "--sample-tokens", "0", "--lr", "1e-9",
-               "--min-lr", "0", "--out", tmp_path / "run")
-    right = out.split(" stories told by the model, ")[1].split()[0]
-    assert f"before {right} of " in out and out.index(" parse ") < out.index("result")
-
-
-def test_tales_say_the_share_of_right_answers(tmp_path, done, monkeypatch):
-    monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 200)
-    out = done("train", "--preset", "answers", *TINY, "--block-size", "400", "--tokenizer", "char",
-               "--out", tmp_path / "run")
-    assert "interval" in out and "the grammar loses" in out
-    assert out.index("answers right") < out.index("result")
-    found = json.loads(done("eval", tmp_path / "run", "--json"))
-    assert {"right", "entropy", "grammars"} <= found.keys()
-    assert sum(asked for _, asked in found["right"].values()) == 20
-    assert 0 < found["grammar_loss"] < found["loss"]
-    assert "of 20 " in done("eval", tmp_path / "run")

@@ -2,24 +2,16 @@
 
 import json
 import math
-import os
 import re
-import subprocess
 from argparse import ArgumentParser
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny_run import npgpt
 
-from npgpt import GPT, CharTokenizer, Llama
+from npgpt import CharTokenizer
 from npgpt.cli import generate
 from npgpt.cli.generate import note_unknown
 from npgpt.config import TrainConfig
-from npgpt.loading.runs import SHIPPED_RUN
-from npgpt.models.llama import LlamaConfig
-from npgpt.tales.questions import known_words, questions
 from npgpt.tokenizers import BPETokenizer
 
 SHORT = ("--max-new-tokens", 12, "--seed", 1)
@@ -90,34 +82,6 @@ def test_log_probabilities_of_tokens_and_of_the_likeliest(as_json, finished):
         assert sum(math.exp(t["logprob"]) for t in likeliest) < 1
 
 
-def test_a_repetition_penalty_changes_what_is_written(as_json, finished):
-    plain = as_json(finished, *SHORT, "--temperature", 0)["text"]
-    other = as_json(finished, *SHORT, "--temperature", 0, "--repetition-penalty", 9)["text"]
-    assert len(set(other)) > len(set(plain))
-
-
-def test_a_text_that_was_liked_can_be_had_again(cli, finished):
-    command, seeds = ("generate", finished, "--max-new-tokens", 30, "--stats"), []
-    for _ in range(2):
-        _, out, err = cli(*command)
-        seeds += re.findall(r"--seed (\d+)", err)
-        _, again, err = cli(*command, "--seed", seeds[-1])
-        assert again == out and "--seed" not in err
-    assert seeds[0] != seeds[1]
-    assert "--seed" not in cli(*command, "--temperature", 0)[2]
-    assert cli(*command[:-1])[2] == ""  # not a terminal
-
-
-@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
-def test_a_terminal_is_told_the_seed(finished):
-    reading, terminal = os.openpty()
-    npgpt("generate", finished, "--max-new-tokens", 3, capture_output=False,
-          stdout=subprocess.PIPE, stderr=terminal)
-    os.close(terminal)
-    assert b"--seed" in os.read(reading, 1000)
-    os.close(reading)
-
-
 @pytest.mark.parametrize("bandwidth", [1e15, 1.0])  # 1.0: measured at a bad moment
 def test_stats_say_how_fast_and_how_near_the_limit(as_json, cli, finished, monkeypatch, bandwidth):
     monkeypatch.setattr(generate, "read_bandwidth", lambda size: bandwidth)
@@ -162,23 +126,6 @@ def test_eval_shows_the_loss_by_how_weights_are_stored(done, finished):
     assert f"{losses['int8']:.4f}" in out and "bf16" not in out
 
 
-def test_a_model_that_is_changed_changes_no_file(exported):
-    before = (exported / "model.safetensors").read_bytes()
-    model = GPT.from_pretrained(exported, weights="int8")
-    for weight in model.parameters().values():
-        weight.data += 1
-    assert (exported / "model.safetensors").read_bytes() == before
-
-
-def test_a_llama_has_storage_formats_that_fit_its_channels(done, refused, tmp_path):
-    Llama(LlamaConfig(258, 8, 1, 1, 32)).save_pretrained(tmp_path)
-    BPETokenizer.train("hug hug hug pug", 258).save(tmp_path / "tokenizer.json")
-    done("generate", tmp_path, *SHORT, "--n", 2)
-    done("generate", tmp_path, *SHORT, "--stats")
-    done("generate", tmp_path, *SHORT, "--weights", "int8")
-    assert "int8" in refused("generate", tmp_path, *SHORT, "--weights", "q8")  # 88 = 8/3 * 32
-
-
 # ---- Words that a model was never taught
 
 
@@ -202,17 +149,3 @@ def test_words_that_the_tales_never_have_are_noted(capsys):
     assert noted(capsys, "a spoon", BPETokenizer([])) == []
     own = {"corpus": ("my.txt",)}
     assert noted(capsys, "a spoon", letters, **own) == []  # nothing is known but its letters
-
-
-@given(st.integers(0, 10**9))
-def test_no_word_of_a_tale_or_a_question_is_noted(seed):
-    (asked,) = questions(1, seed)
-    assert {w for w in re.findall(r"\w+", asked.prompt + asked.answer) if w.islower()} <= (
-        known_words(True))
-
-
-@pytest.mark.parametrize("command", ["generate", "chat"])
-def test_the_packaged_model_says_which_word_it_never_read(cli, command):
-    said = [cli(command, SHIPPED_RUN, "--prompt", prompt, "--max-new-tokens", 1)[2]
-            for prompt in ("One night a hen lost a", "One night a hen lost a spoon")]
-    assert "spoon" not in said[0] and "spoon" in said[1]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TINY, assert_same_checkpoint
 
-from npgpt.checkpoint import keep_weights, kept, steps_to_keep
+from npgpt.checkpoint import kept, steps_to_keep
 from npgpt.config import TrainConfig
 from npgpt.data.tokens import open_run
 from npgpt.files import read_arrays
@@ -81,17 +81,3 @@ def test_steps_are_early_ones_before_the_end(count, last):
         assert len(steps) == count and steps[0] == 0 and steps[1] <= last / 9
         ratios = [b / a for a, b in pairwise(steps[1:])]
         assert all(ratio == pytest.approx(100 ** (1 / count), rel=0.02) for ratio in ratios)
-
-
-@pytest.mark.parametrize("count", [-1, 101])
-def test_a_count_beyond_its_range_is_refused(count):
-    with pytest.raises(ValueError, match=f"keep={count}"):
-        TrainConfig(keep=count)
-
-
-def test_weights_that_are_not_finite_are_not_kept(keeping, tmp_path):
-    model, _, run = load_run(keeping)
-    for step, value in ((3, 0.0), (4, np.nan)):
-        model.parameters()["ln_f.weight"].data[0] = value
-        keep_weights(tmp_path, model, step, run.training.keep)
-        assert list(kept(tmp_path)) == [3]

@@ -1,15 +1,13 @@
 """Memory does not grow with the corpus; `npgpt prepare` makes what `npgpt train` reads."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_run import TEXT, TINY, files, npgpt
 
-from npgpt import BPETokenizer, CharTokenizer
-from npgpt.cli import prepare
+from npgpt import CharTokenizer
 from npgpt.data.tokens import SAMPLE
 
 pytestmark = pytest.mark.slow
@@ -55,32 +53,6 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
     assert peaks[1] - peaks[0] < 100e6, peaks
 
 
-@measured
-@pytest.mark.parametrize(
-    ("unit", "tokenizer"),
-    [
-        (TEXT.replace("\n", "\n\n"), "char"), ("hen" * 9999, "char"),
-        (TEXT, "stdin"),
-        ("母鸡说。\n\n", "bpe"), ("hen" * 9999, "bpe"), (" ", "bpe"), ("\n", "bpe"),
-    ],
-    ids=["prose", "line", "stdin", "blank lines-bpe", "line-bpe", "spaces-bpe", "newlines-bpe"],
-)
-def test_a_text_of_any_lines_is_prepared_in_the_memory_of_a_small_one(tmp_path, unit, tokenizer):
-    flags = []
-    if tokenizer == "bpe":
-        BPETokenizer.train(TEXT + "母鸡说。\n\n" * 9 + " " * 99, 300).save(tmp_path / "bpe.json")
-        flags = ["--tokenizer", tmp_path / "bpe.json"]
-    peaks = []
-    for megabytes in (24, 72):  # many chunks each: the memory of some is used again
-        text = tmp_path / f"{megabytes}.txt"
-        text.write_text(unit * (megabytes * 10**6 // len(unit.encode())), encoding="utf-8")
-        with open(text, "rb") as file:
-            source = "-" if tokenizer == "stdin" else text
-            prepare = ("prepare", tmp_path / str(megabytes), "--corpus", source, *flags)
-            peaks.append(peak(*prepare, stdin=file))
-    assert peaks[1] - peaks[0] < 15e6, peaks
-
-
 @pytest.fixture
 def books(here):
     for i in range(10):
@@ -103,19 +75,6 @@ def test_prepared_tokens_train_as_their_text_does(done, here, books):
     done("train", "--resume", "--out", "ids")
     other = json.loads(done("eval", "ids", "--corpus", "books", "--split", "all", "--json"))
     assert other["tokens"] == sum(len(path.read_text("utf-8")) for path in books.iterdir()) - 1
-
-
-def test_the_time_is_said_ahead_and_for_long_what_to_install(cli, here, books, monkeypatch):
-    BPETokenizer.train(TEXT, 300).save("bpe.json")
-    monkeypatch.setattr(prepare, "LONG", 0)
-    for name in ("with", "without"):
-        status, out, err = cli("prepare", name, "--corpus", "books", "--tokenizer", "bpe.json")
-        assert status == 0 and f"{10 * len(TEXT) + 20:,} characters" in out
-        assert ("hub" in err) == (name == "without")
-        by = json.loads(cli("info", "--preset", "tales", "--json")[1])["byte_pairs_merged_by"]
-        assert by.startswith("npgpt" if name == "without" else "tokenizers")
-        monkeypatch.setitem(sys.modules, "tokenizers", None)  # as if it were not installed
-    assert (here / "with/train.bin").read_bytes() == (here / "without/train.bin").read_bytes()
 
 
 def test_prepared_with_a_given_tokenizer(done, here, books):
@@ -143,17 +102,6 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, h
     np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
     err = refused("train", "--corpus", "one", *SETTINGS)
     assert "token 400" in err and "tokenizer.json" in err
-
-
-def test_resume_refuses_the_same_text_cut_into_other_documents(done, refused, here, books):
-    done("train", "--corpus", "books", "--out", "run", *SETTINGS, "--split", "documents")
-    text = "".join(path.read_text("utf-8") for path in sorted(books.iterdir()))
-    (here / "other").mkdir()
-    cut = text.index("\n", 4000) + 1
-    for name, part in (("0.txt", text[:cut]), ("1.txt", text[cut:])):
-        (here / "other" / name).write_text(part, encoding="utf-8")
-    assert "other" in refused("train", "--resume", "--out", "run", "--corpus", "other")
-    done("train", "--resume", "--out", "run", "--corpus", "books/*.txt")
 
 
 @pytest.mark.parametrize("place", [SAMPLE + 7, 2 * SAMPLE - 1])

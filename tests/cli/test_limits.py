@@ -29,7 +29,7 @@ from npgpt.tokenizers import BPETokenizer, CharTokenizer
 def test_more_memory_than_there_is_is_refused_before_anything_is_made(
     refused, here, corpus, monkeypatch, flags
 ):
-    monkeypatch.setattr("npgpt.cli.train.open_dataset", None)
+    monkeypatch.setattr("npgpt.run.opening.open_dataset", None)
     err = refused("train", "--corpus", corpus, *TINY, *flags)
     assert err.count("\n") == 1 and "GB" in err and "--n-embd" in err
     assert files(here) == {}
@@ -51,12 +51,6 @@ def test_what_no_command_foresaw_is_a_line_too(cli, refused, monkeypatch, error)
     assert err.count("\n") == 1 and str(error) in err
     with pytest.raises(type(error)):
         cli("info", "--preset", "tales", "--traceback")
-
-
-def test_a_mistake_of_our_own_is_not_hidden(cli, monkeypatch):
-    monkeypatch.setattr("npgpt.cli.info.run", lambda args: {}["n"])
-    with pytest.raises(KeyError):
-        cli("info", "--preset", "tales")
 
 
 def test_token_files_that_change_while_they_are_trained_on(
@@ -103,14 +97,6 @@ def test_a_loss_that_overflows_is_said_and_the_json_has_null(cli, finished, tmp_
     result = json.loads(out, parse_constant=pytest.fail)
     assert status == 1 and result["loss"] is None and result["perplexity"] is None
     assert err.count("\n") == 1 and "loss" in err
-
-
-def test_a_perplexity_beyond_range_is_infinite(done, finished, monkeypatch):
-    monkeypatch.setattr("npgpt.cli.eval.evaluate", lambda *_, **__: (800.0, 9))
-    out = done("eval", finished)
-    assert "800.0000" in out and "inf" in out
-    result = json.loads(done("eval", finished, "--json"), parse_constant=pytest.fail)
-    assert result["loss"] == 800 and result["perplexity"] is None
 
 
 def test_json_has_no_nan_however_deep(capsys):
@@ -170,21 +156,6 @@ def test_nothing_in_a_strangers_run_acts_on_a_terminal(finished, here, command):
     shown = "".join(on_terminals(*(names.get(word, word) for word in command.split())))
     assert re.search(r"\\(u00|x)1b\[2J", shown) and not set(ACTS).difference("\r") & set(shown)
     assert all(line[:1] == "\r" for line in re.findall(r"[^\n]*\r[^\n]*", shown))  # of bars
-
-
-def test_names_act_on_no_terminal_behind_a_pipe_either(cli, finished, corpus, here):
-    (here / "texts").mkdir()
-    shutil.copy(corpus, here / "texts" / f"{CONTROLS}\n.txt")
-    run = shutil.copytree(finished, here / "evil")
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    config["text"]["name"] = CONTROLS + "\nnote    all is well" + "x" * 10**6
-    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    for command in (["compare", run, finished], ["train", "--resume", "--out", run],
-                    ["train", "--resume", "--out", run, "--corpus", __file__],
-                    ["train", "--corpus", "texts", "--out", "o", *TINY]):
-        _, out, err = cli(*command)
-        assert r"\x1b[2J" in out + err and len(out + err) < 10**4
-        assert not set(ACTS) & set(out + err) and "\nnote    all" not in out + err
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from(ACTS)), st.booleans())

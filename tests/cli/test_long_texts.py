@@ -31,14 +31,6 @@ def test_the_last_evaluation_takes_a_named_part_of_a_long_text(done, here, corpu
     assert drawn and "npgpt eval run" in out
 
 
-def test_the_last_evaluation_of_a_short_text_takes_all_of_it(done, here, corpus):
-    out = done("train", "--corpus", corpus, "--out", "run", *TINY)
-    whole = json.loads(done("eval", "run", "--json"))
-    assert result_of(here / "run")["loss"] == whole["loss"]
-    assert result_of(here / "run")["tokens"] == whole["tokens"]
-    assert f"over {whole['tokens']} tokens" in out and "drawn from" not in out
-
-
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
     cli, done, here, corpus, monkeypatch, sent
@@ -62,12 +54,8 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
 def test_minutes_are_steps_at_the_speed_of_the_first(
     done, here, corpus, monkeypatch, seconds, steps
 ):
-    def paced(steps, optimizer):
-        for step in steps:
-            yield step, 9 if step.step == 1 else seconds, None  # the first one is slower
-
     tiny = [*TINY[:10], *TINY[12:]]
-    monkeypatch.setattr(estimate, "measured", paced)
+    monkeypatch.setattr(estimate.StepTimer, "stop", lambda timer: (seconds, None))
     done("train", "--corpus", corpus, "--out", "run", *tiny, "--minutes", 0.05)
     assert settings_of("run")["training"]["max_iters"] == steps
     done("train", "--corpus", corpus, "--out", "same", *tiny, "--max-iters", steps)
@@ -76,12 +64,3 @@ def test_minutes_are_steps_at_the_speed_of_the_first(
     done("train", "--resume", "--out", "run", "--minutes", 0.05)
     assert settings_of("run")["training"]["max_iters"] == 2 * steps
     assert settings_of("run")["changes"][0]["after_step"] == steps
-
-
-@pytest.mark.parametrize(
-    "flags", [["--minutes", 0], ["--minutes", "nan"], ["--minutes", 1, "--max-iters", 3]]
-)
-def test_minutes_that_are_none_or_steps_too_are_refused(refused, here, corpus, flags):
-    tiny = [*TINY[:10], *TINY[12:]]
-    assert "--minutes" in refused("train", "--corpus", corpus, "--out", "run", *tiny, *flags)
-    assert files(here) == {}

@@ -1,6 +1,5 @@
 """A run whose settings change midway: `npgpt train --resume --max-iters N`, `--lr X`."""
 
-import json
 import os
 import shutil
 
@@ -30,14 +29,6 @@ def test_it_goes_on_as_if_it_had_been_planned_so_long(done, tmp_path, finished):
     assert "step 11" in out and f"{rate:.1e}" in out
 
 
-def test_it_may_end_earlier_than_was_planned(done, tmp_path, finished):
-    folder = shutil.copytree(finished, tmp_path / "run")
-    settings_of(folder, max_iters=60)
-    done("train", "--resume", "--max-iters", 8, "--out", folder)
-    assert read_metrics(folder / "metrics.csv")[-1]["step"] == 8
-    assert "learning rate" not in done("train", "--resume", "--out", folder)
-
-
 @pytest.mark.parametrize(
     ("flags", "fact"),
     [(["--max-iters", steps], "6") for steps in (-3, 0, 1, 5, 6)]
@@ -50,19 +41,6 @@ def test_no_more_steps_than_were_done_and_other_settings_are_refused(
     before = files(finished)
     assert fact in refused("train", "--resume", *flags, "--out", finished)
     assert files(finished) == before
-
-
-def test_the_rest_of_config_json_stays_as_it_was_written(done, tmp_path, finished):
-    """A run of another version and machine, with what a person has noted."""
-    folder = shutil.copytree(finished, tmp_path / "run")
-    config = settings_of(folder)
-    config |= {"versions": {"npgpt": "0.0.1"}, "note": "mine, größer"}
-    del config["training"]["matmul_precision"]
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    done("train", "--resume", "--max-iters", 7, "--out", folder)
-    config["training"]["max_iters"] = 7
-    changes = [{"after_step": 6, "max_iters": [6, 7]}]
-    assert settings_of(folder) == config | {"changes": changes}
 
 
 CHANGES = {"lr": 1e-2, "min_lr": 1e-3, "keep": 2, "eval_interval": 1, "sample_tokens": 3}

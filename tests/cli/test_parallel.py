@@ -1,6 +1,5 @@
 """Two ranks of MPI are one process with the same batches, and end together."""
 
-import json
 import os
 import re
 import shutil
@@ -74,35 +73,12 @@ def pair(tmp_path_factory, corpus):
     return folder, done.stdout
 
 
-@pytest.mark.parametrize("arch", ["llama", "bert", "t5"])
-def test_the_losses_of_other_models_are_those_of_one_process(cli, tmp_path, corpus, arch):
-    settings = [*SETTINGS, "--arch", arch, "--max-iters", "30", "--eval-stride", "0"]
-    done = two_ranks("train", "--corpus", corpus, "--out", tmp_path / "two", *settings)
-    assert done.returncode == 0, done.stderr
-    assert cli("train", "--corpus", corpus, "--out", tmp_path / "one", *settings)[0] == 0
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
-
-
 def test_the_losses_are_those_of_one_process(cli, tmp_path, corpus, pair):
     folder, said = pair
     assert cli("train", "--corpus", corpus, "--out", tmp_path / "one", *SETTINGS)[0] == 0
     one, two = losses(tmp_path / "one"), losses(folder)
     assert len(two) == 100 and two == pytest.approx(one, abs=1e-5)
     assert said.count("step 100:") == 1 and "ranks   2" in said
-
-
-def test_the_losses_of_conversations_are_those_of_one_process(cli, tmp_path):
-    talks = tmp_path / "talks.jsonl"
-    talks.write_text("".join(
-        json.dumps({"messages": [{"role": "user", "content": f"q{i}?"},
-                                 {"role": "assistant", "content": "a" * (1 + i % 7)}]}) + "\n"
-        for i in range(60)), encoding="utf-8")
-    settings = [*TINY, "--block-size", "40", "--max-iters", "12", "--sample-tokens", "0"]
-    train = ("train", "--conversations", talks, *settings, "--out")
-    done = two_ranks(*train, tmp_path / "two")
-    assert done.returncode == 0, done.stderr
-    assert cli(*train, tmp_path / "one")[0] == 0
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
 
 @pytest.mark.parametrize(("sent", "saved"), [("SIGKILL", 50), ("SIGTERM", 58)])

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,15 @@ FILES = [name for name in RUN_FILES if name != "reward.png"]
 
 @pytest.mark.parametrize(
     ("command", "reads"),
-    [(["train", *TINY, "--corpus", "tales", "--out", "."], "train.open_dataset"),
-     (["prepare", ".", "--corpus", "tales"], "prepare.load_corpus"),
-     (["export", "tales", "."], "export.load_model")],
+    [(["train", *TINY, "--corpus", "tales", "--out", "."], "npgpt.run.opening.open_dataset"),
+     (["prepare", ".", "--corpus", "tales"], "npgpt.cli.prepare.load_corpus"),
+     (["export", "tales", "."], "npgpt.cli.export.load_model")],
 )
 def test_where_no_folder_can_be_is_refused_before_anything_is_read(
     refused, here, monkeypatch, command, reads
 ):
-    monkeypatch.setattr(f"npgpt.cli.{reads}", None)
+    monkeypatch.setattr(reads, None)
     assert " . " in refused(*command)
-
-
-def test_a_corpus_given_twice_is_both(done, here):
-    for name in ("a", "b"):
-        (here / f"{name}.txt").write_text(name * 100, encoding="utf-8")
-    out = done("prepare", "tokens", "--corpus", "a.txt", "--corpus", "b.txt")
-    assert "val.bin: 21 " in out
 
 
 @pytest.mark.parametrize(
@@ -77,30 +69,3 @@ def test_a_run_that_is_trained_is_not_continued_elsewhere(
         assert "hens" in err and f"process {os.getpid()}" in err
     assert files(folder) == before
     done("train", "--resume", "--corpus", corpus)
-
-
-def test_where_nothing_can_be_locked_that_is_said_once(done, here, corpus, monkeypatch):
-    monkeypatch.setattr("npgpt.folders.fcntl", None)  # as on Windows
-    assert done("train", "--corpus", corpus, "--out", "run", *TINY).count("locked") == 1
-
-
-def test_a_run_that_lost_its_metrics_says_so_and_goes_on(done, here, finished):
-    folder = shutil.copytree(finished, here / "run")
-    (folder / "metrics.csv").unlink()
-    out = done("train", "--resume", "--out", folder)
-    assert "metrics.csv lacks 6 " in out
-    assert "validation loss" in out
-
-
-@pytest.mark.parametrize("command", [
-    "train", "generate", "chat", "tokenize", "eval", "info", "look", "export", "prepare", "compare",
-])
-@pytest.mark.parametrize("word", ["a" * 5000, "x://" + "a" * 300, "b/" * 3000, "\0"])
-def test_a_word_that_is_no_name_of_a_file_is_refused_in_a_line(cli, here, capfd, command, word):
-    (here / "a.txt").write_text(TEXT, encoding="utf-8")
-    try:
-        status, _, err = cli(command, *["a.txt"] * (command in ("prepare", "export")), word)
-    except SystemExit as usage:
-        status, err = usage.code, capfd.readouterr().err
-    assert status in (1, 2) and err.splitlines()[-1].startswith(f"npgpt {command}: ")
-    assert f"{command}: [Errno" not in err

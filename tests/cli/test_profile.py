@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file
 from tiny_run import TINY
 
@@ -15,8 +14,3 @@ def test_the_profile_is_printed_and_the_run_is_the_same(done, corpus, finished, 
     plain = load_file(finished / "model.safetensors")
     for name, weight in load_file(here / "profiled" / "model.safetensors").items():
         np.testing.assert_array_equal(weight, plain[name])
-
-
-@pytest.mark.parametrize("arguments", [["--profile", "-2"], ["--profile", "--check"]])
-def test_steps_to_profile_that_there_are_not(refused, corpus, arguments):
-    assert "--profile" in refused("train", "--corpus", corpus, *arguments, *TINY)

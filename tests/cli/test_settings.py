@@ -1,11 +1,10 @@
 """Settings from presets, a TOML file and flags, each over the one before; mistakes are named."""
 
-import math
 import os
 import shutil
 
 import pytest
-from tiny_run import TINY, files, settings_of
+from tiny_run import files, settings_of
 
 from npgpt.cli.settings import read_settings
 
@@ -80,32 +79,8 @@ def test_a_mistake_in_a_file_is_named_with_what_is_near(refused, here, file, old
     assert files(here) == before
 
 
-def test_the_stride_of_a_preset_follows_a_smaller_window(done, refused, here, file):
-    file()
-    arguments = ("train", "--preset", "tales", "--corpus", "hens.txt", *TINY)
-    assert "eval_stride=17" in refused(*arguments, "--eval-stride", 17, "--out", "refused")
-    done(*arguments, "--out", "run")
-    assert settings_of(here / "run")["training"]["eval_stride"] == 16
-
-
 def test_a_file_may_begin_with_a_byte_order_mark(file):
     assert read_settings(file("\ufeff" + FILE)) == read_settings(file())
-
-
-def test_what_is_said_before_the_first_step(done, here, corpus):
-    shutil.copy(corpus, here / "hens.txt")
-    out = done("train", "--corpus", "hens.txt", *TINY)
-    start = out[: out.index("step 3:")]
-    assert max(map(len, start.splitlines())) <= 80
-    V = len(set(corpus.read_text()))
-    for words in ("810 tokens to train on", "GFLOP", "MB of memory", f"vocabulary of {V}",
-                  f"ln {V} = {math.log(V):.4f}", "nats per token"):
-        assert words in " ".join(start.split())
-    assert "head 0" not in start and ".00 " not in start
-    assert "time  " not in start  # before a step was taken nobody knows how long it takes
-    assert out.count("sample:") == 2
-    assert "bits per byte" not in out  # which compares tokens of different lengths
-    assert "bits per byte" in done("train", "--corpus", "hens.txt", "--tokenizer", "words", *TINY)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_mistake_has_its_status_though_nobody_reads_of_it(tmp_path):
 # Receives the signals of its arguments, by number, all at once.
 AT_ONCE = """
 import signal, sys
-from npgpt.run.signals import stop_request
+from npgpt.run.watch import stop_request
 from npgpt.train import SingleProcess
 
 numbers = [*map(int, sys.argv[1:])]

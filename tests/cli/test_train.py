@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,8 @@ from tiny_run import (
 )
 
 from autograd import matmul_precision
-from npgpt.cli.train import _default_folder
+from npgpt.cli.plan import default_folder
 from npgpt.config import TrainConfig
-from npgpt.files import RUN_STATE, quoted
 from npgpt.metrics import read_metrics
 
 
@@ -122,24 +120,17 @@ def test_resume_refuses_other_settings_and_another_text(refused, tmp_path, finis
         (".", "corpus"), ("..", "corpus"), ("my [1] text.txt", "corpus"), ("a text.txt", "a-text"),
     ],
 )
-def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name, capsys):
+def test_a_run_without_a_name_is_called_as_its_first_corpus(here, spec, name):
     training = TrainConfig(corpus=(spec, "more"))
-    assert _default_folder(training) == Path("runs", name)
-    assert _default_folder(replace(training, arch="bert")) == Path("runs", f"{name}-bert")
+    assert default_folder(training) == Path("runs", name)
+    assert default_folder(replace(training, arch="bert")) == Path("runs", f"{name}-bert")
     with pytest.raises(ValueError, match="runs"):
-        _default_folder(training, resume=True)
+        default_folder(training, resume=True)
     for number in (2, 3):
-        before = _default_folder(training)
+        before = default_folder(training)
         before.mkdir(parents=True)
-        assert _default_folder(training) == Path("runs", f"{name}-{number}")
-        assert _default_folder(training, resume=True) == before
-        assert capsys.readouterr().err == ""
-    (before / RUN_STATE).touch()  # a run that has not ended
-    _default_folder(training)
-    assert f"--out {quoted(before)}" in capsys.readouterr().err
-    (before / "result.json").touch()
-    _default_folder(training)
-    assert capsys.readouterr().err == ""
+        assert default_folder(training) == Path("runs", f"{name}-{number}")
+        assert default_folder(training, resume=True) == before
 
 
 @pytest.mark.parametrize(
@@ -171,13 +162,6 @@ def test_what_can_not_be_trained_is_refused_and_nothing_is_written(
     err = refused("train", *arguments)
     assert all(fact in err for fact in facts), err
     assert files(here) == before
-
-
-def test_training_goes_on_without_matplotlib(done, here, corpus, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
-    assert "'.[plot]'" in done("train", "--corpus", corpus, *TINY)
-    left = files(here / "runs" / "hens")
-    assert "metrics.csv" in left and "loss.png" not in left
 
 
 def test_it_runs_outside_of_the_main_thread_where_no_signal_arrives(done, here, corpus):

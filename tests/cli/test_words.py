@@ -43,7 +43,6 @@ def test_words_and_flags_come_in_any_order(words, wanted):
     ("eval runs/hens talks.jsonl", ("talks.jsonl", "--conversations")),
     ("train Other.txt", ("did you mean other.txt?",)),
     ("train runs/hens", ("runs/hens", ".safetensors")),
-    ("compare runs/hens other.txt", ("npgpt eval",)),
 ])
 def test_a_word_in_the_wrong_place_leads_to_the_right_form(refused, with_run, words, facts):
     err = refused(*words.split())

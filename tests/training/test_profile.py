@@ -7,8 +7,9 @@ import autograd
 from autograd import Tensor, observing
 from npgpt import GPT, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.metrics import measured
-from npgpt.run.profile import SKIPPED, OpCosts, Profile, TimedAdamW
+from npgpt.metrics import StepTimer
+from npgpt.optim import AdamW
+from npgpt.run.profile import SKIPPED, OpCosts, Profile
 from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -18,12 +19,13 @@ IDS = np.arange(200) % 9
 @pytest.mark.parametrize(("count", "of"), [(2, 9), (9, SKIPPED + 3)])
 def test_what_is_recorded_in_the_profiled_steps_is_counted_and_adds_up_to_a_step(count, of):
     model, reports = GPT(CONFIG), []
-    optimizer = TimedAdamW(model.parameters())
+    optimizer = AdamW(model.parameters())
     with Profile(count, optimizer, reports.append) as profile:
-        steps = training_steps(model, optimizer, IDS, TrainConfig(max_iters=of))
-        for _, seconds, _ in measured(steps, optimizer):
-            profile.update(seconds)
+        timer = StepTimer(optimizer)
+        for _ in training_steps(model, optimizer, IDS, TrainConfig(max_iters=of)):
+            profile.update(timer.stop()[0])
             model.next_logits(IDS[None, :8])  # as an evaluation: not counted
+            timer.start()
     [report] = reports
     rows = [line.split() for line in report.splitlines()[2:]]
     counted = [" ".join(row[:3]) for row in rows]

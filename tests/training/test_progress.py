@@ -11,7 +11,7 @@ from npgpt import GPTConfig
 from npgpt import progress as waiting
 from npgpt.config import TrainConfig
 from npgpt.run import watch
-from npgpt.run.estimate import clock
+from npgpt.text import clock
 from npgpt.train import SINGLE_PROCESS, Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)

@@ -1,0 +1,203 @@
+"""What `npgpt train` is asked for, before a text is read or a folder made: a plan, or a refusal.
+
+The settings are layers: the preset's, those of --config, the flags; a model of --init-from has its
+own shape. Each layer changes those before it.
+"""
+
+import glob
+import math
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from npgpt.cli.settings import (
+    MAY_CHANGE,
+    all_settings,
+    check_texts,
+    flag_of,
+    given_settings,
+)
+from npgpt.config import TrainConfig
+from npgpt.data.tokens import prepared_paths
+from npgpt.files import quoted
+from npgpt.loading import Loaded, load_model, model_files, runs, template_of
+from npgpt.models import architecture
+from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
+from npgpt.models.writing import continue_text
+from npgpt.progress import note
+from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
+
+# What only a new run is asked.
+OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
+# Settings of training in place of a preset's, if the model is a published one.
+FINE_TUNING = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
+               "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A new run: all but what the text tells.
+
+    given      the settings that the user gave, by name
+    model      the model's settings by name, without vocab_size
+    kind       the kind of tokens, one of `npgpt.data.tokens.KINDS`
+    start      the model of --init-from, with the template of its conversations
+    """
+
+    folder: Path
+    given: dict
+    model: dict
+    training: TrainConfig
+    kind: str
+    bpe_size: int | None
+    start: Loaded | None = None
+    template: Any = None
+
+
+def new_run(args):
+    """Return the `Plan` of a new run. Raises ValueError for what cannot be trained so."""
+    given = given_settings(args)
+    start = template = None
+    if args.init_from:
+        path = model_files(args.init_from)
+        start, template = load_model(path), template_of(path)
+        _check_shape(args, given, start)
+    preset, model, training = merged(given, start, template)
+    training, talks = checked(training), training.conversations
+    check_texts(training.corpus)
+    for wrong, message in (
+        (isinstance(training, RewardConfig) and not start,
+         "--reward: a model that is not trained writes no right story; give --init-from a run of "
+         "the tales, or of --conversations tales"),
+        (talks and architecture(training.arch).write is not continue_text,
+         "--conversations: only models that continue text learn them; use --arch gpt or llama"),
+        (args.corpus and args.conversations,
+         "--corpus and --conversations: a run reads one of them; leave one out"),
+        (training.hold and (isinstance(training, RewardConfig) or not (talks and start)),
+         "--hold is for --conversations and a model of --init-from, which writes already: leave "
+         "--hold out"),
+    ):
+        if wrong:
+            raise ValueError(message)
+    training = replace(training, corpus=()) if talks else training
+    kind, bpe_size = _tokens(args, preset, training.corpus)
+    folder = Path(args.out) if args.out else default_folder(training)
+    return Plan(folder, given, model, training, kind, bpe_size, start, template)
+
+
+def resumed_run(args):
+    """Return (the `Run` that --resume goes on with, {setting: value} that it changes)."""
+    named = args.out if args.resume is True else args.resume
+    if args.out not in (None, named):
+        raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
+    if named or args.corpus or args.conversations:
+        folder = Path(named or default_folder(merged(given_settings(args))[2], resume=True))
+    elif (folder := runs.latest_run()) == runs.SHIPPED_RUN:
+        raise ValueError("there is no run in runs/ to resume; name one with --out")
+    else:
+        note(f"no --out is given: this is {quoted(folder)}, the latest run")
+    run = runs.read_run(folder)
+    settings = asdict(run.model) | asdict(run.training)
+    given = {name: value for name in all_settings()
+             if (value := getattr(args, name)) is not None}
+    fixed = [name for name, value in given.items()
+             if name not in (*MAY_CHANGE, "corpus", "conversations")
+             and settings.get(name) != value]
+    fixed += [name for name in OF_THE_START if getattr(args, name)]
+    if fixed:
+        raise ValueError(
+            f"--resume: leave out {', '.join(map(flag_of, fixed))}, which cannot change midway, or "
+            f"start a new run, perhaps from these weights with --init-from {quoted(folder)}"
+        )
+    return replace(run, folder=folder), {name: given[name] for name in MAY_CHANGE if name in given}
+
+
+def merged(given, start=None, template=None):
+    """Return (the preset's name, the model's settings, TrainConfig) of the settings that are given.
+
+    The preset is the one named, or the one that fits the corpus and the kind of model.
+    """
+    if start:
+        given = _shape(start) | given
+    if given.get("reward"):
+        given = DEFAULTS.get(given["reward"], {}) | given
+    talks = given.get("conversations", ())
+    like = given.get("corpus", TrainConfig.corpus)
+    if talks:
+        if start and not given.get("reward"):
+            given = (FINE_TUNING if template or not start.run else {"hold": 2.0}) | given
+        given, like = {"eval_stride": 0} | given, ("conversations of", *talks)
+    if start and like not in (TrainConfig.corpus, ("conversations of", "tales")):
+        like = ("shakespeare",)  # at a lower rate
+    preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
+    return preset, *from_preset(preset, RewardConfig, **given)
+
+
+def _shape(start):
+    shape = asdict(start.model.config) | {"arch": start.training.arch}
+    del shape["vocab_size"]
+    return shape
+
+
+def _check_shape(args, given, start):
+    """Raise ValueError for settings that ask for a different model than that of --init-from, and
+    if no text is named."""
+    is_now, name = _shape(start), quoted(args.init_from)
+    wanted = {name for name, value in given.items() if is_now.get(name, value) != value}
+    wanted |= given.keys() & (model_settings().keys() - is_now.keys())
+    wanted.discard("dropout")  # the one setting that is no shape
+    if given.get("block_size", math.inf) < is_now["block_size"]:
+        wanted.discard("block_size")  # a shorter window takes the first positions
+    wanted |= {name for name in ("tokenizer", "bpe_size", "check") if getattr(args, name)}
+    if arch_of_preset(given.get("preset", preset_for((), is_now["arch"]))) != is_now["arch"]:
+        wanted.add("preset")
+    if wanted:
+        shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
+        raise ValueError(
+            f"--init-from takes the kind of model, its shape and its tokenizer from {name}"
+            f"{f' ({shape})' if shape else ''}: leave out {', '.join(map(flag_of, sorted(wanted)))}"
+        )
+    if not any(map(given.get, ("corpus", "conversations", "reward"))):
+        own = " ".join(map(quoted, start.training.corpus or TrainConfig.corpus))
+        goes_on = f"; --resume --out {name} goes on with that run itself" if start.run else ""
+        raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
+
+
+def _tokens(args, preset, corpus):
+    """Return (the kind of tokens, one of KINDS; the number of byte pairs or None)."""
+    if args.tokenizer not in (None, "char") and prepared_paths(corpus):
+        raise ValueError(
+            "token files have their tokens already: leave --tokenizer out, or prepare the text "
+            "again with npgpt prepare --tokenizer RUN"
+        )
+    kind = args.tokenizer or PRESETS[preset].get("tokenizer", "char")
+    if kind == "bpe":
+        return kind, 1024 if args.bpe_size is None else args.bpe_size
+    if args.bpe_size is not None:
+        raise ValueError(
+            "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
+        )
+    return kind, None
+
+
+def default_folder(training, resume=False):
+    """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
+
+    It is named after the first corpus; a pattern after its folder. A new run gets the first name
+    that is free, --resume the name before that.
+    """
+    first = (training.conversations or training.corpus)[0]
+    first = "stdin" if first == "-" else first
+    plain = [part for part in Path(first).parts if not glob.has_magic(part)]
+    name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
+    name += "-talk" * bool(training.conversations)
+    if training.arch != TrainConfig.arch:
+        name += f"-{training.arch}"
+    folders = [Path("runs", name)]
+    while os.path.lexists(folders[-1]):
+        folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
+    if resume and len(folders) == 1:
+        raise ValueError(f"there is no run {folders[0]} to resume; name one with --out")
+    return folders[-2 if resume else -1]
