@@ -50,9 +50,4 @@ FAULTS = {
         {"scores(q_HTD, k_HTD)": "q_HTD @ k_HTD.swapaxes(1, 2)"},
     "e^z overflows: subtract the largest score of each row first":
         {" - score_HTT.max(axis=2, keepdims=True)": ""},
-    "the weights of each position s, and not of t, are divided by their sum":
-        {"e_HTT.sum(axis=2": "e_HTT.sum(axis=1"},
-    "the softmax is taken over the heads": {"axis=2": "axis=0"},
-    "one maximum is subtracted from all rows: in a row far below it every e^z is 0":
-        {"max(axis=2, keepdims=True)": "max()"},
 }

@@ -36,8 +36,5 @@ FAULTS = {
     "the layer norms of the blocks are left out": {" + 2 * 2 * C": ""},
     "the layer norms have no bias": {"2 * 2 * C": "2 * C", ") + 2 * C": ") + C"},
     "the last layer norm is left out": {") + 2 * C": ")"},
-    "biases and norms are left out": {"(matrices + vectors) + 2 * C": "matrices"},
-    "the MLP has only one of its two matrices": {" + 4 * C * C + 4 * C * C": " + 4 * C * C"},
     "the projection after the heads is left out": {" + C * C": "", "3 * C + C": "3 * C"},
-    "there is one block only": {"L * (": "("},
 }

@@ -32,7 +32,6 @@ def cases(rng):
 
 FAULTS = {
     "it is not divided by N: the loss is a mean": {" / len(targets_N)": ""},
-    "it is divided by N times V": {"/ len(targets_N)": "/ logits_NV.size"},
     "the sign is flipped: it leads up the loss": {"return ": "return -"},
     "the 1 at the target is left out": {"-= 1": "-= 0"},
     "only the targets get a gradient; all logits share the sum":
@@ -41,8 +40,6 @@ FAULTS = {
         {"e_NV / e_NV.sum(axis=1, keepdims=True)": "logits_NV.copy()"},
     "e^z overflows: subtract the largest logit of each row first":
         {" - logits_NV.max(axis=1, keepdims=True)": ""},
-    "the 1 of each target is subtracted in every row, and not only in its own":
-        {"np.arange(len(targets_N)), targets_N": ":, targets_N"},
     "it is divided by V, and not by N": {"/ len(targets_N)": "/ logits_NV.shape[1]"},
     "-1 / p is the gradient with respect to the probability, and not to the logits":
         {"dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1":

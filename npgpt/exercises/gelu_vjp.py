@@ -39,6 +39,4 @@ FAULTS = {
     "the x^3 in u is left out of du/dx": {" + 3 * 0.044715 * x**2": ""},
     "du/dx lacks sqrt(2/pi)": {"slope = math.sqrt(2 / math.pi) * ": "slope = "},
     "the derivative of tanh is 1 - tanh^2, and not 1 - tanh": {"tanh**2": "tanh"},
-    "ds/dx lacks the half of s = (1 + tanh) / 2": {"tanh**2) / 2": "tanh**2)"},
-    "dy is left out": {"return dy * ": "return "},
 }

@@ -51,13 +51,6 @@ FAULTS = {
                                                         "        return centred_GN\n": ""},
     "never divided by the deviation": {"if not scaled:": "if True:"},
     "a group of equal rewards gives 0 / 0": {"np.where(std_G1 > 0, std_G1, 1)": "std_G1"},
-    "mean and deviation go down the columns, across the groups": {"axis=1": "axis=0"},
-    "one mean and one deviation for all groups": {"axis=1, keepdims=True": ""},
-    "one mean for all groups, which each divide by their own deviation":
-        {"r_GN.mean(axis=1, keepdims=True)": "r_GN.mean()",
-         "(centred_GN**2).mean(": "r_GN.var("},
-    "one deviation for all groups":
-        {"(centred_GN**2).mean(axis=1, keepdims=True)": "r_GN.var()"},
     "the deviation is divided by N - 1, and not by N":
         {"(centred_GN**2).mean(": "centred_GN.var(ddof=1, "},
 }

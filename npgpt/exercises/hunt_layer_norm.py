@@ -40,5 +40,4 @@ FAULTS = {
     "it divides by the variance, and not by its root": {"np.sqrt": ""},
     "the squares are divided by C - 1": {"2).mean(": "2 / (1 - 1 / len(bias_C))).mean("},
     "eps is missing: a row of equal entries has variance 0": {" + 1e-5": ""},
-    "mean and variance are taken over all rows together": {"mean(axis=1, keepdims=True)": "mean()"},
 }

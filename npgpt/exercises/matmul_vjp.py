@@ -35,5 +35,4 @@ FAULTS = {
     "dw is made from w instead of x": {"x_NI.T @ dy_NO": "w * dy_NO.sum(axis=0)"},
     "dx is made from x instead of w: the gradient of a product has the other factor":
         {"dy @ w.T": "x * dy.sum(axis=-1, keepdims=True)"},
-    "dx is divided by the number of rows: it is no mean": {"dy @ w.T": "dy @ w.T / len(x_NI)"},
 }

@@ -45,12 +45,8 @@ FAULTS = {
         {" * advantage_N[:, None]": ""},
     "only good draws count: an advantage below 0 is taken for 0":
         {"advantage_N[:, None]": "advantage_N[:, None].clip(0)"},
-    "the size of the advantage counts, but not its sign":
-        {"advantage_N[:, None]": "abs(advantage_N[:, None])"},
     "1 is not taken off at the drawn token":
         {"    d_NV[np.arange(N), y_N] -= 1\n": ""},
-    "1 is taken off in all rows of a drawn token": {"d_NV[np.arange(N), y_N] -= 1":
-                                                    "d_NV[:, y_N] -= 1"},
     "the rows are added up, not averaged": {" / N": ""},
     "e^logits overflows: subtract the largest of each row":
         {" - logits_NV.max(axis=1, keepdims=True)": ""},

@@ -33,5 +33,4 @@ FAULTS = {
     "the products are multiplied by sqrt(D)": {"/ math.sqrt": "* math.sqrt"},
     "the root is of the number of positions, not of channels": {"shape[2]": "shape[1]"},
     "queries and keys are swapped": {"q_HTD @ k_HSD": "k_HSD @ q_HTD"},
-    "the queries are compared with each other": {"@ k_HSD": "@ q_HTD"},
 }

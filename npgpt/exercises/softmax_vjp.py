@@ -31,9 +31,7 @@ FAULTS = {
     "each output is taken to depend on its own input only, as in a sigmoid":
         {".sum(axis=1, keepdims=True)": ""},
     "the sum is taken down the columns, and not along each row": {"axis=1": "axis=0"},
-    "the sum is over all rows together": {"axis=1, keepdims=True": ""},
     "the sum is added, and not subtracted": {"dy_NC - (": "dy_NC + ("},
-    "a mean is used instead of the sum": {".sum(": ".mean("},
     "the factor y in front is left out": {"return y_NC * (": "return ("},
     "the sum lacks the factor y": {"(dy_NC * y_NC).sum": "dy_NC.sum"},
 }

@@ -37,9 +37,6 @@ FAULTS = {
     "one token too few stays": {"[:k]": "[: k - 1]"},
     "all tokens that are as probable as the last one stay, more than k":
         {"kept_V[ids_K] = p_V[ids_K]": "kept_V = np.where(p_V >= p_V[ids_K[-1]], p_V, 0)"},
-    "of equal probabilities the higher id goes first":
-        {"np.argsort(-p_V": "len(p_V) - 1 - np.argsort(-p_V[::-1]"},
-    "the tokens that stay are all equally probable": {"= p_V[ids_K]": "= 1"},
     "the probabilities are sorted, and no longer at the ids of their tokens":
         {"kept_V[ids_K] =": "kept_V[: len(ids_K)] ="},
 }

@@ -43,7 +43,6 @@ FAULTS = {
     "each probability is compared with the share, and not their sum":
         {"before_V < share": "p_V[ids_V] >= share"},
     "the least probable are added up first": {"-p_V": "p_V"},
-    "the tokens that stay are all equally probable": {"= p_V[stay]": "= 1"},
     "the probabilities are sorted, and no longer at the ids of their tokens":
         {"kept_V[stay] =": "kept_V[: len(stay)] ="},
 }

@@ -54,6 +54,4 @@ FAULTS = {
     "one step is missing": {"range(steps)": "range(steps - 1)"},
     "the loss is measured after the update, with the new weights":
         {"losses.append(loss)": "losses.append(gradient(w, x, y)[0])"},
-    "each step begins again at the first weights":
-        {"    losses = []": "    losses, first = [], w", "update(w,": "update(first,"},
 }

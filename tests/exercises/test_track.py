@@ -152,12 +152,6 @@ def test_my_gpt_imports_the_right_answers_and_no_others(before, right):
     assert re.findall(r"^from \S+ import (\w+)$", text, re.M)[1:] == PARTS
 
 
-def test_an_answer_is_written_after_those_that_it_imports():
-    for number, name in enumerate(NAMES, 1):
-        for helper in getattr(load(number), "HELPERS", ()):
-            assert NAMES.index(helper.__name__) < number - 1, name
-
-
 def test_the_documents_give_the_exercises_their_numbers():
     read = (ROOT / "README.md").read_text(encoding="utf-8")
     for section, names in SECTIONS.items():
