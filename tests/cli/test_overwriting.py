@@ -37,7 +37,7 @@ def test_nothing_that_is_there_is_overwritten(done, refused, making, tmp_path, t
             done(*command, "--out", mine)
         out.symlink_to(mine)
     before = files(tmp_path)
-    assert (out.name if there == "folder" else "--out") in refused(*command, "--out", out)
+    assert out.name in refused(*command, "--out", out)
     assert files(tmp_path) == before
 
 
@@ -59,12 +59,12 @@ def test_a_file_that_only_looks_like_its_own_stays(refused, making, finished, tm
 
 def test_its_own_file_is_replaced(done, making, tmp_path):
     out, command = making
-    assert "replaces" not in done(*command, "--out", out)
+    done(*command, "--out", out)
     before = out.read_bytes()
     os.link(out, tmp_path / "old")  # it changes with the file if that is written in place
     if command[0] == "look":
         command[-1] = "The end"
     else:
         command[1:] = command[:0:-1]
-    assert ("replaces" in done(*command, "--out", out)) == (command[0] == "look")
+    done(*command, "--out", out)
     assert out.read_bytes() != before == (tmp_path / "old").read_bytes()
