@@ -77,8 +77,8 @@ def test_generate_continues_fills_in_and_rewrites(done, runs):
     ("arguments", "facts"),
     [
         (["--preset", "tales", "--arch", "bert"], ("arch=gpt", "tales-bert")),
-        (["--arch", "bert", "--no-bias"], ("'bias'", "arch=gpt", "bert")),
-        (["--arch", "gpt", "--n-kv-head", 2], ("'n_kv_head'", "arch=llama")),
+        (["--arch", "bert", "--no-bias"], ("'bias'", "arch=bert")),
+        (["--arch", "gpt", "--n-kv-head", 2], ("'n_kv_head'", "arch=gpt")),
         (["--arch", "t5", "--eval-stride", 8], ("stride",)),
         (["--resume", "--arch", "bert"], ("runs/", "--out")),
     ],

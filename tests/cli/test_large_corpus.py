@@ -98,7 +98,7 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, h
     assert "two" in refused(*resume)
     assert "one" in refused("prepare", "one", "--corpus", "two.txt")
     assert "alone" in refused("train", "--corpus", "one", "two", *SETTINGS)
-    assert "--split" in refused("train", "--corpus", "one", "--split", "documents", *SETTINGS)
+    assert "split" in refused("train", "--corpus", "one", "--split", "documents", *SETTINGS)
     np.array([9, 9, 400] * 99, "<u2").tofile(here / "one" / "train.bin")
     err = refused("train", "--corpus", "one", *SETTINGS)
     assert "token 400" in err and "tokenizer.json" in err

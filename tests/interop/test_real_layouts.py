@@ -18,9 +18,9 @@ from npgpt.loading import load_model
 from npgpt.tokenizers import LibraryTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
-library = pytest.importorskip("tokenizers", reason="the peer: pip install '.[peers]'")
-transformers = pytest.importorskip("transformers", reason="the peer: pip install '.[peers]'")
-torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
+library = pytest.importorskip("tokenizers", reason="pip install '.[peers]'")
+transformers = pytest.importorskip("transformers", reason="pip install '.[peers]'")
+torch = pytest.importorskip("torch", reason="pip install '.[peers]'")
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors  # noqa: E402
 
 transformers.utils.logging.disable_progress_bar()
