@@ -39,10 +39,13 @@ def run(args):
     numbers, notes = [result.numbers() for result in results], not_comparable(results)
     path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(names)) + ".png")
     try:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
         check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
         factors, unit = units(results)
         curves = {name: (result.rows, factor, result.whole.get("loss"))
                   for name, result, factor in zip(names, results, factors, strict=True)}
+        replaces = ", which replaces the one that compare drew before" if path.exists() else ""
         picture = str(plots.comparison_picture(path, curves, ylabel=f"loss, {unit}"))
     except plots.MatplotlibMissing as error:
         picture, notes = None, [*notes, f"no picture: {error}"]
@@ -56,7 +59,7 @@ def run(args):
     for note in notes:
         print(f"note    {note}")
     if picture:
-        print(f"picture {picture}")
+        print(f"picture {picture}{replaces}")
 
 
 class Result:
