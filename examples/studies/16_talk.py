@@ -2,7 +2,8 @@
 
     python -m examples.studies 16_talk    the trainings that are missing, then the tables
 
-The end of `PLAN.md` has arms, seeds and what is expected. The last arm is README's commands.
+The end of `PLAN.md` has arms, seeds and what is expected. The last arm is README's commands, with
+the last weights instead of the best.
 """
 
 from contextlib import ExitStack
@@ -29,11 +30,13 @@ from npgpt.train import evaluate, training_steps
 SEEDS, ASKED = (4, 5, 6), 1000
 NEW_SEEDS, NEW = (7, 8, 9), 400  # of requests that nobody trained on
 TINY = {"max_iters": 1, "asked": 8}
-# Steps on stories, on conversations, with reward; the weight of what is held; the tokens that count
+# Steps on stories, on conversations, with reward; weights of what is held and of the reward's KL
+# penalty; the tokens that count
 ARMS = {
-    "answers": (0, 4000, 300, 0.0, "answers"),
-    "all tokens": (0, 4000, 0, 0.0, "all"),
-    "chain": (500, 6000, 300, 2.0, "answers"),
+    "answers": (0, 4000, 300, 0.0, 0.0, "answers"),
+    "all tokens": (0, 4000, 0, 0.0, 0.0, "all"),
+    "chain": (500, 6000, 300, 2.0, 0.0, "answers"),
+    "chain with KL": (500, 6000, 100, 2.0, 0.1, "answers"),
 }
 LINES = {  # of the table: the arm, and its last step
     "questions": ("answers", "questions"), "then reward": ("answers", "reward"),
@@ -41,25 +44,28 @@ LINES = {  # of the table: the arm, and its last step
     "stories": ("chain", "stories"),
     "stories, then questions": ("chain", "questions"),
     "stories, questions, then reward": ("chain", "reward"),
+    "stories, then questions, once more": ("chain with KL", "questions"),
+    "then reward with a KL penalty": ("chain with KL", "reward"),
 }
 
 
 def trials(results):
-    return [{"arm": arm, "seed": seed} for seed in SEEDS for arm in ARMS] + [
+    return [{"arm": arm, "seed": seed} | ({"new": 300} if arm == "chain with KL" else {})
+            for seed in SEEDS for arm in ARMS] + [
         {"arm": "answers", "seed": seed, "new": NEW} for seed in NEW_SEEDS]
 
 
 def measure(trial):
     """Return what a model can after each of its steps."""
-    *steps, hold, counted = ARMS[trial["arm"]]
+    *steps, hold, kl, counted = ARMS[trial["arm"]]
     steps = [min(n, trial.get("max_iters", n)) for n in steps]
     gpt, found, asked = architecture("gpt"), {}, trial.get("asked", ASKED)
     given = {"seed": trial["seed"], "eval_stride": 0}
     shape, of_stories = from_preset("tales-words", max_iters=max(steps[0], 1), **given)
     _, of_talks = from_preset("answers", max_iters=steps[1], hold=hold, **given)
-    without_kl = {"max_iters": max(steps[2], 1), "reward_kl": 0.0}
+    of_arm = {"max_iters": max(steps[2], 1), "reward_kl": kl}
     _, of_reward = from_preset("answers", RewardConfig, reward="answers", **given,
-                               **DEFAULTS["answers"] | without_kl)
+                               **DEFAULTS["answers"] | of_arm)
     with ExitStack() as stack:
         plain = model = tokenizer = None
         if steps[0]:
@@ -135,28 +141,31 @@ def ability(model, talks, plain, asked, fresh=None):
 def numbers(results):
     """Return by line of the table its measures, shares in percent, as intervals of the seeds; and
     what a line adds to one before it."""
-    of = {line: pd.DataFrame([measures(
-        results[study.key({"arm": arm, "seed": seed})]["after"][step]) for seed in SEEDS])
-        for line, (arm, step) in LINES.items()}
+    runs = {arm: [results[study.key(trial)]["after"] for trial in trials(results)
+                  if trial["arm"] == arm and trial["seed"] in SEEDS] for arm in ARMS}
+    of = {line: pd.DataFrame([measures(run[step]) for run in runs[arm]])
+          for line, (arm, step) in LINES.items()}
     found = {line: {name: student(x) for name, x in some.items()} for line, some in of.items()}
     table = markdown(
-        ("steps", "questions right, %", "*it*, %", "requests right, %", "entropy", "plain stories"),
+        ("steps", "questions right, %", "*it*, %", "requests right, %", "new ones", "entropy",
+         "plain stories"),
         [(line, *(f"{x[name].mean:{form}}" if name in x else "" for name, form in (
-            ("questions", ".1f"), ("it", ".1f"), ("story", ".1f"), ("entropy", ".1f"),
-            ("plain", ".4f")))) for line, x in found.items()])
+            ("questions", ".1f"), ("it", ".1f"), ("story", ".1f"), ("new requests", ".1f"),
+            ("entropy", ".1f"), ("plain", ".4f")))) for line, x in found.items()])
     added = {f"{after}, beside {before}": {name: student(of[after][name] - x)
                                            for name, x in of[before].items() if name in of[after]}
              for before in of for after in of}
     return {"final": table, "summary": table, "of": found, "added": added,
             "least": {line: some[[*KINDS[:-1]]].mean().min() for line, some in of.items()
-                      if "it" in some}, "new_words": new_words(results)}
+                      if "it" in some},
+            "least_added": {pair: min(some[kind].mean for kind in KINDS[:-1])
+                            for pair, some in added.items() if "it" in some},
+            "new_words": new_words([results[study.key(trial)]["after"]
+                                    for trial in trials(results) if trial["seed"] in NEW_SEEDS])}
 
 
-def new_words(results):
-    found = [results[study.key(trial)]["after"] for trial in trials(results) if "new" in trial]
-    if not found:
-        return ""
-    before, after = (np.array([100 * np.divide(*of[step]["new requests"]) for of in found])
+def new_words(runs):
+    before, after = (np.array([measures(run[step])["new requests"] for run in runs])
                      for step in ("questions", "reward"))
     return (f"; of {NEW} new ones, with three other seeds, {student(after):.1f} % are right, "
             f"{before.mean():.1f} % before: {student(after - before):+.1f} points")
@@ -169,4 +178,6 @@ def measures(run):
         right = pd.DataFrame(run["right"])
         right["questions"] = right[[*KINDS[:-1]]].sum(axis=1)
         found |= dict(100 * right.loc[0] / right.loc[1])
+    if "new requests" in run:
+        found["new requests"] = 100 * np.divide(*run["new requests"])
     return found
