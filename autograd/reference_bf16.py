@@ -9,8 +9,6 @@ import numpy as np
 
 from autograd import reference
 
-MULTIPLIES_BFLOAT16 = True  # no slower than float32
-
 
 def rounded(x):
     """Return a float32 array with the 8 bits of a bfloat16, the nearest, ties to even.

@@ -70,7 +70,7 @@ def test_every_dotted_name_of_our_code_resolves(path):
             pytest.fail(f"{relative(path)} speaks of `{name}`: {error}")
 
 
-@pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
+@pytest.mark.filterwarnings("ignore:products in bfloat16 take")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
 def test_the_snippets_run_in_order_and_print_what_stands_beneath(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

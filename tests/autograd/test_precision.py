@@ -1,5 +1,6 @@
 """Products of operands rounded to bfloat16: the rounding, and the error of gradients."""
 
+import re
 import warnings
 
 import numpy as np
@@ -112,13 +113,24 @@ def test_products_of_float64_are_not_rounded():
     gradcheck(matmul, (a, b))
 
 
-def test_the_setting_is_restored_and_slow_processors_are_warned_of(monkeypatch):
-    monkeypatch.setattr(backend.bf16, "MULTIPLIES_BFLOAT16", False)
-    with (
-        pytest.warns(RuntimeWarning, match="float32"),
-        autograd.using_matmul_precision("bfloat16"),
-    ):
+def test_the_setting_is_restored():
+    with autograd.using_matmul_precision("bfloat16"):
         assert autograd.matmul_precision() == "bfloat16"
     assert autograd.matmul_precision() == "float32"
     with pytest.raises(ValueError, match="'fp8'.*bfloat16"):
         autograd.set_matmul_precision("fp8")
+
+
+@pytest.mark.skipif(backend.name != "numba", reason="NumPy has no products of bfloat16")
+@pytest.mark.parametrize("slow", setting.PRECISIONS)
+def test_a_slow_bfloat16_is_measured_and_warned_of(monkeypatch, slow):
+    products = backend.bf16 if slow == "bfloat16" else backend
+    product = products.matmul
+    monkeypatch.setattr(products, "matmul", lambda a, b: [product(a, b) for _ in range(9)])
+    setting.bfloat16_time.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        autograd.set_matmul_precision("bfloat16")
+    setting.bfloat16_time.cache_clear()
+    found = [float(n) for w in caught for n in re.findall(r"take ([\d.]+) times", str(w.message))]
+    assert [n > 2 for n in found] == [True] * (slow == "bfloat16")

@@ -43,7 +43,7 @@ def test_a_run_leaves_its_files_and_says_where(cli, here, corpus):
     assert config["model"]["n_embd"] == 8 and config["training"]["max_iters"] == 6
 
 
-@pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
+@pytest.mark.filterwarnings("ignore:products in bfloat16 take")
 def test_a_run_with_products_of_bfloat16_is_another_and_goes_on_as_one(done, here, corpus):
     """Stopped or not, to the bit; evaluated as it was trained, and no setting of the process."""
     runs = {}

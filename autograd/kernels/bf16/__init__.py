@@ -13,7 +13,6 @@ from autograd.kernels.bf16 import attention_products
 from autograd.kernels.bf16.matmul import multiply_bf16
 from autograd.kernels.compiler import kernel
 from autograd.kernels.products import Products
-from autograd.kernels.tiles import MULTIPLIES_BFLOAT16
 
 _query_blocks, _groups_backward = loops_with(attention_products)
 
@@ -31,4 +30,3 @@ def attend_backward_bf16(table, lse_BHT, visible, G, S, D, threads):
 
 
 products = Products(multiply_bf16, attend_bf16, attend_backward_bf16)
-products.MULTIPLIES_BFLOAT16 = MULTIPLIES_BFLOAT16  # no slower than float32
