@@ -94,7 +94,7 @@ def print_tally(grades):
 
 
 def print_hints(exercise, count, number):
-    hints = exercise.HINTS
+    hints = exercise.HINTS.strip().splitlines()
     for i, hint in enumerate(hints[:count], 1):
         print(f"{i}  {hint}")
     more = "solution" if count >= len(hints) else f"hint {count + 1}"

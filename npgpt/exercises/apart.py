@@ -18,10 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tqdm import tqdm
-
 from npgpt.exercises import load
 from npgpt.exercises.judge import WrongError, judge_file
+from npgpt.progress import progress
 
 LIMIT, SOON, START = 10, 2, 20  # seconds for the first answer, for others, and to start Python
 MEMORY = 2 << 30  # bytes of address space
@@ -38,18 +37,15 @@ def verdicts(files, loud=False):
     status  "right", "wrong", or "stopped": it never returned
     """
     todo = list(files)
-    with tqdm(total=len(todo), leave=False, delay=1, disable=None, miniters=0) as bar:
-        while todo:
-            for index, verdict in enumerate(_in_one_process(todo[:], loud, bar)):
-                if index and verdict[0] != "right":
-                    break
-                bar.update()
-                bar.clear()
-                yield *todo.pop(0), *verdict
-            loud = False
+    while todo:
+        for index, verdict in enumerate(_in_one_process(todo[:], loud)):
+            if index and verdict[0] != "right":
+                break
+            yield *todo.pop(0), *verdict
+        loud = False
 
 
-def _in_one_process(files, loud, bar):
+def _in_one_process(files, loud):
     """Yield (status, message) for answers; the last is for the first that never returned."""
     command = [sys.executable, "-P", "-u", "-m", __name__, str(LIMIT)]
     for pair in files:
@@ -65,44 +61,38 @@ def _in_one_process(files, loud, bar):
             )
             try:
                 for index, (_, path) in enumerate(files):
-                    verdict = _verdict(process, ours, path, SOON if index else START + LIMIT, bar)
+                    verdict = _verdict(process, ours, path, SOON if index else START + LIMIT)
                     yield verdict
                     if verdict[0] == "stopped":
                         return
-            except KeyboardInterrupt:
-                with contextlib.suppress(ValueError):  # Windows: Ctrl-C has reached it
-                    process.send_signal(signal.SIGINT)
-                print(f"{path}: {_verdict(process, ours, path, 1, bar)[1]}")
-                raise
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     process.kill() if os.name == "nt" else os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
-def _verdict(process, ours, path, seconds, bar):
+@progress("judging an answer")
+def _verdict(process, ours, path, seconds):
     """Return (status, message) when a process has written them, has ended, or takes too long."""
     said, begun, ended = b"", time.monotonic(), False
     while not said.endswith(b"]\n") and not ended and time.monotonic() < begun + seconds:
         ended = process.poll() is not None
         more = ours.readline()
         said, ended = said + more, ended and not more
-        bar.update(0)
         time.sleep(0 if more else 0.005)
     with contextlib.suppress(ValueError):
         return json.loads(said)
     if ended and not said.startswith(b"Timeout"):
         return "stopped", (f"it ended Python (status {process.returncode}) before its result could "
                            "be judged; take out what does that, such as os._exit")
-    what = f"still running after {min(LIMIT, time.monotonic() - begun):.0f} s"
+    what = f"still running after {LIMIT} s; look for a loop that never ends"
     name = re.escape(path.name.encode("ascii", "backslashreplace"))  # as faulthandler writes it
     inmost = re.search(rb'File "[^"]*?(%s|exercise_\d+_\w+\.py)", line (\d+)' % name, said)
-    if not inmost:
-        return "stopped", f"{what}; look for a loop that never ends"
-    other, number = "" if re.match(name, inmost[1]) else inmost[1].decode(), int(inmost[2])
-    text = linecache.getline(str(path.with_name(other or path.name)), number).strip()
-    return "stopped", (f"{what}; it stopped in {other and f'{other}, '}line {number}: look at the "
-                       f"loop there\n    {text}")
+    if inmost:
+        file, number = inmost[1].decode(), int(inmost[2])
+        text = linecache.getline(str(path.with_name(file)), number).strip()
+        what += f". It was in {file}, line {number}:\n    {text}"
+    return "stopped", what
 
 
 def main(limit, *files):
@@ -119,6 +109,7 @@ def main(limit, *files):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, most))
     faulthandler.dump_traceback_later(float(limit), exit=True, file=channel)
     for number, path in zip(files[::2], files[1::2], strict=True):
+        sys.path.insert(0, os.path.dirname(path))  # it may import earlier answers
         try:
             judge_file(load(int(number)), Path(path))
             verdict = "right", ""

@@ -11,13 +11,13 @@ softmax over the positions s; and for each position t the average of the values,
 Return the weights, too: backward needs them. A score can be large; e^1000 overflows.
 """
 HELPERS = (causal_mask, scores)
-RETURNS = ("y", "a")
+RETURNS = "y a"
 WHERE = "autograd.reference.attention"
-HINTS = (
-    "np.where(causal_mask(T), scores(q, k), -np.inf) masks all heads: the mask is broadcast.",
-    "Softmax over the last axis: subtract its largest score, e^, divide by the sum.",
-    "y = a @ v, for each head: (T, T) times (T, D).",
-)
+HINTS = """
+np.where(causal_mask(T), scores(q, k), -np.inf) masks all heads: the mask is broadcast.
+Softmax over the last axis: subtract its largest score, e^, divide by the sum.
+y = a @ v, for each head: (T, T) times (T, D).
+"""
 
 
 def attention(q_HTD, k_HTD, v_HTD):
@@ -45,7 +45,6 @@ FAULTS = {
          "e_HTT / e_HTT.sum(axis=2, keepdims=True) * causal_mask(q_HTD.shape[1])"},
     "the softmax is taken over the positions t that read, and not over those that are read":
         {"axis=2": "axis=1"},
-    "the weights are transposed": {"a_HTT @ v_HTD": "a_HTT.swapaxes(1, 2) @ v_HTD"},
     "the products are not divided by sqrt(D)":
         {"scores(q_HTD, k_HTD)": "q_HTD @ k_HTD.swapaxes(1, 2)"},
     "e^z overflows: subtract the largest score of each row first":

@@ -9,13 +9,13 @@ head. Go back step by step: from dy to da and dv, from da to dz, from dz to dq a
 needs nothing: where a weight is 0, softmax's backward gives 0.
 """
 HELPERS = (softmax_vjp,)
-RETURNS = ("dq", "dk", "dv")
+RETURNS = "dq dk dv"
 WHERE = "autograd.reference.attention_backward"
-HINTS = (
-    "Each product has the backward of a matrix product: da = dy v^T, dv = a^T dy.",
-    "softmax_vjp takes rows: reshape da and a to (-1, T), and its result back.",
-    "dq = dz k / sqrt(D), dk = dz^T q / sqrt(D); swapaxes(1, 2) transposes each head.",
-)
+HINTS = """
+Each product has the backward of a matrix product: da = dy v^T, dv = a^T dy.
+softmax_vjp takes rows: reshape da and a to (-1, T), and its result back.
+dq = dz k / sqrt(D), dk = dz^T q / sqrt(D); swapaxes(1, 2) transposes each head.
+"""
 
 
 def attention_vjp(dy_HTD, q_HTD, k_HTD, v_HTD, a_HTT):
@@ -40,9 +40,6 @@ FAULTS = {
         {"softmax_vjp(da_HTT.reshape(-1, T), a_HTT.reshape(-1, T))": "da_HTT"},
     "the softmax's backward lacks its sum":
         {"softmax_vjp(da_HTT.reshape(-1, T), a_HTT.reshape(-1, T))": "(da_HTT * a_HTT)"},
-    "dq and dk are swapped":
-        {"dz_HTT @ k_HTD, dz_HTT.swapaxes(1, 2) @ q_HTD":
-         "dz_HTT.swapaxes(1, 2) @ q_HTD, dz_HTT @ k_HTD"},
     "dk lacks a transpose": {"dz_HTT.swapaxes(1, 2) @ q": "dz_HTT @ q"},
     "dv lacks a transpose: v at s gets a share from each t that reads it":
         {"a_HTT.swapaxes(1, 2) @ dy": "a_HTT @ dy"},

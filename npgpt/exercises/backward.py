@@ -9,13 +9,13 @@ back: it takes the gradient with respect to value i and returns one for each of 
 the gradient of the last value with respect to every value. A value that is used several times
 reaches the end by each use, so its gradients add up; go back only when all of them are there.
 """
-RETURNS = ("grads",)
+RETURNS = "grads"
 WHERE = "autograd.engine.backward"
-HINTS = (
-    "The last value's gradient is 1; all others begin at 0.",
-    "Go through the list from its end: all uses of a value come after it.",
-    "for source, grad in zip(sources[i], vjps[i](grads[i])): grads[source] = grads[source] + grad",
-)
+HINTS = """
+The last value's gradient is 1; all others begin at 0.
+Go through the list from its end: all uses of a value come after it.
+for source, grad in zip(sources[i], vjps[i](grads[i])): grads[source] = grads[source] + grad
+"""
 
 
 def backward(sources, vjps):
@@ -64,7 +64,6 @@ FAULTS = {
     "it goes forward, where only the gradient of the last value is there": {"reversed": ""},
     "each vjp gets 1, and not the gradient of its value": {"vjps[i](grads[i])": "vjps[i](1.0)"},
     "the last value has no gradient: it is 1": {"grads[-1] = 1.0": "grads[-1] = 0.0"},
-    "all values begin with a gradient of 1": {"[0.0]": "[1.0]"},
     "only the first source of a value gets its gradient":
         {"zip(sources[i], vjps[i](grads[i]), strict=True)":
          "[(sources[i][0], vjps[i](grads[i])[0])]"},

@@ -6,13 +6,13 @@ loss by every row, and its gradient is their sum. Write the backward of any broa
 of the larger shape, to the gradient with respect to an array of the smaller shape. Broadcasting
 puts new axes in front, and stretches axes of length 1.
 """
-RETURNS = ("dx",)
+RETURNS = "dx"
 WHERE = "autograd.ops.arithmetic.unbroadcast"
-HINTS = (
-    "What forward copied, backward adds up. So sum over each axis that was new or was stretched.",
-    "New axes are in front: while dy.ndim > len(shape), sum over axis 0.",
-    "For each axis of length 1 in shape: dy.sum(axis=axis, keepdims=True).",
-)
+HINTS = """
+What forward copied, backward adds up. So sum over each axis that was new or was stretched.
+New axes are in front: while dy.ndim > len(shape), sum over axis 0.
+For each axis of length 1 in shape: dy.sum(axis=axis, keepdims=True).
+"""
 
 
 def broadcast_vjp(dy, shape):
@@ -33,8 +33,6 @@ def cases(rng):
 
 FAULTS = {
     "the gradients of the copies are averaged; they add up": {".sum(": ".mean("},
-    "only the first copy counts":
-        {"dy.sum(axis=0)": "dy[0]", "dy.sum(axis=axis, keepdims=True)": "dy.take([0], axis=axis)"},
     "nothing is summed over an axis of length 1, which was stretched, too":
         {"if size == 1": "if False"},
     "axes of length 1 are summed away: keepdims=True is missing":

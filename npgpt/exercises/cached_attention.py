@@ -10,13 +10,13 @@ cache has those of earlier positions; append the new position's, and let its que
 There is no mask: nothing later is there yet.
 """
 HELPERS = (scores,)
-RETURNS = ("y", "keys", "values")
+RETURNS = "y keys values"
 WHERE = "npgpt.generate.KVCache"
-HINTS = (
-    "np.concatenate([keys, k], axis=1): the new key comes last.",
-    "scores(q, keys) is (H, 1, S + 1), for the one query of each head.",
-    "Softmax over the last axis, then weights @ values: (H, 1, D).",
-)
+HINTS = """
+np.concatenate([keys, k], axis=1): the new key comes last.
+scores(q, keys) is (H, 1, S + 1), for the one query of each head.
+Softmax over the last axis, then weights @ values: (H, 1, D).
+"""
 
 
 def cached_attention(q_H1D, k_H1D, v_H1D, keys_HSD, values_HSD):
@@ -43,7 +43,6 @@ FAULTS = {
     "the new key and value are not returned in the cache":
         {", keys_HSD, values_HSD\n": ", keys_HSD[:, :-1], values_HSD[:, :-1]\n"},
     "the weights are not divided by their sum": {" / e_H1S.sum(axis=2, keepdims=True)": ""},
-    "the keys are averaged instead of the values": {"@ values_HSD, k": "@ keys_HSD, k"},
     "the scores are not divided by sqrt(D)":
         {"scores(q_H1D, keys_HSD)": "q_H1D @ keys_HSD.swapaxes(1, 2)"},
 }

@@ -6,13 +6,13 @@ TASK = """
 In a model that continues a text, position t reads positions 0 to t, including itself; it has to
 predict the later ones. Write this mask: row t says which positions s it may read.
 """
-RETURNS = ("mask",)
+RETURNS = "mask"
 WHERE = "autograd.reference.attention"
-HINTS = (
-    "The first row has one True, the last has all True.",
-    "np.arange(T) gives t as a column, [:, None], and s as a row, [None, :]: compare them.",
-    "np.tri(T) is a triangle of ones.",
-)
+HINTS = """
+The first row has one True, the last has all True.
+np.arange(T) gives t as a column, [:, None], and s as a row, [None, :]: compare them.
+np.tri(T) is a triangle of ones.
+"""
 
 
 def causal_mask(T):
@@ -31,5 +31,4 @@ FAULTS = {
     "rows and columns are swapped: it reads later positions": {"<=": ">="},
     "True stands for hidden positions": {"<=": ">"},
     "every position is visible": {"<=": "<= T +"},
-    "a position reads only itself": {"<=": "=="},
 }

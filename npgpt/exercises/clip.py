@@ -7,13 +7,13 @@ Gradient clipping: the gradients of all weights form one long vector. If its nor
 `longest`, one factor scales all of them down to this norm; otherwise they do not change. So the
 direction of the step is preserved. Here there are two weights.
 """
-RETURNS = ("a", "b")
+RETURNS = "a b"
 WHERE = "npgpt.optim.AdamW.step"
-HINTS = (
-    "The length is the root of the sum of all squares, of both arrays.",
-    "The factor is longest / length, and never more than 1.",
-    "factor = min(1, longest / length); return a * factor, b * factor",
-)
+HINTS = """
+The length is the root of the sum of all squares, of both arrays.
+The factor is longest / length, and never more than 1.
+factor = min(1, longest / length); return a * factor, b * factor
+"""
 
 
 def clip(a, b, longest):
@@ -29,7 +29,6 @@ def cases(rng):
     yield {"a": rng.normal(size=(2, 3)), "b": 5 * rng.normal(size=4), "longest": 2.0}
 
 
-LENGTH = "np.sqrt((a**2).sum() + (b**2).sum())"
 FAULTS = {
     "each gradient is clipped by its own length, which turns the direction of the step":
         {"return a * factor, b * factor":
@@ -39,6 +38,5 @@ FAULTS = {
     "a short gradient is scaled up": {"min(1.0, ": "("},
     "the length lacks its root": {"np.sqrt": ""},
     "the lengths of the two are added, instead of their squares":
-        {LENGTH: "np.linalg.norm(a) + np.linalg.norm(b)"},
-    "nothing is clipped": {" * factor": ""},
+        {"np.sqrt((a**2).sum() + (b**2).sum())": "np.linalg.norm(a) + np.linalg.norm(b)"},
 }

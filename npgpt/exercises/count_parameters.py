@@ -7,13 +7,13 @@ projection from C to 3 C for queries, keys and values, one from C to C, and an M
 and back. Each projection has a bias. The output layer is the token embedding once more, so it
 adds nothing.
 """
-RETURNS = ("count",)
+RETURNS = "count"
 WHERE = "npgpt.models.size.parameters_by_part"
-HINTS = (
-    "The matrices of a block: 3 C^2 + C^2 + 4 C^2 + 4 C^2.",
-    "The vectors of a block: biases 3 C + C + 4 C + C, and two norms with 2 C each.",
-    "V C + T C + L (12 C^2 + 13 C) + 2 C",
-)
+HINTS = """
+The matrices of a block: 3 C^2 + C^2 + 4 C^2 + 4 C^2.
+The vectors of a block: biases 3 C + C + 4 C + C, and two norms with 2 C each.
+V C + T C + L (12 C^2 + 13 C) + 2 C
+"""
 
 
 def count_parameters(V, T, C, L):
@@ -25,7 +25,6 @@ def count_parameters(V, T, C, L):
 
 def cases(rng):
     yield {"V": 50257, "T": 1024, "C": 768, "L": 12}
-    yield {"V": 50, "T": 256, "C": 128, "L": 4}
     yield {"V": 7, "T": 5, "C": 6, "L": 1}
 
 
@@ -34,7 +33,5 @@ FAULTS = {
     "the positions are left out": {" + T * C": ""},
     "the biases of the projections are left out": {"3 * C + C + 4 * C + C + ": ""},
     "the layer norms of the blocks are left out": {" + 2 * 2 * C": ""},
-    "the layer norms have no bias": {"2 * 2 * C": "2 * C", ") + 2 * C": ") + C"},
     "the last layer norm is left out": {") + 2 * C": ")"},
-    "the projection after the heads is left out": {" + C * C": "", "3 * C + C": "3 * C"},
 }

@@ -7,13 +7,13 @@ The loss is the mean, over N positions, of minus the log of the softmax probabil
 loss = mean_n (ln sum_v e^(z_nv) - z_n,target). Write its gradient with respect to the logits z, the
 first step of backward. Logits can be large; e^1000 overflows.
 """
-RETURNS = ("dlogits",)
+RETURNS = "dlogits"
 WHERE = "autograd.reference.cross_entropy_backward"
-HINTS = (
-    "The derivative of ln sum e^z with respect to z_v is the softmax, p_v.",
-    "The derivative of -z_target is -1 at the target, 0 elsewhere. And the loss is a mean.",
-    "(p - one-hot) / N; p from logits less their maximum, so that nothing overflows.",
-)
+HINTS = """
+The derivative of ln sum e^z with respect to z_v is the softmax, p_v.
+The derivative of -z_target is -1 at the target, 0 elsewhere. And the loss is a mean.
+(p - one-hot) / N; p from logits less their maximum, so that nothing overflows.
+"""
 
 
 def cross_entropy_vjp(logits_NV, targets_N):
@@ -36,11 +36,8 @@ FAULTS = {
     "the 1 at the target is left out": {"-= 1": "-= 0"},
     "only the targets get a gradient; all logits share the sum":
         {"return ": "return np.eye(logits_NV.shape[1])[targets_N] * "},
-    "the logits are used instead of their softmax":
-        {"e_NV / e_NV.sum(axis=1, keepdims=True)": "logits_NV.copy()"},
     "e^z overflows: subtract the largest logit of each row first":
         {" - logits_NV.max(axis=1, keepdims=True)": ""},
-    "it is divided by V, and not by N": {"/ len(targets_N)": "/ logits_NV.shape[1]"},
     "-1 / p is the gradient with respect to the probability, and not to the logits":
         {"dlogits_NV[np.arange(len(targets_N)), targets_N] -= 1":
          "hit_NV = np.eye(logits_NV.shape[1])[targets_N]\n"

@@ -7,13 +7,13 @@ An embedding is a lookup: y = weight[indices], a row of the table for each index
 backward: from dy, the gradient with respect to y, to the gradient with respect to the table. A row
 that was looked up twice reaches the loss twice; a row that was never looked up does not reach it.
 """
-RETURNS = ("dweight",)
+RETURNS = "dweight"
 WHERE = "autograd.reference.embedding_backward_"
-HINTS = (
-    "Begin with zeros of the table's shape, and add each row of dy to the row of its index.",
-    "dweight[indices] += dy looks right, but NumPy adds only one of the rows of a repeated index.",
-    "np.add.at(dweight, indices, dy), or a loop over zip(indices, dy).",
-)
+HINTS = """
+Begin with zeros of the table's shape, and add each row of dy to the row of its index.
+dweight[indices] += dy looks right, but NumPy adds only one of the rows of a repeated index.
+np.add.at(dweight, indices, dy), or a loop over zip(indices, dy).
+"""
 
 
 def embedding_vjp(dy_NC, indices_N, V):

@@ -8,13 +8,13 @@ everywhere; repeat until no pair has a merge. The order counts: with (b, c) lear
 a b c becomes a bc.
 """
 HELPERS = (merge,)
-RETURNS = ("ids",)
+RETURNS = "ids"
 WHERE = "npgpt.tokenizers.byte_pair_encoding.encode_word"
-HINTS = (
-    "A merge that was learned earlier has a smaller new id: merges maps a pair to that id.",
-    "List all pairs of neighbours. Of the pairs in merges take the one with the least new id.",
-    "while True: pairs = [...]; if there are none, return ids; pair = min(pairs, key=merges.get)",
-)
+HINTS = """
+A merge that was learned earlier has a smaller new id: merges maps a pair to that id.
+List all pairs of neighbours. Of the pairs in merges take the one with the least new id.
+while True: pairs = [...]; if there are none, return ids; pair = min(pairs, key=merges.get)
+"""
 
 
 def encode(ids, merges):

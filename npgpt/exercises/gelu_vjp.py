@@ -9,13 +9,13 @@ GELU lets x through by a gate: y = x s, with s = (1 + tanh(u)) / 2 between 0 and
 sqrt(2/pi) (x + 0.044715 x^3). Write its backward: x reaches y directly, and through the gate. The
 derivative of tanh(u) is 1 - tanh(u)^2.
 """
-RETURNS = ("dx",)
+RETURNS = "dx"
 WHERE = "autograd.reference.gelu_backward"
-HINTS = (
-    "The product rule: dy/dx = s + x ds/dx.",
-    "ds/dx = (1 - tanh(u)^2) / 2 times du/dx.",
-    "du/dx = sqrt(2/pi) (1 + 3 * 0.044715 x^2)",
-)
+HINTS = """
+The product rule: dy/dx = s + x ds/dx.
+ds/dx = (1 - tanh(u)^2) / 2 times du/dx.
+du/dx = sqrt(2/pi) (1 + 3 * 0.044715 x^2)
+"""
 
 
 def gelu_vjp(dy, x):
@@ -33,10 +33,8 @@ def cases(rng):
 FAULTS = {
     "the gate is taken as a constant: ds/dx is left out":
         {" + x * (1 - tanh**2) / 2 * slope": ""},
-    "the gate itself, s, is left out of the product rule": {"(1 + tanh) / 2 + x": "x"},
     "ds/dx lacks the factor x": {"x * (1 - tanh": "(1 - tanh"},
     "the derivative of x^3 lacks its 3": {"3 * 0.044715": "0.044715"},
     "the x^3 in u is left out of du/dx": {" + 3 * 0.044715 * x**2": ""},
-    "du/dx lacks sqrt(2/pi)": {"slope = math.sqrt(2 / math.pi) * ": "slope = "},
     "the derivative of tanh is 1 - tanh^2, and not 1 - tanh": {"tanh**2": "tanh"},
 }

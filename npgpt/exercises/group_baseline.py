@@ -11,13 +11,13 @@ better than usual was a story? The mean reward of its own group says what is usu
 GRPO also divides by the group's standard deviation (the root of the mean squared deviation). A
 group whose rewards are all equal tells nothing, and its advantages are 0.
 """
-RETURNS = ("advantage_GN",)
+RETURNS = "advantage_GN"
 WHERE = "npgpt.reward.losses.advantages"
-HINTS = (
-    "r_GN.mean(axis=1, keepdims=True) has a mean for each group.",
-    "Where the deviation is 0 so is r - mean: divide by 1 there.",
-    "A = r - mean; std = A.std(axis=1, keepdims=True); return A / np.where(std > 0, std, 1)",
-)
+HINTS = """
+r_GN.mean(axis=1, keepdims=True) has a mean for each group.
+Where the deviation is 0 so is r - mean: divide by 1 there.
+A = r - mean; std = A.std(axis=1, keepdims=True); return A / np.where(std > 0, std, 1)
+"""
 
 
 def group_baseline(r_GN, scaled):
@@ -41,15 +41,10 @@ FAULTS = {
         {" - r_GN.mean(axis=1, keepdims=True)": " * 1.0"},
     "one mean for all groups: an easy prompt's stories all look good":
         {"r_GN.mean(axis=1, keepdims=True)": "r_GN.mean()"},
-    "the mean of each column, across the groups":
-        {"r_GN.mean(axis=1, keepdims=True)": "r_GN.mean(axis=0, keepdims=True)"},
     "the sign is wrong: the better story gets the lower advantage":
         {"r_GN - r_GN.mean(axis=1, keepdims=True)": "r_GN.mean(axis=1, keepdims=True) - r_GN"},
-    "divided by the variance: the root is missing": {"np.sqrt((": "((", "keepdims=True))":
-                                                     "keepdims=True))"},
     "divided by the deviation even when not asked to": {"    if not scaled:\n"
                                                         "        return centred_GN\n": ""},
-    "never divided by the deviation": {"if not scaled:": "if True:"},
     "a group of equal rewards gives 0 / 0": {"np.where(std_G1 > 0, std_G1, 1)": "std_G1"},
     "the deviation is divided by N - 1, and not by N":
         {"(centred_GN**2).mean(": "centred_GN.var(ddof=1, "},

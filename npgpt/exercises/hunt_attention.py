@@ -7,13 +7,13 @@ A hunt. The function below is causal attention of one head: each position gets t
 values v up to it, weighted by a softmax of its scores. It runs, its results look fine, and it is
 wrong in two places. Find and mend both. The shapes do not help; the definition does.
 """
-RETURNS = ("y",)
+RETURNS = "y"
 WHERE = "autograd.reference.attention"
-HINTS = (
-    "Does each row of weights sum to 1? Look at what happens after the softmax.",
-    "Later positions have to be masked before the softmax, by a score of -inf, not after it.",
-    "The second fault: with D channels the scores are divided by sqrt(D), and k.shape[0] is not D.",
-)
+HINTS = """
+Does each row of weights sum to 1? Look at what happens after the softmax.
+Later positions have to be masked before the softmax, by a score of -inf, not after it.
+The second fault: with D channels the scores are divided by sqrt(D), and k.shape[0] is not D.
+"""
 
 
 def hunt_attention(q_TD, k_TD, v_TD):
@@ -38,9 +38,7 @@ FAULTS = {
     "nothing was changed yet": PLANTED,
     "the softmax still sums over positions that are masked only afterwards": TOO_LATE,
     "the scores are still divided by the root of the number of positions": {"shape[1]": "shape[0]"},
-    "the scores are not divided at all": {" / np.sqrt(k_TD.shape[1])": ""},
     "nothing is masked": {MASK: ""},
-    "a position sees the one after it": {"len(q_TD), ": "len(q_TD), k=1, "},
     "masked scores are 0 and not -inf: e^0 is 1, so they still have weight": {"-np.inf": "0"},
     "the mask is the wrong way round: it hides what came before":
         {"score_TS, -np.inf": "-np.inf, score_TS"},

@@ -6,13 +6,13 @@ TASK = """
 A hunt. The function below is layer norm: each row to mean 0 and variance 1, then a weight and a
 bias per channel. It runs, and it is wrong in two places. Find and mend both.
 """
-RETURNS = ("y",)
+RETURNS = "y"
 WHERE = "autograd.reference.layer_norm"
-HINTS = (
-    "Put in a row such as [1, 2, 6] with weight 1 and bias 0: what are the mean and variance of y?",
-    "Over which axis is each of the means? A row is one position, independent of the other rows.",
-    "The second fault: the variance is the mean of the squared distances from the mean.",
-)
+HINTS = """
+Put in a row such as [1, 2, 6] with weight 1 and bias 0: what are the mean and variance of y?
+Over which axis is each of the means? A row is one position, independent of the other rows.
+The second fault: the variance is the mean of the squared distances from the mean.
+"""
 
 
 def hunt_layer_norm(x_NC, weight_C, bias_C):
@@ -38,6 +38,5 @@ FAULTS = {
     "the mean is still taken down each column": WRONG_AXIS,
     "mean and variance are taken down each column, as in batch norm": {"axis=1": "axis=0"},
     "it divides by the variance, and not by its root": {"np.sqrt": ""},
-    "the squares are divided by C - 1": {"2).mean(": "2 / (1 - 1 / len(bias_C))).mean("},
     "eps is missing: a row of equal entries has variance 0": {" + 1e-5": ""},
 }

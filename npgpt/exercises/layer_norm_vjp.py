@@ -13,13 +13,13 @@ row:
 since n does not change if the row is shifted (mean(g) is taken out) or scaled (n mean(g n) is).
 weight and bias are the same for all rows.
 """
-RETURNS = ("dx", "dweight", "dbias")
+RETURNS = "dx dweight dbias"
 WHERE = "autograd.reference.layer_norm_backward"
-HINTS = (
-    "dbias and dweight first: y depends on the bias by 1, on the weight by n, in every row.",
-    "dweight is the sum over rows of dy n; dbias is the sum of dy.",
-    "mean(g) is g.mean(axis=1, keepdims=True): one number for each row, kept as a column.",
-)
+HINTS = """
+dbias and dweight first: y depends on the bias by 1, on the weight by n, in every row.
+dweight is the sum over rows of dy n; dbias is the sum of dy.
+mean(g) is g.mean(axis=1, keepdims=True): one number for each row, kept as a column.
+"""
 
 
 def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
@@ -42,13 +42,10 @@ def cases(rng):
 
 FAULTS = {
     "n mean(g n) is added: a sign is flipped": {"- along_scale": "+ along_scale"},
-    "mean(g) is added: a sign is flipped": {"- along_shift": "+ along_shift"},
     "n mean(g n) is left out, as if a scale of the row changed n": {" - along_scale": ""},
-    "mean(g) is left out, as if a shift of the row changed n": {" - along_shift": ""},
     "dx lacks the factor weight: dy is used instead of g": {"= dy_NC * weight_C": "= dy_NC"},
     "dx lacks the factor rstd": {" * rstd_N[:, None]": ""},
     "weight and bias get the mean over rows, and not the sum": {".sum(": ".mean("},
-    "dweight lacks the factor n": {"(dy_NC * n_NC).sum": "dy_NC.sum"},
     "the gradients of weight and bias are not summed over the rows": {".sum(axis=0)": ""},
     "dweight and dbias are swapped":
         {"(dy_NC * n_NC).sum(axis=0), dy_NC.sum(axis=0)":

@@ -7,13 +7,13 @@ The learning rate of step 0, 1, 2, ...: in the first `warmup` steps it rises lin
 (warmup + 1) of the peak; then it falls along half a cosine, from the peak at step `warmup` to
 `lowest` at step `steps`; after that it is constant.
 """
-RETURNS = ("rate",)
+RETURNS = "rate"
 WHERE = "npgpt.optim.learning_rate"
-HINTS = (
-    "The share of the fall that is behind: 0 at step warmup, 1 at step steps, and never above 1.",
-    "(1 + cos(pi * along)) / 2 goes from 1 to 0.",
-    "lowest + (peak - lowest) * that",
-)
+HINTS = """
+The share of the fall that is behind: 0 at step warmup, 1 at step steps, and never above 1.
+(1 + cos(pi * along)) / 2 goes from 1 to 0.
+lowest + (peak - lowest) * that
+"""
 
 
 def learning_rate(step, steps, warmup, peak, lowest):
@@ -25,7 +25,7 @@ def learning_rate(step, steps, warmup, peak, lowest):
 
 
 def cases(rng):
-    for step in (0, 5, 9, 10, 20, 40, 77, 100, 130):
+    for step in (0, 9, 10, 40, 100, 130):
         yield {"step": step, "steps": 100, "warmup": 10, "peak": 0.01, "lowest": 0.001}
     yield {"step": 0, "steps": 50, "warmup": 0, "peak": 1.0, "lowest": 0.0}
 
@@ -36,8 +36,5 @@ FAULTS = {
         {"(step - warmup) / (steps - warmup)": "step / steps"},
     "it falls to 0, and not to lowest": {"lowest + (peak - lowest) *": "peak *"},
     "after the last step the cosine rises again": {"min(1.0, ": "("},
-    "it falls linearly, and not along a cosine":
-        {"(1 + math.cos(math.pi * along)) / 2": "(1 - along)"},
     "it is a whole cosine: the rate is back at its peak at the end": {"math.pi": "2 * math.pi"},
-    "there is no warm-up": {"    if step": "    step = max(step, warmup)\n    if step"},
 }

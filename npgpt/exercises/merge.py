@@ -5,13 +5,13 @@ Byte pair encoding learns one merge at a time: it takes the most frequent pair o
 replaces it everywhere by a new token. Write the replacement: go from left to right, and do not
 merge a merged token again (of 7 7 7 and the pair 7 7, the first two become one).
 """
-RETURNS = ("ids",)
+RETURNS = "ids"
 WHERE = "npgpt.tokenizers.byte_pair_encoding.merge_pair"
-HINTS = (
-    "Walk over ids with an index that moves by 1, or by 2 after a merge.",
-    "At i, the pair is there if ids[i] and ids[i + 1] are its two tokens; mind the last i.",
-    "while i < len(ids): if tuple(ids[i : i + 2]) == pair, append new_id and i += 2, else ...",
-)
+HINTS = """
+Walk over ids with an index that moves by 1, or by 2 after a merge.
+At i, the pair is there if ids[i] and ids[i + 1] are its two tokens; mind the last i.
+while i < len(ids): if tuple(ids[i : i + 2]) == pair, append new_id and i += 2, else ...
+"""
 
 
 def merge(ids, pair, new_id):
@@ -42,7 +42,5 @@ FAULTS = {
     "the second token of a pair stays behind": {"i += 2": "i += 1"},
     "a pair is taken in either order, and (1, 2) is not (2, 1)":
         {"== pair": "in (pair, pair[::-1])"},
-    "the last token is lost": {"merged, i = [], 0": "merged, i, ids = [], 0, ids[:-1]"},
-    "the ids are returned as they were": {"return merged": "return ids"},
     "the last token is lost, unless it is part of a pair": {"i < len(ids)": "i < len(ids) - 1"},
 }

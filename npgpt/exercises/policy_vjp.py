@@ -11,14 +11,13 @@ was: the advantage A_n, above 0 for better than usual. To make good draws likeli
 That is cross-entropy with a weight for each draw. The gradient of cross-entropy with respect to the
 logits is softmax(logits) - [v = y_n]. Return the gradient of this loss.
 """
-RETURNS = ("dlogits_NV",)
+RETURNS = "dlogits_NV"
 WHERE = "npgpt.reward.losses.policy_loss"
-HINTS = (
-    "Begin with the gradient of -ln softmax(logits_n)[y_n]: the probabilities, with 1 taken off "
-    "at y_n.",
-    "A_n multiplies its row; below 0 it turns the sign, and the drawn token becomes less likely.",
-    "d_NV = p_NV.copy(); d_NV[np.arange(N), y_N] -= 1; return d_NV * advantage_N[:, None] / N",
-)
+HINTS = """
+Begin with the gradient of -ln softmax(logits_n)[y_n]: the probabilities, with 1 taken off at y_n.
+A_n multiplies its row; below 0 it turns the sign, and the drawn token becomes less likely.
+d_NV = p_NV.copy(); d_NV[np.arange(N), y_N] -= 1; return d_NV * advantage_N[:, None] / N
+"""
 
 
 def policy_vjp(logits_NV, y_N, advantage_N):
@@ -43,8 +42,6 @@ FAULTS = {
         {"d_NV * advantage_N": "-d_NV * advantage_N"},
     "the advantage is left out: all draws become likelier, bad ones too":
         {" * advantage_N[:, None]": ""},
-    "only good draws count: an advantage below 0 is taken for 0":
-        {"advantage_N[:, None]": "advantage_N[:, None].clip(0)"},
     "1 is not taken off at the drawn token":
         {"    d_NV[np.arange(N), y_N] -= 1\n": ""},
     "the rows are added up, not averaged": {" / N": ""},

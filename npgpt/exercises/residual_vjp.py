@@ -6,13 +6,13 @@ A block adds a branch to the stream: y = x + f(norm(x)). Write its backward, giv
 the branch and of the norm: f_vjp(d) takes the gradient with respect to f's output and returns the
 gradient with respect to f's input; norm_vjp likewise.
 """
-RETURNS = ("dx",)
+RETURNS = "dx"
 WHERE = "npgpt.gpt.Block"
-HINTS = (
-    "x reaches y by two paths: directly, and through the branch. The gradients of both add up.",
-    "Backward through the branch, the last function comes first.",
-    "dy itself, plus norm_vjp(f_vjp(dy)).",
-)
+HINTS = """
+x reaches y by two paths: directly, and through the branch. The gradients of both add up.
+Backward through the branch, the last function comes first.
+dy itself, plus norm_vjp(f_vjp(dy)).
+"""
 
 
 def residual_vjp(dy, f_vjp, norm_vjp):
@@ -41,5 +41,4 @@ FAULTS = {
     "the norm is left out": {"norm_vjp(f_vjp(dy))": "f_vjp(dy)"},
     "dy is passed through the norm as well, as in post-norm":
         {"dy + norm_vjp(f_vjp(dy))": "norm_vjp(dy + f_vjp(dy))"},
-    "the gradient of the branch is subtracted, and not added": {"dy + ": "dy - "},
 }

@@ -8,13 +8,13 @@ over the D channels, divided by sqrt(D). For vectors with entries of variance 1 
 variance D, and the quotient has variance 1, so that the softmax begins neither flat nor with all
 its weight on one position.
 """
-RETURNS = ("scores",)
+RETURNS = "scores"
 WHERE = "autograd.reference.attention"
-HINTS = (
-    "A matrix product of q with k, whose last two axes are swapped.",
-    "The axis of heads stays first: k.swapaxes(-1, -2), not k.T.",
-    "q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])",
-)
+HINTS = """
+A matrix product of q with k, whose last two axes are swapped.
+The axis of heads stays first: k.swapaxes(-1, -2), not k.T.
+q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+"""
 
 
 def scores(q_HTD, k_HSD):
@@ -23,8 +23,8 @@ def scores(q_HTD, k_HSD):
 
 
 def cases(rng):
-    yield {"q_HTD": rng.normal(size=(1, 2, 3)), "k_HSD": rng.normal(size=(1, 2, 3))}
-    yield {"q_HTD": rng.normal(size=(2, 5, 4)), "k_HSD": rng.normal(size=(2, 5, 4))}
+    for shape in ((1, 2, 3), (2, 5, 4)):
+        yield {"q_HTD": rng.normal(size=shape), "k_HSD": rng.normal(size=shape)}
 
 
 FAULTS = {

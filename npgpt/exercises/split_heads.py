@@ -4,13 +4,13 @@ TASK = """
 The C channels of a position are the heads side by side: the first D of them are head 0, the next
 D are head 1, and so on. Attention needs separate heads, as (B, H, T, D). Split them.
 """
-RETURNS = ("heads",)
+RETURNS = "heads"
 WHERE = "npgpt.gpt.CausalSelfAttention.heads"
-HINTS = (
-    "Two steps: C becomes two axes, then axes change places.",
-    "A reshape keeps the order of entries: (B, T, C) can become (B, T, H, D), not (B, H, T, D).",
-    "x.reshape(B, T, H, C // H), and then swap axes 1 and 2.",
-)
+HINTS = """
+Two steps: C becomes two axes, then axes change places.
+A reshape keeps the order of entries: (B, T, C) can become (B, T, H, D), not (B, H, T, D).
+x.reshape(B, T, H, C // H), and then swap axes 1 and 2.
+"""
 
 
 def split_heads(x_BTC, H):

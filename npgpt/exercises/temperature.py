@@ -7,13 +7,13 @@ The probabilities of the next token, at a temperature: softmax(logits / temperat
 are the model's own, below 1 they favour the likeliest token, above 1 they are flatter. Divided by a
 small temperature logits are large, and e^1000 overflows.
 """
-RETURNS = ("p",)
+RETURNS = "p"
 WHERE = "npgpt.sampling.Sampling"
-HINTS = (
-    "Divide the logits, not the probabilities.",
-    "softmax does not change if a number is subtracted from all logits; subtract the largest.",
-    "z = (logits - logits.max()) / temperature; np.exp(z) / np.exp(z).sum()",
-)
+HINTS = """
+Divide the logits, not the probabilities.
+softmax does not change if a number is subtracted from all logits; subtract the largest.
+z = (logits - logits.max()) / temperature; np.exp(z) / np.exp(z).sum()
+"""
 
 
 def temperature(logits_V, temperature):
@@ -31,8 +31,6 @@ def cases(rng):
 FAULTS = {
     "the temperature multiplies: high and low are swapped": {"/ temperature": "* temperature"},
     "the temperature is left out": {" / temperature": ""},
-    "the probabilities are divided, and no longer sum to 1":
-        {" / temperature": "", "e_V.sum()": "e_V.sum() / temperature"},
     "the softmax is taken of probabilities, and not of logits":
         {"    e_V = ": "    logits_V = np.exp(logits_V) / np.exp(logits_V).sum()\n    e_V = "},
     "they are not divided by their sum": {" / e_V.sum()": ""},

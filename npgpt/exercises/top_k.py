@@ -6,13 +6,13 @@ TASK = """
 Top-k: only the k most probable tokens stay, in the same proportions, and all other tokens get
 probability 0. The result sums to 1 again. Of equal probabilities the lower id goes first.
 """
-RETURNS = ("p",)
+RETURNS = "p"
 WHERE = "npgpt.sampling.Sampling"
-HINTS = (
-    "Find the ids of the k largest probabilities; np.argsort sorts upwards.",
-    "np.argsort(-p, kind='stable')[:k] are these ids; of equals the lower id is first.",
-    "Zeros, with p in the places of these ids, divided by their sum.",
-)
+HINTS = """
+Find the ids of the k largest probabilities; np.argsort sorts upwards.
+np.argsort(-p, kind='stable')[:k] are these ids; of equals the lower id is first.
+Zeros, with p in the places of these ids, divided by their sum.
+"""
 
 
 def top_k(p_V, k):
@@ -34,7 +34,6 @@ FAULTS = {
     "the result is not divided by its sum": {" / kept_V.sum()": ""},
     "the k least probable stay": {"-p_V": "p_V"},
     "one token too many stays": {"[:k]": "[: k + 1]"},
-    "one token too few stays": {"[:k]": "[: k - 1]"},
     "all tokens that are as probable as the last one stay, more than k":
         {"kept_V[ids_K] = p_V[ids_K]": "kept_V = np.where(p_V >= p_V[ids_K[-1]], p_V, 0)"},
     "the probabilities are sorted, and no longer at the ids of their tokens":

@@ -7,13 +7,13 @@ Top-p: the fewest most probable tokens stay whose probabilities together reach `
 the token that reaches it. All other tokens get 0, and the result sums to 1 again. A sure model
 leaves one token, an unsure one many.
 """
-RETURNS = ("p",)
+RETURNS = "p"
 WHERE = "npgpt.sampling.Sampling"
-HINTS = (
-    "Sort the ids by probability, the largest first, and add up: np.cumsum.",
-    "A token stays if the sum before it has not reached the share yet.",
-    "before = np.cumsum(p[ids]) - p[ids]; ids[before < share] stay.",
-)
+HINTS = """
+Sort the ids by probability, the largest first, and add up: np.cumsum.
+A token stays if the sum before it has not reached the share yet.
+before = np.cumsum(p[ids]) - p[ids]; ids[before < share] stay.
+"""
 
 
 def top_p(p_V, share):
@@ -42,7 +42,4 @@ FAULTS = {
         {'np.argsort(-p_V, kind="stable")': "np.arange(len(p_V))"},
     "each probability is compared with the share, and not their sum":
         {"before_V < share": "p_V[ids_V] >= share"},
-    "the least probable are added up first": {"-p_V": "p_V"},
-    "the probabilities are sorted, and no longer at the ids of their tokens":
-        {"kept_V[stay] =": "kept_V[: len(stay)] ="},
 }

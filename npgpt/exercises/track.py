@@ -29,9 +29,9 @@ def grades(files, loud=False):
 
     A grade has number, name, section, file, status (of STATUSES) and message.
     """
-    there = [pair for pair in files if pair[1].is_file()]
-    begun = [pair for pair in there if BLANK.strip().encode() not in pair[1].read_bytes()]
-    rest = [(*pair, "unfinished" if pair in there else "missing", "")
+    begun = [pair for pair in files if pair[1].is_file()
+             and BLANK.strip().encode() not in pair[1].read_bytes()]
+    rest = [(*pair, "unfinished" if pair[1].is_file() else "missing", "")
             for pair in files if pair not in begun]
     for number, path, status, message in chain(verdicts(begun, loud), rest):
         name = NAMES[number - 1]

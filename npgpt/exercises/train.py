@@ -8,13 +8,13 @@ weights as they are now, and update the weights. The three are given as function
 
 Steps are counted from 0.
 """
-RETURNS = ("w", "losses")
+RETURNS = "w losses"
 WHERE = "npgpt.train.training_steps"
-HINTS = (
-    "for step in range(steps): three lines, and one that stores the loss.",
-    "The new w replaces the old: w = update(w, g, step).",
-    "Each step has a gradient of its own: nothing of earlier gradients is added to it.",
-)
+HINTS = """
+for step in range(steps): three lines, and one that stores the loss.
+The new w replaces the old: w = update(w, g, step).
+Each step has a gradient of its own: nothing of earlier gradients is added to it.
+"""
 
 
 def train(w, steps, batch, gradient, update):
@@ -51,7 +51,6 @@ FAULTS = {
          "        w = update(w, g, step)":
          "        total = total + g\n        w = update(w, total, step)"},
     "steps are counted from 1, not from 0": {"g, step)": "g, step + 1)"},
-    "one step is missing": {"range(steps)": "range(steps - 1)"},
     "the loss is measured after the update, with the new weights":
         {"losses.append(loss)": "losses.append(gradient(w, x, y)[0])"},
 }

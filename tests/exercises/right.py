@@ -1,29 +1,39 @@
-"""For each exercise a right answer, under its name, written differently from its solution."""
+"""For each exercise a right answer, under its name: the program's own, or one by other steps."""
 
 import math
 
 import numpy as np
 
+import autograd as ag
+from autograd import Tensor, reference
+from npgpt import GPTConfig, optim
+from npgpt.config import TrainConfig
+from npgpt.models.size import parameters_by_part
+from npgpt.sampling import Sampling
+from npgpt.tokenizers import byte_pair_encoding
 
-def merge(ids, pair, new_id):
-    if len(ids) < 2:
-        return list(ids)
-    if ids[0] == pair[0] and ids[1] == pair[1]:
-        return [new_id, *merge(ids[2:], pair, new_id)]
-    return [ids[0], *merge(ids[1:], pair, new_id)]
+merge = byte_pair_encoding.merge_pair
+
+
+def vjp(function, dy, *arrays):
+    """Return the gradients of a function of Tensors by the engine."""
+    inputs = [Tensor(array, requires_grad=True) for array in arrays]
+    function(*inputs).backward(np.asarray(dy))
+    return [tensor.grad for tensor in inputs]
+
+
+def learn_merges(ids, count, first_id):
+    pairs = byte_pair_encoding.learn_merges({bytes(ids): 1}, count)
+    return [tuple(i - 256 + first_id if i > 255 else i for i in pair) for pair in pairs]
 
 
 def encode(ids, merges):
-    for pair, new_id in sorted(merges.items(), key=lambda item: item[1]):
-        ids = merge(ids, pair, new_id)
-    return ids
+    return byte_pair_encoding.encode_word(bytes(ids), merges)
 
 
 def embedding_vjp(dy_NC, indices_N, V):
-    dweight = np.zeros((V, dy_NC.shape[1]))
-    for n, index in enumerate(indices_N):
-        dweight[index] += dy_NC[n]
-    return dweight
+    table = np.zeros((V, dy_NC.shape[1]))
+    return vjp(lambda weight: ag.embedding(weight, indices_N), dy_NC, table)[0]
 
 
 def causal_mask(T):
@@ -34,76 +44,31 @@ def scores(q_HTD, k_HSD):
     return np.einsum("htd,hsd->hts", q_HTD, k_HSD) * q_HTD.shape[-1] ** -0.5
 
 
-def softmax_vjp(dy_NC, y_NC):
-    rows = []
-    for dy, y in zip(dy_NC, y_NC, strict=True):
-        rows.append((np.diag(y) - np.outer(y, y)) @ dy)
-    return np.array(rows)
-
-
 def split_heads(x_BTC, H):
-    D = x_BTC.shape[2] // H
-    return np.stack([x_BTC[:, :, h * D : (h + 1) * D] for h in range(H)], axis=1)
+    return np.stack(np.split(x_BTC, H, axis=2), axis=1)
 
 
 def hunt_attention(q_TD, k_TD, v_TD):
-    y = []
-    for t, q in enumerate(q_TD):
-        e = np.exp([q @ k / math.sqrt(len(q)) for k in k_TD[: t + 1]])
-        y.append(e @ v_TD[: t + 1] / e.sum())
-    return np.array(y)
+    return attention(q_TD[None], k_TD[None], v_TD[None])[0][0]
 
 
-def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
-    dx, dweight, dbias = np.zeros_like(dy_NC), np.zeros(len(weight_C)), np.zeros(len(weight_C))
-    for row, (dy, n, rstd) in enumerate(zip(dy_NC, n_NC, rstd_N, strict=True)):
-        g = dy * weight_C
-        dx[row] = rstd * (g - g.mean() - n * np.mean(g * n))
-        dweight += dy * n
-        dbias += dy
-    return dx, dweight, dbias
-
-
-def gelu_vjp(dy, x):
-    u2 = 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-    s = 1 / (1 + np.exp(-u2))
-    return dy * (s + x * s * (1 - s) * 2 * math.sqrt(2 / math.pi) * (1 + 0.134145 * x * x))
-
-
-def residual_vjp(dy, f_vjp, norm_vjp):
-    dbranch = f_vjp(dy)
-    dnormed = norm_vjp(dbranch)
-    return np.add(dnormed, dy)
+def attention(q_HTD, k_HTD, v_HTD):
+    T = q_HTD.shape[1]
+    a = ag.softmax(Tensor(scores(q_HTD, k_HTD) + np.log(np.tri(T)))).data
+    return np.einsum("hts,hsd->htd", a, v_HTD), a
 
 
 def hunt_layer_norm(x_NC, weight_C, bias_C):
-    rows = [(x - x.mean()) * (np.mean(x * x) - x.mean() ** 2 + 1e-5) ** -0.5 for x in x_NC]
-    return bias_C + weight_C * rows
+    return reference.layer_norm(x_NC, weight_C, bias_C, 1e-5)[0]
 
 
 def cross_entropy_vjp(logits_NV, targets_N):
-    d = np.zeros_like(logits_NV)
-    for n, target in enumerate(targets_N):
-        d[n] = [1 / np.exp(logits_NV[n] - z).sum() for z in logits_NV[n]]
-        d[n, target] -= 1
-    return d / len(targets_N)
+    return vjp(lambda z: ag.cross_entropy(z, targets_N), 1.0, logits_NV)[0]
 
 
 def learning_rate(step, steps, warmup, peak, lowest):
-    if step < warmup:
-        return peak - peak * (warmup - step) / (warmup + 1)
-    half = (min(step, steps) - warmup) / (steps - warmup) * math.pi / 2
-    return lowest + (peak - lowest) * math.cos(half) ** 2
-
-
-def adamw(w, g, m, v, t, rate, b1, b2, eps, decay):
-    w, m, v = w.copy(), m.copy(), v.copy()
-    for i in range(w.size):
-        m[i] = b1 * m[i] + g[i] - b1 * g[i]
-        v[i] = b2 * v[i] + g[i] ** 2 * (1 - b2)
-        w[i] -= rate * decay * w[i]
-        w[i] -= rate * (m[i] / (1 - b1**t)) / (math.sqrt(v[i] / (1 - b2**t)) + eps)
-    return w, m, v
+    config = TrainConfig(max_iters=steps, warmup_iters=warmup, lr=peak, min_lr=lowest)
+    return optim.learning_rate(step, config)
 
 
 def clip(a, b, longest):
@@ -111,77 +76,47 @@ def clip(a, b, longest):
     return [a / by, b / by]
 
 
-def temperature(logits_V, temperature):
-    return [1 / sum(math.exp(min(700, (b - a) / temperature)) for b in logits_V) for a in logits_V]
+def adamw(w, g, m, v, t, rate, b1, b2, eps, decay):
+    w, m, v = w.copy(), m.copy(), v.copy()
+    reference.adamw_([w], [g], [m], [v], [decay], rate, b1, b2, eps, 1.0, t)
+    return w, m, v
 
 
-def top_k(p_V, k):
-    ids = sorted(range(len(p_V)), key=lambda i: (-p_V[i], i))[:k]
-    total = sum(p_V[i] for i in ids)
-    return [p_V[i] / total if i in ids else 0.0 for i in range(len(p_V))]
-
-
-def top_p(p_V, share):
-    kept, total = np.zeros(len(p_V)), 0.0
-    for i in sorted(range(len(p_V)), key=lambda i: -p_V[i]):
-        if total >= share:
-            break
-        kept[i] = p_V[i]
-        total += p_V[i]
-    return kept / total
-
-
-def count_parameters(V, T, C, L):
-    block = [(C, 3 * C), (3 * C,), (C, C), (C,), (C, 4 * C), (4 * C,), (4 * C, C), (C,)]
-    shapes = [(V, C), (T, C), (C,), (C,), *(block + 4 * [(C,)]) * L]
-    return sum(math.prod(shape) for shape in shapes)
-
-
-def learn_merges(ids, count, first_id):
-    merges = []
-    for new_id in range(first_id, first_id + count):
-        counts = {}
-        for i in range(1, len(ids)):
-            counts[ids[i - 1], ids[i]] = counts.get((ids[i - 1], ids[i]), 0) + 1
-        if not counts:
-            break
-        most = max(counts.values())
-        merges.append(sorted(pair for pair in counts if counts[pair] == most)[0])
-        ids = merge(ids, merges[-1], new_id)
-    return merges
-
-
-def attention(q_HTD, k_HTD, v_HTD):
-    y, a = np.zeros(q_HTD.shape), np.zeros((len(q_HTD), q_HTD.shape[1], q_HTD.shape[1]))
-    for h, (q_TD, k_TD, v_TD) in enumerate(zip(q_HTD, k_HTD, v_HTD, strict=True)):
-        for t, q in enumerate(q_TD):
-            z = k_TD[: t + 1] @ q / math.sqrt(len(q))
-            a[h, t, : t + 1] = [1 / np.exp(z - i).sum() for i in z]
-            y[h, t] = a[h, t] @ v_TD
-    return y, a
+def train(w, steps, batch, gradient, update):
+    if steps == 0:
+        return w, []
+    w, losses = train(w, steps - 1, batch, gradient, update)
+    loss, g = gradient(w, *batch(steps - 1))
+    return update(w, g, steps - 1), [*losses, loss]
 
 
 def broadcast_vjp(dy, shape):
-    long = (1,) * (dy.ndim - len(shape)) + tuple(shape)
-    axes = tuple(i for i, size in enumerate(long) if size == 1)
-    return dy.sum(axis=axes, keepdims=True).reshape(shape)
+    return vjp(lambda x: ag.broadcast_to(x, dy.shape), dy, np.zeros(shape))[0]
 
 
 def matmul_vjp(dy, x, w):
-    axes = tuple(range(x.ndim - 1))
-    return np.einsum("...o,io->...i", dy, w), np.tensordot(x, dy, axes=(axes, axes))
+    return vjp(ag.matmul, dy, x, w)
+
+
+def softmax_vjp(dy_NC, y_NC):
+    return vjp(ag.softmax, dy_NC, np.log(y_NC))[0]
+
+
+def gelu_vjp(dy, x):
+    return vjp(ag.gelu, dy, x)[0]
+
+
+def layer_norm_vjp(dy_NC, n_NC, rstd_N, weight_C):
+    return vjp(ag.layer_norm, dy_NC, n_NC / rstd_N[:, None], weight_C, 0 * weight_C)
 
 
 def attention_vjp(dy_HTD, q_HTD, k_HTD, v_HTD, a_HTT):
-    dq, dk, dv = (np.zeros(q_HTD.shape) for _ in range(3))
-    for h, a_TT in enumerate(a_HTT):
-        for t, a_T in enumerate(a_TT):
-            da_T = v_HTD[h] @ dy_HTD[h, t]
-            dz_T = (np.diag(a_T) - np.outer(a_T, a_T)) @ da_T / math.sqrt(q_HTD.shape[2])
-            dq[h, t] = dz_T @ k_HTD[h]
-            dk[h] += np.outer(dz_T, q_HTD[h, t])
-            dv[h] += np.outer(a_T, dy_HTD[h, t])
-    return dq, dk, dv
+    qkv = q_HTD[None], k_HTD[None], v_HTD[None]
+    return [d[0] for d in vjp(ag.scaled_dot_product_attention, dy_HTD[None], *qkv)]
+
+
+def residual_vjp(dy, f_vjp, norm_vjp):
+    return np.add(norm_vjp(f_vjp(dy)), dy)
 
 
 def backward(sources, vjps):
@@ -193,28 +128,31 @@ def backward(sources, vjps):
     return [sum(grads) for grads in found]
 
 
-def train(w, steps, batch, gradient, update):
-    if steps == 0:
-        return w, []
-    w, losses = train(w, steps - 1, batch, gradient, update)
-    loss, g = gradient(w, *batch(steps - 1))
-    return update(w, g, steps - 1), [*losses, loss]
+def temperature(logits_V, temperature):
+    return Sampling(temperature).probabilities(logits_V).tolist()
+
+
+def top_k(p_V, k):
+    return Sampling(top_k=k).probabilities(np.log(p_V))
+
+
+def top_p(p_V, share):
+    return Sampling(top_p=share).probabilities(np.log(p_V))
 
 
 def cached_attention(q_H1D, k_H1D, v_H1D, keys_HSD, values_HSD):
     keys, values = np.hstack([keys_HSD, k_H1D]), np.hstack([values_HSD, v_H1D])
-    z = (keys * q_H1D).sum(axis=2, keepdims=True) / math.sqrt(keys.shape[2])
-    e = np.exp(z - z.max())
-    return (e * values).sum(axis=1, keepdims=True) / e.sum(axis=1, keepdims=True), keys, values
+    y = ag.scaled_dot_product_attention(q_H1D[None], keys[None], values[None])
+    return y.data[0], keys, values
+
+
+def count_parameters(V, T, C, L):
+    return sum(parameters_by_part(GPTConfig(V, T, L, 1, C)).values())
 
 
 def policy_vjp(logits_NV, y_N, advantage_N):
-    rows = []
-    for logits, y, advantage in zip(logits_NV, y_N, advantage_N, strict=True):
-        e = [math.exp(z - max(logits)) for z in logits]
-        row = [advantage * (x / sum(e) - (v == y)) / len(y_N) for v, x in enumerate(e)]
-        rows.append(row)
-    return np.array(rows)
+    rows = np.arange(len(y_N))
+    return vjp(lambda z: -(ag.log_softmax(z)[rows, y_N] * advantage_N).mean(), 1.0, logits_NV)[0]
 
 
 def group_baseline(r_GN, scaled):
@@ -222,4 +160,4 @@ def group_baseline(r_GN, scaled):
     for rewards in r_GN:
         std = float(np.std(rewards)) if scaled else 1.0
         rows.append([(r - sum(rewards) / len(rewards)) / (std or 1.0) for r in rewards])
-    return np.array(rows)
+    return rows

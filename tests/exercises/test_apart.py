@@ -18,7 +18,7 @@ LOOP = "while True: pass"
 # The body of an answer's function, the status of its grade, and words of the message; None: right.
 HOSTILE = [
     ("return right(**k)", None),
-    (LOOP, "line 10: look at the loop"),
+    (LOOP, "line 10"),
     ("time.sleep(1e6)", "line 10"),
     ("return sum(range(10**13))", "line 10"),
     ("return [right(**k)] * len([*iter(int, 1)])", "line 10"),
@@ -36,7 +36,7 @@ HOSTILE = [
     ("if os.fork(): os._exit(0)\n    return right(**k)", "status 0"),
     ("os.fork()\n    return right(**k)", None),
     ("sys.exit(0)", "line 10: SystemExit"),
-    ("raise KeyboardInterrupt", "stopped in line 10"),
+    ("raise KeyboardInterrupt", "line 10: KeyboardInterrupt"),
     ("raise ValueError('x' * 10**7)", "xxx"),
     ("class E(Exception):\n        def __str__(self): os.none\n    raise E", "AttributeError"),
     ("x = []\n    while True: x.append(np.zeros(1 << 25))", "MemoryError"),
@@ -73,7 +73,7 @@ def test_the_list_of_thirty_hostile_answers_ends_and_says_what_each_did(cli, wri
     for name, (body, _) in zip(NAMES, HOSTILE, strict=True):
         write(name, body)
     status, out, err = cli("exercise", "--json")
-    assert status == 0 and not err
+    assert status == 0 and "Traceback" not in err
     for (body, words), grade in zip(HOSTILE, json.loads(out)["exercises"], strict=True):
         assert (grade["status"] == "right") == (words is None), (body, grade)
         assert (words or "") in grade["message"] and len(grade["message"]) <= apart.LONGEST, body
@@ -96,16 +96,12 @@ def test_the_verdict_comes_before_the_count_and_a_loop_costs_its_own_answer_alon
     status, out, _ = cli("exercise", "--json")
     found = json.loads(out)
     assert (status, found["right"], found["of"]) == (0, 1, len(NAMES))
-    assert [grade["name"] for grade in found["exercises"]] == NAMES
-    assert {grade["name"]: grade["status"] for grade in found["exercises"]
-            if grade["status"] != "missing"} == {
-        "merge": "stopped", "encode": "stopped", "scores": "right", "split_heads": "wrong",
-        "clip": "unfinished"}
-    status, out, _ = cli("exercise", NAMES.index("split_heads") + 1, "--json")
-    one = json.loads(out)
-    assert one["exercises"] == [found["exercises"][NAMES.index("split_heads")]]
-    assert (status, one["right"], one["of"], one["folder"]) == (0, 0, 1, found["folder"])
-    assert "shape" in one["exercises"][0]["message"]
+    assert {grade["name"]: grade["status"] for grade in found["exercises"]} == (
+        dict.fromkeys(NAMES, "missing") | {
+            "merge": "stopped", "encode": "stopped", "scores": "right", "split_heads": "wrong",
+            "clip": "unfinished"})
+    one = json.loads(cli("exercise", "split_heads", "--json")[1])
+    assert (one["right"], one["of"]) == (0, 1) and "shape" in one["exercises"][0]["message"]
 
 
 @pytest.mark.slow
@@ -119,4 +115,4 @@ def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
     time.sleep(1)  # until it waits for the loop, for `apart.SOON`
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and file_of("merge") in out and "of 30" not in out
+    assert process.returncode == 130 and "of 30" not in out
