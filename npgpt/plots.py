@@ -91,10 +91,10 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
     return save(drawing, path)
 
 
-def _grammar_line(axes, rows, colour, unit=1.0):
+def _grammar_line(axes, rows, colour):
     """Plot the grammar's loss on the tokens of the evaluations, if it is known."""
     for level in _column(rows, "grammar_loss")[-1:]:
-        _landmark(axes, "the grammar", level * unit, color=colour)
+        _landmark(axes, "the grammar", level, color=colour)
 
 
 def _beside(name, loss, level):
@@ -165,24 +165,22 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
     return save(drawing, path)
 
 
-def comparison_picture(path, runs, *, ylabel):
+def comparison_picture(path, runs):
     """Plot the losses of several runs against the step: validation, the grammar's on the same
     tokens in dashed lines, and training in faint lines.
 
-    runs     name -> (rows from `read_metrics`, factor of the losses, final loss on the
-             validation text in nats, or None)
+    runs     name -> (rows from `read_metrics`, final loss on the validation text, or None)
     """
     drawing, axes = figure(7.0, 4.5)
-    for (name, (rows, unit, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
-        _curve(axes, rows, "loss", smoothed, unit, color=colour, alpha=0.4, linewidth=0.9)
+    for (name, (rows, whole)), colour in zip(runs.items(), COLOURS * 9, strict=False):
+        _curve(axes, rows, "loss", smoothed, color=colour, alpha=0.4, linewidth=0.9)
         label = _as_text(name)
         if whole:
-            label += f" {whole * unit:.3f}"
-            axes.plot(rows[-1]["step"], whole * unit, "D", markersize=6, color=colour)
-        _curve(axes, rows, "val_loss", np.array, unit, marker="o", markersize=3, color=colour,
-               label=label)
-        _grammar_line(axes, rows, colour, unit)
-    axes.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
+            label += f" {whole:.3f}"
+            axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=colour)
+        _curve(axes, rows, "val_loss", marker="o", markersize=3, color=colour, label=label)
+        _grammar_line(axes, rows, colour)
+    axes.set(xlabel="step", ylabel="loss, nats per target", ylim=(0, None))
     axes.set_title("validation (diamond: at the end); dashed: the grammar; faint: training",
                    fontsize=10)
     legend = axes.legend(frameon=False)
@@ -201,10 +199,10 @@ def _as_text(name):
     return f" {name}" if name.startswith("_") else name
 
 
-def _curve(axes, rows, name, of=np.array, unit=1.0, **style):
+def _curve(axes, rows, name, of=np.array, **style):
     """Plot a column of metrics.csv against the step.    of: `smoothed`, or its values"""
     steps = [row["step"] for row in rows if row[name] is not None]
-    axes.plot(steps, of(_column(rows, name)) * unit, **style)
+    axes.plot(steps, of(_column(rows, name)), **style)
 
 
 def _column(rows, name):

@@ -9,7 +9,6 @@ closed from the start has no reader.
 """
 
 import argparse
-import errno
 import importlib
 import json
 import math
@@ -24,11 +23,6 @@ from npgpt.loading import model_files
 from npgpt.loading.runs import SHIPPED_RUN, latest_run, runs_near, versions
 from npgpt.progress import announced, note
 from npgpt.text import nearest, shown
-
-try:
-    import tqdm
-except ValueError as error:
-    raise SystemExit(f"npgpt: correct the variable TQDM_... in your environment: {error}") from None
 
 COMMANDS = {  # name -> (its purpose, examples, which begin its help)
     "train": ("train a model on a text; writes a run folder", """\
@@ -106,7 +100,7 @@ def main(argv=None):
         except REFUSALS as error:
             if args.traceback:
                 raise
-            print(f"npgpt {args.command}: {_in_words(error)}", file=sys.stderr)
+            print(f"npgpt {args.command}: {in_words(error)}", file=sys.stderr)
             return 1
 
 
@@ -206,13 +200,10 @@ def _completion(parser, shell):
     return script + "\ncomplete -o default -F _shtab_npgpt npgpt" * (shell == "bash")
 
 
-def _in_words(error):
-    """Return an error's message, with advice."""
-    number = getattr(error, "errno", None)
-    if number == errno.ENOSPC:
-        return f"no space is left to write {error.filename or 'the output'}; make room there"
-    if number == errno.ENAMETOOLONG:
-        return f"{shown(error.filename, 60)} is too long for the name of a file; give a shorter one"
+def in_words(error):
+    """Return an error's message; of one of the system the file and the reason."""
+    if getattr(error, "strerror", None):
+        return f"{shown(error.filename or 'the output', 100)}: {error.strerror}"
     if isinstance(error, MemoryError):
         return (f"there is not enough memory ({error}); use a smaller model, batch or text (npgpt "
                 "info shows the memory of a model)")

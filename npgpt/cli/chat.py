@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from npgpt.cli import model_path, print_json
+from npgpt.cli import in_words, model_path, print_json
 from npgpt.cli.generate import (
     Writer,
     add_sampling,
@@ -28,7 +28,6 @@ HELP = """\
 \\                at the end of a line: the message goes on in the next
 /reset           begin a new conversation
 /system TEXT     begin a new one, in which the model is told this first
-/stats           tokens, and tokens per second of the last answer
 /help            this
 /save FILE       add what was answered to its end to a file for npgpt train --conversations
 /quit            or Ctrl-D: leave
@@ -94,7 +93,7 @@ class Chat:
     def reset(self, system=None):
         self._check(system or "")
         self.messages = [{"role": "system", "content": system}] if system else []
-        self.fixed, self.read, self.whole = len(self.messages), 0, [*self.messages]
+        self.fixed, self.whole = len(self.messages), [*self.messages]
 
     def _check(self, text):
         """Raise ValueError if a typed text would be read as more than text."""
@@ -109,7 +108,6 @@ class Chat:
         self._check(text)
         messages = [*self.messages, {"role": "user", "content": text}]
         ids, said = self._within_window(messages), []
-        self.read = len(ids)
         note_unknown(text, self.writer.tokenizer, self.run)
         try:
             (sample,) = self.writer.write(ids, lambda text: (said.append(text), show(text)))
@@ -124,12 +122,8 @@ class Chat:
         """Add the answers that came to their end to a file of conversations, as a line."""
         if not path or len(self.whole) == self.fixed:
             return note("/save FILE.jsonl keeps what was said, once an answer came to its end")
-        try:
-            append(path, json.dumps({"messages": self.whole}, ensure_ascii=False) + "\n")
-            note(f"{path} has {counted(len(self.whole), 'message')} more")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", error)
-            note(f"nothing is saved in {path}: {reason}; name a file in another folder")
+        append(path, json.dumps({"messages": self.whole}, ensure_ascii=False) + "\n")
+        note(f"{path} has {counted(len(self.whole), 'message')} more")
 
     def _within_window(self, messages):
         """Return token ids; the oldest messages leave the list if there would be no room.
@@ -174,16 +168,13 @@ def _talk(chat):
         except (EOFError, KeyboardInterrupt):
             return print()
         command, _, rest = line.partition(" ")
-        if line.strip() in ("/quit", "/exit", "quit", "exit"):
+        if command == "/quit":
             return None
         try:
             if command in ("/reset", "/system"):
                 chat.reset(rest.strip())
             elif command == "/save":
                 chat.save(rest.strip())
-            elif command == "/stats":
-                print(f"{chat.read:,} tokens read for the last answer", file=sys.stderr)
-                chat.writer.print_stats()
             elif line.startswith("/"):
                 print(HELP if command == "/help" else f"no {command}; {HELP}")
             elif line.strip():
@@ -191,5 +182,5 @@ def _talk(chat):
                 print()
         except KeyboardInterrupt:
             print()
-        except ValueError as error:
-            print(error)
+        except (OSError, ValueError) as error:
+            print(in_words(error))

@@ -17,7 +17,6 @@ from npgpt.metrics import read_metrics, read_result
 from npgpt.models import architecture
 from npgpt.models.size import parameters_by_part, tokens_per_step
 from npgpt.text import clock, shown
-from npgpt.tokenizers import load_tokenizer
 from npgpt.train import MEAN_LOSS_STEPS
 
 
@@ -37,29 +36,35 @@ def run(args):
     results = [Result(folder) for folder in folders]
     differ = differing([result.settings() for result in results])
     numbers, notes = [result.numbers() for result in results], not_comparable(results)
+    if not args.json:  # before the picture, whose path may be refused
+        print_table(names, differ or {"no setting differs": []})
+        print("\nlosses in nats per target")
+        print_table(names, {row: [in_words(row, found[row]) for found in numbers]
+                            for row in numbers[0]})
+        for note in notes:
+            print(f"note    {note}")
     path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(names)) + ".png")
+    curves = {name: (result.rows, result.whole.get("loss"))
+              for name, result in zip(names, results, strict=True)}
     try:
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
-        check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
-        factors, unit = units(results)
-        curves = {name: (result.rows, factor, result.whole.get("loss"))
-                  for name, result, factor in zip(names, results, factors, strict=True)}
-        replaces = ", which replaces the one that compare drew before" if path.exists() else ""
-        picture = str(plots.comparison_picture(path, curves, ylabel=f"loss, {unit}"))
+        picture, said = str(path), f"picture {draw(path, curves)}"
     except plots.MatplotlibMissing as error:
-        picture, notes = None, [*notes, f"no picture: {error}"]
+        picture, said = None, f"no picture: {error}"
+        notes.append(said)
     if args.json:
         runs = dict(zip(names, numbers, strict=True))
-        return print_json({"runs": runs, "settings": differ, "notes": notes, "picture": picture})
-    print_table(names, differ or {"no setting differs": []})
-    print("\nlosses in nats per target")
-    print_table(names, {row: [in_words(row, found[row]) for found in numbers]
-                        for row in numbers[0]})
-    for note in notes:
-        print(f"note    {note}")
-    if picture:
-        print(f"picture {picture}{replaces}")
+        print_json({"runs": runs, "settings": differ, "notes": notes, "picture": picture})
+    else:
+        print(said)
+
+
+def draw(path, curves):
+    """Draw a picture that replaces only one of compare; return its path, with what it replaces."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
+    check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
+    replaces = ", which replaces the one that compare drew before" if path.exists() else ""
+    return f"{plots.comparison_picture(path, curves)}{replaces}"
 
 
 class Result:
@@ -72,8 +77,6 @@ class Result:
         # on the whole validation text, empty if the run has not ended
         self.whole = read_result(member(folder, RESULT_FILE), self.steps)
         self.tokens = read_text(member(folder, "tokenizer.json"))
-        tokenizer = load_tokenizer(member(folder, "tokenizer.json"))
-        self.objective = architecture(self.run.training.arch).Objective(tokenizer)
         self.validated = [row for row in self.rows if row["val_loss"] is not None]
         # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
@@ -87,15 +90,15 @@ class Result:
         last = self.validated[-1] if self.validated else {}
         best = min(self.validated, key=lambda row: row["val_loss"], default={})
         loss = whole.get("loss") if whole else last.get("val_loss")
-        drawn, losses = self.drawn and not whole, [row["loss"] for row in self.rows]
-        grammar = (whole or last).get("grammar_loss")  # on the same tokens as the loss
+        drawn, grammar = self.drawn and not whole, (whole or last).get("grammar_loss")
         recent = min(MEAN_LOSS_STEPS, run.training.eval_interval)  # as evaluations print it
+        losses = [row["loss"] for row in self.rows[-recent:]]
         return {
             "parameters": sum(parameters_by_part(run.model).values()),
             "steps": self.steps,
             "tokens read": self.steps * tokens_per_step(run.model, run.training),
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
-            "training loss": float(np.mean(losses[-recent:])) if losses else None,
+            "training loss": float(np.mean(losses)) if losses else None,
             "validation loss": loss,
             "validation text": loss and ("drawn part" if drawn else "all" if self.validated
                                          else "what is taught"),
@@ -122,7 +125,7 @@ def not_comparable(results):
     """Return the reasons why losses of these runs mean different things, a line each."""
     found = {
         "texts": {result.run.text.sha256 for result in results},
-        "kinds of targets": {result.objective.target for result in results},
+        "kinds of targets": {architecture(r.run.training.arch).Objective.target for r in results},
         "tokenizers": {result.tokens for result in results},
     }
     notes = [f"the {what} differ, so that these losses do not measure the same"
@@ -131,20 +134,6 @@ def not_comparable(results):
         notes.append("evaluations in training are of a drawn part, which may be easier than the "
                      "whole text")
     return notes
-
-
-def units(results):
-    """Return (factors of the runs' losses, their unit).
-
-    The unit is bits per byte if the runs' tokens differ and all of them know it, else nats per
-    target.
-    """
-    last = [result.validated[-1] for result in results if result.validated]
-    factors = [row["val_bits_per_byte"] / row["val_loss"] for row in last
-               if row.get("val_bits_per_byte")]
-    if len(factors) == len(results) and len({result.tokens for result in results}) > 1:
-        return factors, "bits per byte"
-    return [1.0] * len(results), "nats per target"
 
 
 def in_words(name, value):

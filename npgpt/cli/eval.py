@@ -50,13 +50,9 @@ def run(args):
         raise ValueError(f"{path} is no run, so its text is unknown; name one: npgpt eval MODEL "
                          "TEXT")
     kinds = args.weights or ([] if args.weights is None else formats(model))
-    if args.weights is not None and not formats(model):
-        raise ValueError("--weights is for a gpt or llama with settings that the compiled decoder "
-                         f"knows, not for this {training.arch}; leave it out")
-    precision = training.matmul_precision
     stride = training.eval_stride if args.stride is None else args.stride
     with ExitStack() as stack:
-        stack.enter_context(using_matmul_precision(precision))
+        stack.enter_context(using_matmul_precision(training.matmul_precision))
         dataset = _dataset(args, loaded, path, split == "all", stack)
         source, objective = dataset.source, dataset.objective
         if not dataset.validates:
@@ -94,22 +90,19 @@ def run(args):
     result |= found._asdict() if found.right else {}
     if args.json:
         print_json(result)
+    else:
+        per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
+        lines = [f"{per_byte}perplexity {result['perplexity']:.3f}"]
+        lines += [beside_grammar(loss, grammar)] if grammar else []
+        lines += found.lines()
+        lines += [f"weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}"
+                  for kind, rounded in by_weights.items()]
+        print(f"{name}: loss {loss:.4f} nats per {objective.target} over {tokens:,} tokens",
+              *lines, sep="\n  ")
     if not math.isfinite(loss):
         raise FloatingPointError(
             f"the loss is {loss}: the weights of {path} are too large to compute with"
         )
-    if args.json:
-        return
-    print(f"{name}: loss {loss:.4f} nats per {objective.target} over "
-          f"{tokens:,} tokens")
-    per_byte = f"{bits:.4f} bits per byte, " if bits is not None else ""
-    print(f"  {per_byte}perplexity {result['perplexity']:.3f}")
-    if grammar:
-        print(f"  {beside_grammar(loss, grammar)}")
-    for line in found.lines():
-        print(f"  {line}")
-    for kind, rounded in by_weights.items():
-        print(f"  weights in {kind}: loss {rounded:.4f}, {rounded / loss - 1:+.3%}")
 
 
 def _dataset(args, loaded, path, whole, stack):

@@ -40,8 +40,6 @@ def number_of(word):
 
 def run(args):
     if args.number is None:
-        if args.hint or args.solution or args.out:
-            raise ValueError("of which exercise? Give its number: npgpt exercise lists them")
         return print_grades(track.files()) if args.json else print_list()
     exercise = load(args.number)
     path = Path(args.out or file_of(function_of(exercise).__name__))

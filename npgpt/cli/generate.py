@@ -10,21 +10,22 @@ from dataclasses import fields
 import numpy as np
 
 from npgpt.cli import model_path, print_json
+from npgpt.cli.settings import flag_of
 from npgpt.data.corpora import decode_whole
 from npgpt.fast.storage import STORAGE_FORMATS
 from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.loading import best_of, load_model
 from npgpt.models import ARCHITECTURES, architecture
-from npgpt.models.writing import continue_text, fill_masks
+from npgpt.models.writing import continue_text
 from npgpt.progress import note
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
 from npgpt.tales.questions import known_words
 from npgpt.text import TextStream, starting_prompt
-from npgpt.tokenizers import CharTokenizer, LibraryTokenizer
+from npgpt.tokenizers import CharTokenizer
 
-PROMPT = 1 << 24  # most bytes of a file
+MAX_PROMPT_BYTES = 1 << 24  # of a file
 # Only models that continue a text can do this.
 CONTINUING = ("n", "stop", "logprobs", "stats", "repetition_penalty")
 
@@ -98,7 +99,11 @@ def note_unknown(text, tokenizer, run):
 def run(args):
     loaded = load_model(best_of(model_path(args.model, "generate MODEL TEXT")), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
-    _check_flags(args, arch)
+    check_continues(arch, [flag_of(name) for name in CONTINUING if getattr(args, name)])
+    count, K = 1 if args.n is None else args.n, args.logprobs
+    if count < 1 or (K is not None and not (args.json and K >= 0)):
+        raise ValueError(f"--n {count}, --logprobs {K}: give 1 or more continuations, and of "
+                         "log-probabilities 0 or more, with --json")
     objective = architecture(arch).Objective(tokenizer)
     prompt = _prompt(args, tokenizer, objective)
     note_unknown(prompt, tokenizer, loaded.run)
@@ -111,9 +116,9 @@ def run(args):
     if architecture(arch).write is not continue_text:
         ids = architecture(arch).write(model, tokenizer, prompt_T, length, seed=seed,
                                        **sampling_settings(args))
-        return _restore(args, tokenizer, objective, prompt, ids)
+        return _print_restored(args, tokenizer, objective, prompt, ids)
     writer = Writer(model, tokenizer, Sampling(**sampling_settings(args)), length, seed,
-                    args.stop or (), args.n or 1, args.logprobs)
+                    args.stop or (), count, K)
     if args.json:
         samples = writer.write(prompt_T, show=lambda text: None)
         result = {"prompt": prompt} | samples[0]
@@ -214,37 +219,17 @@ def check_continues(arch, given):
     """Raise ValueError if something is given that only a model that continues a text can do."""
     if given and architecture(arch).write is not continue_text:
         able = " and ".join(name for name, f in ARCHITECTURES.items() if f.write is continue_text)
-        raise ValueError(
-            f"{', '.join(given)}: only for models that continue a text, {able}, and this is a "
-            f"{arch}"
-        )
+        raise ValueError(f"{', '.join(given)}: only {able} continue a text, and this is a {arch}")
 
 
-def _check_flags(args, arch):
-    """Raise ValueError for flags that contradict each other, or that a model cannot follow."""
-    if architecture(arch).write is fill_masks and args.max_new_tokens is not None:
-        raise ValueError(f"--max-new-tokens: {arch} fills in all hidden tokens; leave it out")
-    check_continues(
-        arch, [f"--{name.replace('_', '-')}" for name in CONTINUING if getattr(args, name)]
-    )
-    if args.n is not None and args.n < 1:
-        raise ValueError(f"--n {args.n}: give 1 continuation or more")
-    if args.logprobs is not None and not (args.json and args.logprobs >= 0):
-        raise ValueError(f"--logprobs {args.logprobs}: give 0 or more, and --json with it")
-
-
-def _restore(args, tokenizer, objective, prompt, ids):
+def _print_restored(args, tokenizer, objective, prompt, ids):
     around = set(tokenizer.special_ids.values()).difference(objective.special)
-    ids = (token for token in ids if token not in around)  # the template of a published model
+    ids = [token for token in ids if token not in around]  # the template of a published model
+    text = tokenizer.decode(ids)
     if args.json:
-        ids = list(ids)
-        return print_json({"prompt": prompt, "text": tokenizer.decode(ids), "tokens": len(ids)})
-    if isinstance(tokenizer, LibraryTokenizer):  # cannot spell a text token by token
-        return print(tokenizer.decode(list(ids)))
-    text = TextStream(tokenizer)
-    for token in ids:
-        show(text.add(token))
-    return print(text.end())
+        print_json({"prompt": prompt, "text": text, "tokens": len(ids)})
+    else:
+        print(text)
 
 
 def show(text):
@@ -257,7 +242,7 @@ def _prompt(args, tokenizer, objective):
     elif args.prompt is not None:
         prompt = args.prompt
     elif args.prompt_file is not None:
-        prompt = decode_whole(read_given(args.prompt_file, PROMPT), args.prompt_file)
+        prompt = decode_whole(read_given(args.prompt_file, MAX_PROMPT_BYTES), args.prompt_file)
     elif not objective.every_token:
         raise ValueError(f"this model {objective.purpose}; give such a text with --prompt")
     else:

@@ -16,10 +16,6 @@ from npgpt.config import TrainConfig
 from npgpt.models import ARCHITECTURES, architecture
 
 ROW = "{:<30}{:>8}  {:>11}{:>11}{:>9}  {}"
-SOURCES = {
-    "numba": "the compiled kernels, autograd/kernels (compiling them takes some seconds once)",
-    "numpy": "the kernels' reference implementation, autograd/reference.py",
-}
 
 
 def add_arguments(parser):
@@ -30,28 +26,23 @@ def add_arguments(parser):
         "--model", action="store_true", help="the loss of a small model, by parameter"
     )
     what.add_argument("--plot", metavar="FILE.png", help="draw the error against the step size")
-    add("--arch", choices=ARCHITECTURES, help="the model's architecture; default gpt")
+    add("--arch", choices=ARCHITECTURES, help="the model's architecture; default gpt, by --model")
     add("--seed", type=int, default=0, metavar="S", help="seed of the arrays; default 0")
     add("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
-    if args.arch and not args.model:
-        raise ValueError(f"--arch {args.arch} is for a model: give --model, too")
     if args.plot:
         path = str(_plot(args))
         return print_json({"picture": path}) if args.json else print(f"picture {path}")
-    ops = [args.op] if args.op else list(OPS)
-    if not args.model:
-        for name in ops:
-            cases_of(name)  # raises an error for a name without cases, before any table
+    arch = args.arch or (args.model and TrainConfig.arch)
+    first = ("parameter", "entries") if arch else ("op", "cases")
+    found = _model_rows(arch, args.seed) if arch else _op_rows(args.op, args.seed)
     started, rows = time.perf_counter(), []
     say = partial(print, flush=True) if not args.json else lambda text: None
-    say(f"gradients by {SOURCES[backend.name]}\n")  # before the first kernel compiles
-    first = ("parameter", "entries") if args.model else ("op", "cases")
+    say(f"gradients by the backend {backend.name}\n")  # before the first kernel compiles
     say(ROW.format(*first, "worst error", "transpose", "seconds", "worst entry (case)"))
-    arch = args.arch or TrainConfig.arch
-    for row in _model_rows(arch, args.seed) if args.model else _op_rows(ops, args.seed):
+    for row in found:
         rows.append(row)
         errors = ("-" if row[name] is None else f"{row[name]:.1e}"
                   for name in ("error", "transpose"))
@@ -65,9 +56,9 @@ def run(args):
         raise ValueError("\n\n".join([*wrong, "compare each VJP with its op's equation"]))
 
 
-def _op_rows(ops, seed):
-    """Yield a row for each op, as soon as it is checked."""
-    for name in ops:
+def _op_rows(op, seed):
+    """Yield a row for an op, or for each, as soon as it is checked."""
+    for name in [op] if op else OPS:
         started = time.perf_counter()
         row = {"name": name, "samples": len(cases_of(name)), "transpose": None}
         try:

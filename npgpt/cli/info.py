@@ -32,17 +32,15 @@ def add_arguments(parser):
 
 
 def run(args):
-    if args.model and args.preset:
-        raise ValueError("name a MODEL or a --preset: one of them")
+    if (args.preset and args.model) or (args.vocab_size is not None and not args.preset):
+        raise ValueError("name a MODEL or a --preset, which alone takes --vocab-size")
     if args.preset:
         model, training = from_preset(args.preset)
-        special = architecture(training.arch).Objective.special_tokens
-        size = CHARACTERS[training.corpus[0]] + len(special)
-        size = PRESETS[args.preset].get("vocab_size", size)
-        size = size if args.vocab_size is None else args.vocab_size
-        config = architecture(training.arch).Config(vocab_size=size, **model)
-    elif args.vocab_size is not None:
-        raise ValueError("--vocab-size is for --preset; a run has the tokens it was trained on")
+        kind, size = architecture(training.arch), args.vocab_size
+        if size is None:
+            size = CHARACTERS[training.corpus[0]] + len(kind.Objective.special_tokens)
+            size = PRESETS[args.preset].get("vocab_size", size)
+        config = kind.Config(vocab_size=size, **model)
     elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
         run = read_run(folder)
         config, training = run.model, run.training
@@ -64,8 +62,7 @@ def run(args):
         "byte_pairs_merged_by": f"tokenizers {version}" if (version := installed()) else "npgpt",
     }
     if args.json:
-        print_json(result)
-        return
+        return print_json(result)
     print(f"{training.arch}: {counted(config.n_layer, 'layer')}, "
           f"{counted(config.n_head, 'head')}, {counted(config.n_embd, 'channel')}, "
           f"block {config.block_size}, {config.vocab_size} tokens")
@@ -83,7 +80,7 @@ def run(args):
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")
 
-    print(f"\nbyte pairs are merged by {result['byte_pairs_merged_by']}")
+    return print(f"\nbyte pairs are merged by {result['byte_pairs_merged_by']}")
 
 
 def scaled(count, unit):

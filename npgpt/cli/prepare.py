@@ -1,6 +1,5 @@
 """`npgpt prepare FOLDER`: a large text as token files, which training reads window by window."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,13 +10,8 @@ from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
 from npgpt.files import atomic_file, quoted
 from npgpt.folders import check_free, new_folder
-from npgpt.progress import note
-from npgpt.text import clock
-from npgpt.tokenizers import BPETokenizer, CharTokenizer
-from npgpt.tokenizers.library_tokenizer import installed
-
-SAMPLE = 1_000_000  # characters that are encoded to tell the time ahead
-LONG = 60  # seconds that make it worth to install a library
+from npgpt.progress import progress
+from npgpt.tokenizers import CharTokenizer
 
 
 def add_arguments(parser):
@@ -45,10 +39,9 @@ def run(args):
         tokenizer = named_tokenizer(args.tokenizer)
     else:
         tokenizer = CharTokenizer(stats.alphabet)
-    print_estimate(corpus, stats.characters, tokenizer)
     chunks = split_chunks(corpus, stats, settings.split, settings.train_fraction)
     with new_folder(folder) as building:
-        with ExitStack() as stack:
+        with progress("encoding the text"), ExitStack() as stack:
             files = [stack.enter_context(atomic_file(building / name)) for name in SPLIT_FILES]
             write_ids(chunks, tokenizer, files)
         tokenizer.save(building / "tokenizer.json")
@@ -56,14 +49,3 @@ def run(args):
         count = (folder / name).stat().st_size // token_dtype(tokenizer.vocab_size)().itemsize
         print(f"{folder / name}: {count:,} tokens")
     print(f"train on them: npgpt train --corpus {quoted(folder)}")
-
-
-def print_estimate(corpus, characters, tokenizer):
-    """Print how long encoding takes, by its first chunk; later ones have fewer new words."""
-    sample = next(chunk for _, chunk in corpus.chunks() if chunk)[:SAMPLE]
-    start = time.perf_counter()
-    tokenizer.encode(sample)
-    seconds = (time.perf_counter() - start) * characters / len(sample)
-    print(f"encoding {characters:,} characters: about {clock(seconds)}")
-    if seconds > LONG and isinstance(tokenizer, BPETokenizer) and not installed():
-        note("the library tokenizers merges byte pairs sooner: pip install -e '.[hub]'")

@@ -33,9 +33,9 @@ class Stream:
     def __getattr__(self, name):
         return getattr(self.stream, name)
 
-    def write(self, text, colours=False):
-        """Write a text; terminals and standard error get it `printable`, but for our `colours`."""
-        if (self.stream.isatty() or self.bars) and not colours:
+    def write(self, text):
+        """Write a text; terminals and standard error get it `printable`."""
+        if self.stream.isatty() or self.bars:
             bar = self.bars and text.startswith("\r")
             text = text[:bar] + printable(text[bar:])
         return self._try(self.stream.write, text)

@@ -1,20 +1,14 @@
 """`npgpt tokenize RUN|FILE|gpt2 TEXT`: a text as tokens, their ids and their merges."""
 
-import itertools
-import os
 import sys
 from pathlib import Path
 
 from npgpt.cli import print_json
 from npgpt.loading.gguf import is_gguf
 from npgpt.loading.pretrained import reader
-from npgpt.loading.runs import runs_near
 from npgpt.loading.transformers_folder import TOKENIZER_FILES, local_folder
 from npgpt.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
-
-# Backgrounds for black text, out of the 256 colours of a terminal.
-COLOURS = (153, 223, 157, 218, 229)
 
 
 def add_arguments(parser):
@@ -24,8 +18,6 @@ def add_arguments(parser):
         "it")
     add("text", nargs="?", default="-", metavar="TEXT", help="- or nothing reads it from stdin")
     add("--tree", action="store_true", help="also the merges of each token, down to bytes")
-    add("--colour", "--color", choices=("auto", "always", "never"), default="auto",
-        help="default auto: in a terminal, unless NO_COLOR is set")
     add("--json", action="store_true", help="one JSON object: ids, tokens, bytes, bytes_per_token")
 
 
@@ -39,18 +31,9 @@ def run(args):
         tokens = [tokenizer.decode([i]) for i in ids]
         print_json({"ids": ids, "tokens": tokens, "bytes": n_bytes, "bytes_per_token": per_token})
         return
-    colour = args.colour == "always" or (
-        args.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    )
     names = [_name(tokenizer, i) for i in ids]
-    if colour:
-        for items, between in ((names, ""), (map(str, ids), " ")):
-            pairs = zip(items, itertools.cycle(COLOURS), strict=False)
-            cells = (f"\x1b[30;48;5;{colour}m{item}\x1b[0m" for item, colour in pairs)
-            sys.stdout.write(between.join(cells) + "\n", colours=True)
-    else:
-        print("|".join(names))
-        print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))
+    print("|".join(names))
+    print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))
     print(f"\n{len(ids):,} tokens for {n_bytes:,} bytes: {per_token:.2f} bytes per token")
     if args.tree:
         for i in dict.fromkeys(ids):
@@ -91,10 +74,4 @@ def named_tokenizer(name):
     path = local_folder(name, TOKENIZER_FILES)
     if path.is_dir() or is_gguf(path):
         return reader(path).tokenizer(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{name} is not there; name a tokenizer.json, a run folder, a folder of the "
-            "transformers library, or gpt2 for GPT-2's own (npgpt train --tokenizer bpe learns "
-            f"one); {runs_near(path)}"
-        )
     return load_tokenizer(path)

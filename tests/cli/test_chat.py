@@ -87,12 +87,9 @@ def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     first = asked("so\nthe ")
     second = asked(f"so\n{first}.a\nthe ")
     third = asked("it\nso\nthe ")
-    out, err = typed("so", "a", "/stats", "/what", "", "/system it", "so", "/reset", "so",
-                     "/quit", "so")
+    out, _ = typed("so", "a", "/what", "", "/system it", "so", "/reset", "so", "/quit", "so")
     answers = [line for line in out.split("\n") if line in (first, second, third)]
-    assert answers == [first, second, third, first]
-    read = len(f"so\n{first}.a\nthe ")
-    assert "/reset" in out and f"{read} tokens" in err and "tokens/s" in err
+    assert answers == [first, second, third, first] and "/reset" in out
 
 
 VARIED = ("--repetition-penalty", 1e9, "--max-new-tokens")  # no character twice
@@ -101,10 +98,10 @@ VARIED = ("--repetition-penalty", 1e9, "--max-new-tokens")  # no character twice
 def test_a_conversation_that_is_saved_can_be_learned(typed, here):
     (one, two, three), _ = (text.strip() for text in typed("so", flags=(*VARIED, 3)))
     Path("talks.jsonl").write_text(json.dumps({"messages": TALK}), encoding="utf-8")  # no line end
-    _, err = typed("/save", "so", "/save talks.jsonl", "/save no/talks.jsonl",
-                   flags=(*VARIED, 4, "--stop", three))
+    out, err = typed("/save", "so", "/save talks.jsonl", "/save no/talks.jsonl",
+                     flags=(*VARIED, 4, "--stop", three))
     assert "FILE" in err and "2 messages" in err
-    assert "no/talks.jsonl" in err and "folder" in err and "Errno" not in err
+    assert "no/talks.jsonl" in out and "Errno" not in out
     found = [messages for _, messages, _ in read_conversations("talks.jsonl")]
     assert found[0] == TALK and [m["content"] for m in found[1]] == ["so", one + two]
 
@@ -119,11 +116,11 @@ def test_a_full_disk_leaves_the_file_as_it_was(typed, here):
     whole, handler = path.read_bytes(), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 50, before[1]))
     try:
-        _, err = typed("so", "/save talks.jsonl", flags=(*VARIED, 4, "--stop", out[2]))
+        out, _ = typed("so", "/save talks.jsonl", flags=(*VARIED, 4, "--stop", out[2]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert "nothing" in err and path.read_bytes() == whole
+    assert "large" in out and path.read_bytes() == whole
 
 
 def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_nothing(typed, asked):
@@ -156,7 +153,7 @@ def test_ctrl_c_ends_an_answer_and_keeps_the_conversation(tmp_path):
     os.write(ours, b"One day\n")
     said = process.stdout.read(40)
     process.send_signal(signal.SIGINT)
-    os.write(ours, b"/stats\n/help\n/save talks.jsonl\n\x04")
+    os.write(ours, b"/help\n/save talks.jsonl\n\x04")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and len(said) == 40 and b"/reset" in out
     assert not (tmp_path / "talks.jsonl").exists()  # what was stopped is not saved

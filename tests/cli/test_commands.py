@@ -15,7 +15,6 @@ from autograd import OPS, backend
 from autograd.gradcheck_cases import CASES
 from npgpt import GPT
 from npgpt.batches import GrammarLoss, split_text
-from npgpt.cli.gradcheck import SOURCES
 from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import load_run
 from npgpt.metrics import beside_grammar
@@ -128,7 +127,7 @@ def test_gradcheck_prints_a_table_of_ops(done):
     out = done("gradcheck", "--op", "layer_norm")
     assert "1 of 1" in out and re.search(r"  (x|weight|bias)\[\d+(, \d+)*\] \([^)]+\)\n", out)
     assert "neither" not in {case.label for cases in CASES.values() for case in cases}
-    assert SOURCES[backend.name] in out  # whose gradients these are
+    assert f"backend {backend.name}" in out  # whose gradients these are
     row = json.loads(done("gradcheck", "--op", "gelu", "--json"))["rows"][0]
     assert row["name"] == "gelu" and row["error"] < 1e-6 and row["samples"] >= 2
     assert row["transpose"] is None  # its reference calls logaddexp, which has no complex numbers
@@ -162,15 +161,8 @@ def test_gradcheck_draws_the_error_by_step(done, tmp_path):
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "fact"),
-    [
-        (["--op", "sofmax"], "softmax"),
-        (["--arch", "t5"], "--model"),
-    ],
-)
-def test_what_gradcheck_refuses(refused, arguments, fact):
-    assert fact in refused("gradcheck", *arguments)
+def test_gradcheck_names_the_op_that_is_near(refused):
+    assert "softmax" in refused("gradcheck", "--op", "sofmax")
 
 
 def test_export_writes_what_transformers_and_from_pretrained_load(

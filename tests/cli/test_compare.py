@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_run import TINY, files
 
 from npgpt.cli import main
-from npgpt.cli.compare import Result, differing, units
+from npgpt.cli.compare import differing
 from npgpt.loading.runs import load_run
 from npgpt.metrics import read_metrics
 
@@ -99,16 +99,9 @@ def test_the_grammars_loss_is_there_where_it_is_known_and_other_texts_are_noted(
     assert "n_inner" in result["settings"] and result["settings"]["n_inner"][0] is None
 
 
-def test_runs_on_other_tokens_are_drawn_in_bits_per_byte(cli, finished, other, corpus, tmp_path):
-    flags = ["--tokenizer", "bpe", "--vocab-size", "270"]
-    cli("train", "--corpus", corpus, "--out", tmp_path / "pairs", *TINY, *flags)
-    results = [Result(finished), Result(tmp_path / "pairs")]
-    factors, unit = units(results)
-    assert unit == "bits per byte"
-    for result, factor in zip(results, factors, strict=True):
-        found = result.numbers()
-        assert found["bits per byte"] == pytest.approx(found["validation loss"] * factor)
-    assert units([results[0], Result(other)]) == ([1, 1], "nats per target")
+def test_a_picture_that_cannot_be_written_loses_no_table(cli, finished, other, here):
+    status, out, err = cli("compare", finished, other, "--out", here)
+    assert status == 1 and "--out" in err and rows_in(out)["n_layer"] == ["1", "2"]
 
 
 def test_without_matplotlib_the_table_is_there_and_the_way_to_get_a_picture(
