@@ -41,7 +41,7 @@ HOSTILE = [
     ("class E(Exception):\n        def __str__(self): os.none\n    raise E", "AttributeError"),
     ("x = []\n    while True: x.append(np.zeros(1 << 25))", "MemoryError"),
     ("class A:\n        def __array__(self, *_): raise KeyError('mine')\n    return A()", "mine"),
-    ("class A:\n        __class__ = np.ndarray\n    return A()", "the shape"),
+    ("class A:\n        __class__ = np.ndarray\n    return A()", "no numbers"),
     ("sys.stdout.close()\n    print(1)", "ValueError"),
     ("np.asarray = np.exp = np.random = None\n    return right(**k)", "TypeError"),
     ("subprocess.Popen(['sleep', '1000'])\n    return right(**k)", None),

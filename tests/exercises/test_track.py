@@ -1,6 +1,5 @@
 """The track: right answers become parts of my_gpt.py, which learns exactly as whole_gpt.py does."""
 
-import ast
 import contextlib
 import importlib
 import re
@@ -10,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exercises.right import with_solution
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npgpt import tales
 from npgpt.exercises import NAMES, SECTIONS, load, my_gpt, track
-from npgpt.exercises.sheet import file_of, solution
+from npgpt.exercises.sheet import file_of
 
 ROOT = Path(__file__).parents[2]
 PARTS = re.findall(r"^from npgpt.exercises.\w+ import (\w+)$",
@@ -38,9 +38,8 @@ def solve(cli, name, check=True):
     """Begin an exercise, write its solution into the file, and check it. Return what is printed."""
     number, path = NAMES.index(name) + 1, Path(file_of(name))
     assert cli("exercise", number)[0] == 0
-    text = path.read_text(encoding="utf-8")
-    given = ast.get_source_segment(text, ast.parse(text).body[-1])
-    path.write_text(text.replace(given, solution(load(number))), encoding="utf-8")
+    text = with_solution(path.read_text(encoding="utf-8"), number)
+    path.write_text(text, encoding="utf-8")
     status, out, _ = cli("exercise", number) if check else (0, "", "")
     assert status == 0, out
     return out

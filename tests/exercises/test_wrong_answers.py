@@ -31,17 +31,6 @@ ROWS = [
             i += 1
     return out
 """, "the last token", "while i < len(ids) - 1:"),
-    ("merge", """
-    out, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
-            out.append(new_id)
-            i += 2
-        else:
-            out.append(ids[i])
-            i += 1
-    return tuple(out)
-""", "results", None),
     ("embedding_vjp", """
     d = np.zeros((V, dy_NC.shape[1]))
     for v in range(V):

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from small_grammars import PETS, any_grammar, derivations, texts_of
 
 from npgpt.tales.grammar import Grammar
@@ -14,17 +13,18 @@ from npgpt.tales.grammar import Grammar
 def test_pets_by_hand():
     texts = dict(derivations(PETS))
     assert len(texts) == 1 + 3 * (2 + 3)
-    likely = {text: [1 / o.probability for o in chosen] for text, chosen in texts.items()}
-    assert likely["A red cat mewed, so Ada fed the cat."] == [2, 3, 2, 2]
-    assert likely["A red dog barked, so King Otto fed the dog."] == [2, 3, 2, 1, 3]
+    chosen = texts["A red dog barked, so King Otto fed the dog."]
+    assert [1 / option.probability for option in chosen] == [2, 3, 2, 1, 3]
 
 
 @given(any_grammar)
-def test_every_text_has_one_derivation_and_parse_finds_it(grammar):
+def test_every_text_has_one_derivation_and_parse_finds_it_and_no_other_text(grammar):
     found = list(derivations(grammar))
     assert max(Counter(text for text, _ in found).values()) == 1
-    for text, chosen in found:
-        assert grammar.parse(text) == chosen
+    texts = dict(found)
+    for known in texts:
+        for text in (known, known + "x", known[:-1]):
+            assert grammar.parse(text) == texts.get(text)
 
 
 @given(any_grammar)
@@ -66,16 +66,7 @@ def test_options_are_drawn_as_often_as_their_weights_say():
     assert drawn == {word: 1000 * weight for word, weight in weights.items()}
 
 
-@given(any_grammar, st.text("abcxy"))
-def test_parse_accepts_no_other_text(grammar, text):
-    texts = dict(derivations(grammar))
-    assert grammar.parse(text) == texts.get(text)
-    for known in texts:
-        assert grammar.parse(known + "x") is texts.get(known + "x")
-        assert grammar.parse(known[:-1]) == texts.get(known[:-1])
-
-
 @pytest.mark.parametrize("options", [["cat", "cattle"], ["cat", "cat"], ["cat", "{:story}"]])
 def test_an_ambiguous_list_is_an_error(options):
-    with pytest.raises(ValueError, match="'animal' is ambiguous.*reword"):
+    with pytest.raises(ValueError, match="ambiguous"):
         Grammar({"story": ["{:animal}"], "animal": options})

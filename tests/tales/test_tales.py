@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import random
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from npgpt import tales
 
 TEXT = tales.generate(500_000, seed=7)
 STORIES = tales.stories(TEXT)
-some_story = st.sampled_from(STORIES)
 
 
 # ---- the text
@@ -46,19 +44,6 @@ def test_a_story_fits_into_a_window_of_256_characters():
 # ---- probability and entropy
 
 
-def test_the_probability_is_that_of_the_choices_made():
-    draw = random.Random(3).random
-    for _ in range(200):
-        sizes = []
-
-        def choose(options, _, sizes=sizes):
-            sizes.append(len(options))
-            return options[int(draw() * len(options))]
-
-        story = tales.GRAMMAR.write(choose)
-        assert tales.log_probability(story) == pytest.approx(-sum(map(math.log, sizes)))
-
-
 def test_the_surprisals_of_a_story_are_its_probability_wherever_the_text_is_cut():
     text = "".join(STORIES[:60])
     nats = tales.surprisals(text)
@@ -73,33 +58,17 @@ def test_the_surprisals_of_a_story_are_its_probability_wherever_the_text_is_cut(
 def test_monte_carlo_agrees_with_the_exact_entropy_rate():
     nats = np.array([-tales.log_probability(story) for story in STORIES])
     lengths = np.array([len(story) for story in STORIES])
-    estimate = nats.mean() / lengths.mean()
-    # of a ratio of means, to first order
-    error = (nats - estimate * lengths).std() / lengths.mean() / math.sqrt(len(STORIES))
-    assert error < 0.004 * estimate
-    assert abs(estimate - tales.entropy_rate()) < 4 * error
-
     exact = tales.GRAMMAR.expectation()
+    assert tales.entropy_rate() == exact[0] / exact[1]
     for mean, sample in zip(exact, (nats, lengths), strict=True):
         assert abs(sample.mean() - mean) < 4 * sample.std() / math.sqrt(len(STORIES))
 
 
-def cut_out(story, at):
-    return story[:at] + story[at + 1 :]
-
-
-def put_in(story, at):
-    return story[:at] + "aeinrst. "[at % 9] + story[at:]
-
-
-def swap(story, at):
-    return story[:at] + story[at : at + 2][::-1] + story[at + 2 :]
-
-
-@given(some_story, st.integers(0, 200), st.sampled_from([cut_out, put_in, swap]))
-def test_a_story_with_one_slip_does_not_parse(story, at, slip):
-    slipped = slip(story, at % (len(story) - 1))
-    assert slipped == story or tales.log_probability(slipped) is None
+@given(st.sampled_from(STORIES), st.integers(0, 200), st.sampled_from(["", *"aeinrst. "]))
+def test_a_story_with_one_slip_does_not_parse(story, at, more):
+    at %= len(story)
+    slipped = story[:at] + more + story[at + (not more) :]
+    assert tales.log_probability(slipped) is None
 
 
 # ---- for pictures
@@ -114,7 +83,4 @@ def test_the_sentence_with_it_begins_a_story_in_which_it_is_the_animal():
     assert sentence.split().count("dog") == 1
     assert tells(sentence, "slept in a red bed")
     assert not tells(sentence, "waited until dawn")
-    noisy, deep = sentence.replace("tired", "noisy"), sentence.replace("tired", "deep")
-    assert tells(noisy, "waited until dawn")
-    assert not tells(noisy, "slept in a red bed")
-    assert not tells(deep, "built a red raft")
+    assert tells(sentence.replace("tired", "noisy"), "waited until dawn")
