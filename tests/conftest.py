@@ -5,13 +5,14 @@ same in every run; `--hypothesis-profile=random` draws new ones.
 """
 
 import io
+import json
 import os
 import signal
 import sys
 
 import pytest
 from hypothesis import settings
-from tiny_run import CHAR, FORTY, TEXT, TINY, npgpt
+from tiny_run import CHAR, FORTY, TEXT, TINY, files, npgpt, run_program
 
 from autograd import backend
 
@@ -25,11 +26,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
-    if backend.name != "numba":
-        skip = pytest.mark.skip(reason="measures the compiled kernels")
+    for mark, skipped, reason in (
+        ("kernels", backend.name != "numba", "measures the compiled kernels"),
+        ("posix", os.name == "nt", "POSIX has it"),
+    ):
         for item in items:
-            if item.get_closest_marker("kernels"):
-                item.add_marker(skip)
+            if skipped and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,6 +118,12 @@ def done(cli):
 
 
 @pytest.fixture
+def as_json(done):
+    """A function that calls the program with --json: the object that it prints."""
+    return lambda *arguments: json.loads(done(*arguments, "--json"))
+
+
+@pytest.fixture
 def refused(cli):
     """A function that calls the program, which refuses in words: its stderr."""
 
@@ -125,6 +134,29 @@ def refused(cli):
         return err
 
     return call
+
+
+@pytest.fixture
+def refuses(refused, tmp_path):
+    """A function that calls the program, which refuses with these words and changes no file."""
+
+    def call(words, *arguments):
+        before = files(tmp_path)
+        err = refused(*arguments)
+        assert all(word in err for word in words.split()), err
+        assert files(tmp_path) == before
+
+    return call
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """A function that gives the program bytes on its standard input."""
+
+    def give(data):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+
+    return give
 
 
 @pytest.fixture
@@ -143,6 +175,27 @@ def at_each_step(monkeypatch):
     return watch
 
 
+@pytest.fixture
+def interrupted(cli, monkeypatch):
+    """A function that calls the program, with a Ctrl-C after so many steps: its stdout."""
+    from npgpt import train
+
+    def call(last, *arguments, steps=train.training_steps):
+        def some(*others):
+            for step in steps(*others):
+                if step.step == last:
+                    raise KeyboardInterrupt
+                yield step
+
+        with monkeypatch.context() as patched:
+            patched.setattr(train, "training_steps", some)
+            status, out, _ = cli(*arguments)
+        assert status == 130
+        return out
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("text") / "hens.txt"
@@ -153,10 +206,8 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, corpus):
     """Return the folder of a finished run of 6 steps; do not write to it."""
-    from npgpt.cli import main
-
     folder = tmp_path_factory.mktemp("runs") / "hens"
-    assert main(["train", "--corpus", str(corpus), "--out", str(folder), *TINY, *CHAR]) == 0
+    run_program("train", "--corpus", corpus, "--out", folder, *TINY, *CHAR)
     return folder
 
 

@@ -59,6 +59,13 @@ def environment(**changes):
     return os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | changes
 
 
+def run_program(*arguments):
+    """Run the program in this process, where it does what it is asked."""
+    from npgpt.cli import main
+
+    assert main([str(argument) for argument in arguments]) == 0
+
+
 def npgpt(*arguments, code=None, launcher=(), cwd=ROOT, env=None, **options):
     """Run the program, or `code` with these arguments, in a process; return what it gave."""
     program = ["-c", code] if code else ["-m", "npgpt"]

@@ -32,7 +32,7 @@ def test_a_nan_planted_in_a_backward_is_found_and_nothing_is_changed(monkeypatch
         assert weight.grad is None
 
 
-@pytest.mark.parametrize("position", [0, 3, 6])
+@pytest.mark.parametrize("position", [0, 6])
 def test_the_first_position_that_sees_ahead_is_named(monkeypatch, position):
     model = GPT(CONFIG, seed=1)
     hidden = model.hidden

@@ -136,8 +136,7 @@ def test_no_other_object_is_taken_for_settings(tmp_path, content):
         read_run(folder)
 
 
-@pytest.mark.parametrize("change", [{"n_embd": 2**40}, {"n_layer": 2**62}, {"bias": True},
-                                    {"tie_weights": False}])
+@pytest.mark.parametrize("change", [{"n_embd": 2**40}, {"n_layer": 2**62}, {"bias": True}])
 def test_weights_are_compared_with_the_settings_before_a_model_is_made(tmp_path, change):
     config = json.loads(CONFIG)
     config["model"] |= change
