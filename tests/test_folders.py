@@ -4,10 +4,10 @@ import errno
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from tiny_run import ROOT, environment
+from tiny_run import ROOT, environment, files
 
 from npgpt import folders
 from npgpt.folders import check_free, new_folder, working_in
@@ -93,3 +93,53 @@ def test_of_two_that_make_one_folder_the_second_is_told_to_take_another(tmp_path
     with pytest.raises(OSError, match="new .* --out"):
         make_twice()
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "first"]
+
+
+@pytest.mark.parametrize("kill", range(4))
+def test_what_the_same_command_made_is_kept_whenever_the_making_ends(tmp_path, monkeypatch, kill):
+    """With what was added to it, and it replaces what was kept before."""
+    def make(text):
+        with new_folder(tmp_path / "b", "", b"mark") as building:
+            (building / "index.html").write_text(f"mark {text}")
+
+    for text in ("oldest", "old"):
+        make(text)
+    (tmp_path / "b" / "mine").touch()
+    left, real = iter(range(kill)), os.replace
+
+    def replace(*paths):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(*paths)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with suppress(KeyboardInterrupt):
+        make("new")
+    found = {path.relative_to(tmp_path).as_posix(): path.read_text()
+             for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"b/mine", "b.before/mine"} & {*found}
+    assert found.get("b/index.html", found.get("b.before/index.html")) == (
+        "mark new" if kill == 3 else "mark old")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("what", ["a page", "a link", "a folder before", "a link before"])
+def test_nothing_of_another_kind_is_replaced(tmp_path, what):
+    for name in ("b", "far"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text("mark")
+    page, before = tmp_path / "b" / "index.html", tmp_path / "b.before"
+    if what == "a page":
+        page.write_text("mine")
+    elif what == "a link":
+        page.unlink()
+        page.symlink_to("../far/index.html")
+    elif what == "a folder before":
+        before.mkdir()
+    else:
+        before.symlink_to("far")
+    there = files(tmp_path)
+    with (pytest.raises((OSError, ValueError), match="--out"),
+          new_folder(tmp_path / "b", " with --out", b"mark")):
+        pass
+    assert files(tmp_path) == there

