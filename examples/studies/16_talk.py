@@ -37,7 +37,6 @@ ARMS = {
     "all tokens": (0, 4000, 0, 0.0, 0.0, "all"),
     "chain": (500, 6000, 300, 2.0, 0.0, "answers"),
     "chain with KL": (500, 6000, 100, 2.0, 0.1, "answers"),
-    "chain with KL, 200 steps": (500, 6000, 200, 2.0, 0.1, "answers"),
 }
 LINES = {  # of the table: the arm, and its last step
     "questions": ("answers", "questions"), "then reward": ("answers", "reward"),
@@ -47,12 +46,11 @@ LINES = {  # of the table: the arm, and its last step
     "stories, questions, then reward": ("chain", "reward"),
     "stories, then questions, once more": ("chain with KL", "questions"),
     "then reward with a KL penalty": ("chain with KL", "reward"),
-    "then 200 steps of it": ("chain with KL, 200 steps", "reward"),
 }
 
 
 def trials(results):
-    return [{"arm": arm, "seed": seed} | ({"new": 300} if "KL" in arm else {})
+    return [{"arm": arm, "seed": seed} | ({"new": 300} if arm == "chain with KL" else {})
             for seed in SEEDS for arm in ARMS] + [
         {"arm": "answers", "seed": seed, "new": NEW} for seed in NEW_SEEDS]
 
