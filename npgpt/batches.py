@@ -43,7 +43,7 @@ class Dataset:
     tokenizer: Any
     train_ids: Any  # an array of ids, or a `npgpt.data.tokens.TokenFile`
     val_ids: Any
-    objective: Any  # `NextToken`, or one of `npgpt.objectives.denoising`
+    objective: Any  # an `Objective`
     write: Callable  # a function of `npgpt.models.writing`
     contents: str = ""  # the files of the text, for a person
     template: Any = None  # of conversations, whose `Conversations` are in place of ids
@@ -152,10 +152,13 @@ class GrammarLoss(NamedTuple):
     exact: bool = True  # False in parts of a text whose tokens have several characters
 
 
-class NextToken:
-    """The objective of a GPT: predict the next token at every position of a window.
+class Objective:
+    """What a model learns: how token ids become a `Batch`. All objectives have these methods, and
 
-    `npgpt.objectives` has the objectives of BERT and T5, with the same methods.
+    prompt         token ids of a text that the model is to go on from
+    sample         the batch of a step, or some rows of it: a function of (seed, step)
+    evaluation     the batches of an evaluation, in turn
+    grammar_loss   the `GrammarLoss` on their targets, None where it is unknown
     """
 
     special_tokens = ()
@@ -167,12 +170,23 @@ class NextToken:
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer
 
+    def example(self, ids_N, block_size, seed):
+        """Return token ids to generate from in an evaluation; None for the beginning of a text."""
+
+    def quality(self, model, dataset):
+        """Return what an evaluation measures beside the loss: name -> number."""
+        return {}
+
     def check_stride(self, stride):
         """Raise ValueError for an evaluation stride, unless each token is a target."""
         if stride is not None and not self.every_token:
             raise ValueError(
                 "a stride is for learning each token of a text: leave it out, or give 0"
             )
+
+
+class NextToken(Objective):
+    """The objective of a GPT: predict the next token at every position of a window."""
 
     def prompt(self, text):
         """Return the token ids of a text for the model to continue."""
@@ -205,9 +219,6 @@ class NextToken:
         """Return the `Batch` of a step, or some rows of it."""
         x_BT, y_BT = sample_batch(ids_N, block_size, batch_size, seed=seed, step=step, rows=rows)
         return Batch((x_BT,), y_BT, {}, batch_size * block_size)
-
-    def example(self, ids_N, block_size, seed):
-        """Return None: a sample begins a new text and continues no passage of this one."""
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
         """Yield each `Batch` of an evaluation, in which each token but the first is a target once.

@@ -11,13 +11,6 @@ from dataclasses import dataclass, field, fields
 from autograd.precision import PRECISIONS
 
 SPLITS = ("tail", "documents")
-INIT_SETTING = {  # the field of each architecture; `npgpt.gpt.init_std` has formulas and sources
-    "help": "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
-    "default": "gpt2", "choices": ("gpt2", "fan_in"),
-}
-DROPOUT_SETTING = {
-    "help": "share of activations dropped in training, in [0, 1)", "default": 0.0, "below": 1,
-}
 NOT_COMPUTED = {"dropout", "init"}  # settings that no logit of a given model depends on
 
 
@@ -35,22 +28,37 @@ def setting(help, group=None, choices=(), least=None, below=math.inf, **default)
 
 
 @dataclass(frozen=True)
-class GPTConfig:
-    """The shape of a GPT. Raises ValueError for a shape that cannot be built."""
+class ModelConfig:
+    """The settings of every architecture. Raises ValueError for a shape that cannot be built."""
 
     vocab_size: int = setting("V, the number of different tokens")
     block_size: int = setting("T, the longest context in tokens", group="the model")
     n_layer: int = setting("number of transformer blocks")
     n_head: int = setting("H, attention heads per block")
     n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
-    dropout: float = setting(**DROPOUT_SETTING)
-    bias: bool = setting("biases in linear layers and norms", default=True)
-    tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = setting(**INIT_SETTING)
+    dropout: float = setting(
+        "share of activations dropped in training, in [0, 1)", below=1, default=0.0, kw_only=True
+    )
+    init: str = setting(  # `npgpt.gpt.init_std` has formulas and sources
+        "initial weights: gpt2, of spread 0.02 at any size; fan_in, of 1/sqrt(inputs)",
+        choices=("gpt2", "fan_in"), default="gpt2", kw_only=True,
+    )
 
     def __post_init__(self):
         check_settings(self)
-        check_heads(self)
+        if self.n_embd % self.n_head and not getattr(self, "head_size", 0):
+            raise ValueError(
+                f"{type(self).__name__}: n_embd={self.n_embd} is not divisible by n_head="
+                f"{self.n_head}, and each head takes an equal share of the channels; use a multiple"
+            )
+
+
+@dataclass(frozen=True)
+class GPTConfig(ModelConfig):
+    """The shape of a GPT."""
+
+    bias: bool = setting("biases in linear layers and norms", default=True)
+    tie_weights: bool = setting("the output projection is the token embedding", default=True)
 
 
 def check_settings(config):
@@ -67,15 +75,6 @@ def check_settings(config):
             least = known.metadata["least"]
             least = int(known.type is int and known.default != 0) if least is None else least
             check_range(owner, known.metadata["below"], least, **{known.name: value})
-
-
-def check_heads(config):
-    """Raise ValueError unless n_head divides n_embd."""
-    if config.n_embd % config.n_head:
-        raise ValueError(
-            f"{type(config).__name__}: n_embd={config.n_embd} is not divisible by n_head="
-            f"{config.n_head}, and each head takes an equal share of the channels; use a multiple"
-        )
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,8 @@ class Model(Module):
         idx_BT, T = np.asarray(idx_BT), self.config.block_size
         if idx_BT.ndim != 2 or not 1 <= idx_BT.shape[1] <= longest:
             raise ValueError(f"{type(self).__name__}: ids of shape {idx_BT.shape}; give (batch, "
-                             f"time), 1 to {longest} tokens: idx[None], or the last, idx[:, -{T}:]")
+                             f"time), 1 to {longest} tokens (block_size={T}): idx[None], or "
+                             f"the last, idx[:, -{T}:]")
         return idx_BT
 
     @classmethod

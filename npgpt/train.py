@@ -147,7 +147,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, object
             raise FloatingPointError(f"the loss is {loss}; no weight was moved")
         grad_norm = optimizer.step(lr)  # which checks the gradient before it moves a weight
         optimizer.zero_grad()  # here, not before backward: an evaluation has their memory
-        yield Step(step + 1, loss, lr, grad_norm, getattr(objective, "measured", {}))
+        yield Step(step + 1, loss, lr, grad_norm, objective.measured)
 
 
 def micro_batches(model, ids_N, config, step, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
@@ -188,8 +188,7 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
     bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
-    if objective.columns:
-        step.measured.update(objective.quality(model, dataset))
+    step.measured.update(objective.quality(model, dataset))
     trained = step.rewards() or [f"loss {np.mean(recent):.4f} in training"]
     where = "in validation" if dataset.validates else "on what is taught"
     text = f"step {step.step}: {', '.join(trained)}, loss {loss:.4f} {where} "

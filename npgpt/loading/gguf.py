@@ -61,7 +61,7 @@ UNUSED, SPECIAL = 5, (3, 4)  # types of tokens
 
 def settings_of(files):
     """Return {name of a setting in config.json: its name here, after the architecture's}."""
-    return {files.settings.get(ours, (ours,))[0]: theirs for ours, theirs in SETTINGS.items()}
+    return {files.settings.get(ours, ours): theirs for ours, theirs in SETTINGS.items()}
 
 
 def names_of(arch):
@@ -168,12 +168,13 @@ def load(path, files, exact=False):
     settings, tensors = read_header(path)
     arch = str(settings.get("general.architecture"))
     found = {name: settings.get(f"{arch}.{theirs}") for name, theirs in settings_of(files).items()}
-    config = {"model_type": arch, "vocab_size": tensors.get("token_embd.weight", [[0]])[0][0]} | {
+    vocab_size = tensors.get("token_embd.weight", [[0]])[0][0]
+    config = files.defaults | {"model_type": arch, "vocab_size": vocab_size} | {
         name: float(f"{value:.7g}") if isinstance(value, float) else value
         for name, value in found.items() if value is not None
     }
     check_config(config, path, files)
-    fields = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+    fields = {ours: config.get(theirs) for ours, theirs in files.settings.items()}
     plain = {"scaling.type": "none", "scaling.factor": 1.0, "scale_linear": 1.0,
              "dimension_count": fields["n_embd"] // fields["n_head"]}
     for name, value in plain.items():

@@ -100,11 +100,11 @@ def load(folder, files, exact=False):
     """
     path = member(folder, "config.json")
     try:
-        config = _read_config(path)
+        config = files.defaults | _read_config(path)
         check_config(config, path, files)
         stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
-        settings = {ours: config.get(*theirs) for ours, theirs in files.settings.items()}
+        settings = {ours: config.get(theirs) for ours, theirs in files.settings.items()}
         settings |= files.read(config, arrays)
     except (AttributeError, TypeError) as error:  # such as a list in the place of a text
         raise ValueError(f"{path} is damaged ({error}); download it again") from error
@@ -146,7 +146,8 @@ def check_config(config, path, files):
     if config.get("model_type", files.model_type) != files.model_type:
         raise ValueError(f"{path} describes a model of model_type={config['model_type']!r}, and "
                          f"not of {files.model_type!r}; {advice}")
-    wrong = [name for name, default in files.settings.values() if _no_size(config, name, default)]
+    wrong = [name for name in files.settings.values()
+             if _no_size(config.get(name), files.defaults.get(name, 1))]
     if wrong:
         raise ValueError(f"{path} does not give {wrong} as ints of 1 or more; {advice}")
     only = files.only(config) | {"quantization_config": (None,)}
@@ -156,9 +157,8 @@ def check_config(config, path, files):
                          f"{advice}")
 
 
-def _no_size(config, name, default):
+def _no_size(value, default):
     """Return True for a size, known by its default, whose value is not an int of 1 or more."""
-    value = config.get(name, default)
     if value is None is default or isinstance(default, float | bool):
         return False
     return type(value) is not int or value < 1

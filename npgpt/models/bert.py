@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, concat, cross_entropy, gelu, linear, linear_cross_entropy, transpose
 from npgpt.batches import Batch
-from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
+from npgpt.config import ModelConfig, setting
 from npgpt.gpt import (
     INIT_STD,
     MLP,
@@ -27,10 +27,10 @@ from npgpt.gpt import (
     Module,
     init_std,
 )
-from npgpt.models.file_layout import REQUIRED, Files, their_weights
+from npgpt.models.file_layout import Files
 from npgpt.models.initial_attention import WAVES, look_at_neighbours, waves
 from npgpt.models.layers import Attention
-from npgpt.models.record import Architecture, Shape
+from npgpt.models.record import Architecture
 from npgpt.models.writing import fill_masks
 from npgpt.objectives.denoising import MaskedTokens
 
@@ -43,22 +43,16 @@ EMBEDDING_STD = 0.35
 
 
 @dataclass(frozen=True)
-class BertConfig(Shape):
+class BertConfig(ModelConfig):
     """The shape of a BERT. Raises ValueError for a shape that cannot be built."""
 
     n_inner: int = setting("F, channels inside the MLP; 0: 4 C", default=0)
     n_segment: int = setting("number of segments, such as first and second text", default=2)
-    dropout: float = setting(**DROPOUT_SETTING)
     mlm_head: bool = setting("a head that predicts hidden tokens", default=True)
-    init: str = setting(**INIT_SETTING)
 
     @property
     def inner(self):
         return self.n_inner or 4 * self.n_embd
-
-    def __post_init__(self):
-        check_settings(self)
-        check_heads(self)
 
 
 class Bert(Model):
@@ -114,12 +108,7 @@ class Bert(Model):
                mask_BT: MaybeIds = None) -> Tensor:
         """Return the output of the last block at each position, (B, T, C)."""
         idx_BT = self._checked(idx_BT, self.config.block_size)
-        segments_BT = np.zeros_like(idx_BT) if segments_BT is None else np.asarray(segments_BT)
-        if segments_BT.shape != idx_BT.shape:
-            raise ValueError(
-                f"Bert: segments of shape {segments_BT.shape} for token ids {idx_BT.shape}; give "
-                "one for each token, or leave them out"
-            )
+        segments_BT = np.zeros_like(idx_BT) if segments_BT is None else segments_BT
         drop = self._dropout()
         positions_T = np.arange(idx_BT.shape[1])
         x_BTC = self.wte(idx_BT) + self.wpe(positions_T) + self.wse(segments_BT)
@@ -172,7 +161,6 @@ class MaskedTokenHead(Module):
 
 # ---- Its files in the transformers library, with the head for masked tokens or without a head
 
-PREFIX = "bert."
 NAMES = {
     "wte": "embeddings.word_embeddings",
     "wpe": "embeddings.position_embeddings",
@@ -192,25 +180,12 @@ NAMES = {
 }
 
 
-def only(config):
-    """Return the settings of config.json for which a `Bert` has fixed values."""
-    return {
-        "hidden_act": ("gelu",),
-        "layer_norm_eps": (1e-12,),
-        "position_embedding_type": ("absolute",),
-        "is_decoder": (False,),
-        "tie_word_embeddings": (True,),
-    }
-
-
 def write(settings, weights):
     config = {
         "intermediate_size": weights["h.0.mlp.c_fc.weight"].shape[1],
         "attention_probs_dropout_prob": 0.0,
     }
-    if settings["mlm_head"]:
-        return config, their_weights(weights, FILES, PREFIX)
-    return config | {"architectures": ["BertModel"]}, their_weights(weights, FILES, "")
+    return config if settings["mlm_head"] else config | {"architectures": ["BertModel"]}
 
 
 FILES = Files(
@@ -218,22 +193,26 @@ FILES = Files(
     class_name="BertForMaskedLM",
     examples="bert-base-uncased or all-MiniLM-L6-v2",
     settings={
-        "vocab_size": ("vocab_size", REQUIRED),
-        "block_size": ("max_position_embeddings", REQUIRED),
-        "n_layer": ("num_hidden_layers", REQUIRED),
-        "n_head": ("num_attention_heads", REQUIRED),
-        "n_embd": ("hidden_size", REQUIRED),
-        "n_inner": ("intermediate_size", REQUIRED),
-        "n_segment": ("type_vocab_size", 2),
-        "dropout": ("hidden_dropout_prob", 0.0),
+        "vocab_size": "vocab_size", "block_size": "max_position_embeddings",
+        "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",
+        "n_inner": "intermediate_size", "n_segment": "type_vocab_size",
+        "dropout": "hidden_dropout_prob",
     },
+    defaults={"type_vocab_size": 2, "hidden_dropout_prob": 0.0},
     derived=("mlm_head",),
     copies={
         "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     unused=r"^(pooler|cls\.seq_relationship)\.|^embeddings\.position_ids$",
-    names=NAMES, tables=("wte", "wpe", "wse"), prefix=PREFIX, only=only, write=write,
+    names=NAMES, tables=("wte", "wpe", "wse"), prefix="bert.", write=write,
+    only=lambda config: {
+        "hidden_act": ("gelu",),
+        "layer_norm_eps": (1e-12,),
+        "position_embedding_type": ("absolute",),
+        "is_decoder": (False,),
+        "tie_word_embeddings": (True,),
+    },
     read=lambda config, arrays: {"mlm_head": any("cls.predictions." in name for name in arrays)},
 )
 

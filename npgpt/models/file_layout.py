@@ -8,7 +8,6 @@ import numpy as np
 
 HEAD = "lm_head.weight"
 HEADS = ("lm_head.", "cls.")  # beginnings of names without a prefix
-REQUIRED = object()
 OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
 
 
@@ -17,17 +16,17 @@ class Files:
     """The names of an architecture's settings and weights in the transformers library.
 
     model_type, class_name   written into config.json; examples: names of published models
-    settings   a field of our config class -> (its name in config.json, its default there);
-               REQUIRED as the default of an int that must be there
+    settings   a field of our config class -> its name in config.json
+    defaults   a name there -> its default; others are ints of 1 or more, and must be there
     derived    fields of our config class that `read` and `write` convert
     only       (config) -> {setting in it: the values that we support; the first is written}
     names      our module path -> the library's, with {} for the index of a block
     tables     our module paths of embeddings among them, whose weights are not transposed
-    prefix     of the library's names in a language model
+    prefix     of the library's names in `class_name`, but for its head
     copies     name of a weight -> name of the weight that it repeats or, if absent, replaces
     unused     a regular expression for names of weights that the library ignores
     read       (config, arrays by the library's names) -> more fields of our config class
-    write      (settings, weights) -> (more settings of config.json, arrays by the library's names)
+    write      (settings, weights) -> more settings of config.json; weights may get more arrays
 
     Other settings are ignored: the library computes no logits from them.
     """
@@ -36,6 +35,7 @@ class Files:
     class_name: str
     examples: str
     settings: dict
+    defaults: dict
     only: Callable
     names: dict
     prefix: str
@@ -48,21 +48,18 @@ class Files:
 
 
 def described(files, settings, weights):
-    """Return (config.json as a dict, arrays by the library's names); `weights` gets biases of 0."""
-    more, arrays = files.write(settings, weights)
+    """Return (config.json as a dict, arrays by the library's names)."""
     # None, or the library would assume the ids of a published vocabulary
     config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     config |= {"model_type": files.model_type, "architectures": [files.class_name]}
-    config |= {theirs: settings[ours] for ours, (theirs, _) in files.settings.items()} | more
-    return {name: values[0] for name, values in files.only(config).items()} | config, arrays
-
-
-def their_weights(weights, files, prefix):
-    """Return arrays by the library's names, with the prefix if they come before the head."""
-    return {
+    config |= {theirs: settings[ours] for ours, theirs in files.settings.items()}
+    config |= files.write(settings, weights)
+    prefix = files.prefix * (config["architectures"] == [files.class_name])
+    arrays = {
         name if name.startswith(HEADS) else prefix + name: np.ascontiguousarray(array)
         for name, array in renamed(weights, files.names, files.tables)
     }
+    return {name: values[0] for name, values in files.only(config).items()} | config, arrays
 
 
 def renamed(arrays, names, tables):

@@ -11,26 +11,12 @@ import numpy as np
 from npgpt.batches import NextToken
 from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
-from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
+from npgpt.models.file_layout import HEAD, Files
 from npgpt.models.record import Architecture
 from npgpt.models.writing import continue_text
 
-PREFIX = "transformer."
-NAMES = {"lm_head": "lm_head"}  # transposed; all others are as here
 # A linear layer's or a norm's weight has a bias beside it; an embedding has none.
 WITHOUT_BIAS = ("wte.weight", "wpe.weight", HEAD)
-
-
-def only(config):
-    """Return the settings of config.json for which a `GPT` has fixed values."""
-    return {
-        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
-        "layer_norm_epsilon": (1e-5,),
-        "n_inner": (None, 4 * config["n_embd"]),
-        "scale_attn_weights": (True,),
-        "scale_attn_by_inverse_layer_idx": (False,),
-        "add_cross_attention": (False,),
-    }
 
 
 def write(settings, weights):
@@ -38,8 +24,7 @@ def write(settings, weights):
         bias = name.removesuffix("weight") + "bias"
         if name.endswith(".weight") and name not in WITHOUT_BIAS:
             weights.setdefault(bias, np.zeros(weights[name].shape[-1], weights[name].dtype))
-    config = {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
-    return config, their_weights(weights, FILES, PREFIX)
+    return {"embd_pdrop": settings["dropout"], "attn_pdrop": 0.0}
 
 
 FILES = Files(
@@ -47,18 +32,25 @@ FILES = Files(
     class_name="GPT2LMHeadModel",
     examples="gpt2, gpt2-medium or distilgpt2",
     settings={
-        "vocab_size": ("vocab_size", REQUIRED),
-        "block_size": ("n_positions", 1024),
-        "n_layer": ("n_layer", REQUIRED),
-        "n_head": ("n_head", REQUIRED),
-        "n_embd": ("n_embd", REQUIRED),
-        "dropout": ("resid_pdrop", 0.0),
-        "tie_weights": ("tie_word_embeddings", True),
+        "vocab_size": "vocab_size", "block_size": "n_positions", "n_layer": "n_layer",
+        "n_head": "n_head", "n_embd": "n_embd", "dropout": "resid_pdrop",
+        "tie_weights": "tie_word_embeddings",
     },
+    defaults={"n_positions": 1024, "resid_pdrop": 0.0, "tie_word_embeddings": True},
     derived=("bias",),
     copies={HEAD: "wte.weight"},
     unused=r"\.attn\.(masked_)?bias$",  # constants that older files hold as weights
-    names=NAMES, prefix=PREFIX, only=only, write=write,
+    names={"lm_head": "lm_head"},  # transposed; all others are as here
+    prefix="transformer.",
+    only=lambda config: {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "layer_norm_epsilon": (1e-5,),
+        "n_inner": (None, 4 * config["n_embd"]),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+    },
+    write=write,
     read=lambda config, arrays: {"bias": True},
 )
 

@@ -15,26 +15,24 @@ from numpy.typing import DTypeLike
 
 from autograd import rotary_embedding, silu
 from npgpt.batches import NextToken
-from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
+from npgpt.config import ModelConfig, setting
 from npgpt.gpt import CausalLM, Embedding, Linear, Module, branch_std, init_std
-from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
+from npgpt.models.file_layout import HEAD, Files
 from npgpt.models.layers import Attention, GatedFeedForward, RMSNorm
-from npgpt.models.record import Architecture, Shape
+from npgpt.models.record import Architecture
 from npgpt.models.writing import continue_text
 
 
 @dataclass(frozen=True)
-class LlamaConfig(Shape):
+class LlamaConfig(ModelConfig):
     """The shape of a Llama, n_embd an even multiple of n_head. Raises ValueError for another."""
 
     n_kv_head: int = setting("heads of keys and values, which divide n_head; 0: n_head", default=0)
     n_inner: int = setting("F, channels inside the MLP; 0: 8/3 C up to a multiple of 8", default=0)
-    dropout: float = setting(**DROPOUT_SETTING)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
     rope_base: float = setting(
         "base of the wavelengths of rotary positions", default=10000.0, least=1e-30)
     norm_eps: float = setting("added to the mean square by RMSNorm", default=1e-6, least=1e-30)
-    init: str = setting(**INIT_SETTING)
 
     @property
     def kv_heads(self):
@@ -45,8 +43,7 @@ class LlamaConfig(Shape):
         return self.n_inner or (8 * self.n_embd + 23) // 24 * 8
 
     def __post_init__(self):
-        check_settings(self)
-        check_heads(self)
+        super().__post_init__()
         if self.n_embd // self.n_head % 2:
             raise ValueError(f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make "
                              "heads of an odd number of channels, which rotate in pairs; use "
@@ -103,7 +100,6 @@ class LlamaBlock(Module):
 
 # ---- Its files in the transformers library, which has models of other makers under this name
 
-PREFIX = "model."
 NAMES = {
     "wte": "embed_tokens", "ln_f": "norm", "lm_head": "lm_head",
     "h.{}.ln_1": "layers.{}.input_layernorm",
@@ -130,7 +126,8 @@ def only(config):
 def _plain(rope):
     """Return the settings of plain rotary positions among those given."""
     kinds = ("type", "default"), ("rope_type", "default")
-    return rope and {k: v for k, v in rope.items() if k == "rope_theta" or (k, v) in kinds}
+    return {k: v for k, v in rope.items() if k == "rope_theta" or (k, v) in kinds} if isinstance(
+        rope, dict) else None
 
 
 def read(config, arrays):
@@ -141,13 +138,12 @@ def read(config, arrays):
 
 
 def write(settings, weights):
-    config = {
+    return {
         "num_key_value_heads": settings["n_kv_head"] or settings["n_head"],
         "intermediate_size": weights["h.0.mlp.up.weight"].shape[1],
         "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_base"]},
         "rope_theta": settings["rope_base"],  # where versions before 5 look for it
     }
-    return config, their_weights(weights, FILES, PREFIX)
 
 
 FILES = Files(
@@ -155,20 +151,17 @@ FILES = Files(
     class_name="LlamaForCausalLM",
     examples="TinyLlama-1.1B or SmolLM-135M",
     settings={
-        "vocab_size": ("vocab_size", REQUIRED),
-        "block_size": ("max_position_embeddings", 2048),
-        "n_layer": ("num_hidden_layers", REQUIRED),
-        "n_head": ("num_attention_heads", REQUIRED),
-        "n_embd": ("hidden_size", REQUIRED),
-        "n_kv_head": ("num_key_value_heads", None),
-        "n_inner": ("intermediate_size", REQUIRED),
-        "tie_weights": ("tie_word_embeddings", False),
-        "norm_eps": ("rms_norm_eps", 1e-6),
+        "vocab_size": "vocab_size", "block_size": "max_position_embeddings",
+        "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",
+        "n_kv_head": "num_key_value_heads", "n_inner": "intermediate_size",
+        "tie_weights": "tie_word_embeddings", "norm_eps": "rms_norm_eps",
     },
+    defaults={"max_position_embeddings": 2048, "num_key_value_heads": None,
+              "tie_word_embeddings": False, "rms_norm_eps": 1e-6},
     derived=("rope_base",),
     copies={HEAD: "embed_tokens.weight"},
     unused=r"\.rotary_emb\.inv_freq$",
-    names=NAMES, tables=("wte",), prefix=PREFIX, only=only, read=read, write=write,
+    names=NAMES, tables=("wte",), prefix="model.", only=only, read=read, write=write,
 )
 
 

@@ -6,19 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npgpt.batches import Batch
-from npgpt.config import setting
 from npgpt.models.file_layout import Files
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The settings of every architecture, as `npgpt.config.GPTConfig` has them."""
-
-    vocab_size: int = setting("V, the number of different tokens")
-    block_size: int = setting("T, the longest text in tokens")
-    n_layer: int = setting("number of transformer blocks")
-    n_head: int = setting("H, attention heads per block")
-    n_embd: int = setting("C, channels of the residual stream; a multiple of n_head")
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,18 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from autograd import Tensor, cross_entropy, gelu, relu
 from npgpt.batches import Batch
-from npgpt.config import DROPOUT_SETTING, INIT_SETTING, check_heads, check_settings, setting
+from npgpt.config import ModelConfig, setting
 from npgpt.gpt import MLP, Embedding, Linear, LogitsAndLoss, MaybeIds, Model, Module, init_std
-from npgpt.models.file_layout import HEAD, REQUIRED, Files, their_weights
+from npgpt.models.file_layout import HEAD, Files
 from npgpt.models.initial_attention import BIAS, neighbours
 from npgpt.models.layers import Attention, GatedFeedForward, RMSNorm
-from npgpt.models.record import Architecture, Shape
+from npgpt.models.record import Architecture
 from npgpt.models.writing import write_spans
 from npgpt.objectives.denoising import SpanCorruption
 
 
 @dataclass(frozen=True)
-class T5Config(Shape):
+class T5Config(ModelConfig):
     """The shape of a T5. Raises ValueError for a shape that cannot be built.
 
     n_layer counts the encoder's blocks; block_size is for training: positions have no longest.
@@ -42,9 +42,7 @@ class T5Config(Shape):
     n_bucket: int = setting("buckets that distances fall into", default=32)
     max_distance: int = setting("distances beyond this share the last bucket", default=128)
     gated: bool = setting("the MLP is gated by GELU, as in T5 1.1, in place of ReLU", default=False)
-    dropout: float = setting(**DROPOUT_SETTING)
     tie_weights: bool = setting("the output projection is the token embedding", default=True)
-    init: str = setting(**INIT_SETTING)
 
     @property
     def decoder_layers(self):
@@ -59,9 +57,7 @@ class T5Config(Shape):
         return self.head_size or self.n_embd // self.n_head
 
     def __post_init__(self):
-        check_settings(self)
-        if not self.head_size:
-            check_heads(self)
+        super().__post_init__()
         if self.n_bucket < 4 or self.max_distance <= self.n_bucket // 2:
             raise ValueError(f"T5Config: n_bucket={self.n_bucket}, max_distance="
                              f"{self.max_distance}; use 4 buckets or more, and a max_distance "
@@ -258,7 +254,7 @@ def read(config, arrays):
 
 
 def write(settings, weights):
-    config = {
+    return {
         "num_decoder_layers": settings["n_decoder_layer"] or settings["n_layer"],
         "d_ff": weights["encoder.h.0.mlp.c_proj.weight"].shape[0],
         "d_kv": weights["encoder.h.0.attn_self.q.weight"].shape[1] // settings["n_head"],
@@ -266,7 +262,6 @@ def write(settings, weights):
         "pad_token_id": 0,
         "decoder_start_token_id": 0,
     }
-    return config, their_weights(weights, FILES, "")
 
 
 FILES = Files(
@@ -274,19 +269,15 @@ FILES = Files(
     class_name="T5ForConditionalGeneration",
     examples="t5-small or google/t5-v1_1-small",
     settings={
-        "vocab_size": ("vocab_size", REQUIRED),
-        "block_size": ("n_positions", 512),
-        "n_layer": ("num_layers", REQUIRED),
-        "n_head": ("num_heads", REQUIRED),
-        "n_embd": ("d_model", REQUIRED),
-        "n_decoder_layer": ("num_decoder_layers", None),
-        "n_inner": ("d_ff", REQUIRED),
-        "head_size": ("d_kv", REQUIRED),
-        "n_bucket": ("relative_attention_num_buckets", 32),
-        "max_distance": ("relative_attention_max_distance", 128),
-        "dropout": ("dropout_rate", 0.0),
-        "tie_weights": ("tie_word_embeddings", True),
+        "vocab_size": "vocab_size", "block_size": "n_positions", "n_layer": "num_layers",
+        "n_head": "num_heads", "n_embd": "d_model", "n_decoder_layer": "num_decoder_layers",
+        "n_inner": "d_ff", "head_size": "d_kv", "n_bucket": "relative_attention_num_buckets",
+        "max_distance": "relative_attention_max_distance", "dropout": "dropout_rate",
+        "tie_weights": "tie_word_embeddings",
     },
+    defaults={"n_positions": 512, "num_decoder_layers": None,
+              "relative_attention_num_buckets": 32, "relative_attention_max_distance": 128,
+              "dropout_rate": 0.0, "tie_word_embeddings": True},
     derived=("gated",),
     copies={f"{stack}.embed_tokens.weight": TABLE for stack in ("encoder", "decoder")}
     | {HEAD: TABLE},

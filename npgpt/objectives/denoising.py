@@ -3,8 +3,7 @@
     MaskedTokens       random tokens hidden, predicted from both sides: BERT
     SpanCorruption     short spans cut out, written one after another: T5
 
-Like `npgpt.batches.NextToken`, an objective turns token ids into a `Batch` that depends on
-(seed, step) alone. These two read passages: the text between two blank lines, such as a story of
+These two read passages: the text between two blank lines, such as a story of
 the tales, or a part of it if it exceeds the block size. Where the grammar of the tales derives the
 passage, `npgpt.evaluation.grammar_loss` computes the loss of the grammar on the same draws.
 
@@ -15,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.batches import IGNORE_INDEX, Batch, GrammarLoss, NextToken, check_length, sampled_rows
+from npgpt.batches import IGNORE_INDEX, Batch, GrammarLoss, Objective, check_length, sampled_rows
 from npgpt.data.tokens import SAMPLE
 from npgpt.tokenizers import WordTokenizer
 
@@ -25,19 +24,17 @@ HIDDEN_SHARE = 0.15
 LONGEST_SPAN = 5  # lengths 1 to 5 are equally likely, so the mean is 3
 
 
-class Denoising:
+class Denoising(Objective):
     """The base class of both. Raises ValueError for a tokenizer without their special tokens."""
 
     left_to_right = every_token = False
-    columns, measured = (), {}
 
     def __init__(self, tokenizer):
         missing = [token for token in self.special_tokens if token not in tokenizer.special_ids]
         if missing:
             raise ValueError(f"the vocabulary has no {missing[0]}, which hides tokens: train on a "
                              "text, and not on token files, or use --arch gpt")
-        self.tokenizer = tokenizer
-        self.words = isinstance(tokenizer, WordTokenizer)
+        super().__init__(tokenizer)
         self.special = [tokenizer.special_ids[token] for token in self.special_tokens]
         every = np.arange(tokenizer.vocab_size)
         self.ordinary = np.setdiff1d(every, [*tokenizer.special_ids.values()])
@@ -46,16 +43,15 @@ class Denoising:
         self.only_ends_V = self.line_ends_V == [len(token) for token in tokenizer.tokens]
         self.begins_line_V = np.array([token[:1] == b"\n" for token in tokenizer.tokens])
 
-    check_stride = NextToken.check_stride
-
     def prompt(self, text):
         """Return the token ids of a text in which special tokens mark what to predict.
 
         With words as tokens, the space before a mark belongs to the hidden word. Raises ValueError
         for a text without marks, or with marks in an order that the model does not know.
         """
-        for token in self.special_tokens if self.words else ():
-            text = text.replace(f" {token}", token)
+        if isinstance(self.tokenizer, WordTokenizer):
+            for token in self.special_tokens:
+                text = text.replace(f" {token}", token)
         marked = [token for token, i in self.tokenizer.special_ids.items() if i in self.special]
         encode = getattr(self.tokenizer, "templated", self.tokenizer.encode)
         ids_T = encode(text, allowed_special=marked)

@@ -127,10 +127,6 @@ class Rewarded(NextToken):
         mean["entropy"] = sums["nats"] / right + np.log(mean["valid"]) if right else None
         return {name: mean.get(name) for name in self.columns}
 
-    def quality(self, model, dataset):
-        """Return what an evaluation measures beside the loss."""
-        return {}
-
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Draw` of a step, or some rows of it; the text is not read."""
         if step != self.step:

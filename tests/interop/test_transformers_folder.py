@@ -159,7 +159,7 @@ REFUSED = [
     (Llama, {"rope_parameters": ROPE | {"rope_type": "llama3"}}, "rope_parameters.*'llama3'"),
     (Llama, {"rope_parameters": ROPE | {"factor": 2.0}}, "rope_parameters.*'factor': 2.0"),
     (Llama, {"sliding_window": 4096}, "sliding_window.*4096"),
-    (Llama, {"rope_parameters": 5}, "damaged"),
+    (Llama, {"rope_parameters": 5}, "rope_parameters"),
     (Llama, {"quantization_config": {"bits": 4}}, "quantization_config"),
     (Llama, {"model_type": "mistral"}, "'mistral'.*TinyLlama"),
     (Llama, {"model_type": "bert"}, "'bert'.*"),

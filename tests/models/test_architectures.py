@@ -86,7 +86,6 @@ def test_padding_at_the_end_is_as_if_it_were_not_there(arch):
     (lambda: Llama(LLAMA)(ids(1, 9)), "1 to 8"),
     (lambda: Llama(LLAMA)(ids(8)), r"\(8,\)"),
     (lambda: T5(T5_)(ids(1, 0), ids(1, 2)), r"\(1, 0\)"),
-    (lambda: Bert(BERT)(ids(1, 3), segments_BT=[[0, 1]]), "segments"),
     (lambda: Bert(replace(BERT, mlm_head=False))(ids(1, 3)), "hidden"),
     (lambda: replace(LLAMA, n_kv_head=3), "n_kv_head=3"),
     (lambda: replace(LLAMA, n_embd=12), "n_embd=16"),
