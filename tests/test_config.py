@@ -59,6 +59,8 @@ def test_presets_give_whole_settings_and_take_changes():
     assert (model["n_layer"], training.lr, training.batch_size) == (2, 0.5, 64)
     with pytest.raises(ValueError, match="'tails'.* tales"):
         from_preset("tails")
+    with pytest.raises(ValueError, match="'n_segment'.*bert"):
+        from_preset("tales", n_segment=3)
 
 
 def test_shakespeare_cpu_is_nanogpts_recipe():

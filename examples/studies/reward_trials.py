@@ -87,7 +87,7 @@ class Switched(Rewarded):
 
 def pairs(model, verify, rng, count=256):
     """Return right stories and wrong ones in turns, as many of each, all written by a model."""
-    ids = draw_stories(model, language().prompt_P, 4096, verify, rng)
+    ids = draw_stories(model, [language().prompt_P] * 4096, verify, rng)
     right_B = np.array([verify(row[1:][row[1:] != PAD]).right for row in ids])
     both = zip(ids[right_B][:count], ids[~right_B][:count], strict=False)
     return np.array([row for pair in both for row in pair])
@@ -126,6 +126,6 @@ def trained(settings):
     for step in training_steps(model, optimizer, None, config, objective=objective):
         if step.step % settings.get("every", 10) == 0:
             at.append(evaluated(step.step))
-    last = objective.judged(draw_stories(model, of.prompt_P, COUNT, verify, rng))
+    last = objective.judged(draw_stories(model, [of.prompt_P] * COUNT, verify, rng))
     last.loss(model)  # which measures the KL from the start, exact at drawn prefixes
     return {"at": at, "kl": last.sums["kl"] / COUNT}

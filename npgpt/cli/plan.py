@@ -20,7 +20,7 @@ from npgpt.cli.settings import (
     given_settings,
 )
 from npgpt.config import TrainConfig
-from npgpt.data.tokens import prepared_paths
+from npgpt.data.tokens import prepared_folder
 from npgpt.files import quoted
 from npgpt.loading import Loaded, load_model, model_files, runs, template_of
 from npgpt.models import architecture
@@ -167,7 +167,7 @@ def _check_shape(args, given, start):
 
 def _tokens(args, preset, corpus):
     """Return (the kind of tokens, one of KINDS; the number of byte pairs or None)."""
-    if args.tokenizer not in (None, "char") and prepared_paths(corpus):
+    if args.tokenizer not in (None, "char") and prepared_folder(corpus):
         raise ValueError(
             "token files have their tokens already: leave --tokenizer out, or prepare the text "
             "again with npgpt prepare --tokenizer RUN"

@@ -114,26 +114,14 @@ def main(seconds, *folders):
 
 def _render(template, several):
     """Yield the text of each set of values."""
-    from jinja2 import nodes
     from jinja2.exceptions import TemplateError
-    from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """The tags around an answer, which say what transformers trains on; they write nothing."""
-
-        tags = ("generation",)
-
-        def parse(self, parser):
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return nodes.Scope(body, lineno=line)
 
     def fail(message):
         raise TemplateError(message)
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.globals["raise_exception"] = fail
     environment.globals["strftime_now"] = datetime.now().strftime

@@ -9,7 +9,6 @@ only. A row of a batch holds several conversations if they fit; none reads anoth
 import hashlib
 import json
 import math
-import warnings
 from functools import cached_property
 from itertools import chain
 
@@ -116,15 +115,15 @@ def encoded(conversations, tokenizer, template, block_size=math.inf):
             for message in messages:
                 check_no_special(message["content"], tokenizer)
             for text, is_answer in _turns(messages, texts, template):
-                ids.append(tokenizer.encode(text, allowed_special="all"))
-                counted.append(np.full(len(ids[-1]), is_answer))
-                if sum(map(len, ids)) > block_size + 1:
+                ids += tokenizer.encode(text, allowed_special="all").tolist()
+                counted += [is_answer] * (len(ids) - len(counted))
+                if len(ids) > block_size + 1:
                     raise ValueError(f"it takes more tokens than the {block_size:,} that the model "
                                      "reads: leave it out, or give a new model a larger "
                                      "--block-size or --tokenizer words")
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        yield Conversation(np.concatenate(ids), np.concatenate(counted), question)
+        yield Conversation(np.array(ids), np.array(counted), question)
 
 
 def _turns(messages, texts, template):
@@ -186,9 +185,8 @@ class Conversations:
 
 def batch_of(rows, width):
     """Return the `Batch` of rows, lists of talks."""
-    shape = len(rows), width
-    x_BT, starts_BT = np.zeros(shape, np.int64), np.tile(np.arange(shape[1]), (shape[0], 1))
-    y_BT = np.full(shape, IGNORE_INDEX)
+    x_BT = np.zeros((len(rows), width), np.int64)
+    y_BT, starts_BT = np.full_like(x_BT, IGNORE_INDEX), x_BT + np.arange(width)
     for b, row in enumerate(rows):
         begin = 0
         for talk in row:
@@ -257,15 +255,12 @@ def open_conversations(
     """
     found = [line for name in names for line in _read(name)]
     if not found:
-        raise ValueError(f"{', '.join(names)} has 0 conversations; give one a line")
+        raise ValueError(f"{names} have 0 conversations; give one a line")
     contents = [message["content"] for _, messages, _ in found for message in messages]
     digest = hashlib.sha256(json.dumps([m for _, m, _ in found]).encode()).hexdigest()
     source = TextSource(f"conversations of {', '.join(names)}", None, digest, None)
     check_same(source, expected)
     tokenizer, template = _form(tokenizer, template, contents, kind, bpe_size, grow)
-    if not template.end:
-        warnings.warn(f"the chat template of {template.source} writes nothing after an answer, and "
-                      "the model has no eos_token: no end is taught", stacklevel=2)
     talks = list(encoded(found, tokenizer, template, block_size))
     train = val = Conversations(talks, width := max(map(len, talks)))
     if len(talks) >= MIN_SPLIT:

@@ -5,8 +5,6 @@ A text is the content of its file, but a byte order mark is dropped and the line
 """
 
 import codecs
-import difflib
-import fnmatch
 import glob
 import os
 import shutil
@@ -27,8 +25,7 @@ TALES_CHARACTERS = 2_000_000
 CHUNK = 1 << 20  # bytes read at a time
 SPLIT_FILES = ("train.bin", "val.bin")  # token files, which npgpt prepare makes
 
-# A folder with one of these, or with a config.json that describes a model, was made by train,
-# prepare, export or a different program for models.
+# A folder with one of these was made by train, prepare, export or a different program for models.
 NO_TEXT = (
     RUN_STATE, "model.safetensors", "model.safetensors.index.json", "tokenizer.json", *SPLIT_FILES,
 )
@@ -82,15 +79,15 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
         a folder       every text file in it and in its folders, in sorted order; left out are
                        hidden files, folders with a model, a tokenizer or tokens (NO_TEXT), such as
                        runs, and files with a zero byte in their first megabyte, such as images
-        a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted; each
-                       file once, if there are links to it
+        a pattern      such as books/*.txt or books/**/*.txt: the files that match, sorted, without
+                       hidden ones; each file once, if there are links to it
         -              standard input
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
 
     Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
     an empty text, one that is not UTF-8, a pipe, a device, a folder that would be left out, or a
-    link out of the folder or pattern that it is found in; PermissionError for a folder below it, or
-    in a pattern, that may not be read.
+    link out of the folder or pattern that it is found in; PermissionError for a folder in a folder
+    that may not be read.
     """
     if not specs or "" in specs:
         raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
@@ -112,43 +109,26 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
 def _load(spec):
     if spec in BUILT_IN:
         return BUILT_IN[spec]()
-    if "://" in spec:
-        raise ValueError(f"{spec} is an address: download the file first, and name it")
     path = Path(spec)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
         return _files(spec, [path])
-    matching = sorted(_matching(Path(path.anchor), path.relative_to(path.anchor).parts),
-                      key=lambda path: path.parts)
-    files = {os.path.realpath(match): match for match in reversed(matching) if match.is_file()}
-    if not files and path.exists():
+    if path.exists():
         raise ValueError(f"{path} is a pipe or a device, and a corpus is read several times; save "
                          "it in a file, or give - for standard input")
+    home = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    matching = home.glob(str(path.relative_to(home))) if home != path else ()
+    found = sorted(filter(partial(_is_visible, home), matching), key=lambda path: path.parts)
+    files = {os.path.realpath(match): match for match in reversed(found) if match.is_file()}
     if not files:
-        raise FileNotFoundError(missing(path))
-    plain = takewhile(lambda part: not glob.has_magic(part), path.parts)
-    return _files(spec, [*files.values()][::-1], home=Path(*plain))
+        raise FileNotFoundError(f"there is no corpus {shown(path, 60)}; give the path of a file or "
+                                f"folder, or one of {', '.join(BUILT_IN)} (standard input)")
+    return _files(spec, [*files.values()][::-1], home=home)
 
 
-def _matching(folder, pattern):
-    """Yield the paths below a folder that match the parts of a pattern, as of books/**/*.txt.
-
-    `**` follows no links to folders, and only a part that begins with a dot finds hidden names.
-    """
-    if not pattern:
-        yield folder
-        return
-    part, *rest = pattern
-    if not glob.has_magic(part):
-        yield from _matching(folder / part, rest)
-    elif part == "**" and folder.is_dir():
-        for here, _ in _visible(folder):
-            yield from _matching(here, rest or ["*"])
-    elif folder.is_dir():
-        for name in fnmatch.filter(os.listdir(folder), part):
-            if part.startswith(".") or not name.startswith("."):
-                yield from _matching(folder / name, rest)
+def _is_visible(home, path):
+    return not any(part.startswith(".") for part in path.relative_to(home).parts)
 
 
 def _files(name, paths, skipped=0, home=None):
@@ -159,23 +139,19 @@ def _files(name, paths, skipped=0, home=None):
 
 
 def _folder(folder):
-    visible = sorted((Path(here, name) for here, names in _visible(folder) for name in names),
-                     key=lambda path: path.parts)
-    no_text = {path.parent: path.name for path in visible if _is_of_a_model(path)}
+    visible = sorted(_visible_files(folder), key=lambda path: path.parts)
+    no_text = {path.parent: path.name for path in visible if path.name in NO_TEXT}
     if folder in no_text:
         raise ValueError(f"{folder} is not a folder of texts: it holds {no_text[folder]}, as what "
                          "npgpt train, prepare or export makes; if there are texts in it, name "
                          f"them: {quoted(folder / '*.txt')}")
     paths = [path for path in visible if no_text.keys().isdisjoint(path.parents) and path.is_file()]
     texts = [path for path in paths if not has_zero_byte(path)]
-    if not texts:
-        raise ValueError(f"no text file is in the folder {folder} (hidden files, those beside a "
-                         "model, and files that hold a zero byte do not count)")
     return _files(str(folder), texts, len(paths) - len(texts), folder)
 
 
-def _visible(folder):
-    """Yield (folder, names of its files) of a folder and those below it, without hidden ones.
+def _visible_files(folder):
+    """Yield the paths of the files in a folder and those below it, without hidden ones.
 
     Links to folders are not followed. Raises PermissionError for a folder that may not be read.
     """
@@ -185,25 +161,7 @@ def _visible(folder):
 
     for here, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield Path(here), [name for name in names if not name.startswith(".")]
-
-
-def _is_of_a_model(path):
-    if path.name != "config.json" or not path.is_file():
-        return path.name in NO_TEXT
-    with open_file(path, "rb") as file:
-        start = file.read(10_000)  # a killed program may have left no more, so it is not JSON
-    return b'"model"' in start or b'"model_type"' in start
-
-
-def missing(path):
-    """Return the message for a missing path: its first missing part, and names like that."""
-    while not path.parent.exists():
-        path = path.parent
-    near = difflib.get_close_matches(str(path), [*BUILT_IN, *map(str, path.parent.glob("*"))])
-    advice = f"did you mean {' or '.join(near)}?" if near else "give the path of a file or folder."
-    return (f"there is no corpus {shown(path, 60)}; {advice} Built in are: "
-            f"{', '.join(BUILT_IN)} (stdin)")
+        yield from (Path(here, name) for name in names if not name.startswith("."))
 
 
 # ---- built-in corpora
@@ -238,8 +196,8 @@ def read_chunks(path):
     """Yield the text of a UTF-8 file in chunks, none of them empty.
 
     A chunk may end anywhere, in the middle of a word too: a tokenizer's `chunks` joins them before
-    it encodes. Raises ValueError, which names line and byte, if the file is not UTF-8 or holds a
-    zero byte.
+    it encodes. Raises ValueError, which names the byte, if the file is not UTF-8 or holds a zero
+    byte.
     """
     with open_file(path, "rb") as file:
         yield from file_chunks(file, str(path))
@@ -251,15 +209,15 @@ def file_chunks(file, name):
     carriage_return, at_end = "", False
     file.seek(0)
     while not at_end:
-        data = file.read(CHUNK)
+        start, data = file.tell(), file.read(CHUNK)
         at_end = len(data) < CHUNK
         try:
             text = carriage_return + decode(data, final=at_end)
-        except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            file.seek(0)
-            decode_whole(file.read(), name)
+            if "\0" in text:
+                raise ValueError("a zero byte")
+        except ValueError as error:
+            raise ValueError(f"{name} is not UTF-8 text (from byte {start:,} on: {error}); unpack "
+                             "it, or save its text as UTF-8 first") from error
         # A CR at the end waits, since the next chunk may begin with its LF.
         carriage_return = "\r" if text.endswith("\r") and not at_end else ""
         text = text.removesuffix(carriage_return).replace("\r\n", "\n")
@@ -275,13 +233,7 @@ def has_zero_byte(path):
 
 def decode_whole(data, name):
     """Return the text of UTF-8 bytes. Raises ValueError as `read_chunks` does."""
-    wrong = data.find(b"\0")
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        wrong = error.start if wrong < 0 else wrong
-    if wrong >= 0:
-        line = data.count(b"\n", 0, wrong) + 1
-        raise ValueError(f"{name} is not UTF-8 text: byte 0x{data[wrong]:02x} at byte offset "
-                         f"{wrong}, line {line}; unpack it, or save its text as UTF-8 first")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+        raise ValueError(f"{name} is not UTF-8 text: {error}; save it as UTF-8 first") from error

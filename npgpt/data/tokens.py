@@ -12,6 +12,7 @@ import hashlib
 import mmap
 import os
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -39,15 +40,8 @@ def open_run(run, architecture, stack, tokenizer, corpus=None, whole=False):
     The only way to open the text of a run: the run may be a stranger's and name any file of yours,
     so a text counts by its hash alone. Raises ValueError for a different text.
     """
-    specs = corpus or run.training.corpus
-    try:
-        return open_dataset(architecture, run.training, stack, specs, tokenizer, run.text,
-                            whole=whole)
-    except FileNotFoundError as error:
-        if corpus:  # the user named the text just now
-            raise
-        raise FileNotFoundError(f"{error}\nThe run was trained on it: give the same text by its "
-                                "path from here: --corpus PATH") from error
+    return open_dataset(architecture, run.training, stack, corpus or run.training.corpus,
+                        tokenizer, run.text, whole=whole)
 
 
 def open_dataset(
@@ -64,40 +58,38 @@ def open_dataset(
     grow        whether characters of the text that the tokenizer lacks become tokens
     whole       whether all of the text is for validation
 
-    Raises what `load_corpus` and `prepared_paths` raise, and ValueError for token files that do not
-    fit the tokenizer, and for a text that changes meanwhile.
+    Raises what `load_corpus` raises, and ValueError for token files that do not fit the tokenizer,
+    and for a text that changes meanwhile.
     """
-    if paths := prepared_paths(corpus):
+    objective, write = architecture.Objective, architecture.write
+    if folder := prepared_folder(corpus):
         if whole:
             raise ValueError("--split all is for texts; of token files give --split val or train")
-        source, tokenizer, ids = _of_token_files(paths, training, stack, tokenizer)
+        source, tokenizer, ids = _of_token_files(folder, training, stack, tokenizer)
         check_same(source, expected)
-        objective = architecture.Objective(tokenizer)
-        return Dataset(source, tokenizer, *ids, objective, architecture.write)
+        return Dataset(source, tokenizer, *ids, objective(tokenizer), write)
     text = load_corpus(corpus)
-    stats = scan(text, training.split, expected and (expected.characters or 0))
+    stats = scan(text, training.split)
     source = TextSource(text.name, stats.characters, stats.sha256, text.entropy_rate)
     check_same(source, expected)
     split = ("tail", 0.0) if whole else (training.split, training.train_fraction)
     chunks = partial(split_chunks, text, stats, *split)
     if tokenizer is None:
         train_text = (chunk for part, chunk in chunks() if part == 0)
-        special = architecture.Objective.special_tokens
-        tokenizer = new_tokenizer(kind, train_text, stats.alphabet, bpe_size, special)
+        tokenizer = new_tokenizer(
+            kind, train_text, stats.alphabet, bpe_size, objective.special_tokens)
     elif grow and isinstance(tokenizer, CharTokenizer):
         tokenizer = tokenizer.with_characters(stats.alphabet)
     ids = ids_of_text(chunks(), tokenizer, stack)
-    objective = architecture.Objective(tokenizer)
-    return Dataset(source, tokenizer, *ids, objective, architecture.write, text.contents)
+    return Dataset(source, tokenizer, *ids, objective(tokenizer), write, text.contents)
 
 
 def check_same(source, expected):
     """Raise ValueError if a run goes on, and the text is not the one that it was trained on."""
     if expected and source.sha256 != expected.sha256:
-        read = f" ({source.characters:,} characters of it were read)" if source.characters else ""
         raise ValueError(f"the run was trained on {shown(expected.name)}, and {shown(source.name)}"
-                         f"{read} is another text: give the same with --corpus or --conversations, "
-                         "or start a new run from its weights with --init-from")
+                         " is another text: give the same with --corpus or --conversations, or "
+                         "start a new run from its weights with --init-from")
 
 
 def new_tokenizer(kind, text, alphabet, bpe_size, special_tokens):
@@ -127,24 +119,18 @@ class TextStats:
     documents: int
 
 
-def scan(corpus, split="tail", most=None):
-    """Return the statistics of a `npgpt.data.corpora.Corpus`, read once, chunk by chunk.
-
-    most   the characters after which the rest is not read
-    """
-    digest, alphabet, lengths, characters = hashlib.sha256(), set(), {}, 0
+def scan(corpus, split="tail"):
+    """Return the statistics of a `npgpt.data.corpora.Corpus`, read once, chunk by chunk."""
+    digest, alphabet, lengths = hashlib.sha256(), set(), Counter()
     for document, chunk in corpus.chunks():
         digest.update(chunk.encode("utf-8"))
         alphabet.update(chunk)
-        lengths[document] = lengths.get(document, 0) + len(chunk)
-        characters += len(chunk)
-        if most is not None and characters > most:
-            break
+        lengths[document] += len(chunk)
     content = digest.hexdigest()
     if split == "documents":
         digest.update(str(list(lengths.values())).encode())
     text = "".join(sorted(alphabet))
-    return TextStats(characters, content, digest.hexdigest(), text, len(lengths))
+    return TextStats(lengths.total(), content, digest.hexdigest(), text, len(lengths))
 
 
 def split_chunks(corpus, stats, split, train_fraction):
@@ -220,78 +206,56 @@ class TokenFile:
     Each access maps the file and unmaps it again, so that no page stays in memory.
 
     file    binary, open for reading                  dtype   np.uint16 or np.uint32
-    bounds  where the ids begin and end in the file, as shares of it, such as (0.9, 1.0)
 
     Raises ValueError for a file whose size is no multiple of an id's.
     """
 
-    def __init__(self, file, dtype, bounds=(0.0, 1.0)):
+    def __init__(self, file, dtype):
         self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
         size = os.fstat(file.fileno()).st_size
-        if size % self.dtype.itemsize:
+        self.length, rest = divmod(size, self.dtype.itemsize)
+        if rest:
             raise ValueError(f"{file.name} has {size} bytes, and an id of its tokenizer.json "
                              f"{self.dtype.itemsize} bytes; write it again")
-        self.first, self.last = (int(share * (size // self.dtype.itemsize)) for share in bounds)
 
     def __len__(self):
-        return self.last - self.first
+        return self.length
 
     def __getitem__(self, index):
-        if not len(self):
+        if not self.length:
             return np.empty(0, self.dtype)[index]
         pages = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
-        ids_N = np.frombuffer(pages, self.dtype, count=self.last)[self.first :]
-        return ids_N[index].copy()
+        return np.frombuffer(pages, self.dtype, count=self.length)[index].copy()
 
 
-def prepared_paths(specs):
-    """Return the paths of the token files that a corpus names, one or two; None if it names none.
+def prepared_folder(specs):
+    """Return the folder of token files that a corpus names; None if it names none.
 
-    Token files are one file whose name ends in .bin, or a folder with train.bin and val.bin. Raises
-    ValueError if there are more names, or if a file is a link out of its folder; FileNotFoundError
-    if one is missing.
+    Raises ValueError if there are more names.
     """
-    paths = [path for path in map(Path, specs) if path.exists()]
-    named = [p for p in paths if p.suffix == ".bin" or any((p / f).exists() for f in SPLIT_FILES)]
-    if not named:
-        return None
-    if len(specs) > 1:
+    named = [spec for spec in specs if any(Path(spec, name).exists() for name in SPLIT_FILES)]
+    if named and len(specs) > 1:
         raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
-    folder = named[0] if named[0].is_dir() else named[0].parent
-    found = [member(folder, name) for name in SPLIT_FILES] if folder == named[0] else named
-    for path in (*found, member(folder, "tokenizer.json")):
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing; npgpt prepare writes train.bin, val.bin "
-                                    "and tokenizer.json into one folder")
-    return found
+    return Path(named[0]) if named else None
 
 
-def open_prepared(paths, vocab_size, train_fraction, stack):
-    """Return (training ids, validation ids): two files, or the head and the tail of one.
+def _of_token_files(folder, training, stack, tokenizer):
+    """Return (TextSource, tokenizer, (training ids, validation ids)); the stack closes the files.
 
-    The stack closes them.
-    """
-    cuts = (0.0, 1.0, 0.0, 1.0) if len(paths) == 2 else (0.0, train_fraction, train_fraction, 1.0)
-    files = [stack.enter_context(open_file(path, "rb")) for path in (paths[0], paths[-1])]
-    dtype = token_dtype(vocab_size)
-    return TokenFile(files[0], dtype, cuts[:2]), TokenFile(files[1], dtype, cuts[2:])
-
-
-def _of_token_files(paths, training, stack, tokenizer):
-    """Return (TextSource, tokenizer, (training ids, validation ids)) of token files.
-
-    Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids.
+    Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids,
+    and for a link out of the folder.
     """
     if training.split != "tail":
         raise ValueError("token files have no documents: split=documents is for npgpt prepare")
-    stored = load_tokenizer(paths[0].with_name("tokenizer.json"))
+    stored = load_tokenizer(member(folder, "tokenizer.json"))
     if tokenizer is not None and tokenizer.tokens != stored.tokens:
-        raise ValueError(f"the tokens of {paths[0]} are not those of the run's tokenizer.json; "
+        raise ValueError(f"the tokens of {folder} are not those of the run's tokenizer.json; "
                          "give the corpus that the run was trained on, or text")
-    ids = open_prepared(paths, stored.vocab_size, training.train_fraction, stack)
-    name = str(paths[0].parent if len(paths) == 2 else paths[0])
+    dtype = token_dtype(stored.vocab_size)
+    files = [stack.enter_context(open_file(member(folder, name), "rb")) for name in SPLIT_FILES]
+    ids = [TokenFile(file, dtype) for file in files]
     sha256 = "-".join(_sha256(ids_N, stored.vocab_size) for ids_N in ids)
-    return TextSource(name, None, sha256, None), stored, ids
+    return TextSource(str(folder), None, sha256, None), stored, ids
 
 
 def _sha256(ids, vocab_size):

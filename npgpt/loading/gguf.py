@@ -20,7 +20,7 @@ import numpy as np
 from npgpt.data.chat_template import ChatTemplate
 from npgpt.fast.storage import restored
 from npgpt.files import open_file
-from npgpt.loading.transformers_folder import check_config
+from npgpt.loading.transformers_folder import check_config, in_float32
 from npgpt.models.file_layout import renamed
 from npgpt.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, huggingface_format
@@ -103,7 +103,7 @@ class _Header:
 
     def read(self):
         if self.take(4) != b"GGUF" or self.number(4) not in (2, 3):
-            raise ValueError("it does not begin with GGUF and its version")
+            raise ValueError("its first bytes")
         n_tensors, n_settings = self.number(10), self.number(10)
         settings = {self.text(): self.value(self.number(4)) for _ in range(n_settings)}
         tensors = [(self.text(), *self.tensor()) for _ in range(n_tensors)]
@@ -146,15 +146,11 @@ class _Header:
 
     def tensor(self):
         """Return (shape, kind, position, bytes)."""
-        rank = self.number(4)
-        if not 1 <= rank <= 4:
-            raise ValueError(f"a tensor has {rank} axes")
+        rank = min(self.number(4), 5)
         shape, kind = [self.number(10) for _ in range(rank)][::-1], self.number(4)
-        if kind not in KINDS:
-            raise ValueError(f"a tensor is of kind {kind}")
+        if kind not in KINDS or not 1 <= rank <= 4 or shape[-1] % KINDS[kind][1]:
+            raise ValueError(f"a tensor of kind {kind} has the shape {shape}")
         _, weights, length = KINDS[kind]
-        if shape[-1] % weights:
-            raise ValueError(f"rows of {shape[-1]} weights are no blocks of {weights}")
         return shape, kind, self.number(10), math.prod(shape) // weights * length
 
 
@@ -194,10 +190,9 @@ def load(path, files, exact=False):
         del arrays["output.weight"]  # a GPT-2 repeats it
     fields["tie_weights"] = "output.weight" not in arrays
     weights = dict(renamed(arrays, names_of(arch), ("token_embd", "position_embd")))
-    if exact and all(isinstance(w, Packed) for name, w in weights.items()
-                     if w.ndim == 2 and name != "wpe.weight"):
-        return fields, weights
-    return fields, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
+    exact = exact and all(isinstance(w, Packed) for name, w in weights.items()
+                          if w.ndim == 2 and name != "wpe.weight")
+    return fields, weights if exact else in_float32(weights)
 
 
 def halves(weight_OI, heads, back=False):
@@ -212,12 +207,13 @@ def halves(weight_OI, heads, back=False):
 
 def unpack(data, kind, shape):
     """Return the float32 array of a tensor's bytes."""
-    name, _, _ = KINDS[kind]
-    if name in ("F32", "F16"):
-        return data.view("<f4" if name == "F32" else "<f2").astype(np.float32).reshape(shape)
-    if name == "BF16":
-        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    return restored(*codes(data, kind, (-1, shape[-1]))).reshape(shape)
+    if KINDS[kind][1] > 1:
+        array = restored(*codes(data, kind, (-1, shape[-1])))
+    elif KINDS[kind][0] == "BF16":
+        array = (data.view("<u2").astype(np.uint32) << 16).view(np.float32)
+    else:
+        array = data.view("<f4" if KINDS[kind][2] == 4 else "<f2").astype(np.float32)
+    return array.reshape(shape)
 
 
 def codes(data, kind, shape):
@@ -294,30 +290,29 @@ def tokenizer(path):
         types = dict(zip(tokens, types.tolist(), strict=True))
         vocab = {token: i for i, token in enumerate(tokens) if types[token] != UNUSED}
         added = [{"content": t, "id": i} for t, i in vocab.items() if types[t] in SPECIAL]
-        characters = _characters(tokens, {token["content"]: token["id"] for token in added})
-        if characters:
-            fields = json.loads(characters)
-            return CharTokenizer(**huggingface_format.from_json(fields, path))
-        merges = [] if merges == NO_MERGES else merges
-        fields = {
-            "model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": added,
-            "pre_tokenizer": huggingface_format.pre_tokenizer(SPLITS[split]),
-        }
-        return BPETokenizer(**huggingface_format.from_json(fields, path))
+        special_ids = {token["content"]: token["id"] for token in added}
+        if texts := _characters(tokens, special_ids):
+            cls, fields = CharTokenizer, json.loads(
+                huggingface_format.characters_to_json("char", texts, special_ids))
+        else:
+            merges = [] if merges == NO_MERGES else merges
+            cls, fields = BPETokenizer, {
+                "model": {"type": "BPE", "vocab": vocab, "merges": merges}, "added_tokens": added,
+                "pre_tokenizer": huggingface_format.pre_tokenizer(SPLITS[split]),
+            }
+        return cls(**huggingface_format.from_json(fields, path))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has a damaged tokenizer ({error}); download it again") from error
 
 
 def _characters(tokens, special_ids):
-    """Return the file of a CharTokenizer; None if a token is more or less than a character."""
+    """Return the texts of the tokens; None if one is more or less than a character."""
     byte_of = {spelled: byte for byte, spelled in byte_to_unicode().items()}
     try:
         texts = [t if t in special_ids else bytes(map(byte_of.get, t)).decode() for t in tokens]
     except (UnicodeDecodeError, TypeError):
         return None
-    if any(len(text) != 1 and text not in special_ids for text in texts):
-        return None
-    return huggingface_format.characters_to_json("char", texts, special_ids)
+    return texts if all(len(t) == 1 or t in special_ids for t in texts) else None
 
 
 def template(path):

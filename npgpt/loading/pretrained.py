@@ -47,17 +47,26 @@ def load_pretrained(cls, folder, weights=None):
         config = cls.Config(**settings)
     except ValueError as error:
         raise ValueError(f"{folder}: config.json describes no model; {error}") from error
-    check_size(config, arrays, folder)
+    return use_storage(filled(cls, config, arrays, folder), weights)
+
+
+def filled(cls, config, arrays, path, seed=0):
+    """Return a model of class `cls` in evaluation mode with the weights in a file.
+
+    Raises ValueError if they do not fit, or are not finite.
+    """
+    check_size(config, arrays, path)
     with without_initial_weights():
-        model = cls(config)
-    check_fits(arrays, arrays_of(model), folder)
+        model = cls(config, seed)
+    check_fits(arrays, arrays_of(model), path)
     modules = dict(model.named_modules())
     for name, weight in model.parameters().items():
         if isinstance(arrays[name], np.ndarray):
             weight.data = arrays[name]
         else:
-            path, _, attribute = name.rpartition(".")
-            setattr(modules[path], attribute, StoredWeight(arrays[name]))
+            part, _, attribute = name.rpartition(".")
+            setattr(modules[part], attribute, StoredWeight(arrays[name]))
     if broken := weights_not_finite(model):
-        raise ValueError(f"{folder}: {broken}; restore its file from a copy, or write it again")
-    return use_storage(model.eval(), weights)
+        raise ValueError(f"{path}: {broken}; restore it from a copy, or train again with a lower "
+                         "--lr")
+    return model.eval()

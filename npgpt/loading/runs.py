@@ -24,21 +24,12 @@ from typing import Any
 from autograd import backend
 from npgpt import files
 from npgpt.batches import TextSource
-from npgpt.checkpoint import (
-    BEST_WEIGHTS,
-    KEPT_WEIGHTS,
-    LAST_WEIGHTS,
-    arrays_of,
-    copy_into,
-    save_checkpoint,
-    weights_not_finite,
-)
+from npgpt.checkpoint import BEST_WEIGHTS, KEPT_WEIGHTS, LAST_WEIGHTS, save_checkpoint
 from npgpt.config import TrainConfig
 from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
-from npgpt.gpt import without_initial_weights
+from npgpt.loading.pretrained import filled
 from npgpt.models import architecture
-from npgpt.models.size import check_size
 from npgpt.reward.settings import RewardConfig
 from npgpt.tokenizers import load_tokenizer
 
@@ -170,8 +161,7 @@ def read_run(folder):
         folder = folder.parent
     path = member(folder, "config.json")
     if not path.exists():
-        why = "has no config.json" if path.parent.exists() else "is not there"
-        raise ValueError(f"{folder} {why}: it is no run, transformers folder or GGUF file "
+        raise ValueError(f"{path} is missing, so this is no run, transformers folder or GGUF file "
                          "(hf:OWNER/NAME is a model on the Hugging Face Hub); "
                          f"{runs_near(folder)}")
     settings = files.read_json(path)
@@ -219,14 +209,8 @@ def load_run(folder: str | Path | None = None) -> tuple[Any, Any, Run]:
     check_vocabulary(tokenizer, run.model, run.folder)
     is_run = run.folder == Path(folder)
     path = member(run.folder, LAST_WEIGHTS if is_run else Path(folder).name)
-    arrays = files.read_arrays(path)
-    check_size(run.model, arrays, path)
-    with without_initial_weights():
-        model = architecture(run.training.arch).Model(run.model, seed=run.training.seed)
-    copy_into(arrays_of(model), arrays, path)
-    if broken := weights_not_finite(model):
-        raise ValueError(f"{path}: {broken}; restore it, or train again with a lower --lr")
-    return model.eval(), tokenizer, run
+    cls, arrays = architecture(run.training.arch).Model, files.read_arrays(path)
+    return filled(cls, run.model, arrays, path, run.training.seed), tokenizer, run
 
 
 def check_vocabulary(tokenizer, config, folder):

@@ -42,23 +42,22 @@ PACKAGED = {"smollm2": (
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )}
 TEMPLATE_FILES = ("tokenizer_config.json", "chat_template.jinja")
-HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 
 def local_folder(name, files=HUB_FILES):
     """Return the path of a model: `name` if it is a folder, else where it was downloaded to.
 
-    hf:OWNER/MODEL is always a model on the Hub. If there is no such folder, so are the HUB_NAMES,
-    and OWNER/MODEL unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's
-    model. One of PACKAGED is then a file in that package. Raises FileNotFoundError, which says how
-    to get the model, if it is not to be had.
+    hf:OWNER/MODEL is always a model on the Hub. If there is no such folder, so is OWNER/MODEL,
+    unless OWNER is a folder or `runs`: a mistyped run must not load a stranger's model. One of
+    PACKAGED is then a file in that package. Raises FileNotFoundError, which says how to get the
+    model, if it is not to be had.
     """
     path, given, name = Path(name), str(name), str(name).removeprefix("hf:")
     owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", name)
     is_name = owner and owner[1] != "runs" and not Path(owner[1]).exists()
     if given.lower() in PACKAGED and not path.exists():
         return _packaged(given.lower())
-    if given == name and (path.exists() or not (is_name or name in HUB_NAMES)):
+    if given == name and (path.exists() or not is_name):
         return path
     try:
         from huggingface_hub import snapshot_download
@@ -100,14 +99,14 @@ def load(folder, files, exact=False):
     """
     path = member(folder, "config.json")
     try:
-        config = files.defaults | _read_config(path)
+        config = files.defaults | read_json(path)
         check_config(config, path, files)
         stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
         settings = {ours: config.get(theirs) for ours, theirs in files.settings.items()}
         settings |= files.read(config, arrays)
-    except (AttributeError, TypeError) as error:  # such as a list in the place of a text
-        raise ValueError(f"{path} is damaged ({error}); download it again") from error
+    except (AttributeError, KeyError, TypeError) as error:  # such as a list in place of a text
+        raise ValueError(f"{folder} is damaged ({error}); download it again") from error
     for copy, original in files.copies.items():
         if copy not in arrays or (copy == HEAD and not settings["tie_weights"]):
             continue
@@ -118,7 +117,11 @@ def load(folder, files, exact=False):
     used = {name: array for name, array in arrays.items() if not re.search(files.unused, name)}
     ours = {theirs: ours for ours, theirs in files.names.items()}
     weights = _once(renamed(used, ours, [files.names[table] for table in files.tables]), folder)
-    return settings, {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
+    return settings, in_float32(weights)
+
+
+def in_float32(weights):
+    return {name: np.asarray(w, np.float32, order="C") for name, w in weights.items()}
 
 
 def _once(pairs, folder):
@@ -130,53 +133,30 @@ def _once(pairs, folder):
     return found
 
 
-def _read_config(path):
-    if not path.exists():
-        raise FileNotFoundError(f"{path.parent} has no config.json; name a folder that `npgpt "
-                                "export` wrote, or one downloaded whole from a model's page")
-    config = read_json(path)
-    if "made_by" in config:
-        raise ValueError(f"{path.parent} is a run of npgpt train; read it by npgpt.load")
-    return config
-
-
 def check_config(config, path, files):
     """Raise ValueError unless the config.json of a model, or the like at `path`, fits the files."""
-    advice = f"use a model of its architecture, such as {files.examples}"
-    if config.get("model_type", files.model_type) != files.model_type:
-        raise ValueError(f"{path} describes a model of model_type={config['model_type']!r}, and "
-                         f"not of {files.model_type!r}; {advice}")
-    wrong = [name for name in files.settings.values()
-             if _no_size(config.get(name), files.defaults.get(name, 1))]
+    kind = config.get("model_type", files.model_type)
+    wrong = {"model_type": kind} if kind != files.model_type else {
+        name: config.get(name) for name in files.settings.values()
+        if not _fits(config.get(name), files.defaults.get(name, 1))}
+    only = {} if wrong else files.only(config) | {"quantization_config": (None,)}
+    wrong |= {k: config[k] for k, values in only.items() if config.get(k, values[0]) not in values}
     if wrong:
-        raise ValueError(f"{path} does not give {wrong} as ints of 1 or more; {advice}")
-    only = files.only(config) | {"quantization_config": (None,)}
-    wrong = {k: config[k] for k, values in only.items() if config.get(k, values[0]) not in values}
-    if wrong:
-        raise ValueError(f"{path} describes a model with {wrong}, which is not computed here; "
-                         f"{advice}")
+        raise ValueError(f"{path} describes a model with {wrong}, which is not computed here; use "
+                         f"one of its architecture, such as {files.examples}")
 
 
-def _no_size(value, default):
-    """Return True for a size, known by its default, whose value is not an int of 1 or more."""
-    if value is None is default or isinstance(default, float | bool):
-        return False
-    return type(value) is not int or value < 1
+def _fits(value, default):
+    """Return False for a size, known by its default, whose value is not an int of 1 or more."""
+    return (value is None is default or isinstance(default, float | bool)
+            or (type(value) is int and value > 0))
 
 
 def _weight_files(folder):
-    """Return an iterable of the files of weights: one, or several that an index lists.
-
-    Raises FileNotFoundError or ValueError, which say how to get them.
-    """
+    """Return the files of weights: one, or several that an index lists."""
     index, path = (member(folder, f"model.safetensors{end}") for end in (".index.json", ""))
     if index.is_file():
-        names = read_json(index).get("weight_map")
-        names = {*names.values()} if isinstance(names, dict) else {None}
-        if not all(isinstance(name, str) and re.fullmatch(r"[^\0]{1,255}", name) for name in names):
-            raise ValueError(f"{index} has no weight_map from the names of weights to names of "
-                             "files; download it again, whole")
-        return (member(folder, name) for name in sorted(names))
+        return [member(folder, name) for name in sorted({*read_json(index)["weight_map"].values()})]
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
@@ -200,9 +180,6 @@ def template(folder):
     file, alone = (member(folder, file) for file in TEMPLATE_FILES)
     settings, tokens = read_json(file) if file.is_file() else {}, {}
     source = read_text(alone) if alone.is_file() else settings.get("chat_template")
-    if isinstance(source, list):  # several, by name
-        source = next((t.get("template") for t in source
-                       if isinstance(t, dict) and t.get("name") == "default"), None)
     for name in ("bos_token", "eos_token"):
         token = settings.get(name)
         token = token.get("content") if isinstance(token, dict) else token
@@ -214,11 +191,5 @@ def template(folder):
 def tokenizer(folder):
     """Return a folder's tokenizer. Raises FileNotFoundError for none, ValueError if damaged."""
     path, *of_gpt2 = (member(folder, name) for name in TOKENIZER_FILES)
-    if path.is_file():
-        return load_tokenizer(path)
-    if all(file.is_file() for file in of_gpt2):
-        return BPETokenizer.from_gpt2(*of_gpt2)
-    raise FileNotFoundError(
-        f"{folder} has no tokenizer.json, nor vocab.json and merges.txt; download the folder whole "
-        "(of older files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
-    )
+    either = path.is_file() or not of_gpt2[0].is_file()
+    return load_tokenizer(path) if either else BPETokenizer.from_gpt2(*of_gpt2)

@@ -44,13 +44,10 @@ class LlamaConfig(ModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.n_embd // self.n_head % 2:
-            raise ValueError(f"LlamaConfig: n_embd={self.n_embd} and n_head={self.n_head} make "
-                             "heads of an odd number of channels, which rotate in pairs; use "
-                             f"n_embd={self.n_embd + self.n_head}")
-        if self.n_head % self.kv_heads:
-            raise ValueError(f"LlamaConfig: n_kv_head={self.n_kv_head} does not divide "
-                             f"n_head={self.n_head}; use a divisor")
+        if self.n_embd // self.n_head % 2 or self.n_head % self.kv_heads:
+            raise ValueError(f"LlamaConfig: n_embd={self.n_embd}, n_head={self.n_head}, n_kv_head="
+                             f"{self.n_kv_head}; use an even number of channels per head, which "
+                             "rotate in pairs, and an n_kv_head that divides n_head")
 
 
 class Llama(CausalLM):

@@ -53,9 +53,9 @@ def from_preset(name, Training=TrainConfig, **changes):
                          f"{preset_for((), chosen['arch'])}")
     of_model, of_training = model_settings(arch).keys(), {f.name for f in fields(Training)}
     for setting in changes.keys() - of_model - of_training:
-        near = nearest(setting, of_model | of_training)
-        raise ValueError(f"setting {setting!r} of arch={arch} is unknown{near}; npgpt train "
-                         "--help-all lists them all")
+        archs = [other for other in ARCHITECTURES if setting in model_settings(other)]
+        raise ValueError(f"arch={arch} has no setting {setting!r}, but arch={' or '.join(archs)} "
+                         "has; leave it out, or use that")
     if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
         chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
     model = {k: v for k, v in chosen.items() if k in of_model}

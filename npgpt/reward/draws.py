@@ -22,27 +22,25 @@ from npgpt.text import starting_prompt
 PAD = -1
 
 
-def draw_stories(model, prompt_P, count, verify, rng):
-    """Return token ids (count, T), a story in each row after the prompt, and PAD after its end.
+def draw_stories(model, prompts, verify, rng):
+    """Return token ids (B, T), a story in each row after its prompt, and PAD after its end.
 
-    prompt_P   token ids, or a list of them for each row
+    prompts   token ids of each row
 
     A story ends where `verify.ended`, or at T = block_size + 1 tokens with the prompt. Each token
     is the inverse of the cumulative distribution at a uniform number, for all rows at once.
     """
-    T = model.config.block_size + 1
-    ids_BT = np.full((count, T), PAD)
-    prompts = prompt_P if np.ndim(prompt_P[0]) else [prompt_P] * count
+    B, T = len(prompts), model.config.block_size + 1
+    ids_BT, P_B = np.full((B, T), PAD), np.array([*map(len, prompts)])
     for ids_T, prompt in zip(ids_BT, prompts, strict=True):
         ids_T[: len(prompt)] = prompt
-    P_B = np.array([*map(len, prompts)])
-    written, alive_B = [b""] * count, np.ones(count, bool)
+    written, alive_B = [b""] * B, np.ones(B, bool)
     decoder, tokens = model.decoder(), verify.tokens
     contexts_BT = ids_BT.copy()  # rows that ended go on, unread: the decoder keeps its batch
     for t in range(P_B.min(), T):
         logits_BV = np.asarray(decoder(list(contexts_BT[:, :t])), np.float64)
         total_BV = np.cumsum(np.exp(logits_BV - logits_BV.max(axis=1, keepdims=True)), axis=1)
-        below_BV = total_BV <= rng.random((count, 1)) * total_BV[:, -1:]
+        below_BV = total_BV <= rng.random((B, 1)) * total_BV[:, -1:]
         writes_B = t >= P_B  # the other rows are still in their prompts
         contexts_BT[writes_B, t] = below_BV.sum(axis=1)[writes_B]
         for b in np.flatnonzero(alive_B & writes_B):
@@ -146,9 +144,8 @@ class Rewarded(NextToken):
     def _stories(self, count, seed, step):
         """Return the arguments of `judged` for a step's stories."""
         tasks = self.tasks(count, seed, step)
-        prompts = [prompt_P for prompt_P, _ in tasks]
-        rng = np.random.default_rng((seed, step))
-        return draw_stories(self.model, prompts, count, self.verify, rng), tasks
+        prompts, rng = [prompt_P for prompt_P, _ in tasks], np.random.default_rng((seed, step))
+        return draw_stories(self.model, prompts, self.verify, rng), tasks
 
     def judged(self, ids, tasks=None):
         """Return the `Draw` of stories (B, T + 1): verified, beside the reference, weighted.
@@ -159,9 +156,8 @@ class Rewarded(NextToken):
         P_B = np.array([len(prompt_P) for prompt_P, _ in tasks])
         verdicts = [verify(row[P:][row[P:] != PAD])
                     for row, P, (_, verify) in zip(ids, P_B, tasks, strict=True)]
-        B, T = ids.shape[0], ids.shape[1] - 1
         ref_BTV = frozen_log_probs(self.reference, ids)[1]
-        counted_BT = (ids[:, 1:] != PAD) & (np.arange(T) >= P_B[:, None] - 1)
+        counted_BT = (ids[:, 1:] != PAD) & (np.arange(1, ids.shape[1]) >= P_B[:, None])
         reward_B = np.array([verdict.reward for verdict in verdicts])
         advantage_BT = self.advantages(reward_B, ids, counted_BT)[:, None] * counted_BT
         if config.reward_credit == "token":
@@ -171,8 +167,8 @@ class Rewarded(NextToken):
         dtype = ref_BTV.dtype
         return Draw(
             *shifted(ids), counted_BT.astype(dtype), advantage_BT.astype(dtype), ref_BTV,
-            reward_B.astype(dtype), np.array([verdict.right for verdict in verdicts], dtype), B,
-            config, Counter(),
+            reward_B.astype(dtype), np.array([verdict.right for verdict in verdicts], dtype),
+            len(ids), config, Counter(),
         )
 
     def advantages(self, reward_B, ids, counted_BT):

@@ -44,12 +44,11 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         folder = tmp_path / str(size)
         folder.mkdir()
         CharTokenizer("abc").save(folder / "tokenizer.json")
-        with open(folder / "ids.bin", "wb") as file:
-            file.truncate(size)  # zeros that take no room on the disk
-        peaks.append(peak(
-            "train", "--corpus", folder / "ids.bin", *SETTINGS, "--out", folder / "run",
-            "--max-iters", "100", "--train-fraction", "0.9999",
-        ))
+        for name, length in (("train", size), ("val", 1000)):
+            with open(folder / f"{name}.bin", "wb") as file:
+                file.truncate(length)  # zeros that take no room on the disk
+        peaks.append(peak("train", "--corpus", folder, *SETTINGS, "--out", folder / "run",
+                          "--max-iters", "100"))
     assert peaks[1] - peaks[0] < 100e6, peaks
 
 
@@ -108,10 +107,11 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, h
 def test_every_id_of_a_token_file_is_looked_at(refused, here, place):
     CharTokenizer("abc").save(here / "tokenizer.json")
     ids_N = np.zeros(2 * SAMPLE, "<u2")
+    ids_N.tofile(here / "train.bin")
     ids_N[place] = 3
-    ids_N.tofile(here / "ids.bin")
-    err = refused("train", "--corpus", "ids.bin", *SETTINGS, "--train-fraction", "0.9")
-    assert "ids.bin has token 3" in err
+    ids_N.tofile(here / "val.bin")
+    err = refused("train", "--corpus", ".", *SETTINGS)
+    assert "val.bin has token 3" in err
     assert not (here / "runs").exists()
 
 

@@ -11,13 +11,7 @@ from npgpt import CharTokenizer
 from npgpt.config import TrainConfig
 from npgpt.data import corpora
 from npgpt.data.corpora import Corpus, decode_whole, read_chunks
-from npgpt.data.tokens import (
-    TokenFile,
-    open_dataset,
-    prepared_paths,
-    scan,
-    split_chunks,
-)
+from npgpt.data.tokens import TokenFile, open_dataset, scan, split_chunks
 from npgpt.models import architecture
 
 LETTERS = "ab é\n\r\t"
@@ -58,27 +52,14 @@ def test_documents_are_split_whole_and_evenly(count, fraction):
     chosen = [i for i, (part, _) in enumerate(chunks) if part == 1]
     assert len(chosen) == min(count - 1, max(1, round((1 - fraction) * count)))
     gaps = np.diff([-1, *chosen])
-    assert gaps.max() - gaps.min() <= 1 and set(p for p, _ in chunks) == {0, 1}
+    assert gaps.max() - gaps.min() <= 1
 
 
-@given(st.lists(st.text("ab\n", min_size=1), min_size=2, max_size=4),
-       st.lists(st.text("ab\n", min_size=1), min_size=2, max_size=4),
-       st.sampled_from(["tail", "documents"]))
-def test_a_text_that_changes_between_its_readings_is_an_error(one, other, split):
-    found = scan(corpus_of(*one), split)
-    changed = corpus_of(*other)
-    if changed.text == corpus_of(*one).text:
-        return
+@pytest.mark.parametrize("split", ["tail", "documents"])
+def test_a_text_that_changes_between_its_readings_is_an_error(split):
+    found = scan(corpus_of("ab", "a"), split)
     with pytest.raises(ValueError, match="given .*changed"):
-        list(split_chunks(changed, found, split, 0.5))
-
-
-@given(st.lists(st.text("ab\n", min_size=1), min_size=1))
-def test_a_scan_tells_documents_apart_only_where_they_are_split(documents):
-    apart, joined = corpus_of(*documents), corpus_of(corpus_of(*documents).text)
-    assert scan(apart).sha256 == scan(joined).sha256
-    same = scan(apart, "documents").sha256 == scan(joined, "documents").sha256
-    assert same == (len(documents) == 1)
+        list(split_chunks(corpus_of("ab", "b"), found, split, 0.5))
 
 
 # ---- token files
@@ -94,23 +75,6 @@ def test_a_file_is_read_as_an_array(tmp_path_factory, data, N, dtype):
         opened = TokenFile(file, dtype)
         assert len(opened) == N and opened[N - 1] == ids_N[-1]
         np.testing.assert_array_equal(opened[positions], ids_N[positions])
-        half = TokenFile(file, dtype, (0.5, 1.0))
-        np.testing.assert_array_equal(half[:], ids_N[N // 2 :])
-
-
-def test_token_files_are_found_by_name_or_folder(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    assert prepared_paths(["tales"]) is None and prepared_paths([str(folder)]) is None
-    (folder / "train.bin").write_bytes(b"")
-    (folder / "val.bin").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="tokenizer.json"):
-        prepared_paths([str(folder)])
-    CharTokenizer("ab").save(folder / "tokenizer.json")
-    assert [path.name for path in prepared_paths([str(folder)])] == ["train.bin", "val.bin"]
-    assert prepared_paths([str(folder / "val.bin")]) == [folder / "val.bin"]
-    with pytest.raises(ValueError, match="others"):
-        prepared_paths(["tales", str(folder)])
 
 
 def test_an_edit_of_one_id_is_seen(tmp_path):
@@ -118,9 +82,10 @@ def test_an_edit_of_one_id_is_seen(tmp_path):
     CharTokenizer("ab").save(tmp_path / "tokenizer.json")
 
     def opened(expected=None):
-        ids_N.tofile(tmp_path / "x.bin")
+        for name in ("train.bin", "val.bin"):
+            ids_N.tofile(tmp_path / name)
         with ExitStack() as stack:
-            corpus = [str(tmp_path / "x.bin")]
+            corpus = [str(tmp_path)]
             gpt = architecture("gpt")
             return open_dataset(gpt, TrainConfig(), stack, corpus, None, expected).source
 

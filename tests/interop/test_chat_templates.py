@@ -10,9 +10,7 @@ theirs = pytest.importorskip("transformers.utils.chat_template_utils", reason="'
 TALK = [{"role": "user", "content": "Hi <b>ü"}, {"role": "assistant", "content": "Hello."}]
 EACH = "{% for m in messages %}"
 TEMPLATES = [
-    EACH + "{% generation %}{{ m.content }}{{ loop.index }}{% endgeneration %}\n{% endfor %}",
-    EACH + "{%- generation -%} {% set x = 1 %} {{ m.role }} {% endgeneration %}{{ x }}{% endfor %}",
-    "{% set x = namespace(y=0) %}{% generation %}{% set x.y = 2 %}{% endgeneration %}{{ x.y }}",
+    EACH + "{{ m.content }}{% if loop.last %}{% break %}{% endif %}{{ loop.index }}\n{% endfor %}",
     "{% if tools is not none %}with tools{% endif %}{% if tools is defined %}defined{% endif %}",
     "{{ documents is none }}", "{{ strftime_now is defined }}", "{{ strftime_now('%Y') }}",
     "{{ messages|tojson }}{{ messages|tojson(indent=2, sort_keys=true) }}{{ eos_token }}",

@@ -7,9 +7,9 @@ from npgpt import Bert, BertConfig
 from npgpt.models.initial_attention import neighbours
 
 
-@pytest.mark.parametrize(("n_head", "n_embd"), [(1, 64), (4, 128), (8, 128)])
-def test_heads_of_a_new_bert_find_their_neighbour(n_head, n_embd):
-    model = Bert(BertConfig(40, 60, 1, n_head, n_embd), seed=0)
+@pytest.mark.parametrize("n_head", [2, 8])
+def test_heads_of_a_new_bert_find_their_neighbour(n_head):
+    model = Bert(BertConfig(40, 60, 1, n_head, 128), seed=0)
     attention, tokens = model.h[0].attn, np.random.default_rng(0).integers(0, 40, 60)
     x_TC = model.ln_e(model.wte(tokens) + model.wpe(np.arange(60))).data
     q, k = (

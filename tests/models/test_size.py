@@ -18,10 +18,8 @@ def test_gpt2_small_has_its_124_million_parameters():
 
 CONFIGS = [
     GPTConfig(65, 64, 2, 4, 64),
-    LlamaConfig(65, 64, 4, 4, 64, n_kv_head=2),
-    LlamaConfig(65, 64, 2, 4, 64, tie_weights=False),
+    LlamaConfig(65, 64, 4, 4, 64, n_kv_head=2, tie_weights=False),
     BertConfig(65, 64, 4, 4, 64),
-    T5Config(65, 64, 2, 4, 64),
     T5Config(65, 64, 2, 4, 64, n_decoder_layer=3, head_size=8, gated=True, tie_weights=False),
 ]
 
@@ -29,8 +27,7 @@ CONFIGS = [
 @pytest.mark.kernels
 @pytest.mark.parametrize(("config", "batch_size", "batches", "rel"), [
     *((config, 12, 1, 0.1) for config in CONFIGS),
-    *(pytest.param(GPTConfig(V, 64, 4, 4, C, bias=False), B, batches, 0.05, marks=pytest.mark.slow)
-      for V, B, C in ((65, 12, 64), (20_000, 1, 256)) for batches in (1, 2)),
+    pytest.param(GPTConfig(20_000, 64, 4, 4, 256), 1, 2, 0.05, marks=pytest.mark.slow),
 ])
 def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_size, batches, rel):
     cls, idx_BT = architecture_of(config).Model, np.zeros((batch_size, 64), np.int64)

@@ -37,17 +37,6 @@ def rows_of(array_BT, mask_BT):
     return [row[kept == 1] for row, kept in zip(array_BT, mask_BT, strict=True)]
 
 
-def alike(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(flat(first), flat(second), strict=True))
-
-
-def flat(batch):
-    return [*batch.inputs, batch.targets_BT, *batch.masks.values()]
-
-
-# ---- causal
-
-
 # ---- masked tokens
 
 
@@ -115,11 +104,8 @@ def test_source_and_targets_together_are_the_text():
 @pytest.mark.parametrize("cls", DENOISING)
 def test_a_batch_is_a_function_of_seed_and_step_and_rows_are_those_of_the_whole(cls):
     objective, ids = made(cls)
-    first = objective.sample(ids, 192, 6, seed=1, step=2)
-    assert alike(first, objective.sample(ids, 192, 6, seed=1, step=2))
-    for seed, step in ((1, 3), (2, 2)):
-        other = objective.sample(ids, 192, 6, seed=seed, step=step)
-        assert other.inputs[0].shape != first.inputs[0].shape or not alike(first, other)
+    first, again = (objective.sample(ids, 192, 6, seed=1, step=2) for _ in range(2))
+    np.testing.assert_equal(first, again)
     part = objective.sample(ids, 192, 6, seed=1, step=2, rows=slice(2, 4))
     assert part.step_targets == first.n_targets and part.n_targets < first.n_targets
     assert np.array_equal(part.inputs[0], first.inputs[0][2:4, : part.inputs[0].shape[1]])
@@ -169,15 +155,6 @@ def test_the_grammars_loss_is_the_surprise_of_the_draws_that_are_evaluated(cls, 
     assert grammar.nats == pytest.approx(nats / n_targets) and grammar.share == 1
     assert least < grammar.nats < most and grammar.targets == n_targets
     assert objective.grammar_loss(ids, 50) is None  # no story is as short
-
-
-@pytest.mark.parametrize("cls", DENOISING)
-def test_what_cannot_be_asked_is_refused(cls):
-    objective, ids = made(cls)
-    with pytest.raises(ValueError, match="<pad>.*--arch gpt"):
-        cls(CharTokenizer("ab"))
-    with pytest.raises(ValueError, match="stride"):
-        next(objective.evaluation(ids, 192, 4, stride=8))
 
 
 def test_prompts():

@@ -1,7 +1,6 @@
 """The loss of learning from a reward, in a language whose stories are all enumerated."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +18,7 @@ from enumerated_stories import (
     validity,
 )
 
-from autograd import gradcheck, log_softmax
 from npgpt.reward.draws import PAD, Rewarded, draw_stories, frozen_log_probs
-from npgpt.reward.losses import policy_loss
 from npgpt.reward.settings import RewardConfig
 
 REWARD = RewardConfig(reward="grammar")
@@ -62,19 +59,10 @@ def test_a_kl_penalty_pulls_as_its_theory_says(policy, reference):
     np.testing.assert_allclose(with_kl - without, differences(policy, penalty), atol=1e-8)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.1])
-def test_the_gradient_of_the_loss_by_gradcheck(beta):
-    rng = np.random.default_rng(0)
-    logits, ids = rng.standard_normal((4, 3, 3)), rng.integers(0, 3, (4, 3))
-    draw = SimpleNamespace(
-        advantage_BT=rng.standard_normal((4, 3)), counted_BT=rng.integers(0, 2, (4, 3)) * 1.0,
-        ref_BTV=np.log(rng.dirichlet(np.ones(3), (4, 3))))
-
-    def policy(logits):
-        all_BTV = log_softmax(logits)
-        return policy_loss(all_BTV[np.arange(4)[:, None], np.arange(3), ids], all_BTV, draw, beta)
-
-    gradcheck(policy, [logits])
+def test_credit_by_token_ends_at_the_first_wrong_one(policy, reference):
+    draw = objective(policy, reference, reward_credit="token").judged(
+        np.array([(END, 1, 2, 0), (END, 1, 1, 0)]))
+    assert (draw.advantage_BT != 0).tolist() == [[True] * 3, [True, True, False]]
 
 
 # ---- a prompt and a judge for each row
@@ -83,7 +71,7 @@ def test_the_gradient_of_the_loss_by_gradcheck(beta):
 def test_each_row_goes_on_from_its_own_prompt_with_the_models_probabilities():
     policy, count = model(1), 20_000
     prompts = [[END]] * count + [[END, 1]] * count
-    drawn = draw_stories(policy, prompts, 2 * count, Verifier(), np.random.default_rng(0))
+    drawn = draw_stories(policy, prompts, Verifier(), np.random.default_rng(0))
     pi = np.exp(nats(policy).sum(axis=1))
     begun = ALL[:, 1] == 1
     for rows, p in ((drawn[:count], pi), (drawn[count:], np.where(begun, pi, 0) / pi[begun].sum())):
@@ -114,16 +102,3 @@ def test_what_is_asked_does_not_count_and_each_row_has_its_judge():
     by_first = of.judged(rows[:1])
     by_first.counted_BT[:, 1:] = by_first.advantage_BT[:, 1:] = 0
     np.testing.assert_allclose(found + gradient(policy, by_first.loss(policy)), whole, atol=1e-12)
-
-
-def test_the_tasks_of_a_step_are_those_it_was_drawn_for():
-    policy = model(1)
-    of = objective(policy, model(2))
-    own = [([END], Verifier()), ([END, 1], Verifier()), ([END, 2], Verifier())]
-    of.tasks = lambda count, seed, step: [
-        own[i] for i in np.random.default_rng((seed, step)).integers(3, size=count)]
-    for step in range(2):
-        draw = of.sample(None, None, 4, seed=5, step=step)
-        for b, (prompt, _) in enumerate(of.tasks(4, 5, step)):
-            assert draw.idx_BT[b, : len(prompt)].tolist() == prompt
-            assert draw.counted_BT[b].argmax() == len(prompt) - 1

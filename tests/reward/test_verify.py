@@ -44,7 +44,9 @@ def test_a_verdict_on_a_tale(story, at, letter):
 
 
 @pytest.mark.parametrize(("text", "wrong"), [
-    ("In Barbara", "b"), ("Once a shy red dog", "o"), ("One dawn shy King Bar", None),
+    ("Long ago there were two shy red dogs in Barania. It", "I"),
+    ("One dawn shy King Barano of Barania lost her", "e"), ("In Barbara", "b"),
+    ("Once a shy red dog", "o"), ("One dawn shy King Bar", None),
 ])
 def test_the_first_wrong_token_of_words_and_characters(text, wrong):
     tokenizer = CharTokenizer.train(TEXT)
