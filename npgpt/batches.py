@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.config import check_settings
+from npgpt.config import check_range, check_settings
 from npgpt.metrics import bytes_per_token
 from npgpt.progress import progress
 
@@ -30,6 +30,9 @@ class TextSource:
 
     def __post_init__(self):
         check_settings(self)
+        check_range(
+            "TextSource", characters=self.characters or 0, entropy_rate=self.entropy_rate or 0
+        )
 
 
 @dataclass(frozen=True)

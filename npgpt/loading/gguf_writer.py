@@ -9,7 +9,7 @@ from npgpt.data.chat_template import eos_token
 from npgpt.files import atomic_file, unfinished
 from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.models.file_layout import described, renamed
-from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer
+from npgpt.tokenizers import BPETokenizer, CharTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 
 SPELLING = byte_to_unicode()
@@ -81,8 +81,7 @@ def _vocabulary(tokenizer, template):
         return {"ggml.model": ("string", "no_vocab")}
     splits = {ours: theirs for theirs, ours in SPLITS.items()}
     split = splits.get(getattr(tokenizer, "pattern", "gpt2"))
-    known = isinstance(tokenizer, BPETokenizer | CharTokenizer)
-    if split is None or not known or isinstance(tokenizer, WordTokenizer):
+    if split is None or type(tokenizer) not in (BPETokenizer, CharTokenizer):
         raise ValueError(
             "GGUF is written of characters, and of byte pairs with the split of "
             f"{' or '.join(splits)}, and this is a {type(tokenizer).__name__} with "

@@ -100,6 +100,8 @@ def load(folder, files, exact=False):
     path = member(folder, "config.json")
     try:
         config = files.defaults | read_json(path)
+        if "made_by" in config:
+            raise ValueError(f"{folder} is a run of npgpt train; read it by npgpt.load")
         check_config(config, path, files)
         stored = [pair for file in _weight_files(folder) for pair in read_arrays(file).items()]
         arrays = _once([(name.removeprefix(files.prefix), a) for name, a in stored], folder)
