@@ -179,30 +179,28 @@ def _in_their_words(error, path, arguments=None):
 
 
 def _line(exercise, function, calls):
-    """Return a sentence on the faulty line, or nothing if none or several may be faulty.
+    """Return a sentence on the faulty line, or nothing if none is known.
 
     calls   pairs (arguments, right results)
     """
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-        mended = _mended(exercise, tree, function, calls)
+        line = _mended(exercise, tree, function, calls)
     except (AttributeError, OSError, SyntaxError, TypeError):  # it is no plain function
         return ""
-    if len(mended) != 1:
-        return ""
-    line = mended[0].lineno
-    return f"\nThe fault is in line {first + line - 1}:\n    {lines[line - 1].strip()}"
+    text = f"\nThe fault is in line {first + line - 1}:\n    {lines[line - 1].strip()}"
+    return text if line else ""
 
 
 def _mended(exercise, tree, function, calls):
-    """Return the statements of a function that mend it when replaced by one of the solution's.
+    """Return the line of a statement that mends a function as one of the solution's; 0 if none.
 
-    The replacement sets and reads the same variables. In a `while` loop it might never end.
+    That sets and reads the same variables. In a `while` loop it might never end.
     """
     if any(isinstance(n, ast.While) for n in ast.walk(tree)):
-        return []
-    local, mended = _names(tree, ast.Store), []
+        return 0
+    local = _names(tree, ast.Store)
     ours, theirs = ([n for n in ast.walk(part) if isinstance(n, (ast.Assign, ast.Return))]
                     for part in (tree, ast.parse(solution(exercise))))
 
@@ -216,9 +214,8 @@ def _mended(exercise, tree, function, calls):
             module = compile(tree, "<mended>", "exec")
             vars(node).update(before)
             if _explains(function_in(module, function.__globals__), calls):
-                mended.append(node)
-                break
-    return mended
+                return node.lineno
+    return 0
 
 
 def _names(node, context):
