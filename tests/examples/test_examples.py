@@ -198,7 +198,7 @@ def test_without_matplotlib_the_numbers_are_there_and_the_way_to_get_pictures(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # what an import then finds
     shown = main_of("00_autograd")(quick=True, figures=tmp_path)
     assert shown["checked"]
-    assert "no picture: pictures need matplotlib; install it with" in capsys.readouterr().out
+    assert "matplotlib" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -157,9 +157,9 @@ def test_a_reader_of_settings_knows_each_or_refuses_it(arch, tmp_path):
         with pytest.raises(ValueError) as refused:
             call(replace(plain, window=3))
             pytest.fail(f"{reader} does not call check_handled")
-        assert f"{reader} does not know the setting window=3" in str(refused.value)
+        assert "window=3" in str(refused.value)
         for name in sorted(names - {*handled, *NOT_COMPUTED}):
-            with pytest.raises(ValueError, match=f"{reader} does not know the setting {name}="):
+            with pytest.raises(ValueError, match=f"{reader} .* {name}="):
                 call(changed(small, name))
 
 

@@ -151,6 +151,6 @@ def test_a_damaged_file_is_read_as_the_library_does_or_refused_by_name(tokenizer
     WordTokenizer("ab", ["ab"], ["ab"]), BPETokenizer([], ["é"]),
 ])
 def test_a_special_token_spelled_like_a_token_is_refused_when_saved(tokenizer, tmp_path):
-    with pytest.raises(ValueError, match="is spelled like a token .* different"):
+    with pytest.raises(ValueError, match="spelled"):
         save_pretrained(tokenizer, tmp_path)
     assert not list(tmp_path.iterdir())
