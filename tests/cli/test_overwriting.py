@@ -4,7 +4,6 @@ import os
 import shutil
 
 import pytest
-from tiny_run import files
 
 from npgpt import plots
 
@@ -22,39 +21,31 @@ def making(request, finished, tmp_path):
     return tmp_path / "a.png", ["compare", finished, other]
 
 
-@pytest.mark.parametrize("there", ["file", "folder", "link", "its own, by a link"])
-def test_nothing_that_is_there_is_overwritten(done, refused, making, tmp_path, there):
+@pytest.mark.parametrize("there", [
+    "mine", MARK, f"<!DOCTYPE html>\n<!-- {MARK} -->", "loss.png", "curves", "folder", "link",
+    "its own, by a link",
+])
+def test_no_file_of_others_is_overwritten(done, refuses, making, finished, tmp_path, there):
+    """Not one that only looks like its own, either."""
     out, command = making
-    mine = tmp_path / "mine"
+    mine = tmp_path / f"mine{out.suffix}"
     if there == "folder":
         out.mkdir()
-    elif there == "file":
-        out.write_text("mine", encoding="utf-8")
-    else:
-        mine.write_text("mine", encoding="utf-8")
-        if there != "link":
-            mine = mine.with_suffix(out.suffix)
+    elif there == "loss.png":
+        shutil.copy(finished / there, out)
+    elif there == "curves":
+        mine = mine.with_suffix(".png")
+        plots.curves_picture(mine, {"a": ([1], [1])}, xlabel="", ylabel="", title="compare")
+        mine.rename(out)
+    elif "link" in there:
+        if there == "link":
+            mine.touch()
+        else:
             done(*command, "--out", mine)
         out.symlink_to(mine)
-    before = files(tmp_path)
-    assert "--out" in refused(*command, "--out", out)
-    assert files(tmp_path) == before
-
-
-@pytest.mark.parametrize("content", [f"<!DOCTYPE html>\n<!-- {MARK} -->", MARK, "train", "curves"])
-def test_a_file_that_only_looks_like_its_own_stays(refused, making, finished, tmp_path, content):
-    out, command = making
-    if content == "train":
-        shutil.copy(finished / "loss.png", out)
-    elif content == "curves":
-        drawn = tmp_path / "drawn.png"
-        plots.curves_picture(drawn, {"a": ([1], [1])}, xlabel="", ylabel="", title="compare")
-        drawn.rename(out)
     else:
-        out.write_text(content, encoding="utf-8")
-    before = files(tmp_path)
-    assert "--out" in refused(*command, "--out", out)
-    assert files(tmp_path) == before
+        out.write_text(there)
+    refuses("--out", *command, "--out", out)
 
 
 def test_its_own_file_is_replaced_and_that_is_said(done, making, tmp_path):
