@@ -14,7 +14,7 @@ from npgpt.ngram import landmarks
 
 POINTS = 400  # of a curve, each the mean of the steps around it
 READ = 20_000_000  # characters of the longest corpus that is read again
-SAMPLES = 60_000  # characters
+SAMPLES = 50  # the last ones
 
 
 def is_tales(run):
@@ -105,10 +105,7 @@ def _samples(run):
     path = member(run.folder, "samples.txt")
     text = read_text(path) if path.exists() else ""
     cut = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
-    found, size = [], 0
-    for step, text in list(zip(cut[1::2], cut[2::2], strict=True))[::-1]:
-        size += len(text)
-        if size > SAMPLES:
-            break
-        found.append([int(step), re.sub("^    ", "", text, flags=re.M).strip("\n")])
-    return found[::-1]
+    return [
+        [int(step), re.sub("^    ", "", sample, flags=re.M).strip("\n")]
+        for step, sample in list(zip(cut[1::2], cut[2::2], strict=True))[-SAMPLES:]
+    ]

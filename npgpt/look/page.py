@@ -16,7 +16,6 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from autograd import backend
 from npgpt import tales
@@ -90,9 +89,7 @@ def open_subject(name):
 def check_target(path):
     """Raise ValueError unless `path` is free or holds a page that was made here before."""
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file{OUT}, such as {path}.html")
-    if path.suffix not in (".html", ".htm"):
+    if path.is_dir() or path.suffix not in (".html", ".htm"):
         raise ValueError(f"{path}: a page is an HTML file, which a browser prints as PDF; name it "
                          f"{path.stem}.html{OUT}")
     check_free(path, OUT, OWN)
@@ -109,46 +106,33 @@ def make_page(subject, prompt=None, kind="fp16", address=None, picture=""):
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """
-    bar = tqdm(total=4, leave=False, disable=None, bar_format="{desc}  {elapsed}")
+    print(f"computing the page of {subject.name}", file=sys.stderr, flush=True)
     # NumPy, for one text: to compile kernels would take far longer.
-    with bar, backend.using("numpy"), ExitStack() as stack:
+    with backend.using("numpy"), ExitStack() as stack:
         data = history.open_text(subject.run, subject.tokenizer, stack)
-
-        def progress(what):
-            bar.set_description(what)
-            bar.update()
-            if bar.disable:  # in a pipe
-                print(what, file=sys.stderr, flush=True)
-
-        record = _record(subject, prompt, kind, data, progress)
+        record = _record(subject, prompt, kind, data)
     return assemble(record, address, picture), record
 
 
-def _record(subject, prompt, kind, data, progress):
+def _record(subject, prompt, kind, data):
     model, tokenizer, run = subject.model, subject.tokenizer, subject.run
     config, weights = model.config, arrays_of(model)
-    names = "SHOWN of npgpt/look/page.py"
     llama = isinstance(model, Llama)
-    check_handled(config, SHOWN + OF_LLAMAS, "the page of npgpt look", names)
+    known = SHOWN + OF_LLAMAS
+    check_handled(config, known, "the page of npgpt look", "SHOWN of npgpt/look/page.py")
     live = model.num_parameters() <= LIVE and not llama
     prompt = default_prompt(subject, data) if prompt is None else prompt
     ids, window = tokenizer.encode(prompt, allowed_special="all"), min(WINDOW, config.block_size)
     ids = ids[window_start(len(ids), window) :]
     if len(ids) < 2:
         raise ValueError("--prompt: give a text of two tokens or more, so that there is a loss")
-    progress("packing the weights")
     packed, stored = pack(weights, kind) if live else ({}, {})
     if live:
         model = GPT(config, dtype=np.float64).eval()
         for name, weight in model.parameters().items():
             weight.data[...] = stored[name]
-    progress("recording forward and backward")
-    gradient = record_gradient(model, ids, entries=live)
     passed = None if live else record_pass(model, ids)
-    progress("reading the run's metrics")
-    trained = history.history(run, data) if run else None
     exact = live and history.is_tales(run) and isinstance(tokenizer, CharTokenizer)
-    progress("writing")
     return {
         "name": subject.name,
         "arch": type(model).__name__,
@@ -162,9 +146,9 @@ def _record(subject, prompt, kind, data, progress):
         "tokenizer": _tokenizer(tokenizer, live, ids, passed),
         "prompt": prompt,
         "ids": ids.tolist(),
-        "gradient": gradient,
+        "gradient": record_gradient(model, ids, entries=live),
         "pass": passed,
-        "training": trained,
+        "training": history.history(run, data) if run else None,
         "kept": _kept(run) if live and run else [],
         "optimizer": history.optimizer_settings(run),
         "others": history.validation_text(data, window) if live and data else None,
