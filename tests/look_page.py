@@ -7,6 +7,7 @@ import time
 import unicodedata
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import zip_longest
 from urllib.parse import quote
 
 import numpy as np
@@ -257,13 +258,10 @@ def table(browser, label):
 
 
 def strip(browser, label):
-    """Return (text, title, background) of each token of a strip."""
-    found = browser.run(
+    """Return (text, title) of each token of a strip."""
+    return browser.run(
         "return [...document.querySelectorAll(`[aria-label^='${arguments[0]}'] [role=option]`)]"
-        ".map((e) => [e.textContent, e.title, getComputedStyle(e).backgroundColor])",
-        label,
-    )
-    return [(text, title, re.findall(r"\d+", colour)) for text, title, colour in found]
+        ".filter((e) => e.checkVisibility()).map((e) => [e.textContent, e.title])", label)
 
 
 def shown(browser, css="section:not([hidden])"):
@@ -303,6 +301,24 @@ def agrees(text, value):
     digits = text.rstrip(" %")
     step = 0.0051 if "." not in digits else 0.00051
     return abs(float(digits) / 100 - value) <= step and (text != "0" or value == 0)
+
+
+def facts(sentence):
+    """Return the words in quotes, without these, and the numbers and shares of a sentence."""
+    number = r"(?:[<>] )?−?-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?: %)?"
+    return [fact.strip("“”") for fact in re.findall(f"“[^”]*”|{number}", sentence)]
+
+
+def differ(found, wanted):
+    """Return pairs of facts and what Python has, words, whole numbers or floats, that differ."""
+    return [(fact, value) for fact, value in zip_longest(found, wanted) if fact is None or not (
+        agrees(fact, value) if isinstance(value, float) else fact == str(value))]
+
+
+def word_around(labels, s):
+    """Return the word that has a letter, or ""."""
+    text, at = "".join(labels), len("".join(labels[: s + 1])) - 1
+    return next((m[0] for m in re.finditer(r"[^\W\d_]+", text) if m.start() <= at < m.end()), "")
 
 
 def opened(browser, pages, subjects, kind, address, text):
@@ -359,4 +375,12 @@ HISTORY = {
     "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41], "grad_norm": [2.0, 1.0, 4.0, 0.5],
     "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
     "samples": [[10, "first words"], [1000, "last words"]],
+}
+# Another choice for each field of an address.
+CHOICES = {
+    "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
+    "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
+    "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "fault": "gelu",
+    "rival": 3, "answer": 3, "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
+    "sentence": "A cat",
 }

@@ -1,11 +1,10 @@
 """The slider over the checkpoints that a run has kept."""
 
-import json
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from look_page import PASTE, VIEWS, enter, page_of, press, record_in, settled, stored, until
+from look_page import CHOICES, PASTE, VIEWS, enter, page_of, press, settled, shown, stored, until
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
@@ -43,20 +42,6 @@ def page(tmp_path_factory):
     return path, folder, record
 
 
-def logits_of(folder, name, kind):
-    """Return Python's logits with the weights in a file as a page stores them, in float64."""
-    subject = open_subject(folder / name if name else folder)
-    return stored(subject, kind)(subject.tokenizer.encode(PROMPT)[None])[0].data[0]
-
-
-def shown(browser):
-    found = browser.run(
-        "const { pass, model } = npgpt, logits = pass.trace.arrays.get('logits');"
-        "return Array.from(logits.slice(0, pass.T * model.V));"
-    )
-    return np.array(found), browser.find("#kept b").text
-
-
 def slide(browser, position):
     enter(browser, "#kept input", position)
 
@@ -66,53 +51,34 @@ def test_the_slider_shows_the_model_as_it_was(browser, page):
     assert [step for step, _ in record["kept"]] == list(STEPS)
     browser.open(path, "view=tokens")
     browser.run("npgpt.set({ t: 3, s: 2, heads: '0.1' })")
-    choices = browser.run("return npgpt.state")
-    browser.run("window.drawn = document.querySelector('#view').innerText")
+    choices, drawn = browser.run("return npgpt.state"), shown(browser)
     for position in (3, 1, 0, 2, 3):
         slide(browser, position)
-        kept = position if position < 3 else -1
-        assert browser.run("return npgpt.state") == choices | {"kept": kept}
         name = f"kept-{STEPS[position]}.safetensors" if position < 3 else ""
-        logits, said = shown(browser)
-        wanted = logits_of(folder, name, "int8" if name else "fp16").ravel()
+        assert browser.run("return npgpt.state") == choices | {"kept": position if name else -1}
+        logits = browser.run(
+            "const { pass, model } = npgpt, logits = pass.trace.arrays.get('logits');"
+            "return Array.from(logits.slice(0, pass.T * model.V));")
+        subject = open_subject(folder / name)
+        model = stored(subject, "int8" if name else "fp16")
+        wanted = model(subject.tokenizer.encode(PROMPT)[None])[0].data.ravel()
         assert np.abs(logits - wanted).max() < 1e-10 * np.abs(wanted).max()
-        assert (f" {STEPS[position]}, int8" if name else "own") in said
-        same = browser.run("return document.querySelector('#view').innerText === window.drawn")
-        assert same == (position == 3)
-    assert browser.logs()[0] == []
-
-
-@pytest.mark.parametrize("step", ["3", "x"])
-def test_a_link_with_a_step_that_is_not_there_is_the_models_own(browser, page, step):
-    browser.open(page[0], f"kept={step}")
-    assert "own" in shown(browser)[1] and not browser.run("return npgpt.pass.taught")
+        assert not name or f" {STEPS[position]}," in browser.find("#kept b").text
+        assert (shown(browser) == drawn) == (not name)
     assert browser.logs()[0] == []
 
 
 def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
-    other = "record is of"  # a different text, or other weights
     browser.open(page[0], "view=backward")
-
-    def verdict():
-        return browser.run("return document.querySelector('.verdict')?.innerText ?? ''")
-
-    own = 3, PROMPT
-    for position, text in (own, (0, PROMPT), own, (3, f"{PROMPT} so"), own):
-        browser.run(PASTE, text)
+    for position, more in ((3, ""), (0, ""), (3, ""), (3, " so"), (3, "")):
+        browser.run(PASTE, PROMPT + more)
         slide(browser, position)
-        stated = (position, text) != own
-        until(browser, lambda stated=stated: verdict() and (other in verdict()) == stated)
+        other = position == 0 or bool(more)  # different weights, or a different text
+        until(browser, lambda other=other: (
+            "record is of" in browser.find(".verdict").text) == other)
 
 
-# Another choice for each field of an address, and the script that comes from there to the present
-# ones: from all others first, and by one as the last.
-AWAY = {
-    "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
-    "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
-    "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "fault": "gelu",
-    "rival": 3, "answer": 3, "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
-    "sentence": "A cat",
-}
+# From all other choices first, and by one as the last.
 BACK = """
 const [name, away] = arguments, { set, state } = npgpt, all = { ...state }, { text, t } = state;
 set({ ...away, view: state.view });
@@ -146,8 +112,8 @@ def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, vi
     def same():
         return browser.run(seen) == by_link
 
-    for name in AWAY:
-        browser.run(BACK, name, AWAY)
+    for name in CHOICES:
+        browser.run(BACK, name, CHOICES)
         until(browser, same)
     browser.run("npgpt.set({ view: 'teach' })")
     press(browser, "Teach it,")
@@ -156,12 +122,6 @@ def test_a_view_is_the_same_whichever_way_a_reader_comes_to_it(browser, page, vi
     browser.run("npgpt.set({ view: arguments[0] })", view)
     until(browser, same)
     assert browser.logs()[0] == []
-
-
-def test_the_command_says_how_large_they_are(page, done, tmp_path):
-    out = done("look", page[1], "--prompt", PROMPT, "--out", tmp_path / "a.html")
-    kept = json.dumps(record_in(tmp_path / "a.html")["kept"])
-    assert f" {len(STEPS)} checkpoints" in out and f" {len(kept) / 1e6:.2f} MB, as int8" in out
 
 
 def test_without_kept_weights_there_is_no_slider(browser, pages):

@@ -1,21 +1,17 @@
-"""Every number in a sentence of a view is read through a pattern and computed again; then keys and
-the theme."""
+"""Every number in a sentence of a view is Python's, in the order of the sentences; the theme."""
 
 import math
 import re
-from contextlib import suppress
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from look_page import (
-    LESS,
-    MORE,
-    NUMBER,
     PASTE,
     TALE,
     agrees,
+    differ,
     expected,
+    facts,
     far_reads,
     knocked_out,
     label,
@@ -23,198 +19,76 @@ from look_page import (
     opened,
     pixel,
     press,
-    same_colour,
     shown,
     softmax,
+    stored,
     table,
     until,
     wait,
+    word_around,
 )
 
 from npgpt import tales
 
-T_CHOSEN = 25  # not the last
 TEXTS = """
-return [...document.querySelectorAll("#view section:not([hidden]) :is(p, h3, summary)")].filter(
-  (e) => e.checkVisibility() && e.innerText.trim() && !e.closest(".concept, .verdict, .tokens"))
-  .map((e) => e.innerText.replaceAll("\\n", " "));
+return [...document.querySelectorAll("#view section:not([hidden]) :is(p, h3, summary)")]
+  .filter((e) => e.checkVisibility() &&
+  /\\d/.test(e.innerText) && !e.querySelector(".swatch, .ramp") &&
+  !e.closest(".concept, .verdict, .tokens")).map((e) => e.innerText).join(" ");
 """
-SHARE = r"((?:[<>] )?[\d.]+ %|0)"
+ODDS = ("return npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).slice(1)"
+        ".map((m) => [...m])")
 
 
-def overview(f, t, T, text, a, p, b, q, layer, head, share, read, word, back):
-    weight, *at, s = far_reads(f.weights, [f.t])
-    best = np.argsort(-f.probs[f.t])[:2]
-    assert (int(t), int(T)) == (f.t + 1, len(f.ids))
-    assert text == "".join(f.labels[f.t - 15 : f.t + 1])
-    assert [a, b] == [f.label(v) for v in best] and agrees(p, f.probs[f.t, best[0]])
-    assert agrees(q, f.probs[f.t, best[1]]) and agrees(share, weight)
-    assert [int(layer), int(head), f.t] == at and int(back) == f.t - s
-    assert read == f.labels[s] and read in word and word in TALE
+def wanted(view, subject, odds):
+    """Return what the sentences of a view of TALE name, at its token 26."""
+    model, encode = stored(subject), subject.tokenizer.encode
+    ids, t = encode(TALE), 25
+    logits, weights, _ = expected(model, ids)
+    probs, nats, T = softmax(logits), losses(logits, ids), len(ids)
+    labels = [label(subject.tokenizer, v) for v in ids]
+    share, layer, head, _, s = far_reads(weights, [t])
+    a, b = np.argsort(-probs[t])[:2]
+    names = [label(subject.tokenizer, v) for v in (a, b)]
+    row = weights[layer, head, t]
+    most = row.argmax()
+    loss = f"{nats.mean():.4f}"
+    if view == "overview":
+        return [t + 1, T, "".join(labels[t - 15 : t + 1]), names[0], probs[t, a], names[1],
+                probs[t, b], 8, f"{layer}.{head}", share, labels[s], word_around(labels, s), t - s]
+    if view == "attention":
+        return [layer, head, labels[t], t + 1, row[most], labels[most], most + 1,
+                labels[t], t + 1, labels[most], most + 1]
+    if view == "residual":
+        a = ids[t + 1]
+        b = next(v for v in np.argsort(-probs[t]) if v != a)
+        return 2 * [logits[t, a] - logits[t, b]]
+    if view == "knockout":
+        without = losses(expected(knocked_out(subject, (0, 1)), ids)[0], ids)
+        at = (without - nats).argmax()
+        return [loss, f"{without.mean():.4f}", labels[at + 1], at + 2,
+                f"{(without - nats)[at]:.2f}"]
+    if view == "backward":
+        return [loss, T - 1]
+    apart = [sum(p * math.log(p / probs[t, encode(c)[0]]) for c, p in each)
+             for t, each in enumerate(odds)]
+    exact = -np.mean([math.log(dict(each)[c]) for c, each in zip(TALE[1:], odds, strict=False)])
+    return [loss, math.exp(nats.mean()), f"{exact:.4f}", labels[t], math.exp(-nats[t - 1]),
+            f"{nats[t - 1]:.2f}", t + 1, T, ids[t], apart[t], np.mean(apart), 0]
 
 
-def text_loss(f, loss, perplexity, best):
-    exact = [f.odds(t)[c] for t, c in enumerate(TALE[1:])]
-    assert loss == f"{f.nats.mean():.4f}" and agrees(perplexity, math.exp(f.nats.mean()))
-    assert best == f"{-np.log(exact).mean():.4f}"
-
-
-def token(f, text, p, nats, t, T, v):
-    assert (text, int(t), int(T), int(v)) == (f.labels[f.t], f.t + 1, len(f.ids), f.ids[f.t])
-    assert nats == f"{f.nats[f.t - 1]:.2f}" and agrees(p, math.exp(-f.nats[f.t - 1]))
-
-
-def divergence(f, here, mean):
-    every = [sum(p * math.log(p / f.probs[t, f.id(c)]) for c, p in f.odds(t).items())
-             for t in range(len(f.ids))]
-    assert agrees(here, every[f.t]) and agrees(mean, np.mean(every))
-
-
-def head_of_attention(f, layer, head):
-    assert [int(layer), int(head)] == list(far_reads(f.weights, [f.t])[1:3])
-
-
-def arithmetic(f, text, t, read, s):
-    row = chosen_row(f)
-    assert (text, int(t)) == (f.labels[f.t], f.t + 1)
-    assert (read, int(s)) == (f.labels[row.argmax()], row.argmax() + 1)
-
-
-def most_read(f, text, t, share, read, s):
-    arithmetic(f, text, t, read, s)
-    assert agrees(share, chosen_row(f).max())
-
-
-def chosen_row(f):
-    _, layer, head, *_ = far_reads(f.weights, [f.t])
-    return f.weights[layer, head, f.t]
-
-
-def named(f, least):
-    for words in f.browser.run("return [...document.querySelectorAll('.heads button')].map((e) =>"
-                               "e.innerText.split('\\n').at(-1))"):
-        share = re.search(r"[a-z] (\d+) %", words)
-        assert not share or int(share[1]) >= int(least)
-
-
-def contributions(f, together, difference, for_it, against):
-    a = f.id(TALE[f.t + 1])
-    b = next(v for v in np.argsort(-f.probs[f.t]) if v != a)
-    real = f.logits[f.t, a] - f.logits[f.t, b]
-    assert agrees(together, real) and agrees(difference, real)
-    assert (for_it, against) == (f.label(a), f.label(b))
-    assert f.browser.run(  # the bar of a positive number is right of the others' common foot
-        "return [...document.querySelectorAll('td.signed')].every((td) => { const i ="
-        "td.querySelector('i').getBoundingClientRect(), { left, width } = "
-        "td.getBoundingClientRect();"
-        "return td.innerText > 0 === (i.left + i.right) / 2 > left + 0.5 * width; })")
-
-
-def knocked(f, before, now, text, t, nats):
-    assert before == f"{f.nats.mean():.4f}" and now == f"{f.without.mean():.4f}"
-    by = f.without - f.nats
-    assert int(t) == by.argmax() + 2 and nats == f"{by.max():.2f}"
-    assert text == f.labels[by.argmax() + 1]
-
-
-def loss_of_text(f, loss, count):
-    assert loss == f"{f.nats.mean():.4f}" and int(count) == len(f.nats)
-
-
-# For each view [(a pattern of a sentence with a number, the function that computes its groups
-# again)]; None where other tests do.
-SENTENCES = {
-    "overview": [
-        (rf"At token (\d+) of (\d+), after “(.*)”, the model expects “(.*)” \({SHARE}\), or “(.*)” "
-         rf"\({SHARE}\)\. Most is read from 8 or more back by head (\d+)\.(\d+): {SHARE}, from "
-         r"“(.*)” of “(.*)”, (\d+) back\.", overview),
-    ],
-    "tokens": [
-        (r"expected *.* 6 nats or more .*", None),
-        (rf"Loss of this text: ({NUMBER}) nats per token, a perplexity of ([\d.e+]+)\. The "
-         r"grammar loses ([\d.]+) on it\.", text_loss),
-        (rf"“(.*)” had a probability of {SHARE}, ([\d.]+) nats \(token (\d+) of (\d+), "
-         r"id (\d+)\)\.", token),
-        (rf"Divergence from the grammar: ({NUMBER}) nats here, ({NUMBER}) on average .* of the "
-         r"grammar itself, 0\.", divergence),
-    ],
-    "attention": [
-        (r"weights: .*; a head has a name, .*, if it reads (\d+) % or more there", named),
-        (r"Block (\d+), head (\d+): .*", head_of_attention),
-        (rf"Most of all, “(.*)” \(token (\d+)\) reads {SHARE} from “(.*)” \(token (\d+)\)\.",
-         most_read),
-        (r"How much “(.*)” \(token (\d+)\) reads from “(.*)” \(token (\d+)\): the arithmetic",
-         arithmetic),
-    ],
-    "residual": [
-        (rf"Together ({NUMBER}): the difference of the two logits, ({NUMBER})\. Positive numbers "
-         r"speak for (.*), negative ones for (.*)\.", contributions),
-    ],
-    "patch": [
-        (r"The text above goes on with .*", None), (r"The stream at token .*", None),
-        (r"Steering: .* \(factor 1\)", None),
-    ],
-    "knockout": [
-        (rf"Loss ({NUMBER}) before, ({NUMBER}) now\. It costs most at “(.*)” \(token (\d+)\): "
-         r"([\d.]+) nats\.", knocked),
-        (r"the loss falls *rises, by 1\.5 nats .*", None),
-        (r"easier to predict *harder, by 3 nats .*", None),
-    ],
-    "backward": [
-        (r"The loss is ([\d.]+), the mean over the (\d+) tokens .*", loss_of_text),
-    ],
-    "teach": [(r"Step 0\. Loss of the sentence: .*", None)],
-    "bet": [(r".*: 12 bets\. On the 3 characters .*", None)],
-}
-
-
-@pytest.fixture
-def facts(browser, pages, subjects):
-    """Return a function that opens a view of TALE, and gives what Python knows of it."""
-
-    def of(view):
-        address = f"view={view}&t={T_CHOSEN}" + "&heads=0.1" * (view == "knockout")
-        model, ids, labels = opened(browser, pages, subjects, "tales", address, TALE)
-        subject = subjects["tales"]
-        logits, weights, _ = expected(model, ids)
-        odds = browser.run(
-            "return npgpt.nextCharacters(npgpt.record.grammar, arguments[0]).map((m) => [...m])",
-            TALE)
-        tokenizer = subject.tokenizer
-
-        return SimpleNamespace(
-            browser=browser, subject=subject, model=model, ids=ids, labels=labels, t=T_CHOSEN,
-            logits=logits, probs=softmax(logits), weights=weights,
-            nats=losses(logits, ids), odds=lambda t: dict(odds[t + 1]),
-            without=losses(expected(knocked_out(subject, (0, 1)), ids)[0], ids),
-            label=lambda v: label(tokenizer, v),
-            id=lambda c: int(tokenizer.encode(c)[0]),
-        )
-
-    return of
-
-
-@pytest.mark.parametrize("view", SENTENCES)
-def test_every_number_in_the_sentences_of_a_view_is_true(facts, browser, view):
-    f, patterns = facts(view), SENTENCES[view]
-
-    def read():
-        texts = [text for text in browser.run(TEXTS) if re.search(r"\d", text)]
-        found = [(match, check) for pattern, check in patterns for text in texts
-                 if (match := re.fullmatch(pattern, text))]
-        return len(found) == len(texts) == len(patterns) and found
-
-    with suppress(Exception):
-        until(browser, read, 120)
-    assert read(), browser.run(TEXTS)
-    for match, check in read():
-        if check:
-            check(f, *match.groups())
+@pytest.mark.parametrize(
+    "view", ["overview", "tokens", "attention", "residual", "knockout", "backward"])
+def test_every_number_in_the_sentences_of_a_view_is_true(browser, pages, subjects, view):
+    opened(browser, pages, subjects, "tales", f"view={view}&t=25&heads=" +
+           "0.1" * (view == "knockout"), TALE)
+    numbers = wanted(view, subjects["tales"], browser.run(ODDS, TALE))
+    until(browser, lambda: len(facts(browser.run(TEXTS))) >= len(numbers))
+    assert differ(facts(browser.run(TEXTS)), numbers) == []
 
 
 def test_the_verdict_on_a_gradient_says_how_far_the_rules_are_from_the_engine(browser, pages):
-    path, record = pages["bpe"]
-    browser.open(path, "view=backward", 1280)
+    browser.open(pages["bpe"][0], "view=backward", 1280)
     wait(browser, ".verdict.good")
     apart = browser.run(
         "const { gradients, model, pass, record } = npgpt;"
@@ -223,15 +97,9 @@ def test_the_verdict_on_a_gradient_says_how_far_the_rules_are_from_the_engine(br
         "  const d = grads[name], most = Math.max(...d.map(Math.abs));"
         "  return at.map((i, j) => Math.abs(d[i] - values[j]) / (Math.max("
         "    Math.abs(d[i]), Math.abs(values[j]), 2e-4 * most) || 1)); })")
-    words = shown(browser, ".verdict p")
-    count, most = re.search(r"Over the ([\d,]+) entries .* at most ([\d.e-]+)\.", words).groups()
-    assert count == f"{len(apart):,}" and float(most) == float(f"{max(apart):.0e}")
-    error, limit, floor = re.search(
-        r"by ([\d.e-]+) of .*; the limit is (\S+) .* below ([\d.e-]+) of the la", words).groups()
-    assert float(limit) == 1e-4 > float(error) and float(floor) == 2e-4
-    rule, near = (float(row[1]) for row in table(browser, "three gradients of one weight")[1:3])
-    assert float(error) < 1e-9 or abs(rule - near) <= 1.2 * float(error) * max(abs(rule), abs(near))
-    assert "h = 1.00e-5" in shown(browser, ".verdict table")
+    found = facts(shown(browser, ".verdict p"))
+    assert f"{len(apart):,}" in found and float(f"{max(apart):.0e}") in map(float, (
+        fact for fact in found if "e" in fact))
 
 
 def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_the_window(
@@ -240,38 +108,30 @@ def test_the_odds_of_the_grammar_are_those_of_the_token_in_a_text_longer_than_th
     text = tales.generate(2000, seed=5)[:700]
     browser.open(pages["tales"][0], "view=tokens&t=9")
     browser.run(PASTE + "npgpt.set({ t: 9 })", text)
-    window = pages["tales"][1]["config"]["block_size"]
-    cut = browser.run("return npgpt.pass.cut")
+    cut, odds = browser.run("return [npgpt.pass.cut, npgpt.pass.grammar.map((m) => [...m])]")
     assert text[:cut].count(".\n\n") > 1  # stories that are not parsed
-    every = browser.run("return npgpt.nextCharacters(npgpt.record.grammar, npgpt.state.text)"
-                        ".slice(npgpt.pass.cut + 1).map((m) => [...m])")
-    assert browser.run("return npgpt.pass.grammar.map((m) => [...m])") == every
-    odds = every[9]
-    shapes = {" ": "␣", "\n": "⏎"}
+    assert odds == browser.run(ODDS, text)[cut:]
     rows = {row[0]: row[3] for row in table(browser, "distribution of the next token")[1:]}
-    assert cut > 0 and odds and all(agrees(rows[shapes.get(c, c)], p) for c, p in odds)
-    assert shown(browser, "#note") == (
-        f"The last {700 - cut} tokens; the {cut} before them are not read, as a window that is "
-        f"full moves on by {window // 2}")
+    assert all(agrees(rows[{" ": "␣", "\n": "⏎"}.get(c, c)], p) for c, p in odds[9])
+    window = pages["tales"][1]["config"]["block_size"]
+    assert facts(shown(browser, "#note")) == [str(n) for n in (700 - cut, cut, window // 2)]
     browser.run(PASTE, text * 9)
-    assert f"the {browser.run('return npgpt.pass.cut'):,} before" in shown(browser, "#note")
+    assert facts(shown(browser, "#note"))[1] == f"{browser.run('return npgpt.pass.cut'):,}"
 
 
-def test_light_or_dark_and_legends_reach_every_picture(browser, pages):
+def test_light_or_dark_reaches_every_picture_and_stays(browser, pages):
     browser.open(pages["tales"][0], "view=attention&text=One+dawn+a+shy+hen", 1280)
-    before = pixel(browser, "canvas[tabindex]", 2, 600)
+
+    def seen():
+        colour = browser.run("return getComputedStyle(document.body).backgroundColor")
+        return re.findall(r"\d+", colour), pixel(browser, "canvas[tabindex]", 4, 300)
+
+    light = seen()
     press(browser, "Dark")
-    dark = browser.run("return getComputedStyle(document.body).backgroundColor")
-    assert dark == "rgb(20, 23, 27)"
-    now = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
+    dark = seen()
+    assert light[0] != dark[0] and light[1] != dark[1]
     browser.driver.execute_async_script("setTimeout(arguments[0], 400)")
-    browser.driver.refresh()  # it stays
-    assert browser.run("return getComputedStyle(document.body).backgroundColor") == dark
+    browser.driver.refresh()
+    assert seen() == dark
     press(browser, "Light")
-    light = [pixel(browser, "canvas[tabindex]", 4, y) for y in (4, 300, 500)]
-    assert now != light and pixel(browser, "canvas[tabindex]", 2, 600) == before
-    browser.run("npgpt.set({ view: 'knockout' })")
-    for ramp in browser.driver.find_elements("css selector", "section:not([hidden]) .ramp.both"):
-        colours = re.findall(r"rgb\((\d+), (\d+), (\d+)\)", ramp.value_of_css_property(
-            "background-image"))
-        assert same_colour(colours[0], LESS, 1) and same_colour(colours[-1], MORE, 1)
+    assert seen() == light
