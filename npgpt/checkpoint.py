@@ -122,7 +122,10 @@ def load_checkpoint(run, model, optimizer):
     arrays = files.read_arrays(path)
     step, missed = np.zeros(1, np.int64), np.zeros(len(optimizer.missed), np.int64)
     arrays.setdefault("missed", missed)
-    copy_into(_state(model, optimizer) | {"step": step, "missed": missed}, arrays, path)
+    state = _state(model, optimizer) | {"step": step, "missed": missed}
+    files.check_fits(arrays, state, path)
+    for name, target in state.items():
+        target[...] = arrays[name]
     for weight in model.parameters().values():
         weight.mark_written()
     optimizer.steps = int(step[0])
@@ -137,10 +140,3 @@ def arrays_of(model):
 def _state(model, optimizer):
     kinds = {"weight": arrays_of(model)} | optimizer.state()
     return {f"{kind}.{name}": a for kind, arrays in kinds.items() for name, a in arrays.items()}
-
-
-def copy_into(targets, arrays, path):
-    """Copy each array into the target of its name, after checking that all of them fit."""
-    files.check_fits(arrays, targets, path)
-    for name, target in targets.items():
-        target[...] = arrays[name]

@@ -128,12 +128,14 @@ def test_a_batch_of_packed_rows_is_its_conversations_alone(model):
 def test_the_gradient_of_answers_is_that_of_pytorch():
     torch = pytest.importorskip("torch", reason="the peer: pip install '.[peers]'")
     model = GPT(GPTConfig(7, 24, 1, 2, 8, tie_weights=False), 1, np.float64)
-    batch = batch_of([some_talks([9, 4])], 14)
+    talks = some_talks([9, 5])
+    batch = batch_of([talks], 14)
     batch.loss(model).backward()
     theirs = torch.tensor(model.lm_head.weight.data, requires_grad=True)
     x_BTC = torch.tensor(model.hidden(*batch.inputs, **batch.masks).data)
+    answers_T = np.hstack([np.where(t.counted_N, t.ids_N, -1)[1:] for t in talks])
     torch.nn.functional.cross_entropy(
-        (x_BTC @ theirs)[0], torch.tensor(batch.targets_BT[0]), ignore_index=-1).backward()
+        (x_BTC @ theirs)[0], torch.tensor(answers_T), ignore_index=-1).backward()
     np.testing.assert_allclose(model.lm_head.weight.grad, theirs.grad, rtol=1e-10, atol=1e-14)
 
 
