@@ -50,10 +50,7 @@ os.fsync, os.replace = watched_fsync, watched_replace
 main(sys.argv[3:])
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.posix]
 
 
 def started(*arguments, code=None, timeout=None):
@@ -68,31 +65,27 @@ def whole(tmp_path_factory, corpus):
     """(folder of a run that was not killed, seconds it takes)."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     begin = time.perf_counter()
-    assert started("train", "--corpus", corpus, "--out", folder, *SETTINGS) == 0
+    assert started("train", corpus, "--out", folder, *SETTINGS) == 0
     return folder, time.perf_counter() - begin
-
-
-def steps(folder):
-    rows = read_metrics(folder / "metrics.csv")
-    return [(row["step"], row["loss"], row["val_loss"]) for row in rows]
 
 
 def check_resumes(folder, whole, train=()):
     if folder.exists():  # else it was killed before there was anything to keep
         load_run(folder)
-        train = ["train", "--resume", "--out", folder]
+        train = ["train", "--resume", folder]
     assert started(*train) == 0
-    assert len(kept(whole)) == 3
+    assert len(kept(folder)) == 3
     names = [path.name for path in kept(whole).values()]
     assert_same_checkpoint(folder, whole, "best.safetensors", "samples.txt", *names)
-    assert steps(folder) == steps(whole) and len(kept(folder)) == 3
-    assert [path.name for path in folder.glob(".*")] == [".lock"]
+    one, two = ([[row[name] for name in ("step", "loss", "val_loss")]
+                 for row in read_metrics(run / "metrics.csv")] for run in (folder, whole))
+    assert one == two and [path.name for path in folder.glob(".*")] == [".lock"]
 
 
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_killed_at_any_moment_or_while_saving(tmp_path, corpus, whole, kill):
     folder, (reference, seconds), draw = tmp_path / "run", whole, random.Random(kill)
-    train = ["train", "--corpus", corpus, "--out", folder, *SETTINGS]
+    train = ["train", corpus, "--out", folder, *SETTINGS]
     if kill % 2:
         started(*train, timeout=draw.uniform(0.2, 1.0) * seconds)
     else:
@@ -110,7 +103,7 @@ def test_killed_at_any_moment_or_while_saving(tmp_path, corpus, whole, kill):
 )
 def test_killed_while_it_is_made_longer(tmp_path, corpus, number, moment, end):
     folder = tmp_path / "run"
-    started("train", "--corpus", corpus, "--out", folder, *SETTINGS, "--max-iters", "52")
+    started("train", corpus, "--out", folder, *SETTINGS, "--max-iters", "52")
     ended, longer = (shutil.copytree(folder, tmp_path / name) for name in ("ended", "longer"))
     resume = ["train", "--resume", "--max-iters", "60", "--out"]
     started(*resume, longer)
