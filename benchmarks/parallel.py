@@ -27,7 +27,7 @@ from npgpt import GPT, AdamW, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.models.size import flops_per_token, parameters_by_part
 from npgpt.run.parallel import join_ranks
-from npgpt.train import SINGLE_PROCESS, micro_batches
+from npgpt.train import CURRENT_RANKS, SINGLE_PROCESS, micro_batches
 
 CODE = (*STEP, "npgpt/run/parallel.py")
 PEERS = ()
@@ -80,7 +80,8 @@ def measure():
         ids, training = tokens(batch * 20, config).ravel(), TrainConfig(batch_size=batch)
 
         def step(index, shared):
-            for batch, _ in micro_batches(model, ids, training, index, shared):
+            CURRENT_RANKS.set(shared)
+            for batch, _ in micro_batches(model, ids, training, index):
                 loss = batch.loss(model)
                 loss.backward()
             shared.average(optimizer.parameters, loss.item())

@@ -1,13 +1,14 @@
 """Training, top to bottom: a run, its steps, its evaluations, its checkpoints.
 
 `npgpt train` calls `train` once its flags are read, its text is encoded and its folder is made.
-The rest of the program enters by three arguments: `watch` shows progress and hears signals, `ranks`
-are the processes that share each batch, `dataset` has the objective of the architecture.
+The rest of the program enters by two arguments: `watch` shows progress and hears signals, `dataset`
+has the objective of the architecture. CURRENT_RANKS are the processes that share each batch.
 """
 
 import math
 import textwrap
 from collections import deque
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,9 +55,6 @@ class SingleProcess:
     def stopping(self):
         return bool(self.interrupted)
 
-    def check_training(self, training):
-        pass
-
     def check_same(self, settings):
         pass
 
@@ -64,17 +62,19 @@ class SingleProcess:
         return loss
 
 
-SINGLE_PROCESS = SingleProcess()  # the default of what reads no signal
+SINGLE_PROCESS = SingleProcess()
+CURRENT_RANKS = ContextVar("ranks", default=SINGLE_PROCESS)  # or `npgpt.run.parallel.Ranks`
 
 
-def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
-    """Train from `optimizer.steps` to the last step or `ranks.stopping`; return True at the end.
+def train(run, dataset, model, optimizer, watch):
+    """Train from `optimizer.steps` to the last step or a request to stop; return True at the end.
 
     run     a `npgpt.loading.runs.Run`, whose folder is there
     watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
             `Step`, the mean loss of the last ones and the seconds it took, `evaluated` each
             evaluation's text, and all rows of the metrics
-    ranks   `npgpt.run.parallel.Ranks` if several processes share each batch; this is the main one
+
+    Of several CURRENT_RANKS the main one calls this, the others `npgpt.run.parallel.run_worker`.
 
     Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
     be saved; the previous checkpoint is still intact then.
@@ -91,7 +91,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     if metrics.best_at(optimizer.steps):  # a kill may have come before it was kept
         checkpoint.save_weights(folder / checkpoint.BEST_WEIGHTS, model)
     seconds = metrics.rows[-1]["seconds"] if metrics.rows else 0.0
-    steps = training_steps(model, optimizer, dataset.train_ids, config, ranks, dataset.objective)
+    steps = training_steps(model, optimizer, dataset.train_ids, config, dataset.objective)
     grammar = dataset.grammar_loss(model.config.block_size, **config.drawn)
     recent = deque(maxlen=min(MEAN_LOSS_STEPS, config.eval_interval))  # losses of the last steps
     with watch:
@@ -106,7 +106,7 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
                 checkpoint.keep_weights(folder, model, step.step, config.keep)
             seconds += step_seconds  # of training alone: evaluations and files do not count
             # Checked once a step: a signal that arrives later stops after the next one.
-            last = ranks.stopping or step.step == config.max_iters
+            last = CURRENT_RANKS.get().stopping or step.step == config.max_iters
             if last or step.step % config.eval_interval == 0:
                 val_loss, bits, text = evaluation(model, dataset, config, step, recent, grammar)
                 metrics.add(step, seconds, update_ratio, val_loss, bits, grammar and grammar.nats)
@@ -120,13 +120,13 @@ def train(run, dataset, model, optimizer, watch, ranks=SINGLE_PROCESS):
     return optimizer.steps >= config.max_iters
 
 
-def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
+def training_steps(model, optimizer, ids_N, config, objective=NEXT_TOKEN):
     """Yield a `Step` for each optimizer step from `optimizer.steps` to config.max_iters.
 
     objective   `npgpt.batches.NextToken`, or the model's in `npgpt.objectives.denoising`
 
-    Batches, dropout masks and rates are functions of (seed, step, ranks): a run that is continued
-    takes the same steps as one that never stopped.
+    Batches, dropout masks and rates are functions of (seed, step, CURRENT_RANKS): a run that is
+    continued takes the same steps as one that never stopped.
 
     Raises FloatingPointError, with the weights as they were before the step, if the loss or the
     gradient is not finite.
@@ -136,11 +136,11 @@ def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, object
     for step in range(optimizer.steps, config.max_iters):
         loss, lr = 0.0, learning_rate(step, config)
         with np.errstate(all="ignore"):  # a loss or norm that is not finite stops training below
-            for batch, weight in micro_batches(model, ids_N, config, step, ranks, objective):
+            for batch, weight in micro_batches(model, ids_N, config, step, objective):
                 mean = batch.loss(model)
                 (weight * mean).backward()
                 loss += weight * mean.item()
-        loss = ranks.average(optimizer.parameters, loss)
+        loss = CURRENT_RANKS.get().average(optimizer.parameters, loss)
         if not math.isfinite(loss):
             # Not skipped, as loops in half precision do: in float32 it is no accident of the range,
             # but a rate that is too high or a fault, and to skip it hides both.
@@ -150,7 +150,7 @@ def training_steps(model, optimizer, ids_N, config, ranks=SINGLE_PROCESS, object
         yield Step(step + 1, loss, lr, grad_norm, objective.measured)
 
 
-def micro_batches(model, ids_N, config, step, ranks=SINGLE_PROCESS, objective=NEXT_TOKEN):
+def micro_batches(model, ids_N, config, step, objective=NEXT_TOKEN):
     """Yield (micro-batch, weight) for a step's batch; the weights of a step add up to 1.
 
     `gradient_accumulation_steps` micro-batches take less memory than one batch. Each of several
@@ -158,7 +158,7 @@ def micro_batches(model, ids_N, config, step, ranks=SINGLE_PROCESS, objective=NE
     model's `dropout_step` is set for each micro-batch.
     """
     count, B = config.gradient_accumulation_steps, config.batch_size
-    rank, size = ranks.rank, ranks.size
+    rank, size = CURRENT_RANKS.get().rank, CURRENT_RANKS.get().size
     for index in range(count):
         first = index * B + rank * B // size
         # No two micro-batches of a run share a dropout mask; a repeated step has its own again.

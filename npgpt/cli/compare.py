@@ -13,7 +13,7 @@ from npgpt.cli import print_json
 from npgpt.files import member, read_text
 from npgpt.folders import check_free
 from npgpt.loading.runs import RESULT_FILE, read_run
-from npgpt.metrics import read_metrics, read_result
+from npgpt.metrics import best_row, read_metrics, read_result
 from npgpt.models import architecture
 from npgpt.models.size import parameters_by_part, tokens_per_step
 from npgpt.text import clock, shown
@@ -88,7 +88,7 @@ class Result:
         """Return the results by name, None where unknown. Losses in nats per target."""
         run, whole = self.run, self.whole
         last = self.validated[-1] if self.validated else {}
-        best = min(self.validated, key=lambda row: row["val_loss"], default={})
+        best = best_row(self.rows) or {}
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn, grammar = self.drawn and not whole, (whole or last).get("grammar_loss")
         recent = min(MEAN_LOSS_STEPS, run.training.eval_interval)  # as evaluations print it

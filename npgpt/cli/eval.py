@@ -66,10 +66,7 @@ def run(args):
         evaluated = partial(evaluate, ids_N=ids_N, objective=objective, seed=training.seed,
                             what=name, stride=stride or None)
         loss, tokens = evaluated(model)
-        by_weights = {
-            kind: loss if kind == "fp32" else evaluated(use_storage(deepcopy(model), kind))[0]
-            for kind in kinds
-        }
+        by_weights = {kind: evaluated(use_storage(deepcopy(model), kind))[0] for kind in kinds}
         found = answered(model, dataset, ids_N)
         bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
         grammar = dataset.grammar_loss(

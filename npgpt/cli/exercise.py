@@ -3,7 +3,6 @@
 The reader's code runs in another process, which ends after a time: see `npgpt.exercises.apart`.
 """
 
-import argparse
 import os
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from npgpt.files import quoted, read_text
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("number", nargs="?", type=number_of, metavar="N",
+    add("number", nargs="?", type=number_or_name, metavar="N",
         help="its number, or its function's name; without it, all are listed")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hint", nargs="?", type=int, const=1, metavar="K",
@@ -28,14 +27,8 @@ def add_arguments(parser):
     add("--out", metavar="FILE.py", help="the file; default: exercise_N_NAME.py")
 
 
-def number_of(word):
-    if word in NAMES:
-        return NAMES.index(word) + 1
-    try:
-        return int(word)
-    except ValueError:
-        error = f"{word!r} is no exercise; npgpt exercise lists them"
-        raise argparse.ArgumentTypeError(error) from None
+def number_or_name(word):
+    return NAMES.index(word) + 1 if word in NAMES else int(word)
 
 
 def run(args):
@@ -77,10 +70,7 @@ def print_list():
 
 
 def print_tally(grades):
-    """Print how many answers are right, and which never returned."""
-    for grade in grades:
-        if grade["status"] == "stopped":
-            print(f"{grade['file']}: {grade['message']}")
+    """Print how many answers are right."""
     right = track.right(grades)
     parts, left = track.parts(), [name for name in NAMES if name not in right]
     print(f"{sum(part in right for part in parts)} of {len(parts)} functions of {track.MY_GPT} are "

@@ -25,8 +25,6 @@ def run(args):
     folder = Path(args.folder)
     check_free(folder)
     as_gguf = folder.suffix == ".gguf"
-    if args.outtype and not as_gguf:
-        raise ValueError(f"--outtype {args.outtype}: for a file of llama.cpp; write {folder}.gguf")
     source = model_files(args.model)
     loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer

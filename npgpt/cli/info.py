@@ -11,7 +11,7 @@ from npgpt.loading.runs import read_run
 from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset
 from npgpt.models.size import flops_per_token, parameters_by_part, step_memory, tokens_per_step
-from npgpt.text import counted
+from npgpt.run.opening import shape_in_words
 from npgpt.tokenizers.library_tokenizer import installed
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
@@ -24,22 +24,17 @@ def add_arguments(parser):
         "another MODEL of npgpt generate, to be trained with default settings; its default",
     )
     parser.add_argument("--preset", choices=PRESETS, help="a preset, before any training")
-    parser.add_argument(
-        "--vocab-size", type=int, metavar="V",
-        help="for a preset: number of tokens; default: its text's; for gpt2 50257",
-    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
-    if (args.preset and args.model) or (args.vocab_size is not None and not args.preset):
-        raise ValueError("name a MODEL or a --preset, which alone takes --vocab-size")
+    if args.preset and args.model:
+        raise ValueError("name a MODEL or a --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
-        kind, size = architecture(training.arch), args.vocab_size
-        if size is None:
-            size = CHARACTERS[training.corpus[0]] + len(kind.Objective.special_tokens)
-            size = PRESETS[args.preset].get("vocab_size", size)
+        kind = architecture(training.arch)
+        size = CHARACTERS[training.corpus[0]] + len(kind.Objective.special_tokens)
+        size = PRESETS[args.preset].get("vocab_size", size)  # of gpt2
         config = kind.Config(vocab_size=size, **model)
     elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
         run = read_run(folder)
@@ -63,9 +58,7 @@ def run(args):
     }
     if args.json:
         return print_json(result)
-    print(f"{training.arch}: {counted(config.n_layer, 'layer')}, "
-          f"{counted(config.n_head, 'head')}, {counted(config.n_embd, 'channel')}, "
-          f"block {config.block_size}, {config.vocab_size} tokens")
+    print(f"{training.arch}: {shape_in_words(config)}")
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
         print(f"  {part:<18} {count:>10,}  {count / result['parameters']:6.1%}")
@@ -79,7 +72,6 @@ def run(args):
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")
-
     return print(f"\nbyte pairs are merged by {result['byte_pairs_merged_by']}")
 
 

@@ -1,7 +1,6 @@
 """`npgpt look MODEL`: one HTML file, in which a GPT runs, or the recorded numbers of a large one or
 of a Llama."""
 
-import json
 import os
 from pathlib import Path
 
@@ -42,15 +41,4 @@ def run(args):
     else:
         print(f"  it holds what the model, with {count}, computes for this prompt alone: a page "
               f"runs GPTs of up to {LIVE:,}")
-    more = [what for what, key in (
-        ("the gradient of one loss as the engine recorded it", "gradient"),
-        ("the run's metrics and samples", "training"),
-        ("the grammar of the tales", "grammar"),
-    ) if record[key]]
-    print(f"  and {', '.join(more)}")
-    if record["kept"]:
-        size = len(json.dumps(record["kept"])) / 1e6
-        print(f"  and {len(record['kept'])} checkpoints of its training in {size:.2f} MB, as int8")
-    if not record["concepts"]:
-        print("  and not the paragraphs of CONCEPTS.md, which only a clone of the project has")
     print(f"  open {quoted(os.path.abspath(path))}{replaced}")

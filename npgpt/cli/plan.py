@@ -24,13 +24,13 @@ from npgpt.data.tokens import prepared_folder
 from npgpt.files import quoted
 from npgpt.loading import Loaded, load_model, model_files, runs, template_of
 from npgpt.models import architecture
-from npgpt.models.presets import PRESETS, arch_of_preset, from_preset, model_settings, preset_for
+from npgpt.models.presets import PRESETS, from_preset, preset_for
 from npgpt.models.writing import continue_text
 from npgpt.progress import note
 from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
 
 # What only a new run is asked.
-OF_THE_START = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
+NEW_RUN_FLAGS = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
 # Settings of training in place of a preset's, if the model is a published one.
 FINE_TUNING = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
                "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
@@ -92,11 +92,10 @@ def resumed_run(args):
     named = args.out if args.resume is True else args.resume
     if args.out not in (None, named):
         raise ValueError(f"--resume {named} and --out {args.out}: name the run once")
-    if named or args.corpus or args.conversations:
-        folder = Path(named or default_folder(merged(given_settings(args))[2], resume=True))
-    elif (folder := runs.latest_run()) == runs.SHIPPED_RUN:
+    folder = Path(named or runs.latest_run())
+    if folder == runs.SHIPPED_RUN:
         raise ValueError("there is no run in runs/ to resume; name one with --out")
-    else:
+    if not named:
         note(f"no --out is given: this is {quoted(folder)}, the latest run")
     run = runs.read_run(folder)
     settings = asdict(run.model) | asdict(run.training)
@@ -105,7 +104,7 @@ def resumed_run(args):
     fixed = [name for name, value in given.items()
              if name not in (*MAY_CHANGE, "corpus", "conversations")
              and settings.get(name) != value]
-    fixed += [name for name in OF_THE_START if getattr(args, name)]
+    fixed += [name for name in NEW_RUN_FLAGS if getattr(args, name)]
     if fixed:
         raise ValueError(
             f"--resume: leave out {', '.join(map(flag_of, fixed))}, which cannot change midway, or "
@@ -146,19 +145,13 @@ def _check_shape(args, given, start):
     if no text is named."""
     is_now, name = _shape(start), quoted(args.init_from)
     wanted = {name for name, value in given.items() if is_now.get(name, value) != value}
-    wanted |= given.keys() & (model_settings().keys() - is_now.keys())
     wanted.discard("dropout")  # the one setting that is no shape
     if given.get("block_size", math.inf) < is_now["block_size"]:
         wanted.discard("block_size")  # a shorter window takes the first positions
     wanted |= {name for name in ("tokenizer", "bpe_size", "check") if getattr(args, name)}
-    if arch_of_preset(given.get("preset", preset_for((), is_now["arch"]))) != is_now["arch"]:
-        wanted.add("preset")
     if wanted:
-        shape = ", ".join(f"{name}={is_now[name]}" for name in sorted(wanted) if name in is_now)
-        raise ValueError(
-            f"--init-from takes the kind of model, its shape and its tokenizer from {name}"
-            f"{f' ({shape})' if shape else ''}: leave out {', '.join(map(flag_of, sorted(wanted)))}"
-        )
+        raise ValueError(f"--init-from takes the architecture, the shape and the tokenizer from "
+                         f"{name}: leave out {', '.join(map(flag_of, sorted(wanted)))}")
     if not any(map(given.get, ("corpus", "conversations", "reward"))):
         own = " ".join(map(quoted, start.training.corpus or TrainConfig.corpus))
         goes_on = f"; --resume --out {name} goes on with that run itself" if start.run else ""
@@ -182,11 +175,10 @@ def _tokens(args, preset, corpus):
     return kind, None
 
 
-def default_folder(training, resume=False):
+def default_folder(training):
     """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
 
-    It is named after the first corpus; a pattern after its folder. A new run gets the first name
-    that is free, --resume the name before that.
+    It is named after the first corpus; a pattern after its folder.
     """
     first = (training.conversations or training.corpus)[0]
     first = "stdin" if first == "-" else first
@@ -198,6 +190,4 @@ def default_folder(training, resume=False):
     folders = [Path("runs", name)]
     while os.path.lexists(folders[-1]):
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
-    if resume and len(folders) == 1:
-        raise ValueError(f"there is no run {folders[0]} to resume; name one with --out")
-    return folders[-2 if resume else -1]
+    return folders[-1]

@@ -12,7 +12,7 @@ from npgpt.reward.settings import RewardConfig
 from npgpt.text import nearest, shown
 
 TABLES = ("model", "training")
-MOST = 1 << 14  # bytes of a file; tomllib takes the square of a key's dots, seconds for more
+MAX_FILE_BYTES = 1 << 14  # tomllib takes the square of a key's dots, seconds for more
 # What --resume may change.
 MAY_CHANGE = ("max_iters", "lr", "min_lr", "keep", "eval_interval", "sample_tokens")
 FLAG_OF = {".jsonl": "--conversations", ".toml": "--config"}  # for files that are no texts
@@ -56,27 +56,19 @@ def read_settings(path):
 
     Raises ValueError, with the path, for what is not TOML, not a setting, or of the wrong type.
     """
-    data = read_given(path, MOST)
-    if data.lstrip()[:1] == b"{":
-        raise ValueError(
-            f"{path} is JSON; npgpt train --help shows a file of settings, in TOML. A run that has "
-            "a config.json is continued by --resume --out RUN, and its model by --init-from RUN"
-        )
+    data = read_given(path, MAX_FILE_BYTES)
     try:
         # some editors of Windows begin a file with a byte order mark, which is not TOML
         found = tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}; correct it there") from error
-    tables = {}
     for table in TABLES:
         inside = found.pop(table, {})
         if not isinstance(inside, dict):
             raise ValueError(f"{path}: {table} is a table; write [{table}] above its settings")
-        for name in found.keys() & inside.keys():
-            also = tables.get(name, "above the tables")
-            raise ValueError(f"{path}: {name} is in [{table}] and {also}; give it once")
+        if twice := found.keys() & inside.keys():
+            raise ValueError(f"{path}: {', '.join(twice)} in [{table}] and above it; give it once")
         found |= inside
-        tables |= dict.fromkeys(inside, f"in [{table}]")
     types = {name: field.type for name, field in all_settings().items()} | {"preset": str}
     for name, value in found.items():
         if name not in types:

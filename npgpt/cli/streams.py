@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from npgpt.text import printable
 
-GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe; a terminal that was closed
+READER_LEFT_ERRNOS = (errno.EPIPE, errno.EIO)  # the reader of a pipe; a terminal that was closed
 
 
 class ReaderLeftError(Exception):
@@ -48,7 +48,7 @@ class Stream:
             return method(*arguments)
         except OSError as error:
             full = error.errno == errno.ENOSPC and self.goes_on
-            if error.errno not in GONE and not full:
+            if error.errno not in READER_LEFT_ERRNOS and not full:
                 raise
             self.full = error if full else self.full
             nowhere = os.open(os.devnull, os.O_WRONLY)  # for what is buffered, and all that follows

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import math
 import os
 import signal
 from contextlib import ExitStack
@@ -17,13 +16,11 @@ from npgpt.files import quoted
 from npgpt.loading import runs
 from npgpt.models import ARCHITECTURES
 from npgpt.models.presets import PRESETS, model_settings
-from npgpt.optim import learning_rate
-from npgpt.progress import note
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
 LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
-FILE = """\
+CONFIG_EXAMPLE = """\
 a file for --config, with any of these settings:
   preset = "tales"
   [model]
@@ -33,7 +30,7 @@ a file for --config, with any of these settings:
   lr = 2e-3"""
 
 # The settings that --help shows, besides what is no setting; --help-all has the others, too.
-FIRST = {
+SETTINGS_IN_HELP = {
     "seed", "corpus", "arch", "block_size", "n_layer", "n_head", "n_embd", "dropout", "max_iters",
     "batch_size", "lr", "eval_interval", "sample_tokens", "keep", "split",
 }
@@ -50,7 +47,7 @@ class HelpAll(argparse.Action):
 
 
 def add_arguments(parser):
-    parser.usage, parser.epilog = "npgpt train [FLAG ...] [TEXT ...]", FILE
+    parser.usage, parser.epilog = "npgpt train [FLAG ...] [TEXT ...]", CONFIG_EXAMPLE
     groups = {title: parser.add_argument_group(title).add_argument for title in GROUPS}
     add = groups["the run"]
     parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS,
@@ -77,29 +74,27 @@ def add_arguments(parser):
     for field in all_settings().values():
         group = field.metadata["group"] or group
         add = groups[group]
-        flag = "--" + field.name.replace("_", "-")
         archs = [arch for arch in ARCHITECTURES if field.name in settings_of[arch]]
         of_some = f"{', '.join(archs)}: " if 0 < len(archs) < len(ARCHITECTURES) else ""
         value = presets[archs[0] if archs else TrainConfig.arch].get(field.name, field.default)
         value = " ".join(value) if isinstance(value, tuple) else value
-        help = of_some + field.metadata["help"]
+        help, choices = of_some + field.metadata["help"], field.metadata["choices"]
         if field.name == "arch":
-            help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in ARCHITECTURES.items())
-        if value != "":
-            help += f"; default {value}"
-        options = {"help": help, "default": None, "dest": field.name}
-        if field.type is bool:
-            add(flag, action=argparse.BooleanOptionalAction, **options)
-        elif field.name == "corpus":
+            choices = ARCHITECTURES
+            help += ": " + "; ".join(f"{name} {kind.does}" for name, kind in choices.items())
+        help += f"; default {value}" if value != "" else ""
+        if field.name == "corpus":
             add_texts(add, help)
+            continue
+        if field.type is bool:
+            how = {"action": argparse.BooleanOptionalAction}
         elif field.type == tuple[str, ...]:
-            add(flag, nargs="+", action="extend", metavar="FILE", **options)
-        elif field.name == "arch":
-            add(flag, choices=tuple(ARCHITECTURES), **options)
-        elif field.metadata["choices"]:
-            add(flag, choices=tuple(filter(None, field.metadata["choices"])), **options)
+            how = {"nargs": "+", "action": "extend", "metavar": "FILE"}
+        elif choices:
+            how = {"choices": tuple(filter(None, choices))}
         else:
-            add(flag, type=field.type, metavar="N" if field.type is int else "X", **options)
+            how = {"type": field.type, "metavar": "N" if field.type is int else "X"}
+        add(flag_of(field.name), help=help, default=None, dest=field.name, **how)
     groups["training"]("--minutes", type=float, metavar="M",
         help="train for about so long, instead of --max-iters: as many steps as the first few "
         "suggest, without evaluations")
@@ -109,7 +104,7 @@ def add_arguments(parser):
         "those of the preset, which are words for bert and t5 and characters else")
     add("--vocab-size", type=int, metavar="N", dest="bpe_size",
         help="tokens of --tokenizer bpe, bytes included; default 1024")
-    later = all_settings().keys() - FIRST
+    later = all_settings().keys() - SETTINGS_IN_HELP
     for action in parser._actions:
         if action.dest in later:
             action.hidden, action.help = action.help, argparse.SUPPRESS
@@ -121,7 +116,7 @@ def run(args):
     from npgpt.cli import plan
     from npgpt.run import opening
     from npgpt.run.watch import Watch
-    from npgpt.train import SingleProcess, train
+    from npgpt.train import CURRENT_RANKS, SingleProcess, train
 
     with ExitStack() as stack:
         ranks = SingleProcess()
@@ -129,10 +124,10 @@ def run(args):
             from npgpt.run.parallel import join_ranks, run_worker
 
             ranks = stack.enter_context(join_ranks())
+        stack.callback(CURRENT_RANKS.reset, CURRENT_RANKS.set(ranks))
         minutes = args.minutes
-        if minutes is not None and (not 0 < minutes < math.inf or args.max_iters or ranks.size > 1):
-            raise ValueError(f"--minutes {minutes}: give more than 0, and leave --max-iters out; "
-                             "several processes need --max-iters instead")
+        if minutes and (args.max_iters or ranks.size > 1):
+            raise ValueError(f"--minutes {minutes} is for one process, in place of --max-iters")
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": runs.RUN_FORMAT}
         ranks.check_same(vars(args) | program | runs.versions())
@@ -150,16 +145,12 @@ def run(args):
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
-        ranks.check_training(run.training)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
         if minutes and not args.check:
             from npgpt.run.estimate import steps_within
 
             end = optimizer.steps + steps_within(minutes, dataset, model, run.training)
             run = replace(run, training=replace(run.training, max_iters=end))
-        elif args.resume and optimizer.steps >= run.training.max_iters:
-            done = optimizer.steps
-            note(f"its {done:,} steps are done: --max-iters {2 * done} goes on")
         if run.training.hold:
             dataset.objective.steps = run.training.max_iters
         opening.print_summary(run, dataset, model, optimizer.steps, trains=not args.check)
@@ -176,17 +167,17 @@ def run(args):
             else:
                 _create(run, dataset, model, optimizer, stack, args.init_from)
             shape = replace(run, model=dataset.shape(run.model))
-            once = opening.reading(run, dataset)
-            watch = Watch(shape, optimizer, ranks, once, args.profile)
-            loop = partial(train, run, dataset, model, optimizer, watch, ranks)
+            once = opening.steps_per_epoch(run, dataset)
+            watch = Watch(shape, optimizer, once, args.profile)
+            loop = partial(train, run, dataset, model, optimizer, watch)
         else:
-            loop = partial(run_worker, run, dataset, model, optimizer, ranks)
+            loop = partial(run_worker, run, dataset, model, optimizer)
         try:
             finished = loop()
         except FloatingPointError as error:
             from npgpt.run.diagnostics import explained
 
-            raise explained(error, run, dataset, model, optimizer, ranks) from error
+            raise explained(error, run, dataset, model, optimizer) from error
         if not ranks.is_main:
             return 0  # so that mpirun waits until the first rank has saved
         if finished:
@@ -213,9 +204,7 @@ def _store_changes(run, optimizer):
     """Store what a resumed run changes of its settings, and say so."""
     if changed := runs.change_settings(run, optimizer.steps):
         new = ", ".join(f"{flag_of(name)} {new}" for name, (_, new) in changed.items())
-        rate = learning_rate(optimizer.steps, run.training)
-        print(f"note    {new} after step {optimizer.steps:,}, as config.json says;\n"
-              f"        the learning rate is {rate:.1e} next")
+        print(f"note    {new} after step {optimizer.steps:,}, as config.json says")
 
 
 def _again(args, files, name, value):

@@ -13,26 +13,25 @@ from npgpt.optim import AdamW
 from npgpt.train import DivergedError, micro_batches
 
 
-def explained(error, run, dataset, model, optimizer, ranks):
-    """Return a DivergedError, with the op that made the first number that is not finite."""
+def explained(error, run, dataset, model, optimizer):
+    """Return a DivergedError, with the op that made the first number that is not finite.
+
+    Each of several ranks looks at its own rows of the batch.
+    """
     what, step = str(error), optimizer.steps
     if not isinstance(error, DivergedError):
-        batches = micro_batches(
-            model, dataset.train_ids, run.training, step, ranks, dataset.objective
-        )
-        where = "on this rank " if ranks.size > 1 else ""
-        what = f"step {step + 1}: {error}\n{diagnosis(model, batches, where)}"
+        batches = micro_batches(model, dataset.train_ids, run.training, step, dataset.objective)
+        what = f"step {step + 1}: {error}\n{diagnosis(model, batches)}"
     return DivergedError(
         f"{what}\nThe last checkpoint in {run.folder} is from before that. The loss has diverged: "
         "train again with a lower learning rate, a longer warm-up or gradient clipping"
     )
 
 
-def diagnosis(model, batches, where=""):
+def diagnosis(model, batches):
     """Compute a step again, and return in words where its first NaN or infinity arises.
 
     batches   the `npgpt.train.micro_batches` of the step; the weights are from before it
-    where     words: of several ranks, each looks at its own rows of the batch
     """
     broken = weights_not_finite(model)
     if broken:
@@ -46,8 +45,7 @@ def diagnosis(model, batches, where=""):
             return str(error)
         finally:
             _forget_gradients(model)
-    return (f"{where}each op gives finite numbers; "
-            "they overflow where gradients are added or squared")
+    return "each op gives finite numbers; they overflow where gradients are added or squared"
 
 
 def module_at_work(model):

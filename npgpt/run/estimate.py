@@ -11,8 +11,6 @@ from npgpt.metrics import StepTimer
 from npgpt.optim import make_optimizer
 from npgpt.train import training_steps
 
-MOST_STEPS = 10**9  # of a run that is given minutes
-
 
 def read_bandwidth(size, seconds=0.2):
     """Return the bytes/s at which all threads read `size` bytes again and again, at best in this
@@ -36,7 +34,7 @@ def steps_within(minutes, dataset, model, training):
     optimizer = make_optimizer(copy, training)
     steps = training_steps(
         copy, optimizer, dataset.train_ids,
-        replace(training, max_iters=MOST_STEPS), objective=dataset.objective,
+        replace(training, max_iters=10**9), objective=dataset.objective,
     )
     timer = StepTimer(optimizer)
     for step in steps:
@@ -44,4 +42,4 @@ def steps_within(minutes, dataset, model, training):
         if sum(seconds) > (min(5, 6 * minutes) if len(seconds) > 4 else 30 * minutes):
             break
         timer.start()
-    return min(MOST_STEPS, max(1, round(60 * minutes / np.median(seconds))))
+    return max(1, round(60 * minutes / np.median(seconds)))

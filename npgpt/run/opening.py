@@ -7,8 +7,6 @@ import math
 import textwrap
 from dataclasses import replace
 
-from tqdm import tqdm
-
 from npgpt import checkpoint
 from npgpt.batches import check_length
 from npgpt.data.tokens import open_dataset, open_run
@@ -42,24 +40,23 @@ def open_new(plan, stack):
         check_memory(config, training)
         dataset = open_dataset(kind, training, stack, training.corpus, tokenizer, **how)
         texts = (dataset.val_ids, "validation"), (dataset.train_ids, "training")
-        for ids_N, name in sorted(texts, key=lambda text: len(text[0])):  # what fits one fits both
-            check_length(ids_N, config.block_size, name)
+        shorter, name = min(texts, key=lambda text: len(text[0]))
+        check_length(shorter, config.block_size, name)
     dataset.objective.check_stride(training.eval_stride or None)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     model = _started(start, config, dataset, training) if start else kind.Model(
         config, seed=training.seed)
     run = runs.Run(plan.folder, config, training, dataset.source)
-    return run, *_with_objective(run, dataset, model, _optimizer(model, training))
+    optimizer = _optimizer(model, training)
+    return run, _with_objective(run, dataset, model, optimizer), model, optimizer
 
 
 def _started(start, config, dataset, training):
     """Return the model of --init-from, with new tokens for what its tokenizer does not know."""
     model, new = start.model, dataset.tokenizer.tokens[start.tokenizer.vocab_size :]
     if new:
-        text = repr(b"".join(new[:40]).decode()) + ("..." if len(new) > 40 else "")
-        what = "tokens" if training.conversations else "characters"
-        tqdm.write(f"note    {len(new):,} {what} that the model does not know are new tokens: "
-                   f"{text}")
+        print(f"note    {len(new):,} tokens that the model does not know are new: "
+              f"{shown(b''.join(new).decode())}")
     if new or config.block_size != model.config.block_size:
         return resize_embeddings(model, config, training.seed)
     model.config, model.seed = config, training.seed
@@ -87,7 +84,7 @@ def open_resumed(run, changes, texts, stack):
         )
     else:
         dataset = open_run(run, architecture(run.training.arch), stack, tokenizer, corpus)
-    return run, *_with_objective(run, dataset, model, optimizer)
+    return run, _with_objective(run, dataset, model, optimizer), model, optimizer
 
 
 def _optimizer(model, training):
@@ -100,21 +97,18 @@ def _optimizer(model, training):
 
 
 def _with_objective(run, dataset, model, optimizer):
-    """Return (the `Dataset` with the objective that the settings ask for, model, optimizer)."""
+    """Return the `Dataset` with the objective that the settings ask for."""
     if isinstance(run.training, RewardConfig):
         from npgpt.reward.draws import rewarded
 
-        dataset = rewarded(dataset, model, optimizer, run.training)
-    elif run.training.hold:
-        from npgpt.data.conversations import OwnTemplate
+        return rewarded(dataset, model, optimizer, run.training)
+    if run.training.hold:
         from npgpt.objectives.reference import held
 
-        own = isinstance(dataset.template, OwnTemplate)
-        what = "texts" if own else "answers to other questions"
-        note(f"before training the model writes {what}, and training keeps it close to these; "
-             "--hold 0 switches this off")
-        dataset = held(dataset, model, optimizer, run.training)
-    return dataset, model, optimizer
+        note("before training the model writes answers or texts, and training keeps it close to "
+             "these; --hold 0 switches this off")
+        return held(dataset, model, optimizer, run.training)
+    return dataset
 
 
 def print_summary(run, dataset, model, first_step, *, trains):
@@ -131,13 +125,8 @@ def print_summary(run, dataset, model, first_step, *, trains):
                          f"{validated} to validate")
     if dataset.contents:
         print_filled("files", dataset.contents)
-    if len(getattr(dataset.tokenizer, "characters", "")) >= 2000:
-        print_filled("note", "most of so many characters are rare: --tokenizer bpe does better "
-                             "there")
     print_filled("model", f"{model.num_parameters():,} parameters, arch {training.arch}: "
-                          f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')}, "
-                          f"{counted(config.n_embd, 'channel')}, a vocabulary of {V:,} tokens, "
-                          f"reads {config.block_size:,} at most")
+                          f"{shape_in_words(config)}")
     loss = (f"in nats per {objective.target}, lower is better; a blind guess: "
             f"ln {V:,} = {math.log(V):.4f}")
     if run.text.entropy_rate and objective.every_token:
@@ -151,7 +140,7 @@ def print_summary(run, dataset, model, first_step, *, trains):
                           f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
                           f"{rounded(memory.total / 1e6)} MB of memory")
     if trains and not objective.columns:
-        once = reading(run, dataset)
+        once = steps_per_epoch(run, dataset)
         read = f"the text is read {rounded(training.max_iters / once)} times"
         if training.max_iters < once:
             read += f"; --max-iters {math.ceil(once)} reads it once"
@@ -160,13 +149,19 @@ def print_summary(run, dataset, model, first_step, *, trains):
         print_filled("run", f"{run.folder}{f' from step {first_step}' if first_step else ''}")
 
 
+def shape_in_words(config):
+    return (f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')}, "
+            f"{counted(config.n_embd, 'channel')}, a vocabulary of {config.vocab_size:,} tokens, "
+            f"a context window of {config.block_size:,}")
+
+
 def print_filled(head, text):
     """Print a text in lines of at most 80 columns."""
     print(textwrap.fill(text, 80, initial_indent=f"{head:<8}", subsequent_indent=" " * 8,
                         break_long_words=False, break_on_hyphens=False))
 
 
-def reading(run, dataset):
+def steps_per_epoch(run, dataset):
     """Return the number of steps that read the training text once."""
     ids = dataset.train_ids
     size = len(ids.rows) * ids.width if dataset.template else len(ids)

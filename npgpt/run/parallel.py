@@ -18,7 +18,7 @@ import numpy as np
 
 from autograd import compiling
 from npgpt.run.watch import stop_request
-from npgpt.train import SingleProcess, training_steps
+from npgpt.train import CURRENT_RANKS, SingleProcess, training_steps
 
 
 @contextmanager
@@ -58,24 +58,17 @@ class Ranks:
 
     def __init__(self, comm):
         self.comm, self.rank, self.size, self.is_main = comm, comm.rank, comm.size, comm.rank == 0
-        self.interrupted = []  # the signals to stop that this rank received (`npgpt.run.signals`)
+        self.interrupted = []  # the signals to stop that this rank received (`npgpt.run.watch`)
         self.stopping = False  # whether any rank had one at the last step: equal on all ranks
-        self._flat = None
-
-    def check_training(self, training):
-        """Raise ValueError unless the ranks can share each batch evenly."""
-        batch_size = training.batch_size
-        if getattr(training, "reward", ""):
-            raise ValueError("--reward is for a single process: start it without mpirun")
-        if batch_size % self.size:
-            nearest = max(self.size, round(batch_size / self.size) * self.size)
-            raise ValueError(
-                f"batch_size={batch_size} cannot be shared by {self.size} ranks; use "
-                f"--batch-size {nearest}"
-            )
 
     def check_same(self, settings):
-        """Raise ValueError, on every rank, unless all ranks have equal settings {name: value}."""
+        """Raise ValueError, on every rank, unless all ranks have equal settings {name: value}, and
+        can share each batch evenly."""
+        if settings.get("reward"):
+            raise ValueError("--reward is for a single process: start it without mpirun")
+        if (size := settings.get("batch_size") or 0) % self.size:
+            raise ValueError(f"batch_size={size} cannot be shared by {self.size} ranks; use "
+                             f"--batch-size {self.size * max(1, size // self.size)}")
         everyone = self.comm.allgather(settings)
         for name in settings:
             ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
@@ -88,14 +81,11 @@ class Ranks:
 
     def average(self, parameters, loss):
         """Replace each parameter's `.grad` by its mean over the ranks; return the mean loss."""
-        gradients = [weight.grad for weight in parameters.values()]
-        if self._flat is None:
-            size = sum(gradient.size for gradient in gradients)
-            self._flat = np.empty(size + 2, gradients[0].dtype)
-        flat = self._flat
-        np.concatenate([gradient.ravel() for gradient in gradients], out=flat[:-2])
-        flat[-2:] = loss, bool(self.interrupted)
         from mpi4py import MPI
+
+        gradients = [weight.grad.ravel() for weight in parameters.values()]
+        more = np.array([loss, bool(self.interrupted)], gradients[0].dtype)
+        flat = np.concatenate([*gradients, more])
 
         self.comm.Allreduce(MPI.IN_PLACE, flat, op=MPI.SUM)
         self.stopping = bool(flat[-1] > 0)
@@ -107,10 +97,10 @@ class Ranks:
         return float(flat[-2])
 
 
-def run_worker(run, dataset, model, optimizer, ranks):
+def run_worker(run, dataset, model, optimizer):
     """Take the same steps as rank 0, without evaluating or writing."""
     ids, objective = dataset.train_ids, dataset.objective
-    with stop_request(ranks):
-        for _ in training_steps(model, optimizer, ids, run.training, ranks, objective):
-            if ranks.stopping:
+    with stop_request():
+        for _ in training_steps(model, optimizer, ids, run.training, objective):
+            if CURRENT_RANKS.get().stopping:
                 return

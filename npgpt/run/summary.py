@@ -1,7 +1,6 @@
 """A finished run on its validation text: evaluated, written, printed, drawn."""
 
 import json
-import math
 import textwrap
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,9 @@ from npgpt.loading.runs import RESULT_FILE
 from npgpt.metrics import beside_grammar, best_row, bits_per_byte, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.objectives.reference import forgotten
-from npgpt.run.opening import print_filled, reading
-from npgpt.run.standing import STATES, standing, what_helps
+from npgpt.run.learning_curve import STATES, state_of, what_helps
+from npgpt.run.opening import print_filled, steps_per_epoch
 from npgpt.text import clock, counted, shown
-from npgpt.tokenizers import CharTokenizer
 from npgpt.train import evaluate
 
 BEFORE = "before.json"  # how many answers were right when the run began
@@ -70,7 +68,7 @@ def write_results(run, dataset, results):
 def print_results(run, dataset, model, results, again):
     """Print the results beside those of the start, and what would help the run.
 
-    again   the command that was typed, as for `npgpt.run.standing.what_helps`
+    again   the command that was typed, as for `npgpt.run.learning_curve.what_helps`
     """
     objective, training, loss = dataset.objective, run.training, results.loss
     before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
@@ -85,13 +83,10 @@ def print_results(run, dataset, model, results, again):
         print(line)
     if results.taught:
         _print_taught(run, dataset, model, results.taught)
-    name, V, total = quoted(run.folder), run.model.vocab_size, len(dataset.val_ids) - 1
+    name, total = quoted(run.folder), len(dataset.val_ids) - 1
     said = f"{_kind(dataset)} {loss:.4f} nats per {objective.target}, "
-    # to compare different tokens
-    if results.bits_per_byte and type(dataset.tokenizer) is not CharTokenizer:
+    if results.bits_per_byte:  # to compare different tokens
         said += f"{results.bits_per_byte:.4f} bits per byte, "
-    if loss > math.log(V):
-        said += f"worse than a blind guess ({math.log(V):.4f}), "
     said += f"over {results.tokens:,} tokens"
     if total > LAST_TOKENS:
         said += f" drawn from {total:,} (npgpt eval {name} takes all)"
@@ -162,8 +157,8 @@ def _kind(dataset):
 
 def _print_state(run, dataset, rows, again):
     """Print the state of a training, and what helps; nothing if neither is known."""
-    once = reading(run, dataset)
-    state = standing(rows, run.training, once)
+    once = steps_per_epoch(run, dataset)
+    state = state_of(rows, run.training, once)
     if state or run.training.max_iters < once:
         helps, command = what_helps(state, run, once, again)
         print_filled("state", f"{STATES[state]}; what helps: {helps}")
@@ -176,9 +171,6 @@ def _print_taught(run, dataset, model, answers):
     right = sum(right for right, _ in answers)
     print(f"of {counted(len(answers), 'answer')} that you taught, the model gives {right} word for "
           "word; sample:")
-    is_given, prompt_T = min(answers, key=lambda answer: answer[0])
+    _, prompt_T = min(answers, key=lambda answer: answer[0])
     ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
     print(textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    "))
-    if not is_given:
-        print(f"more steps may help: npgpt train --resume --out {quoted(run.folder)} "
-              f"--max-iters {2 * run.training.max_iters}")

@@ -6,7 +6,6 @@ On a terminal progress is a bar; in a pipe, a file or a notebook plain lines.
 import os
 import signal
 import sys
-import textwrap
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from npgpt.models.size import tokens_per_step
 from npgpt.text import clock, rounded
+from npgpt.train import CURRENT_RANKS
 
 LINE_SECONDS = 30  # between two plain lines
 HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
@@ -24,10 +24,10 @@ SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 class Watch(ExitStack):
     """The progress of a run, Ctrl-C, and a profile of so many early steps, 0 for none.
 
-    reading   steps that read the training text once
+    steps_per_epoch   steps that read the training text once
     """
 
-    def __init__(self, run, optimizer, ranks, reading, profile_steps=0):
+    def __init__(self, run, optimizer, steps_per_epoch, profile_steps=0):
         super().__init__()
         self.training, self.first = run.training, optimizer.steps
         self.tokens = tokens_per_step(run.model, run.training)
@@ -36,8 +36,7 @@ class Watch(ExitStack):
             from npgpt.run.profile import Profile  # which imports what few runs need
 
             self.profile = Profile(profile_steps, optimizer, self.write)
-        self.ranks, self.reading = ranks, reading
-        self.state, self.said = None, time.perf_counter()
+        self.steps_per_epoch, self.state, self.said = steps_per_epoch, None, time.perf_counter()
         self.bar = tqdm(
             total=self.training.max_iters, initial=self.first, disable=None, dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total}{postfix}",
@@ -47,7 +46,7 @@ class Watch(ExitStack):
         self.enter_context(self.bar)
         if self.profile:
             self.enter_context(self.profile)
-        self.enter_context(stop_request(self.ranks))
+        self.enter_context(stop_request())
         return self
 
     def update(self, step, loss, seconds):
@@ -64,17 +63,12 @@ class Watch(ExitStack):
             self.profile.update(seconds)
 
     def evaluated(self, text, rows):
-        """Print a text with indented lines, which a terminal gets cut between words; then the state
-        of the training by the rows of metrics.csv, if it is another than before."""
-        if columns := self.columns:
-            text = "\n".join(
-                textwrap.fill(line, columns, subsequent_indent="    ", break_on_hyphens=False,
-                              replace_whitespace=False)
-                for line in text.split("\n"))
+        """Print a text, then the state of the training by the rows of metrics.csv, if it is a
+        different one than before."""
         self.write(text)
-        from npgpt.run.standing import STATES, standing
+        from npgpt.run.learning_curve import STATES, state_of
 
-        state = standing(rows, self.training, self.reading)
+        state = state_of(rows, self.training, self.steps_per_epoch)
         if state not in (None, self.state):
             self.write(f"state   {STATES[state]}")
             self.state = state
@@ -85,36 +79,26 @@ class Watch(ExitStack):
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 
-    @property
-    def columns(self):
-        """The width of the terminal, None without one. Some terminals say 0, and mean unknown."""
-        columns = self.bar.format_dict["ncols"]
-        return columns if columns is None or columns > 0 else 80
-
     def _status(self, step, loss):
-        """Return the numbers of a step, the most wanted first; for a bar, as many as fit.
+        """Return the numbers of a step, the most wanted first, as a narrow terminal cuts the rest.
 
         The time left is of training alone: what evaluations take would move it back and forth.
         """
         left = self.pace * (self.training.max_iters - step.step)
-        numbers = [
+        return ", ".join([
             f"{clock(left)} left", *(step.rewards() or [f"loss {loss:.3f}"]),
             f"{rounded(self.tokens / self.pace)} tokens/s", f"|g| {step.grad_norm:.2f}",
             f"lr {step.lr:.1e}",
-        ]
-        columns = self.columns
-        around = len(f"100%|a short bar| {step.step}/{self.training.max_iters}, ")
-        while columns and len(numbers) > 1 and around + len(", ".join(numbers)) > columns:
-            numbers.pop()
-        return ", ".join(numbers)
+        ])
 
 
 # ---- signals: a request to stop, of all ranks after the same step
 
 
 @contextmanager
-def stop_request(ranks):
-    """Add each Ctrl-C, SIGTERM or SIGHUP to `ranks.interrupted`; a second one ends at once."""
+def stop_request():
+    """Note each Ctrl-C, SIGTERM or SIGHUP for CURRENT_RANKS; a second one ends at once."""
+    ranks = CURRENT_RANKS.get()
 
     def note(number, frame):
         ranks.interrupted.append(number)

@@ -78,7 +78,7 @@ def test_generate_continues_fills_in_and_rewrites(done, runs):
     [
         (["--preset", "tales", "--arch", "bert"], ("arch=gpt", "tales-bert")),
         (["--arch", "bert", "--no-bias"], ("'bias'", "arch=bert")),
-        (["--arch", "gpt", "--n-kv-head", 2], ("'n_kv_head'", "arch=gpt")),
+        (["--arch", "gpt", "--n-kv-head", 2], ("'n_kv_head'", "arch=llama", "arch=gpt")),
         (["--arch", "t5", "--eval-stride", 8], ("stride",)),
         (["--resume", "--arch", "bert"], ("runs/", "--out")),
     ],

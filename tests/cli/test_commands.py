@@ -77,7 +77,6 @@ def test_info_of_a_run_and_of_a_preset(as_json, done, refused, finished):
     assert result["parameters_by_part"] == parameters_by_part(run.model)
     out = done("info", "--preset", "shakespeare-cpu")
     assert "804,096" in out and "MFLOP" in out
-    assert "--vocab-size" in refused("info", finished, "--vocab-size", 9)
     model = as_json("info", "--preset", "tales")["model"]
     assert model["vocab_size"] == len(set(load_corpus(["tales"]).text))
 

@@ -29,12 +29,12 @@ from npgpt.cli import main
 from npgpt import train as run
 from npgpt.run import parallel
 
-def signalled(model, optimizer, ids, config, ranks, objective, steps=run.training_steps):
+def signalled(model, optimizer, ids, config, objective, steps=run.training_steps):
     with compiling.notified("attend", "FOLDER"):
         pass
-    for step in steps(model, optimizer, ids, config, ranks, objective):
+    for step in steps(model, optimizer, ids, config, objective):
         yield step
-        if ranks.rank == 1 and step.step == 57:
+        if run.CURRENT_RANKS.get().rank == 1 and step.step == 57:
             os.kill(os.getpid(), signal.Signals[sys.argv[1]])
 
 run.training_steps = parallel.training_steps = signalled

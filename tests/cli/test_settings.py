@@ -55,7 +55,7 @@ def test_a_file_changes_the_preset_and_flags_change_the_file(done, here, file):
     ("lr = 1", 'tokenizer = "bpe"', "--tokenizer --vocab-size"),
     ("lr = 1", 'arch = "gtp"', "'gtp' gpt llama"),
     ("shakespeare-cpu", "shakespear-cpu", "shakespeare-cpu?"),
-    (FILE, "{\"model\": {}}", "JSON --resume --init-from"),
+    (FILE, "{\"model\": {}}", "TOML"),
     ("[model]", "[model", "TOML"),
 ])
 def test_a_mistake_in_a_file_is_named_with_what_is_near(refuses, file, old, new, facts):

@@ -63,7 +63,7 @@ def test_without_a_command_it_prints_its_help_and_nothing_was_done(asked):
     ("generate --model x", "MODEL?"),
     ("generate --max-tokens 9", "--max-new-tokens?"),
     ("resume", "train --resume"),
-    ("exercise softmax", "'softmax' lists"),
+    ("exercise softmax", "npgpt exercise: 'softmax'"),
 ])
 def test_a_mistake_in_a_command_line_is_one_line(asked, here, words, facts):
     status, out, err = asked(*words.split())

@@ -24,7 +24,7 @@ from npgpt.objectives.reference import (
     divergence,
     own_texts,
 )
-from npgpt.train import micro_batches
+from npgpt.train import CURRENT_RANKS, micro_batches
 
 pytest.importorskip("jinja2", reason="of the extra 'chat'")
 TOKENIZER = CharTokenizer("".join(sorted({*QUESTIONS, *UNTAUGHT, *PROSE} - {*"\r"})), OWN)
@@ -88,9 +88,10 @@ def test_its_gradient_is_the_same_however_a_step_is_cut(template, accumulated, r
     def gradient(count, size):
         config = replace(TRAINING, batch_size=8 // count, gradient_accumulation_steps=count)
         for rank in range(size):
-            for batch, weight in micro_batches(other, data.train_ids, config, 3,
-                                               SimpleNamespace(rank=rank, size=size), objective):
+            token = CURRENT_RANKS.set(SimpleNamespace(rank=rank, size=size))
+            for batch, weight in micro_batches(other, data.train_ids, config, 3, objective):
                 batch.loss(other).backward(np.float64(weight / size))
+            CURRENT_RANKS.reset(token)
         found = {name: weight.grad for name, weight in other.parameters().items()}
         for weight in other.parameters().values():
             weight.grad = None

@@ -13,7 +13,7 @@ from npgpt.checkpoint import load_checkpoint
 from npgpt.config import TrainConfig
 from npgpt.loading.runs import Run, create_run
 from npgpt.optim import make_optimizer
-from npgpt.train import SingleProcess, train
+from npgpt.train import CURRENT_RANKS, SingleProcess, train
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=8)
 TRAINING = TrainConfig(max_iters=20, batch_size=4, lr=1e-2, min_lr=1e-3, warmup_iters=2,
@@ -73,8 +73,9 @@ def trained(folder, stops, dropout=0.0, **changes):
             load_checkpoint(run, model, optimizer)
         else:
             create_run(run, tokenizer, model, optimizer)
-        until = Until(stop)
-        train(run, dataset, model, optimizer, until, until)
+        token = CURRENT_RANKS.set(until := Until(stop))
+        train(run, dataset, model, optimizer, until)
+        CURRENT_RANKS.reset(token)
     return model, optimizer
 
 

@@ -12,7 +12,7 @@ from npgpt import progress as waiting
 from npgpt.config import TrainConfig
 from npgpt.run import watch
 from npgpt.text import clock
-from npgpt.train import SINGLE_PROCESS, Step
+from npgpt.train import Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
 TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2)
@@ -21,7 +21,7 @@ TRAINING = TrainConfig(max_iters=40, batch_size=3, gradient_accumulation_steps=2
 def watched(first=0):
     """Return the watch of a run that goes on after its first steps."""
     run, optimizer = SimpleNamespace(model=CONFIG, training=TRAINING), SimpleNamespace(steps=first)
-    return watch.Watch(run, optimizer, SINGLE_PROCESS, 10)
+    return watch.Watch(run, optimizer, 10)
 
 
 @pytest.mark.parametrize(("first", "between", "said"), [
@@ -42,13 +42,6 @@ def test_without_a_terminal_lines_have_the_time_left_of_training_alone(
     assert [line[1] for line in lines] == [f"{step}/40," for step in said]
     assert [line[2] for line in lines[1:]] == [clock(5 * (40 - step)) for step in said[1:]]
     assert " ".join(lines[-1][5:]) == "1.500, 9.6 tokens/s, |g| 0.25, lr 1.0e-03"
-
-
-def test_a_terminal_that_does_not_know_its_width_gets_the_sample_too(terminal, capsys):
-    terminal(-1)  # of 0 columns: tqdm leaves the last one free
-    with watched() as shown:
-        shown.evaluated("    " + "sleep and " * 20, [{"step": 1, "loss": 1.5, "val_loss": None}])
-    assert capsys.readouterr().out.split() == ["sleep", "and"] * 20
 
 
 def test_a_state_is_said_when_it_changes(capsys):

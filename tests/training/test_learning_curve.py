@@ -10,7 +10,7 @@ import pytest
 from tiny_run import TINY
 
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.run.standing import standing, what_helps
+from npgpt.run.learning_curve import state_of, what_helps
 
 TAIL = TrainConfig()
 DOCUMENTS = TrainConfig(split="documents")
@@ -40,20 +40,20 @@ SLOWLY = [3, *(2 - i / 250 for i in range(11))]
 )
 def test_the_losses_tell_once_the_text_was_read(training, validation, word):
     found = rows(training, validation)
-    assert standing(found, TAIL, reading=2) == standing(found, DOCUMENTS, len(found)) == word
-    assert standing(found, DOCUMENTS, reading=len(found) + 1) is None
-    assert standing(found[:6], TAIL, reading=2) is None
-    assert standing([row | {"reward": 0.5} for row in found], TAIL, reading=2) is None
+    assert state_of(found, TAIL, 2) == state_of(found, DOCUMENTS, len(found)) == word
+    assert state_of(found, DOCUMENTS, steps_per_epoch=len(found) + 1) is None
+    assert state_of(found[:6], TAIL, steps_per_epoch=2) is None
+    assert state_of([row | {"reward": 0.5} for row in found], TAIL, steps_per_epoch=2) is None
 
 
 def test_a_tail_that_is_another_kind_of_text_shows_before_any_text_was_read_twice():
     found = rows([3.2, 2.6, 2.4], [4.5, 4.1, 4.0])
-    assert standing(found, TAIL, 3) == standing(found, TAIL, 1000) == "another kind"
+    assert state_of(found, TAIL, 3) == state_of(found, TAIL, 1000) == "another kind"
     # later a model may have memorised its text
-    assert standing(found, TAIL, reading=2) != "another kind"
+    assert state_of(found, TAIL, steps_per_epoch=2) != "another kind"
     for config in (DOCUMENTS, replace(TAIL, conversations=("talk.jsonl",))):
-        assert standing(found, config, 1000) is None
-    assert standing(rows([3.2, 2.6, 2.4], [3.2, 2.8, 2.6]), TAIL, 1000) is None
+        assert state_of(found, config, 1000) is None
+    assert state_of(rows([3.2, 2.6, 2.4], [3.2, 2.8, 2.6]), TAIL, 1000) is None
 
 
 # ---- what helps
