@@ -53,14 +53,15 @@ DECIDED = (
 
 def by_hand():
     expect("""
-        1. Four tokens, two channels: "animal" and "place". The query of "it" asks for an animal,
-        the key of "dog" says that it is one. Expect "it" to read nearly all of its result from
-        "dog", and nobody to read from a later token.
+        1. Four tokens, those of CONCEPTS.md, with queries of two channels: "animal" and "place".
+        The query of "it" asks for an animal, the key of "dog" says that it is one. Expect "it" to
+        read nearly all of its result from "dog", and nobody to read from a later token.
         """)
     tokens = ("dog", "street", "tired", "it")
-    q_TD = np.array([[0.5, 0.0], [0.0, 0.5], [1.0, 0.0], [3.0, 0.0]])
-    k_TD = np.array([[2.0, 0.0], [0.0, 2.0], [0.2, 0.0], [0.0, 0.0]])
-    v_TD = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.0]])
+    x_TC = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.2, 0.2, 0, 1]])
+    q_TD = x_TC @ [[0.5, 0], [0, 0.5], [1, 0], [3, 0]]
+    k_TD = x_TC @ [[2, 0], [0, 2], [0.2, 0], [0, 0]]
+    v_TD = x_TC @ [[1, 0], [0, 1], [0.5, 0.5], [0, 0]]
     scores_TT, weights_TT = attention(q_TD, k_TD)
     result_TD = weights_TT @ v_TD
     titles = "Q", "K", "V", "scores by " + " ".join(tokens), "weights on the same", "result"

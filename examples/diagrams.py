@@ -2,8 +2,9 @@
 
     python examples/diagrams.py            all of them, into examples/figures/
 
-Here are those of boxes and numbers: merges, the two embeddings, masks, a GPT and its block,
-attention in four steps, heads, the steps to a model that answers. `curves.py` has the curves.
+Here are those of boxes and numbers: one pass, merges, the two embeddings, masks, a GPT and its
+block, attention in four steps, heads, the steps to a model that answers. `curves.py` has the
+curves.
 
 Try:
 - Another word of `MERGED`: how many tokens is it, and when were its merges learned?
@@ -13,6 +14,7 @@ Try:
 import numpy as np
 from curves import CURVES
 from example import FIGURES
+from snippets import DOCUMENT, snippets, what_they_print
 
 import autograd
 from npgpt import BPETokenizer, plots, tales
@@ -23,6 +25,7 @@ BLUE, ORANGE, GREEN, _, GOLD, SKY = plots.COLOURS
 PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", GOLD: "#fbeccb", SKY: "#e1f2fb",
         plots.GREY: "#f0f0f0"}
 MERGED = " because", " unhappiness"
+CHANNELS = {BLUE: ("article", "animal", "action", "food"), GREEN: "0123"}  # of One Pass
 
 
 def box(axes, x, y, text, colour=plots.GREY, width=2.0, height=0.62, size=9):
@@ -73,6 +76,43 @@ def table(axes, x, y, values, colours, title, decimals=1, filled=True):
         shown = f"{value:.{decimals}f}" if np.isfinite(value) else "–∞"
         label(axes, *at, shown, 8)
     axes.text(x, y + 0.14, title, fontsize=8, va="bottom", color=plots.INK)
+
+
+def one_pass(path):
+    """Draw every number of the first snippet of CONCEPTS.md, which is run for them."""
+    of = {}
+    what_they_print(snippets(DOCUMENT.read_text(encoding="utf-8"))[:1], DOCUMENT, of)
+    inputs = [of["words"][i] for i in of["input_T"]]
+    bet_TV, loss_T = of["bet_TV"], of["loss_T"]
+    came = np.arange(5) == of["target_T"][:, None]
+    drawing, axes = plots.figure(7.6, 3.9)
+    plain(axes, (-2.2, 17.6), (-7.9, 2.4))
+    rows = (
+        (0, (("1. look up: x", of["x_TC"], BLUE, 1),
+             ("2. who reads whom", of["weight_TT"], GOLD, 2),
+             ("x + what was read", of["read_TC"], BLUE, 1))),
+        (-4.9, (("3. units of the MLP", of["hidden_TM"], GREEN, 2),
+                ("x + what they add", of["final_TC"], BLUE, 1))),
+    )
+    for y, tables in rows:
+        for word, down in zip(inputs, (0.31, 0.93, 1.55, 2.17), strict=True):
+            label(axes, -1.1, y - down, word)
+        for i, (title, values, colour, decimals) in enumerate(tables):
+            heading(axes, 5.5 * i, y, title, inputs if colour == GOLD else CHANNELS.get(colour, ""))
+            table(axes, 5.5 * i, y, values + 0.0, colour, "", decimals)
+    heading(axes, 11, -4.9, "4. bets (5. loss)", of["words"])
+    table(axes, 11, -4.9, bet_TV, ORANGE, "", 2, came)
+    for down, loss in zip((0.31, 0.93, 1.55, 2.17), loss_T, strict=True):
+        label(axes, 16.8, -4.9 - down, f"{loss:.2f}")
+    drawing.suptitle("From four words to four bets: every number of one pass", fontsize=12)
+    return plots.save(drawing, path)
+
+
+def heading(axes, x, y, title, columns):
+    """Write a title above a table at (x, y), and a word above each column."""
+    axes.text(x, y + 0.75, title, fontsize=9, weight="bold", color=plots.INK)
+    for i, word in enumerate(columns):
+        label(axes, x + i + 0.5, y + 0.3, word, 7)
 
 
 def merges(path, words=MERGED):
@@ -316,7 +356,7 @@ def to_chat(path):
     return plots.save(drawing, path)
 
 
-DIAGRAMS = (merges, look_up, masks, block, four_steps, heads, *CURVES, to_chat)
+DIAGRAMS = (one_pass, merges, look_up, masks, block, four_steps, heads, *CURVES, to_chat)
 
 
 def main(quick=False, figures=FIGURES):

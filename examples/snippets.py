@@ -60,9 +60,13 @@ def snippets(text):
     ]
 
 
-def what_they_print(found, path):
-    """Run snippets one after another in one session; return the output of each."""
-    namespace, printed = {"__name__": "snippets"}, []
+def what_they_print(found, path, namespace=None):
+    """Run snippets one after another in one session; return the output of each.
+
+    namespace   a dict that is left with the names of the session
+    """
+    namespace, printed = {} if namespace is None else namespace, []
+    namespace["__name__"] = "snippets"
     for snippet in found:
         # Empty lines in front: a traceback then gives the line of the document.
         code = compile("\n" * (snippet.line - 1) + snippet.code, str(path), "exec")

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from example import FIGURES, picture
+from example import FIGURES, figures_of, picture
 from heads import patched
 
 from npgpt import load, plots
@@ -98,7 +98,7 @@ def main(folder):
     model, tokenizer, *_ = load(folder)
     result = measure(model, tokenizer)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    picture(draw, FIGURES / "too_wide.png", model, tokenizer)
+    picture(draw, figures_of(FIGURES, kept=False) / "too_wide.png", model, tokenizer)
 
 
 if __name__ == "__main__":

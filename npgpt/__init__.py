@@ -1,7 +1,7 @@
 """A GPT to read: tokenizers, data, the model, its training and generation.
 
-The tree in README.md has the core in reading order, a file for each section of CONCEPTS.md, and the
-packages around it, which import the core.
+The tree in CONTRIBUTING.md has the core in reading order, a file for each section of CONCEPTS.md,
+and the packages around it, which import the core.
 
 >>> from npgpt import GPT, GPTConfig
 >>> model = GPT(GPTConfig(vocab_size=65, block_size=64, n_layer=2, n_head=2, n_embd=32))

@@ -14,6 +14,7 @@ import study
 from scipy.special import softmax
 
 from npgpt import BPETokenizer, CharTokenizer, load_run, tales
+from npgpt.activations import activations
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.train import evaluate
 
@@ -36,8 +37,9 @@ def numbers(results):
     for name in {*study.NAMES} - {"teach", "claims"}:
         of = importlib.import_module(name)
         found[f"s{name[:2]}" if name[0] in "01" else name] = of.numbers(study.results(of))
+    found |= facts()
     check_quotes(found)
-    return found | facts()
+    return found
 
 
 def check_quotes(found):
@@ -83,12 +85,19 @@ def facts():
 
 
 def without_each_mlp():
-    """Return losses of new tales: of the package's model, then of it without each block's MLP."""
+    """Return losses of new tales: of the package's model, then with each block's MLP made constant.
+
+    The MLP gives what it gives on other tales, in the mean. Zeros would be vectors that no later
+    block has ever read.
+    """
     model, tokenizer, _ = load_run(SHIPPED_RUN)
     ids = tokenizer.encode(tales.generate(5_000, seed=5))
+    other_BT = tokenizer.encode(tales.generate(20_000, seed=6))[:4096].reshape(16, 256)
+    stream_PBTC = activations(model, other_BT).stream_PBTC
     losses = [evaluate(model, ids)[0]]
-    for block in model.h:
-        own, block.mlp = block.mlp, lambda x_BTC: 0 * x_BTC
+    for i, block in enumerate(model.h):
+        mean_C = (stream_PBTC[2 * i + 2] - stream_PBTC[2 * i + 1]).mean(axis=(0, 1))
+        own, block.mlp = block.mlp, lambda x_BTC, mean_C=mean_C: 0 * x_BTC + mean_C
         losses.append(evaluate(model, ids)[0])
         block.mlp = own
     return losses

@@ -152,13 +152,12 @@ def test_my_gpt_imports_the_right_answers_and_no_others(before, right):
 
 
 def test_the_documents_give_the_exercises_their_numbers():
-    read = (ROOT / "README.md").read_text(encoding="utf-8")
+    lesson = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
     for section, names in SECTIONS.items():
         numbers = [NAMES.index(name) + 1 for name in names]
-        row = re.search(rf"^\| {re.escape(section)} \|.*\| ([^|]*) \|$", read, re.M)
+        row = re.search(rf"^\| {re.escape(section)} \|.*\| ([^|]*) \|$", lesson, re.M)
         last = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
-        assert row and row[1] == last, f"README's row of {section}"
-    lesson = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
+        assert row and row[1] == last, f"the row of {section}"
     for part in re.split("^## ", lesson, flags=re.M)[1:]:
         names = SECTIONS.get(part.splitlines()[0], ())
         cited = {int(n) for line in re.findall("npgpt exercise (.*)", part)
