@@ -89,16 +89,6 @@ def test_the_scripts_are_all_there_each_after_what_it_imports():
             assert imported in SCRIPTS[:i], f"{name} imports {imported}"
 
 
-def test_a_larger_model_leaves_its_pass_and_no_weights(subjects, monkeypatch):
-    monkeypatch.setattr(page, "LIVE", 1)
-    _, record = make_page(subjects["bpe"], "Once a king")
-    assert record["kind"] is None and record["weights"] == {}
-    assert len(record["pass"]["lens"]) == 5 and record["gradient"]["dtype"] == "float32"
-    shown = {v for row in record["pass"]["lens"] for likeliest in row for v, _ in likeliest}
-    assert record["tokenizer"]["tokens"].keys() == shown | set(record["ids"])
-    assert "teach" not in assemble(record).split("<body>")[0]
-
-
 def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):
     with pytest.raises(ValueError, match="--prompt"):
         make_page(subjects["tales"], "A")
