@@ -1,11 +1,9 @@
 """A breakpoint in the engine first meets the reader's own model, in whatever backend."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from tiny_run import TINY, environment
+from tiny_run import TINY, npgpt
 
 # Prints, for the functions in which readers stop, the width of the model at work when each is first
 # called. `Tensor.backward` is the same function as `autograd.engine.backward`.
@@ -35,20 +33,15 @@ status = main(sys.argv[1:])
 sys.setprofile(None)
 print(json.dumps([status, met]))
 """
-WIDE = ["--n-embd", "24"]
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.kernels)])
 def test_a_breakpoint_first_meets_the_readers_model(corpus, tmp_path, backend):
-    def met(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", STOPS, *map(str, arguments)], check=True, encoding="utf-8",
-            capture_output=True, env=environment(AUTOGRAD_BACKEND=backend),
-        )
+    def met(*words):
+        done = npgpt(*words, code=STOPS, env={"AUTOGRAD_BACKEND": backend})
         return json.loads(done.stdout.splitlines()[-1])
 
-    run = tmp_path / "run"
-    assert met("train", *TINY, *WIDE, "--corpus", corpus, "--out", run) == [
-        0, {"backward": 24, "Op": 24}]
-    _, seen = met("generate", run, "--max-new-tokens", "3")
-    assert seen == {"Op" if backend == "numpy" else "Decoder": 24}
+    train = ("train", *TINY, "--n-embd", 24, corpus, "--out", tmp_path)
+    assert met(*train) == [0, {"backward": 24, "Op": 24}]
+    generates = {"Op" if backend == "numpy" else "Decoder": 24}
+    assert met("generate", tmp_path, "--max-new-tokens", 3) == [0, generates]

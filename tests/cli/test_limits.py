@@ -12,99 +12,68 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tiny_run import TEXT, TINY, files
+from tiny_run import TEXT, TINY
 
 from npgpt.cli import main, print_json
 from npgpt.cli.streams import Stream
 from npgpt.text import printable, visible
-from npgpt.tokenizers import BPETokenizer, CharTokenizer
+from npgpt.tokenizers import CharTokenizer
 
 # ---- sizes
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [["--n-embd", 1_000_000], ["--n-layer", 2**62], ["--gradient-accumulation-steps", 2**62]],
-)
+@pytest.mark.parametrize("flag", ["--n-layer", "--gradient-accumulation-steps"])
 def test_more_memory_than_there_is_is_refused_before_anything_is_made(
-    refused, here, corpus, monkeypatch, flags
+    refuses, corpus, monkeypatch, flag
 ):
     monkeypatch.setattr("npgpt.run.opening.open_dataset", None)
-    err = refused("train", "--corpus", corpus, *TINY, *flags)
-    assert err.count("\n") == 1 and "GB" in err and "--n-embd" in err
-    assert files(here) == {}
+    refuses("GB --n-embd", "train", corpus, *TINY, flag, 2**62)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError("Unable to allocate 7 TiB"), OverflowError("int too large"),
-        RecursionError("maximum recursion depth exceeded"), IndexError("token 70 is out of range"),
-    ],
-)
+@pytest.mark.parametrize("error", [MemoryError("7 TiB"), IndexError("token 70")])
 def test_what_no_command_foresaw_is_a_line_too(cli, refused, monkeypatch, error):
     def run(args):
         raise error
 
     monkeypatch.setattr("npgpt.cli.info.run", run)
-    err = refused("info", "--preset", "tales")
-    assert err.count("\n") == 1 and str(error) in err
+    assert str(error) in refused("info", "--preset", "tales")
     with pytest.raises(type(error)):
         cli("info", "--preset", "tales", "--traceback")
-
-
-def test_token_files_that_change_while_they_are_trained_on(
-    done, refused, here, corpus, monkeypatch
-):
-    done("prepare", "tokens", "--corpus", corpus)
-    path = here / "tokens" / "train.bin"
-
-    def spoil(*_):
-        with open(path, "r+b") as file:  # the same file, which is open already
-            file.write(b"\x99" * path.stat().st_size)
-
-    monkeypatch.setattr("npgpt.run.watch.Watch.update", spoil)
-    assert refused("train", "--corpus", "tokens", "--out", "run", *TINY).count("\n") == 1
 
 
 # ---- not a number
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_weights_that_are_no_numbers_are_refused_by_all(refused, done, finished, tmp_path, value):
-    run, exported = shutil.copytree(finished, tmp_path / "run"), tmp_path / "exported"
+def test_weights_that_are_no_numbers_are_refused_by_all(refuses, done, finished, tmp_path, value):
+    run, exported, out = (tmp_path / name for name in ("run", "exported", "out"))
+    shutil.copytree(finished, run)
     done("export", run, exported)
-    for path in (run / "best.safetensors", *tmp_path.glob("*/model.safetensors")):
+    for path in tmp_path.glob("*/*[lt].safetensors"):  # model and best
         weights = load_file(path)
         next(w for name, w in weights.items() if name.endswith("wte.weight"))[3, 1] = value
         save_file(weights, path)
-    out = tmp_path / "out"
-    for arguments in (["eval", run], ["eval", run, "--json"], ["generate", run],
-                      ["generate", exported], ["export", run, out],
-                      ["look", run, "--out", f"{out}.html"], ["train", "--resume", "--out", run]):
-        err = refused(*arguments)
-        assert "wte.weight" in err and err.count("\n") == 1
-    assert not list(tmp_path.glob("out*"))
+    for words in (["eval", run], ["generate", exported], ["export", run, out],
+                  ["train", "--resume", run]):
+        refuses("wte.weight", *words)
 
 
 def test_a_loss_that_overflows_is_said_and_the_json_has_null(cli, finished, tmp_path):
     """NumPy has no warning to add."""
-    folder = shutil.copytree(finished, tmp_path / "run")
-    weights = load_file(folder / "model.safetensors")
-    large = {"ln_f.weight": weights["ln_f.weight"] * np.float32(1e38)}
-    save_file(weights | large, folder / "model.safetensors")
-    status, out, err = cli("eval", folder, "--json")
+    path = shutil.copytree(finished, tmp_path / "run") / "model.safetensors"
+    weights = load_file(path)
+    weights["ln_f.weight"] *= np.float32(1e38)
+    save_file(weights, path)
+    status, out, err = cli("eval", path.parent, "--json")
     result = json.loads(out, parse_constant=pytest.fail)
     assert status == 1 and result["loss"] is None and result["perplexity"] is None
     assert err.count("\n") == 1 and "loss" in err
 
 
 def test_json_has_no_nan_however_deep(capsys):
-    print_json({"rows": [{"error": math.nan, "x": (math.inf, 1.5)}], "text": "\x9b\u202ea"})
-    said = capsys.readouterr().out
-    assert json.loads(said, parse_constant=pytest.fail) == {
-        "rows": [{"error": None, "x": [None, 1.5]}], "text": "\x9b\u202ea"
-    }
+    print_json({"rows": [{"x": (math.inf, 1.5, "\x9b")}]})
+    said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert said == {"rows": [{"x": [None, 1.5, "\x9b"]}]}
 
 
 # ---- control characters
@@ -126,35 +95,23 @@ def on_terminals(*arguments):
     return out.getvalue(), err.getvalue()
 
 
-def test_tokens_that_are_controls_act_on_no_terminal_and_are_handed_on_elsewhere(
-    done, finished, tmp_path
-):
-    folder = shutil.copytree(finished, tmp_path / "run")
-    size = CharTokenizer.train(TEXT).vocab_size
-    letters = "\n" + CONTROLS + "".join(map(chr, range(0x61, 0x7B)))
-    CharTokenizer("".join(sorted(letters[:size]))).save(folder / "tokenizer.json")
-    arguments = ["generate", folder, "--seed", 1, "--max-new-tokens", 60]
-    raw, (shown, _) = done(*arguments), on_terminals(*arguments)
-    assert set(ACTS) & set(raw) and not set(ACTS) & set(shown) and shown == printable(raw)
-    BPETokenizer([]).save(tmp_path / "bytes.json")
-    for tokenizer in (folder, tmp_path / "bytes.json"):
-        out = done("tokenize", tokenizer, "a\x1b\a\r", "--tree")
-        assert not set(ACTS) & set(out) and r"a|\x1b|\x07|\r" in out
-
-
-@pytest.mark.parametrize(
-    "command", ["train --resume --out RUN", "compare RUN OTHER", "compare RUN OTHER --json",
-                "info NOWHERE", "eval RUN --corpus NOWHERE", "NOWHERE", "info --NOWHERE"],
-)
-def test_nothing_in_a_strangers_run_acts_on_a_terminal(finished, here, command):
+@pytest.mark.parametrize("words", [
+    "train --resume {run}", "generate {run}", "compare {run} {other} --json", "info {nowhere}",
+    "info --{nowhere}",
+])
+def test_nothing_in_a_strangers_run_acts_on_a_terminal(finished, here, words):
     evil = f"evil{CONTROLS}text"
     path = shutil.copytree(finished, here / evil) / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(path.read_text())
     config["text"] |= {"name": evil}
-    path.write_text(json.dumps(config), encoding="utf-8")
-    names = {"RUN": evil, "OTHER": str(finished), "NOWHERE": CONTROLS, "--NOWHERE": "--" + CONTROLS}
-    shown = "".join(on_terminals(*(names.get(word, word) for word in command.split())))
-    assert re.search(r"\\(u00|x)1b\[2J", shown) and not set(ACTS).difference("\r") & set(shown)
+    path.write_text(json.dumps(config))
+    letters = "\n" + CONTROLS + "abcdefghijklmnopqrstuvwxyz"
+    if "generate" in words:
+        size = CharTokenizer.train(TEXT).vocab_size
+        CharTokenizer("".join(sorted(letters[:size]))).save(path.with_name("tokenizer.json"))
+    names = {"run": evil, "other": finished, "nowhere": CONTROLS}
+    shown = "".join(on_terminals(*(word.format(**names) for word in words.split())))
+    assert re.search(r"\\(u00|x)1b", shown) and not set(ACTS).difference("\r") & set(shown)
     assert all(line[:1] == "\r" for line in re.findall(r"[^\n]*\r[^\n]*", shown))  # of bars
 
 
