@@ -29,7 +29,6 @@ def test_words_and_flags_come_in_any_order(words, wanted):
     ("compare runs/hen runs/hens", "runs/hens, 'runs/my hens'"),
     ("train talks.jsonl", "talks.jsonl --conversations"),
     ("eval runs/hens talks.jsonl", "talks.jsonl --conversations"),
-    ("train Other.txt", "other.txt?"),
     ("train runs/hens", "runs/hens .safetensors"),
 ])
 def test_a_word_in_the_wrong_place_leads_to_the_right_form(refuses, here, finished, words, facts):

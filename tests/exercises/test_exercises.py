@@ -183,7 +183,7 @@ def test_what_is_there_is_never_overwritten_nor_a_pipe_waited_for(cli, tmp_path)
 
 def test_what_cannot_be_asked_is_refused(cli, here):
     for arguments, says in (
-        ((0,), "give 1 to"), ((99,), "give 1 to"), (("--hint",), "exercise"),
+        ((0,), "give 1 to"), ((99,), "give 1 to"),
         ((SOFTMAX, "--out", here / "no" / "a.py"), "no"),
     ):
         status, _, err = cli("exercise", *arguments)
