@@ -21,13 +21,14 @@ Dimension letters, which end the name of every array of known rank:
     Z independent problems (batch times heads)    M, N, K of a matrix product (M,K) (K,N)
 
 The gradient of the loss with respect to x_NC is dx_NC. One file a family, forward and backward
-adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, attention, cross_entropy,
-embedding, optimizer. `products` calls matmul and attention. `bf16` has the same functions, on
-operands that are rounded to bfloat16: no file here imports it, the backend chooses. `decode` is a
-whole step of generation, and its reference is the model. `compiler` has the decorators and the
-cache of compiled code, `matmul_jobs` cuts a product into parts for threads, `tiles` has the sizes
-of what a core holds in registers, `vector_math` exp, `addresses` lists of arrays, `process` the
-settings of the process that are made when this package is imported, at the first call of a kernel.
+adjacent: matmul, softmax, layer_norm, rms_norm, activations, rotary, cross_entropy, embedding,
+optimizer; attention has one for each. `products` calls matmul and attention. `bf16` has the same
+functions, on operands that are rounded to bfloat16: no file here imports it, the backend chooses.
+`decode` is a whole step of generation, and its reference is the model. `compiler` has the
+decorators and the cache of compiled code, `tiles` the sizes of what a core holds in registers,
+`vectors` and `microkernel` its code, `panels` the operands in the order in which it reads them,
+`vector_math` exp, `addresses` lists of arrays, `process` the settings of the process that are made
+when this package is imported, at the first call of a kernel.
 
 A public function makes room for the result with NumPy, which asks the system for large pages, and
 calls a kernel; `embedding_backward_`, which needs no room, is itself one. Loops run over rows or

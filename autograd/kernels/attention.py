@@ -4,40 +4,27 @@
     lse_t = ln sum_s e^z_ts         over the keys s that query t reads: s <= t + S - T if causal
 
 A bias is added to z, and its gradient is dz; no query reads a masked key. Query head h reads the
-keys and values of head h G / H.
+keys and values of head h G / H. Backward is in `autograd.kernels.attention_backward`.
 
-Forward: a block of queries goes through the blocks of keys before it, and last through the keys of
-its own positions, the block on the diagonal. Until all scores are known, their maximum m and the
-sum of e^(z - m) are those of the blocks so far. If a block raises m to m', the sum and y were taken
+A block of queries goes through the blocks of keys before it, and last through the keys of its own
+positions, the block on the diagonal. Until all scores are known, their maximum m and the sum of
+e^(z - m) are those of the blocks so far. If a block raises m to m', the sum and y were taken
 relative to too little, and are multiplied by e^(m - m'). At the end y is divided by the sum.
 Saved: y and, per query, lse = m + ln(sum).
 
-Backward recomputes the weights of a block as e^(z - lse). With da_ts = dy_t . v_s
-
-    dz_ts = a_ts (da_ts - dy_t . y_t)                dq_t = sum_s dz_ts k_s / sqrt(D)
-    dv_s  = sum_t a_ts dy_t                          dk_s = sum_t dz_ts q_t / sqrt(D)
-
-where dy_t . y_t = sum_s a_ts da_ts, because y_t = sum_s a_ts v_s. A query has one lse and one
-dy . y, so a product starts its sums from them: z - lse is (q_t . k_s - lse_t sqrt(D)) / sqrt(D).
-Both terms are rounded, which makes a weight wrong by about |z| units of the last digit: with scores
-beyond 1e6 in float32 no digit of the gradients is right, and they may be NaN.
-
 A block of weights is stored [key, query]: the queries are side by side in a vector, so that their
-maxima, sums and exponentials are vectors too. The five products of a block are a module of their
-own: `autograd.kernels.attention_products`, or `autograd.kernels.bf16.attention_products`.
+maxima, sums and exponentials are vectors too. The products of a block are a module of their own:
+`autograd.kernels.attention_products`, or `autograd.kernels.bf16.attention_products`.
 
-4 T S D FLOPs forward and 10 T S D backward for each problem (a head of a sequence), half of it when
-causal. q, k, v and y, or they and their gradients, are read and written once. One thread computes a
-problem, or forward some of its blocks of queries; sums over queries are taken in their order.
-With a single query, as in generation, k and v are read once in place, and memory sets the time.
-Sums over keys are made block by block. The sums of weights, which divide all results of a query,
-go on in float64 from one block to the next.
+4 T S D FLOPs for each problem (a head of a sequence), half of it when causal. q, k, v and y are
+read and written once. One thread computes a problem, or some of its blocks of queries. With a
+single query, as in generation, k and v are read once in place, and memory sets the time. Sums over
+keys are made block by block. The sums of weights, which divide all results of a query, go on in
+float64 from one block to the next.
 
 A masked key and its value are replaced by 0, and its scores are -inf, so that even NaN there
 reaches nothing. A bias is multiplied by sqrt(D), since scores here are q . k. A query whose scores
-are all -inf has a sum of weights of 0: its y, gradient and lse are 0. Backward gives a thread whole
-groups of heads; if all sequences share a bias, the same group of all of them, so that sums have one
-order.
+are all -inf has a sum of weights of 0: its y, gradient and lse are 0.
 
 Arguments may be views with contiguous rows of length D: the model cuts q, k and v out of one array
 (B, T, 3 C). Results are views of arrays (B, T, H, D), so that merging the heads moves nothing;
@@ -46,167 +33,159 @@ Source: Dao et al., FlashAttention, 2022 and 2023. Running maximum: Milakov and 
 """
 
 import math
+from types import FunctionType
 
 import numpy as np
 from numba import prange
 
-from autograd.kernels import attention_products
+from autograd.kernels import attention_products as products
 from autograd.kernels.attention_blocks import (
-    begin_sums,
+    LANES,
+    TOGETHER,
+    Block,
+    clear_vector_before,
     empty,
+    first_query,
     heads,
-    scale_rows,
-    weights,
-    weights_backward,
+    row,
 )
-from autograd.kernels.attention_mask import BLOCK, add_to_bias, keys_read, only_causal, restrict
+from autograd.kernels.attention_mask import BLOCK, keys_read, only_causal, restrict
 from autograd.kernels.compiler import helper, kernel
 from autograd.kernels.vector_math import exp
-
-
-def loops_with(products):
-    """Return the loops of a thread, forward and backward, with the products of a module."""
-
-    @helper
-    def query_blocks(thread, threads, table, lse_BHT, visible, G, S, D):
-        B, H, T = lse_BHT.shape
-        lse, blocks = lse_BHT.reshape(-1), (T + BLOCK - 1) // BLOCK
-        jobs = B * H * blocks
-        room = products.empty_room(D, lse)
-        keys_SD = products.empty_keys(S, D, True, False, lse)
-        values_SD = products.empty_keys(S, D, False, True, lse)
-        queries = products.empty_queries(D, False, lse)
-        k_along, v_across, q_along = keys_SD.along, values_SD.across, queries.along
-        a_SQ = empty(BLOCK**2, lse)
-        m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
-        total = np.empty(BLOCK)
-        scale = lse.dtype.type(1 / math.sqrt(D))
-        extras, taken = not only_causal(visible), -1
-        products.open_tiles()
-        # Threads share blocks of queries, because there may be fewer heads than threads.
-        for job in range(jobs * thread // threads, jobs * (thread + 1) // threads):
-            z, block = job // blocks, job % blocks
-            b, h = z // H, z % H
-            group = b * G + h * G // H
-            # First, last, second, last but one, ...: if causal, a later block reads more keys. So
-            # any two in a row are about the same work, and so are the threads' shares.
-            t0 = BLOCK * (block // 2 if block % 2 == 0 else blocks - 1 - block // 2)
-            q, y, k, v = heads(table, 0, z, group, H, G, T, S, D, lse)
-            if group != taken:  # jobs of a head follow each other: it is copied once a thread
-                products.take_keys(k, S, D, keys_SD, room)
-                products.take_keys(v, S, D, values_SD, room)
-                taken = group
-            n = min(BLOCK, T - t0)
-            products.take_queries(q, t0, n, D, False, queries, room)
-            for t in range(BLOCK):
-                m[t], total[t] = np.finfo(lse.dtype).min, 0  # -inf less -inf would be NaN
-            first, whole, end = keys_read(visible, t0, n, S)
-            s0 = first
-            while s0 < end:
-                diagonal, add = s0 >= whole, s0 > first
-                keys = min(BLOCK, (end if diagonal else whole) - s0)
-                products.scores(k_along, s0, q_along, m, False, keys, n, D, diagonal, a_SQ, room)
-                if extras:
-                    restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
-                weights(a_SQ, keys, diagonal, scale, m, total, part, change)
-                if add:
-                    scale_rows(y, t0, n, D, change)
-                products.add_keys(a_SQ, keys, n, diagonal, True, v, v_across, s0, S, y, t0, D,
-                                  add, room)
-                s0 += keys
-            for i in range(n):
-                nothing = extras and total[i] == 0
-                lse[z * T + t0 + i] = 0 if nothing else m[i] * scale + math.log(total[i])
-                change[i] = 0 if nothing else 1 / total[i]
-            scale_rows(y, t0, n, D, change)
-        products.close_tiles()
-
-    @helper
-    def groups_backward(thread, threads, table, lse_BHT, visible, G, S, D):
-        """Compute units: the heads that read the same keys, of `together` sequences."""
-        B, H, T = lse_BHT.shape
-        lse, readers = lse_BHT.reshape(-1), H // G  # heads that read the same keys
-        together = B if len(visible.bias_BHTS) == 1 else 1
-        units, jobs = B // together * G, together * readers  # jobs of a unit
-        room = products.empty_room(D, lse)
-        keys_SD = products.empty_keys(S, D, True, True, lse)
-        values_SD = products.empty_keys(S, D, True, False, lse)
-        q_QD, dy_QD = products.empty_queries(D, True, lse), products.empty_queries(D, True, lse)
-        k_along, v_along, k_across = keys_SD.along, values_SD.along, keys_SD.across
-        q_along, dy_along, q_across, dy_across = q_QD.along, dy_QD.along, q_QD.across, dy_QD.across
-        a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
-        minus_lse, minus_dot, errors = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
-        scale, extras = lse.dtype.type(1 / math.sqrt(D)), not only_causal(visible)
-        products.open_tiles()
-        # A unit is not shared, because all of its queries add to the same dk and dv. With fewer
-        # units than threads some threads idle, where partial sums might pay for their memory.
-        first_job = units * thread // threads * jobs
-        for job in range(first_job, units * (thread + 1) // threads * jobs):
-            unit, h_in_group = job // jobs, job % readers
-            b, g = unit // G * together + job // readers % together, unit % G
-            h, group = g * readers + h_in_group, b * G + g
-            z = b * H + h
-            q, y, k, v = heads(table, 0, z, group, H, G, T, S, D, lse)
-            dq, dy, dk, dv = heads(table, 4, z, group, H, G, T, S, D, lse)
-            if h_in_group == 0:
-                products.take_keys(k, S, D, keys_SD, room)
-                products.take_keys(v, S, D, values_SD, room)
-            read_before = 0
-            for t0 in range(0, T, BLOCK):
-                n = min(BLOCK, T - t0)
-                products.take_queries(q, t0, n, D, True, q_QD, room)
-                products.take_queries(dy, t0, n, D, True, dy_QD, room)
-                for t in range(n):
-                    minus_lse[t] = -lse[z * T + t0 + t] / scale
-                products.minus_dots(dy, y, t0, n, D, minus_dot, errors)
-                first, whole, end = keys_read(visible, t0, n, S)
-                adds = t0 > 0 or h_in_group > 0
-                if h_in_group == 0:
-                    # The first block of queries writes its keys' sums instead of adding to them.
-                    begin_sums(dk, dv, read_before, end if t0 > 0 else first, D)
-                read_before = end
-                s0 = first
-                while s0 < end:
-                    diagonal = s0 >= whole
-                    keys = min(BLOCK, (end if diagonal else whole) - s0)
-                    products.scores(k_along, s0, q_along, minus_lse, True,
-                                    keys, n, D, diagonal, a_SQ, room)
-                    products.scores(v_along, s0, dy_along, minus_dot, True,
-                                    keys, n, D, diagonal, dz_SQ, room)
-                    products.drop_errors(dz_SQ, keys, errors)
-                    if extras:
-                        restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale)
-                    weights_backward(a_SQ, dz_SQ, keys, diagonal, scale)
-                    if extras:
-                        add_to_bias(dz_SQ, keys, n, diagonal, visible, b, h, t0, s0, scale)
-                    products.add_queries(a_SQ, keys, n, diagonal, dy_across, dv, s0, D, adds, room)
-                    products.add_queries(dz_SQ, keys, n, diagonal, q_across, dk, s0, D, adds, room)
-                    products.add_keys(dz_SQ, keys, n, diagonal, False, k, k_across, s0, S,
-                                      dq, t0, D, s0 > first, room)
-                    s0 += keys
-        products.close_tiles()
-
-    return query_blocks, groups_backward
-
-
-_query_blocks, _groups_backward = loops_with(attention_products)
 
 
 @kernel
 def attend(table, lse_BHT, visible, G, S, D, threads):
     B, H, T = lse_BHT.shape
     for thread in prange(threads):  # as int64: the loops would be compiled for unsigned ones, too
-        if T == 1 and only_causal(visible):
+        if T == 1 and products.IN_PLACE and only_causal(visible):
             first, end = B * H * thread // threads, B * H * (thread + 1) // threads
             _single_queries(first, end, table, lse_BHT, G, S, D)
         else:
-            _query_blocks(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
+            query_blocks(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
 
 
-@kernel
-def attend_backward(table, lse_BHT, visible, G, S, D, threads):
-    for thread in prange(threads):
-        _groups_backward(np.int64(thread), threads, table, lse_BHT, visible, G, S, D)
+@helper
+def query_blocks(thread, threads, table, lse_BHT, visible, G, S, D):
+    """Compute a thread's blocks of queries."""
+    B, H, T = lse_BHT.shape
+    lse, blocks = lse_BHT.reshape(-1), (T + BLOCK - 1) // BLOCK
+    jobs = B * H * blocks
+    room = products.empty_room(D, lse)
+    keys_SD = products.empty_keys(S, D, True, False, lse)
+    values_SD = products.empty_keys(S, D, False, True, lse)
+    queries = products.empty_queries(D, False, lse)
+    k_along, v_across, q_along = keys_SD.along, values_SD.across, queries.along
+    a_SQ = empty(BLOCK**2, lse)
+    m, part, change = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
+    total = np.empty(BLOCK)
+    scale = lse.dtype.type(1 / math.sqrt(D))
+    extras, taken = not only_causal(visible), -1
+    products.open_tiles()
+    # Threads share blocks of queries, because there may be fewer heads than threads.
+    for job in range(jobs * thread // threads, jobs * (thread + 1) // threads):
+        z, part_of_T = job // blocks, job % blocks
+        b, h = z // H, z % H
+        group = b * G + h * G // H
+        # First, last, second, last but one, ...: if causal, a later block reads more keys. So
+        # any two in a row are about the same work, and so are the threads' shares.
+        half, odd = part_of_T // 2, part_of_T % 2
+        t0 = BLOCK * (blocks - 1 - half if odd else half)
+        q, y, k, v = heads(table, 0, z, group, H, G, T, S, D, lse)
+        if group != taken:  # jobs of a head follow each other: it is copied once a thread
+            products.take_keys(k, S, D, keys_SD, room)
+            products.take_keys(v, S, D, values_SD, room)
+            taken = group
+        n = min(BLOCK, T - t0)
+        products.take_queries(q, t0, n, D, False, queries, room)
+        for t in range(BLOCK):
+            m[t], total[t] = np.finfo(lse.dtype).min, 0  # -inf less -inf would be NaN
+        whole, end = keys_read(visible, t0, n, S)
+        s0 = np.int64(0)  # for a literal, functions would be compiled once more
+        while s0 < end:
+            diagonal, add = s0 >= whole, s0 > 0
+            keys = min(BLOCK, (end if diagonal else whole) - s0)
+            block = Block(s0, keys, t0, n, D, diagonal)
+            products.scores(k_along, q_along, m, False, block, a_SQ, room)
+            if extras:
+                restrict(a_SQ, block, visible, b, h, scale)
+            weights(a_SQ, block, scale, m, total, part, change)
+            if add:
+                _scale_rows(y, t0, n, D, change)
+            products.add_keys(a_SQ, block, True, v, v_across, S, y, add, room)
+            s0 += keys
+        for i in range(n):
+            nothing = extras and total[i] == 0
+            lse[z * T + t0 + i] = 0 if nothing else m[i] * scale + math.log(total[i])
+            change[i] = 0 if nothing else 1 / total[i]
+        _scale_rows(y, t0, n, D, change)
+    products.close_tiles()
+
+
+@helper
+def weights(a_SQ, block, scale, m, total, part, change):
+    """Turn scores into weights, a_st = e^((a_st - m_t) / sqrt(D)), m the maxima so far, which are
+    raised if need be.
+
+    change   the factors of earlier weights that follow; `total`, their sums, is multiplied here
+    part     memory for the sums of this block
+
+    Entries beyond the last query may be anything, and reach no query.
+    """
+    keys, diagonal = block.keys, block.diagonal
+    if diagonal:
+        _hide(a_SQ, keys)
+    for i in range(keys * BLOCK, (keys + TOGETHER - 1) // TOGETHER * TOGETHER * BLOCK):
+        a_SQ[i] = -np.inf  # beyond the last key, to the next multiple of TOGETHER
+    for t in range(BLOCK):
+        change[t] = m[t]
+    for i in range(0, keys, TOGETHER):
+        first = first_query(i, diagonal)
+        a, b = row(a_SQ, i, first), row(a_SQ, i + 1, first)
+        c, d = row(a_SQ, i + 2, first), row(a_SQ, i + 3, first)
+        m_Q = m[first:BLOCK]
+        for t in range(m_Q.size):
+            m_Q[t] = _higher(_higher(_higher(a[t], b[t]), _higher(c[t], d[t])), m_Q[t])
+    for t in range(BLOCK):
+        change[t] = exp((change[t] - m[t]) * scale)
+        total[t] *= change[t]
+        part[t] = 0
+    for i in range(0, keys, 2):
+        first = first_query(i, diagonal)
+        a, b = row(a_SQ, i, first), row(a_SQ, i + 1, first)
+        m_Q, part_Q = m[first:BLOCK], part[first:BLOCK]
+        for t in range(m_Q.size):
+            x, y = exp((a[t] - m_Q[t]) * scale), exp((b[t] - m_Q[t]) * scale)
+            a[t], b[t] = x, y
+            part_Q[t] += x + y
+    for t in range(BLOCK):
+        total[t] += part[t]
+
+
+@helper
+def _hide(a_SQ, keys):
+    """Write score -inf, thus weight 0, for queries that do not read a key of the diagonal."""
+    for i in range(keys):
+        first = first_query(i, True)
+        a = row(a_SQ, i, first)[:LANES]
+        unread = np.int32(i - first)  # of 32 bits: comparisons fill vectors as float32 does
+        for t in range(LANES):
+            a[t] = -np.inf if np.int32(t) < unread else a[t]
+        clear_vector_before(a_SQ, i, first)
+
+
+@helper
+def _higher(x, y):
+    return x if x > y else y  # skips a NaN in x, which reaches the result as a weight
+
+
+@helper
+def _scale_rows(x, t0, rows, D, factor):
+    x_flat = x.flat
+    for i in range(rows):
+        x_D, by = x_flat[(t0 + i) * x.step :][:D], factor[i]
+        for d in range(D):
+            x_D[d] *= by
 
 
 @helper
@@ -246,3 +225,13 @@ def _single_queries(first, end, table, lse_BHT, G, S, D):
         for d in range(D):
             y_D[d] = sum_D[d] / total
         lse[z] = m * scale + math.log(total)
+
+
+def with_products(attend, loop, products):
+    """Return a kernel, this one or that of backward, whose loop has a different module's products.
+    """
+    names = loop.py_func.__globals__ | {"products": products}
+    names[loop.__name__] = helper(FunctionType(loop.py_func.__code__, names, loop.__name__))
+    rounded = FunctionType(attend.py_func.__code__, names, f"{attend.__name__}_bf16")
+    rounded.__qualname__ = rounded.__name__
+    return kernel(rounded)

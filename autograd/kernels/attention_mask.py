@@ -52,16 +52,14 @@ def only_causal(visible):
 
 @helper
 def keys_read(visible, t0, n, S):
-    """Return (first, whole, end): queries t0 to t0 + n read keys from `first` on, all of them those
-    before `whole`, and on the diagonal, from `whole` to `end`, each one key more than the last.
-
-    All are int64: for a literal 0 the functions that take it would be compiled once more.
-    """
-    return np.int64(0), min(S, t0 + visible.ahead), min(S, t0 + visible.ahead + n)
+    """Return (whole, end): queries t0 to t0 + n all read the keys before `whole`, and on the
+    diagonal, from `whole` to `end`, each one key more than the last."""
+    return min(S, t0 + visible.ahead), min(S, t0 + visible.ahead + n)
 
 
 @helper
-def restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale):
+def restrict(a_SQ, block, visible, b, h, scale):
+    s0, keys, t0, n, _, _ = block
     bias_BHTS, keys_BS, unit = visible.bias_BHTS, visible.keys_BS, a_SQ.dtype.type(1) / scale
     for t in range(min(n, bias_BHTS.shape[2])):  # none, if there is no bias
         bias_S = _scores_of(bias_BHTS, b, h, t0 + t, s0)[:keys]
@@ -77,8 +75,9 @@ def restrict(a_SQ, keys, n, visible, b, h, t0, s0, scale):
 
 
 @helper
-def add_to_bias(dz_SQ, keys, n, diagonal, visible, b, h, t0, s0, scale):
+def add_to_bias(dz_SQ, block, visible, b, h, scale):
     """dz comes divided by sqrt(D), for the gradients of q and k."""
+    s0, keys, t0, n, _, diagonal = block
     dbias_BHTS, unit = visible.dbias_BHTS, dz_SQ.dtype.type(1) / scale
     for t in range(min(n, dbias_BHTS.shape[2])):
         dbias_S = _scores_of(dbias_BHTS, b, h, t0 + t, s0)[:keys]

@@ -1,6 +1,6 @@
 """The products of attention's blocks in float32 and float64: tiles in registers.
 
-`autograd.kernels.attention.loops_with` takes a module of these names, this one or
+The loops of attention call a module of these names, this one or
 `autograd.kernels.bf16.attention_products`:
 
     scores        a_st = k_s . q_t, plus begin_t if `add`
@@ -28,8 +28,11 @@ import numpy as np
 from autograd.kernels.attention_blocks import empty
 from autograd.kernels.attention_mask import BLOCK
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import copy_panel_row, multiply_tile, pack_rows, tile_height
+from autograd.kernels.microkernel import multiply_tile
+from autograd.kernels.panels import copy_panel_row, pack_rows, tile_height
 from autograd.kernels.tiles import BYTES, VECTORS
+
+IN_PLACE = True  # a single query needs no copies
 
 
 class Operand(NamedTuple):
@@ -78,8 +81,9 @@ def take_queries(x, t0, n, D, summed, operand, room):
 
 
 @helper
-def scores(keys_SD, s0, queries, begin, add, keys, n, D, diagonal, a_SQ, room):
+def scores(keys_SD, queries, begin, add, block, a_SQ, room):
     """Compute the tiles with a query that reads a key."""
+    s0, keys, _, n, D, diagonal = block
     lanes, row = BYTES // a_SQ.itemsize, row_length(D, a_SQ)
     width = VECTORS * lanes
     i = keys
@@ -113,11 +117,12 @@ def drop_errors(da_SQ, keys, errors):
 
 
 @helper
-def add_keys(a_SQ, keys, n, diagonal, careful, x, x_SD, s0, S, y, t0, D, add, room):
+def add_keys(a_SQ, block, careful, x, x_SD, S, y, add, room):
     """Take, for a tile of queries, the keys that its last query reads, with weight 0 for the rest.
 
     0 times infinity or NaN is NaN: if `careful`, such rows are multiplied one query at a time.
     """
+    s0, keys, t0, n, D, diagonal = block
     row, c, c_row = row_length(D, a_SQ), y.flat, y.step
     exact = careful and diagonal and not all_finite(x_SD[s0 * row : (s0 + keys) * row])
     i = 0
@@ -130,8 +135,9 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, x_SD, s0, S, y, t0, D, add, ro
 
 
 @helper
-def add_queries(a_SQ, keys, n, diagonal, x_QD, y, s0, D, add, room):
+def add_queries(a_SQ, block, x_QD, y, add, room):
     """Take, for a tile of keys, the queries from the first that reads one on."""
+    s0, keys, _, n, D, diagonal = block
     row, c, c_row = row_length(D, a_SQ), y.flat, y.step
     i = 0
     while i < keys:

@@ -51,11 +51,6 @@ def serial_kernel(function):
     return _stored(function, nogil=True)
 
 
-def lean_kernel(function):
-    """Return a serial kernel that neither counts references to arrays nor makes any."""
-    return _stored(function, nogil=True, _nrt=False)
-
-
 def _stored(function, **options):
     compiled = _compiled(function, pipeline_class=_Compiler, **options)
     compiled._cache = _Cache(function)  # instead of Numba's, which cache=True would make

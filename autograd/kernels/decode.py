@@ -31,7 +31,7 @@ from numba import prange
 
 from autograd.kernels.addresses import array_at
 from autograd.kernels.compiler import helper, kernel, serial_kernel, shared_helper
-from autograd.kernels.register_tile import tile_height
+from autograd.kernels.panels import tile_height
 from autograd.kernels.stored_tile import multiply_grouped, multiply_streamed
 from autograd.kernels.tiles import BYTES, GROUP, ROWS, VECTORS
 from autograd.kernels.vector_math import exp
@@ -97,7 +97,7 @@ def _gpt_step(
             x_BC, norm_2, eps, centred, n_TBC, products[first + FC], like, hidden_BF, activation
         )
         _product(hidden_BF, none, eps, centred, n_TBC, products[first + PROJ], like, x_BC, ADD)
-    norm_f, head, last_BC = norms[len(norms) - 1], products[-1], x_BC[B - len(logits_BV) :]
+    norm_f, head, last_BC = norms[-1], products[-1], x_BC[B - len(logits_BV) :]
     _product(last_BC, norm_f, eps, centred, n_TBC, head, like, logits_BV, REPLACE)
 
 

@@ -35,25 +35,33 @@ Source of blocks and panels: Goto and van de Geijn, Anatomy of High-Performance 
 Multiplication, 2008.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, SUMMED, Matrix, bounds, cut
-from autograd.kernels.register_tile import (
-    copy_panel_row,
-    empty_lines,
-    multiply_tile,
-    pack_rows,
-    tile_height,
-)
+from autograd.kernels.microkernel import multiply_tile
+from autograd.kernels.panels import copy_panel_row, empty_lines, pack_rows, tile_height
 from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
 
-DEPTH, STRIP = 384, 16
+COLUMNS, TALLEST, DEPTH, STRIP = 256, 512, 384, 16
+REPLACE, ADD, ADD_BIAS = range(3)  # c = a b; c += a b; c = a b + bias
+SUMMED = 32  # rows of b that are summed before they are added up in float64
+PACKING = 8  # copying a panel takes as long as multiplying so many rows with it
 # Up to this many rows b is read in place. 128 in AVX-512, 64 in AVX2: the narrower a panel, the
 # more rows of b, each far from the last in memory, are read for as many multiply-adds.
 FEW_ROWS = VECTORS * BYTES
 FEW_PANELS = 3  # that do not repay the copy of a tile's rows of a^T
+
+
+class Matrix(NamedTuple):
+    """A matrix in a flat array: entry (i, j) is at start + i row + j column."""
+
+    flat: np.ndarray
+    start: int
+    row: int
+    column: int
 
 
 @kernel
@@ -73,6 +81,27 @@ def multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, thre
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
                  a_flat, a_steps, b_flat, b_steps, c_flat, M, N, K, depth,
                  task, bias_N, sums_N)
+
+
+@helper
+def cut(Z, M, N, width, threads):
+    """Return into how many parts to cut rows and columns of c, so that all threads have work."""
+    across = (N + COLUMNS - 1) // COLUMNS
+    down = max(1, (M + TALLEST - 1) // TALLEST)
+    more = 1
+    while Z * down * across * more % threads and Z * down * across * more < 8 * threads:
+        more += 1
+    panels = (N + width - 1) // width
+    time_by_rows = (M // (down * more) + PACKING) * (panels // across)
+    time_by_columns = (M // down + PACKING) * -(-panels // (across * more))
+    return (down * more, across) if time_by_rows < time_by_columns else (down, across * more)
+
+
+@helper
+def bounds(size, step, part, parts):
+    """Return the bounds of one part of `size`, cut into parts at multiples of `step`."""
+    steps = (size + step - 1) // step
+    return steps * part // parts * step, min(size, steps * (part + 1) // parts * step)
 
 
 @helper

@@ -12,27 +12,15 @@ tile, up to ROWS rows of VECTORS vectors, stays in registers while k runs over t
             products to the VECTORS sums of this row
 
 which is ROWS + VECTORS reads for ROWS VECTORS multiply-adds, and no write. LLVM's vectoriser does
-not find this arrangement, so the functions here are made of vectors (`autograd.kernels.vectors`).
-They are called from compiled code, with flat arrays and positions in them. A vector has `lanes`
-entries, a full tile `width` columns.
+not find this arrangement, so the function is made of vectors (`autograd.kernels.vectors`). It is
+called from compiled code, with flat arrays and positions in them. A vector has `lanes` entries, a
+full tile `width` columns. `autograd.kernels.tiles` has the sizes.
 
 multiply_tile(a, a0, a_row, a_col, b, b0, b_row, s, s0, s_row, c, c0, c_row,
               depth, height, columns, add)
     The step above; a_ik is a[a0 + i a_row + k a_col], b_kj is b[b0 + k b_row + j], c_ij is
     c[c0 + i c_row + j]. `height` is one of HEIGHTS, `columns` at most `width`. c_ij becomes the
     sum over k, plus s[s0 + i s_row + j] if `add`. Rows of b are read to the end of a vector.
-copy_panel_row(x, x0, columns, y, y0)
-    y[y0 + j] = x[x0 + j]; y is written for `width` columns, with anything beyond the last.
-stream_row(x, x0, y, y0), finish_streams()
-    y[y0 + j] = x[x0 + j] for `width` columns, past the caches: a line of memory that is written
-    whole need not be read first, which takes a third of the time where it is in no cache. y[y0]
-    begins a line. A thread finishes its streams before another may read them.
-transpose_block(x, x0, x_row, rows, columns, y, y0, y_row)
-    y[y0 + j y_row + i] = x[x0 + i x_row + j] for at most `lanes` rows and columns, transposed in
-    registers; y is written for all `lanes` of both, with anything beyond the last.
-
-`autograd.kernels.tiles` has the sizes; for processors without any there,
-`autograd.kernels.plain_tile` has the functions as loops.
 """
 
 from functools import partial
@@ -42,14 +30,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from autograd.kernels.tiles import BYTES, HEIGHTS, ROWS, VECTORS
+from autograd.kernels.tiles import HEIGHTS, ROWS, TILE, VECTORS
 from autograd.kernels.vectors import (
     INT32,
-    constants,
     copies,
     first_lanes,
     load,
-    load_parts,
     position,
     store,
     vector_function,
@@ -66,6 +52,8 @@ def read_row(builder, b, vectors, vector):
 
 def multiply_add(builder, a, b, c):
     """a b + c"""
+    if TILE == "plain":  # a processor without an instruction for it would call a function
+        return builder.fadd(builder.fmul(a, b), c)
     fma = vector_function(builder.module, "fma", c.type, c.type, [c.type] * 3)
     return builder.call(fma, [a, b, c])
 
@@ -204,89 +192,3 @@ def _write_tile(builder, sums, s, s_row, c, c_row, add, whole, mask):
                 write(None, None)
         with partial:
             write(add, mask)
-
-
-@intrinsic
-def copy_panel_row(typing, x, x0, columns, y, y0):
-    def generate(context, builder, signature, values):
-        x, x0, columns, y, y0 = values
-        vector = vector_of(context, signature.args[0])
-        x_start = position(context, builder, signature.args[0], x, x0)
-        y_start = position(context, builder, signature.args[3], y, y0)
-        whole = builder.icmp_signed("==", columns, columns.type(VECTORS * vector.count))
-        for v in range(VECTORS):
-            step = columns.type(v * vector.count)
-            inside = builder.sub(columns, step)
-            row = load_parts(builder, [builder.gep(x_start, [step])], vector, whole, inside)
-            store(builder, *row, builder.gep(y_start, [step]))
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, types.intp, y, types.intp), generate
-
-
-@intrinsic
-def stream_row(typing, x, x0, y, y0):
-    def generate(context, builder, signature, values):
-        x, x0, y, y0 = values
-        vector = vector_of(context, signature.args[0])
-        x_start = position(context, builder, signature.args[0], x, x0)
-        y_start = position(context, builder, signature.args[2], y, y0)
-        for v in range(VECTORS):
-            step = x0.type(v * vector.count)
-            row = load(builder, builder.gep(x_start, [step]), vector)
-            address = builder.bitcast(builder.gep(y_start, [step]), vector.as_pointer())
-            store = builder.store(row, address, align=BYTES)
-            store.set_metadata("nontemporal", builder.module.add_metadata([INT32(1)]))
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, y, types.intp), generate
-
-
-@intrinsic
-def finish_streams(typing):
-    def generate(context, builder, signature, values):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
-def transpose_block(typing, x, x0, x_row, rows, columns, y, y0, y_row):
-    def generate(context, builder, signature, values):
-        x, x0, x_row, rows, columns, y, y0, y_row = values
-        vector = vector_of(context, signature.args[0])
-        x_start = position(context, builder, signature.args[0], x, x0)
-        y_start = position(context, builder, signature.args[5], y, y0)
-        index = rows.type
-        last = builder.sub(rows, index(1))
-        addresses = []
-        for i in map(index, range(vector.count)):  # below the last row, the last once more
-            row = builder.select(builder.icmp_signed("<", i, last), i, last)
-            addresses.append(builder.gep(x_start, [builder.mul(x_row, row)]))
-        whole = builder.icmp_signed("==", columns, index(vector.count))
-        block = load_parts(builder, addresses, vector, whole, columns)
-        for i, column in enumerate(_transpose(builder, block)):
-            store(builder, column, builder.gep(y_start, [builder.mul(y_row, index(i))]))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(x, n, n, n, n, y, n, n), generate
-
-
-def _transpose(builder, rows):
-    """Swap the off-diagonal quarters of a square of vectors, then those of every quarter."""
-    lanes = len(rows)
-    half = lanes // 2
-    while half:
-        # Lane numbers from `lanes` on mean the second vector of a pair.
-        low = constants([i if not i & half else lanes + i - half for i in range(lanes)])
-        high = constants([i + half if not i & half else lanes + i for i in range(lanes)])
-        swapped = list(rows)
-        for i in range(lanes):
-            if not i & half:
-                swapped[i] = builder.shuffle_vector(rows[i], rows[i + half], low)
-                swapped[i + half] = builder.shuffle_vector(rows[i], rows[i + half], high)
-        rows = swapped
-        half //= 2
-    return rows

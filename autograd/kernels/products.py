@@ -9,12 +9,12 @@ import math
 import numba
 import numpy as np
 
-from autograd.kernels.attention import attend, attend_backward
+from autograd.kernels.attention import attend
+from autograd.kernels.attention_backward import attend_backward
 from autograd.kernels.attention_blocks import table_of
 from autograd.kernels.attention_mask import visible
-from autograd.kernels.matmul import multiply
-from autograd.kernels.matmul_jobs import ADD, ADD_BIAS, REPLACE
-from autograd.kernels.register_tile import empty_lines
+from autograd.kernels.matmul import ADD, ADD_BIAS, REPLACE, multiply
+from autograd.kernels.panels import empty_lines
 
 
 class Products:

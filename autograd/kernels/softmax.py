@@ -9,13 +9,10 @@ backward. Memory is read and written once: all loops but the first find their ro
 
 import math
 
-import numpy as np
 from numba import prange
 
 from autograd.kernels.compiler import filled, kernel
-from autograd.kernels.vector_math import PART, exp, float_of, ordered_int, row_maximum
-
-CHUNK = 4096  # elements, of whole rows, that a thread works on at a time
+from autograd.kernels.vector_math import PART, exp, row_maximum
 
 
 def softmax(x_NC):
@@ -24,25 +21,15 @@ def softmax(x_NC):
 
 @kernel
 def _softmax(x_NC, y_NC):
-    N, C = x_NC.shape
-    rows = 1 + CHUNK // C
-    lowest = ordered_int(x_NC.dtype.type(-np.inf))
-    for chunk in prange((N + rows - 1) // rows):
-        end = min(chunk * rows + rows, N)
-        m = row_maximum(x_NC[chunk * rows])
-        for n in range(chunk * rows, end):
-            x, y, following = x_NC[n], y_NC[n], x_NC[min(n + 1, end - 1)]
-            total, highest = x.dtype.type(0), lowest
-            # Meanwhile the processor has time to read the next row and find its maximum. A NaN need
-            # not be found, because it makes the total NaN.
-            for c in range(x.size):
-                y[c] = exp(x[c] - m)
-                total += y[c]
-                highest = max(highest, ordered_int(following[c]))
-            scale = x.dtype.type(1) / total
-            for c in range(y.size):
-                y[c] *= scale
-            m = float_of(highest)
+    for n in prange(len(x_NC)):
+        x, y = x_NC[n], y_NC[n]
+        m, total = row_maximum(x), x.dtype.type(0)
+        for c in range(x.size):
+            y[c] = exp(x[c] - m)
+            total += y[c]
+        scale = x.dtype.type(1) / total
+        for c in range(y.size):
+            y[c] *= scale
 
 
 def softmax_backward(dy_NC, y_NC):

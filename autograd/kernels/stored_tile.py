@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from autograd.kernels.microkernel import multiply_add, read_row, sum_over_k, tile_of
-from autograd.kernels.tiles import BYTES, GROUP, HEIGHTS, LINE, TILE, VECTORS
+from autograd.kernels.tiles import BYTES, GROUP, HEIGHTS, LINE, VECTORS
 from autograd.kernels.vectors import INT32, copies, load, position, store, vector_of
 
 AHEAD = 4096
@@ -86,7 +86,7 @@ def _halves(builder, start, vector):
 
 
 @intrinsic
-def _multiply_grouped(typing, a, a0, a_row, t, t0, b, b0, s, s0, c, c0, groups, height, halves):
+def multiply_grouped(typing, a, a0, a_row, t, t0, b, b0, s, s0, c, c0, groups, height, halves):
     n = types.intp
     return types.void(a, n, n, t, n, b, n, s, n, c, n, n, n, types.boolean), _call_grouped
 
@@ -185,8 +185,4 @@ def _group_sums(builder, height, vector, a, a_row, b, read):
             for rows in zip(*found, strict=True)]
 
 
-if TILE == "plain":
-    from autograd.kernels.plain_tile import multiply_grouped
-    from autograd.kernels.plain_tile import multiply_tile as multiply_streamed
-else:
-    multiply_streamed, multiply_grouped = tile_of(read=_read_ahead), _multiply_grouped
+multiply_streamed = tile_of(read=_read_ahead)

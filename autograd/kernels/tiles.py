@@ -2,7 +2,8 @@
 
 A tile is what `autograd.kernels.microkernel` holds in registers: ROWS rows of VECTORS vectors of
 BYTES bytes. The sizes use the registers up: 32 of 64 bytes in AVX-512, 16 of 32 bytes in AVX2, 32
-of 16 bytes in NEON. AUTOGRAD_TILE overrides the choice; results are right on any processor.
+of 16 bytes in NEON; `plain` is for any processor, and multiplies and adds in two instructions.
+AUTOGRAD_TILE overrides the choice; results are right on any processor.
 
 The first two differ from `avx512` only in products of bfloat16: `avx512bf16` has an instruction for
 pairs, `amx` one for blocks of 16 by 16 sums (`autograd.kernels.bf16.amx_tile`). The remaining tiles
@@ -20,7 +21,7 @@ from numba.core.codegen import get_host_cpu_features
 # rows, vectors in a row, bytes in a vector
 TILES = {
     "amx": (14, 2, 64), "avx512bf16": (14, 2, 64), "avx512": (14, 2, 64), "avx2": (6, 2, 32),
-    "neon": (8, 3, 16), "plain": (4, 8, 64),
+    "neon": (8, 3, 16), "plain": (4, 2, 16),
 }
 
 
@@ -28,8 +29,7 @@ def _best_tile():
     """Return the name of the tile for the widest vectors that Numba may use here.
 
     The machine may have wider ones: Windows on ARM runs programs for x86, and
-    NUMBA_CPU_NAME=generic allows only the instructions of every processor. Without an instruction
-    for it each multiply-add would be a slow call.
+    NUMBA_CPU_NAME=generic allows only the instructions of every processor.
     """
     if binding.get_process_triple().startswith(("aarch64", "arm64")):
         return "neon"

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH = np.float32(0.693359375)
@@ -36,7 +36,6 @@ PART = 1024
 
 def exp(x):
     """Return e^x in the dtype of x; only callable from kernels."""
-    raise NotImplementedError("exp is for kernels; use numpy.exp")
 
 
 @overload(exp, jit_options={"fastmath": {"contract", "nsz"}, "error_model": "numpy"})
@@ -66,7 +65,6 @@ ROOT_HALF = np.float32(math.sqrt(0.5))
 
 def normal_cdf(x):
     """Return Phi(x), the normal distribution function; only callable from kernels."""
-    raise NotImplementedError("normal_cdf is for kernels; use math.erfc")
 
 
 @overload(normal_cdf, jit_options={"fastmath": {"contract", "nsz"}, "error_model": "numpy"})
@@ -88,63 +86,33 @@ def _normal_cdf(x):
 
 
 def row_maximum(x):
-    """Return the largest element of a non-empty x, NaN if there is one; only for kernels."""
-    raise NotImplementedError("row_maximum is for kernels; use x.max()")
+    """Return the largest element of a non-empty x, NaN if there is one; only for kernels.
+
+    Compare integers of the same order. The maximum of floats is no vector reduction: with NaN all
+    comparisons are false, so that the order in which floats are compared counts. The bits of a
+    float, taken as an integer, have its order; below 0 all but the sign have to be inverted. NaNs
+    are above infinity, or with a minus sign below -infinity.
+    """
 
 
 @overload(row_maximum, jit_options={"error_model": "numpy"})
 def _row_maximum(x):
-    """Compare integers of the same order. The maximum of floats is no vector reduction: with NaN
-    all comparisons are false, so that the order in which floats are compared counts."""
+    real, integer, sign = np.float64, np.int64, np.int64(63)
+    if x.dtype == types.float32:
+        real, integer, sign = np.float32, np.int32, np.int32(31)
+    mask = integer(np.iinfo(integer).max)
+
+    @register_jitable
+    def in_order(bits):  # its own inverse
+        # Numba makes int64 of what it calculates with int32, which takes twice as many vectors.
+        return integer(bits ^ integer(integer(bits >> sign) & mask))
 
     def row_maximum(x):
-        highest, lowest = ordered_int(x[0]), ordered_int(x[0])
+        highest = lowest = in_order(real(x[0]).view(integer))
         for i in range(x.size):
-            key = ordered_int(x[i])
+            key = in_order(real(x[i]).view(integer))
             highest, lowest = max(highest, key), min(lowest, key)
-        below_minus_infinity = lowest < ordered_int(x.dtype.type(-np.inf))
-        return float_of(lowest if below_minus_infinity else highest)
+        below_minus_infinity = lowest < in_order(real(-np.inf).view(integer))
+        return integer(in_order(lowest if below_minus_infinity else highest)).view(real)
 
     return row_maximum
-
-
-def ordered_int(x):
-    """Return an integer of x's size that is larger for the larger of two floats; for kernels.
-
-    The bits of a float, taken as an integer, have its order; below 0 all but the sign have to be
-    inverted. NaNs are above infinity, or with a minus sign below -infinity.
-    """
-    raise NotImplementedError("ordered_int is for kernels")
-
-
-@overload(ordered_int, jit_options={"error_model": "numpy"})
-def _ordered_int(x):
-    real, integer, shift, mask = _bits(x)
-
-    def ordered_int(x):
-        bits = real(x).view(integer)
-        # Numba makes int64 of what it calculates with int32, which takes twice as many vectors.
-        return integer(bits ^ integer(integer(bits >> shift) & mask))
-
-    return ordered_int
-
-
-def float_of(key):
-    """Return the float x whose ordered_int(x) is key; only callable from kernels."""
-    raise NotImplementedError("float_of is for kernels")
-
-
-@overload(float_of, jit_options={"error_model": "numpy"})
-def _float_of(key):
-    real, integer, shift, mask = _bits(types.float32 if key == types.int32 else types.float64)
-
-    def float_of(key):
-        return integer(key ^ integer(integer(key >> shift) & mask)).view(real)
-
-    return float_of
-
-
-def _bits(dtype):
-    if dtype == types.float32:
-        return np.float32, np.int32, np.int32(31), np.int32(2**31 - 1)
-    return np.float64, np.int64, np.int64(63), np.int64(2**63 - 1)

@@ -26,7 +26,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from autograd.kernels.compiler import helper
-from autograd.kernels.microkernel import stream_row
 from autograd.kernels.vectors import position
 
 SIDE = 16
@@ -68,16 +67,11 @@ def close_tiles(typing):
 
 @helper
 def multiply_rows(
-    a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream, room
+    a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room
 ):
     for i in range(0, rows, TALL):
         a_i, s_i, c_i = a0 + i * a_row, s0 + i * s_row, c0 + i * c_row
-        whole = rows - i >= TALL and columns == TALL
-        if whole and stream:
-            multiply_block(a, a_i, a_row, b, b0, TALL, s, s_i, s_row, room, 0, TALL, depth, add)
-            for k in range(TALL):
-                stream_row(room, k * TALL, c, c_i + k * c_row)
-        elif whole:
+        if rows - i >= TALL and columns == TALL:
             multiply_block(a, a_i, a_row, b, b0, TALL, s, s_i, s_row, c, c_i, c_row, depth, add)
         else:
             height = min(TALL, rows - i)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.kernels import attention_products as in_float32
-from autograd.kernels.attention_blocks import empty
+from autograd.kernels.attention_blocks import Block, empty
 from autograd.kernels.attention_mask import BLOCK
 from autograd.kernels.attention_products import Operand, all_finite, row_length
 from autograd.kernels.bf16 import tile
@@ -35,8 +35,9 @@ from autograd.kernels.bf16.pairs import (
 )
 from autograd.kernels.bf16.tile import ROOM, multiply_rows
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import empty_lines
+from autograd.kernels.panels import empty_lines
 
+IN_PLACE = False
 HALF = BLOCK // 2  # pairs of a block
 EPS = np.finfo(np.float32).eps
 open_tiles, close_tiles = tile.open_tiles, tile.close_tiles
@@ -97,11 +98,12 @@ def take_queries(x, t0, n, D, summed, operand, room):
 
 
 @helper
-def scores(keys_SD, s0, queries, begin, add, keys, n, D, diagonal, a_SQ, room):
+def scores(keys_SD, queries, begin, add, block, a_SQ, room):
+    s0, keys, D = block.s0, block.keys, block.D
     deep = padded_pairs(D)
     for j in range(0, BLOCK, WIDTH):
         multiply_rows(keys_SD, s0 * deep, deep, queries, j * deep, begin, j, 0, a_SQ, j, BLOCK,
-                      deep, keys, min(WIDTH, BLOCK - j), add, False, room.sums)
+                      deep, keys, min(WIDTH, BLOCK - j), add, room.sums)
 
 
 @helper
@@ -128,7 +130,8 @@ def drop_errors(da_SQ, keys, errors):
 
 
 @helper
-def add_keys(a_SQ, keys, n, diagonal, careful, x, panels, s0, S, y, t0, D, add, room):
+def add_keys(a_SQ, block, careful, x, panels, S, y, add, room):
+    s0, keys, t0, n, D, diagonal = block
     finite = True
     if diagonal:
         _clear_unread(a_SQ, keys)
@@ -136,7 +139,8 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, panels, s0, S, y, t0, D, add, 
             in_float32.copy_rows(x, s0, keys, D, room.values)
             finite = all_finite(room.values[: keys * row_length(D, a_SQ)])
     if not finite:
-        in_float32.add_keys(a_SQ, keys, n, True, True, x, room.values, 0, S, y, t0, D, add, None)
+        block = Block(np.int64(0), keys, t0, n, D, True)
+        in_float32.add_keys(a_SQ, block, True, x, room.values, S, y, add, None)
         return
     first = s0 // BLOCK * _panel_size(D, HALF)
     if s0 % BLOCK or keys < min(BLOCK, S - s0):  # not a block of `take_keys`
@@ -149,7 +153,8 @@ def add_keys(a_SQ, keys, n, diagonal, careful, x, panels, s0, S, y, t0, D, add, 
 
 
 @helper
-def add_queries(a_SQ, keys, n, diagonal, x_QD, y, s0, D, add, room):
+def add_queries(a_SQ, block, x_QD, y, add, room):
+    s0, keys, _, n, D, diagonal = block
     if diagonal:
         _clear_unread(a_SQ, keys)
     pairs_side_by_side(a_SQ, 0, BLOCK, keys, n, room.weights, 0, HALF, HALF)
@@ -163,7 +168,7 @@ def _add_products(panels, first, n, y, y0, D, add, room):
         start = y0 * y.step + j
         multiply_rows(room.weights, 0, HALF, panels, first + j * HALF, y.flat, start, y.step,
                       y.flat, start, y.step,
-                      HALF, n, min(WIDTH, D - j), add, False, room.sums)
+                      HALF, n, min(WIDTH, D - j), add, room.sums)
 
 
 @helper

@@ -9,7 +9,7 @@ A product of two such numbers is exact in float32. Instructions for them multipl
   fit a cache; else all threads round all of a first. b becomes panels: a job makes those of a step,
   or all are made first if several jobs read them.
 - Until the last step the sums of a job are kept side by side, for c can be large and is written
-  once: past the caches, if it fits none (`register_tile.stream_row`).
+  once.
 - Nothing is read in place, and a single row is a product like any other.
 - The sums of the rows of b, a gradient, are taken before b is rounded.
 
@@ -33,8 +33,8 @@ from autograd.kernels.bf16.pairs import (
 )
 from autograd.kernels.bf16.tile import ROOM, TALL, close_tiles, multiply_rows, open_tiles
 from autograd.kernels.compiler import helper, kernel
-from autograd.kernels.matmul_jobs import ADD_BIAS, REPLACE, Matrix, bounds, cut
-from autograd.kernels.register_tile import can_stream, empty_lines, finish_streams
+from autograd.kernels.matmul import ADD_BIAS, REPLACE, Matrix, bounds, cut
+from autograd.kernels.panels import empty_lines
 
 NEAR = 1 << 19  # pairs that fit the L2 cache
 DEPTH = 192  # pairs of a step, a multiple of DEEP
@@ -170,7 +170,6 @@ def _do_jobs(
     panels = packed if packed.size else empty_lines(most * most_columns, np.uint32)
     deep = padded_pairs(K)
     sums = empty_lines(most_rows * most_columns if steps > 1 else 0, np.float32)
-    streams = can_stream(c, N)
     open_tiles()
     for job in range(first, end):
         z, part = job // (down * across), job % (down * across)
@@ -201,9 +200,8 @@ def _do_jobs(
                 multiply_rows(pairs, a0 + step * rows * row, row,
                               panels, panel + j * panel_size, s, s0, s_row, to, to0, to_row,
                               depth, i1 - i0, min(WIDTH, j1 - j0 - j), task != REPLACE or step > 0,
-                              streams and last, for_rows)
+                              for_rows)
     close_tiles()
-    finish_streams()
 
 
 @helper

@@ -26,7 +26,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from autograd.kernels.microkernel import multiply_add, tile_of
-from autograd.kernels.tiles import BYTES, MULTIPLIES_BFLOAT16, TILE, VECTORS
+from autograd.kernels.tiles import BYTES, MULTIPLIES_BFLOAT16, VECTORS
 from autograd.kernels.vectors import (
     INT32,
     constants,
@@ -73,10 +73,7 @@ def _upper_half(builder, pairs, vector):
     return builder.bitcast(builder.and_(pairs, _all(pairs.type, 0xFFFF0000)), vector)
 
 
-if TILE == "plain":
-    from autograd.kernels.plain_tile import multiply_tile as multiply_pairs
-else:
-    multiply_pairs = tile_of(multiply_add=_multiply_add_pairs)
+multiply_pairs = tile_of(multiply_add=_multiply_add_pairs)
 
 
 @intrinsic

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd.kernels.bf16.pair_tile import pair, pair_panel_row, pair_row
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import pack_rows, transpose_block
+from autograd.kernels.panels import pack_rows, transpose_block
 from autograd.kernels.tiles import BYTES, VECTORS
 
 DEEP = 16

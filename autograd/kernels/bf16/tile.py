@@ -1,10 +1,8 @@
 """Products of a few rows of pairs with a panel of pairs, by this processor's tile.
 
-multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream,
-              room)
+multiply_rows(a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room)
     c_ij becomes the sum over `depth` pairs, a multiple of 16, of a_ip b_pj, plus s_ij if `add`:
-    a has rows, a multiple of TALL in memory, b is one panel, `room` has ROOM numbers. Whole blocks
-    of AMX are written past the caches if `stream`.
+    a has rows, a multiple of TALL in memory, b is one panel, `room` has ROOM numbers.
 open_tiles(), close_tiles()
     Before the first product of a thread, and after its last.
 """
@@ -12,7 +10,7 @@ open_tiles(), close_tiles()
 from autograd.kernels.bf16.pair_tile import multiply_pairs
 from autograd.kernels.bf16.pairs import LANES, WIDTH
 from autograd.kernels.compiler import helper
-from autograd.kernels.register_tile import tile_height
+from autograd.kernels.panels import tile_height
 from autograd.kernels.tiles import TILE
 
 if TILE == "amx":
@@ -22,7 +20,7 @@ else:
 
     @helper
     def multiply_rows(
-        a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, stream, room
+        a, a0, a_row, b, b0, s, s0, s_row, c, c0, c_row, depth, rows, columns, add, room
     ):
         i = 0
         while i < rows:
@@ -35,9 +33,7 @@ else:
     def open_tiles():
         pass
 
-    @helper
-    def close_tiles():
-        pass
+    close_tiles = open_tiles
 
 
 ROOM = TALL * WIDTH
