@@ -17,7 +17,7 @@ from family_models import padded, tokenizer, told
 from variants import VARIANTS
 
 from npgpt import tales
-from npgpt.batches import IGNORE_INDEX, Batch
+from npgpt.batches import IGNORE_INDEX, Batch, Objective
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.gpt import INIT_STD
 from npgpt.optim import AdamW, global_norm
@@ -109,7 +109,7 @@ def entropy(text):
     return test.nats_N.sum() / (test.y_NT >= 0).sum()
 
 
-class InOrder:
+class InOrder(Objective):
     """The objective: stories in an order that the seed decides, again and again.
 
     n     how many of the stories; 0: all

@@ -19,7 +19,7 @@ from family_models import padded, train
 
 from autograd import log_softmax
 from npgpt import GPT, GPTConfig
-from npgpt.batches import IGNORE_INDEX, Batch
+from npgpt.batches import IGNORE_INDEX, Batch, Objective
 from npgpt.files import atomic_write
 from npgpt.models.size import flops_per_token
 
@@ -36,7 +36,7 @@ def shape(channels, vocab_size):
     return GPTConfig(vocab_size, BLOCK, 2, heads, channels, bias=False)
 
 
-class FromLineStarts:
+class FromLineStarts(Objective):
     """The objective to go on with stories, in windows that begin where a story does: what a word
     depends on is in the window."""
 

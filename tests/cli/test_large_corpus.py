@@ -31,10 +31,11 @@ def test_two_gigabytes_train_in_the_memory_of_one_megabyte(tmp_path):
         folder = tmp_path / str(size)
         folder.mkdir()
         CharTokenizer("abc").save(folder / "tokenizer.json")
-        with open(folder / "ids.bin", "wb") as file:
-            file.truncate(size)  # zeros that take no room on the disk
-        done = npgpt("train", "--corpus", folder / "ids.bin", *SETTINGS, "--out", folder / "run",
-                     "--max-iters", 100, "--train-fraction", 0.9999, code=MEASURED)
+        for name, length in (("train.bin", size), ("val.bin", 1000)):
+            with open(folder / name, "wb") as file:
+                file.truncate(length)  # zeros that take no room on the disk
+        done = npgpt("train", "--corpus", folder, *SETTINGS, "--out", tmp_path / f"run{size}",
+                     "--max-iters", 100, code=MEASURED)
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout.split()[-1]))
     assert peaks[1] - peaks[0] < 100e6, peaks
@@ -89,7 +90,8 @@ def test_every_id_of_a_token_file_is_looked_at(refuses, here):
     CharTokenizer("abc").save(here / "tokenizer.json")
     ids_N = np.zeros(2 * SAMPLE, "<u2")
     ids_N[SAMPLE + 7] = 3
-    ids_N.tofile(here / "ids.bin")
-    refuses("ids.bin token 3 tokenizer.json", "train", "ids.bin", *SETTINGS)
+    for name in ("train.bin", "val.bin"):
+        ids_N.tofile(here / name)
+    refuses("train.bin token 3 tokenizer.json", "train", "--corpus", ".", *SETTINGS)
 
 

@@ -76,11 +76,11 @@ def test_every_section_has_a_page_and_frames_of_the_views_that_it_names(book):
 
 
 def test_a_name_in_the_text_leads_to_the_line_that_defines_it(book):
-    page = (book / "transformer-architecture.html").read_text(encoding="utf-8")
+    page = (book / "attention-mechanism.html").read_text(encoding="utf-8")
     line = int(re.search(r'href="code/npgpt/gpt.py.html#L-(\d+)"><code[^>]*><span[^>]*>'
-                         "npgpt.gpt.Block<", page)[1])
+                         "npgpt.gpt.CausalSelfAttention<", page)[1])
     lines = (ROOT / "npgpt/gpt.py").read_text(encoding="utf-8").splitlines()
-    assert lines[line - 1].startswith("class Block")
+    assert lines[line - 1].startswith("class CausalSelfAttention")
     code = (book / "code" / "npgpt" / "gpt.py.html").read_text(encoding="utf-8")
     assert f'name="L-{line}"' in code
 
