@@ -158,7 +158,8 @@ def micro_batches(model, ids_N, config, step, objective=NEXT_TOKEN):
     model's `dropout_step` is set for each micro-batch.
     """
     count, B = config.gradient_accumulation_steps, config.batch_size
-    rank, size = CURRENT_RANKS.get().rank, CURRENT_RANKS.get().size
+    ranks = CURRENT_RANKS.get()
+    rank, size = ranks.rank, ranks.size
     for index in range(count):
         first = index * B + rank * B // size
         # No two micro-batches of a run share a dropout mask; a repeated step has its own again.

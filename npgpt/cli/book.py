@@ -33,9 +33,10 @@ def run(args):
                              address=address and address + MODEL, picture=CARD)
     if record["kind"] is None:
         print("note    the model does not run in a page: its views show one text", file=sys.stderr)
-    pages, real = {MODEL: html}, None
+    pages, real, template = {MODEL: html}, None, None
     with suppress(FileNotFoundError):  # without its package the book has no chapter on it
         template = template_of(local_folder(NAME))
+    if template:
         subject = open_subject(NAME)
         pages[FRAME], _ = make_page(subject, ANIMAL, address=address and address + FRAME,
                                     picture=CARD)

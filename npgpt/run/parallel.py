@@ -60,6 +60,7 @@ class Ranks:
         self.comm, self.rank, self.size, self.is_main = comm, comm.rank, comm.size, comm.rank == 0
         self.interrupted = []  # the signals to stop that this rank received (`npgpt.run.watch`)
         self.stopping = False  # whether any rank had one at the last step: equal on all ranks
+        self._flat = None  # memory of `average`, as new memory at each step costs page faults
 
     def check_same(self, settings):
         """Raise ValueError, on every rank, unless all ranks have equal settings {name: value}, and
@@ -84,9 +85,11 @@ class Ranks:
         from mpi4py import MPI
 
         gradients = [weight.grad.ravel() for weight in parameters.values()]
-        more = np.array([loss, bool(self.interrupted)], gradients[0].dtype)
-        flat = np.concatenate([*gradients, more])
-
+        if self._flat is None:
+            self._flat = np.empty(sum(map(len, gradients)) + 2, gradients[0].dtype)
+        flat = self._flat
+        np.concatenate(gradients, out=flat[:-2])
+        flat[-2:] = loss, bool(self.interrupted)
         self.comm.Allreduce(MPI.IN_PLACE, flat, op=MPI.SUM)
         self.stopping = bool(flat[-1] > 0)
         flat /= self.size

@@ -156,7 +156,7 @@ def test_from_text_to_talk(tmp_path, done, refused, interrupted, monkeypatch):
              "1", "--max-iters", "4", "--out")
     untaught = ("train", "--init-from", talk, *learn, tmp_path / "no")
     assert "--conversations tales" in refused(*untaught)
-    # Some stories that are asked for, by heart: without a right one nothing is rewarded.
+    # It memorises some requested stories: without a right one nothing is rewarded.
     few.write_text("".join(conversation(asked.prompt, asked.answer)
                            for asked in questions(200) if asked.kind == "story"))
     done("train", "--init-from", talk, "--conversations", few, "--hold", "0", "--max-iters", "60",
