@@ -13,7 +13,8 @@ TERMINAL_CONTROLS = re.compile(
 
 # What beginners type, and ours of the same meaning, or what to do instead.
 TYPED = {
-    "epochs": "max_iters", "steps": "max_iters", "learning_rate": "lr", "data": "corpus",
+    "epochs": "--max-iters counts steps; npgpt train says how many read the text once",
+    "steps": "max_iters", "learning_rate": "lr", "data": "corpus",
     "model": "init_from", "max_tokens": "max_new_tokens", "greedy": "temperature",
     "device": "all is computed on the CPU", "out": "> FILE keeps what is printed",
     "resume": "npgpt train --resume goes on with a run",
@@ -41,7 +42,7 @@ def shown(name, most=200):
 def nearest(name, names):
     """Return ": did you mean X?" for an unknown name that resembles a known one, else "".
 
-    >>> nearest("n_layers", ["n_layer", "n_head"]), nearest("--epochs", ["--eps", "--max-iters"])
+    >>> nearest("n_layers", ["n_layer", "n_head"]), nearest("--steps", ["--stop", "--max-iters"])
     (': did you mean n_layer?', ': did you mean --max-iters?')
     """
     plain = {known.lstrip("-").replace("-", "_").lower(): known for known in names}

@@ -223,8 +223,7 @@ def model_path(name, form):
         return path
     path = model_files(name)
     if not (path.is_dir() or path.suffix in (".gguf", ".safetensors")):
-        raise ValueError(f"{shown(name, 60)!r} is no run folder or other model; "
-                         f"write npgpt {form}; {runs_near(path)}")
+        raise ValueError(f"there is no model {shown(name, 60)!r} (npgpt {form}); {runs_near(path)}")
     return path
 
 

@@ -12,7 +12,6 @@ from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset
 from npgpt.models.size import flops_per_token, parameters_by_part, step_memory, tokens_per_step
 from npgpt.run.opening import shape_in_words
-from npgpt.tokenizers.library_tokenizer import installed
 
 CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
 
@@ -54,10 +53,10 @@ def run(args):
         "flops_per_token_training": training_flops,
         "tokens_per_step": tokens_per_step(config, training),
         "step_memory_bytes": asdict(memory) | {"total": memory.total},
-        "byte_pairs_merged_by": f"tokenizers {version}" if (version := installed()) else "npgpt",
     }
     if args.json:
-        return print_json(result)
+        print_json(result)
+        return
     print(f"{training.arch}: {shape_in_words(config)}")
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
@@ -72,7 +71,6 @@ def run(args):
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
     for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
         print(f"  {part:<18} {scaled(size, 'B'):>13}")
-    return print(f"\nbyte pairs are merged by {result['byte_pairs_merged_by']}")
 
 
 def scaled(count, unit):

@@ -47,6 +47,7 @@ class Plan:
     """
 
     folder: Path
+    preset: str
     given: dict
     model: dict
     training: TrainConfig
@@ -84,7 +85,7 @@ def new_run(args):
     training = replace(training, corpus=()) if talks else training
     kind, bpe_size = _tokens(args, preset, training.corpus)
     folder = Path(args.out) if args.out else default_folder(training)
-    return Plan(folder, given, model, training, kind, bpe_size, start, template)
+    return Plan(folder, preset, given, model, training, kind, bpe_size, start, template)
 
 
 def resumed_run(args):

@@ -142,6 +142,7 @@ def run(args):
             if ranks.is_main and not args.check:
                 runs.check_not_taken(new.folder)
             run, dataset, model, optimizer = opening.open_new(new, stack)
+            print(f"preset  {new.preset}")
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
@@ -203,8 +204,8 @@ def _create(run, dataset, model, optimizer, stack, init_from):
 def _store_changes(run, optimizer):
     """Store what a resumed run changes of its settings, and say so."""
     if changed := runs.change_settings(run, optimizer.steps):
-        new = ", ".join(f"{flag_of(name)} {new}" for name, (_, new) in changed.items())
-        print(f"note    {new} after step {optimizer.steps:,}, as config.json says")
+        new = ", ".join(f"{flag_of(n)} from {old} to {new}" for n, (old, new) in changed.items())
+        print(f"changed {new}")
 
 
 def _again(args, files, name, value):

@@ -18,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from npgpt import download
-from npgpt.files import RUN_STATE, member, open_file, quoted
+from npgpt.files import RUN_STATE, member, open_file
 from npgpt.text import shown
 
 TALES_CHARACTERS = 2_000_000
@@ -142,9 +142,8 @@ def _folder(folder):
     visible = sorted(_visible_files(folder), key=lambda path: path.parts)
     no_text = {path.parent: path.name for path in visible if path.name in NO_TEXT}
     if folder in no_text:
-        raise ValueError(f"{folder} is not a folder of texts: it holds {no_text[folder]}, as what "
-                         "npgpt train, prepare or export makes; if there are texts in it, name "
-                         f"them: {quoted(folder / '*.txt')}")
+        raise ValueError(f"{folder} is no folder of texts, as it holds {no_text[folder]}; to train "
+                         "a run or a model further, write --resume or --init-from before it")
     paths = [path for path in visible if no_text.keys().isdisjoint(path.parents) and path.is_file()]
     texts = [path for path in paths if not has_zero_byte(path)]
     return _files(str(folder), texts, len(paths) - len(texts), folder)

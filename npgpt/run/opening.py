@@ -56,7 +56,7 @@ def _started(start, config, dataset, training):
     model, new = start.model, dataset.tokenizer.tokens[start.tokenizer.vocab_size :]
     if new:
         print(f"note    {len(new):,} tokens that the model does not know are new: "
-              f"{shown(b''.join(new).decode())}")
+              f"{shown(b' '.join(new).decode())}")
     if new or config.block_size != model.config.block_size:
         return resize_embeddings(model, config, training.seed)
     model.config, model.seed = config, training.seed

@@ -174,3 +174,6 @@ def _print_taught(run, dataset, model, answers):
     _, prompt_T = min(answers, key=lambda answer: answer[0])
     ids = dataset.write(model, dataset.tokenizer, prompt_T, 100, temperature=0)
     print(textwrap.indent(dataset.tokenizer.decode([*ids]).strip(), "    "))
+    if right < len(answers) and not dataset.validates:
+        steps = 2 * run.training.max_iters
+        print(f"what helps: npgpt train --resume --out {quoted(run.folder)} --max-iters {steps}")

@@ -72,7 +72,7 @@ def test_characters_that_the_model_does_not_know_get_rows_of_their_own(
     flags = ("--arch", arch, "--tokenizer", tokens, *TINY, "--eval-stride", 0)
     done("train", *flags, corpus, "--out", start)
     tune = ("train", "--init-from", start, "--corpus", path, "--seed", 7, *SCHEDULE)
-    shown = "10 tokens", "\\x1b()12:J[\u03b1\u03b2"
+    shown = "10 tokens", "\\x1b ( ) 1 2 : J [ \u03b1 \u03b2"
     text = done(*tune, "--out", out)
     assert all(fact in text for fact in shown)
     (old, known, _), (model, tokenizer, run) = load_run(start), load_run(out)
