@@ -38,7 +38,6 @@ RELATIONS = {  # name -> pairs of words
         ("Lord", "Lady"),
     ],
 }
-MOST_LABELS, BESIDE = 9, 5  # in a panel of the figure; points between a dot and its label
 GOOD = (  # beginnings that end in " good": of an animal, and of food
     ("A good", "The good", "Then a good", "One dawn good", "Long ago there was a good"),
     ("so it ate good", "They had good", "Who ate my good", "and had good", "baked him good"),
@@ -182,99 +181,28 @@ def draw(vectors, figures):
         group: ((vectors_NC - mean_C) @ directions_CC[:2].T, words)
         for group, (vectors_NC, words) in vectors.items()
     }
-    title = "Words used alike lie together (each other panel is a close-up)"
+    title = "Words used alike lie together"
     picture(draw_clouds, figures / "03_embeddings.png", groups, title)
 
 
 def draw_clouds(path, groups, title):
-    """Return all points in one panel; then each cloud by itself, larger, with some of its words.
+    """Draw a point for each word, and beside each group its name and some of its words.
 
-    groups   name -> (points (n, 2), labels)
+    groups   name -> (points (n, 2), words)
     """
-    together = ("lords", "ladies")  # in one panel
-    panels = [[group] for group in groups if group not in together]
-    panels.insert(0, [group for group in groups if group in together])
-    panels = [list(groups), *filter(None, panels)]
-    columns = 3
-    rows = -(-len(panels) // columns)
-    drawing, axes = plots.figure(9.2, 3.3 * rows, rows, columns, squeeze=False)
-    colours = dict(zip(groups, plots.COLOURS * 2, strict=False))
-    for panel, names in zip(axes.flat, panels, strict=False):
-        for name in names:
-            points, _ = groups[name]
-            whole = panel is axes.flat[0]
-            panel.scatter(*points.T, s=12, color=colours[name], alpha=1 if whole else 0.35,
-                          linewidth=0)
-        panel.margins(0.2)
-        panel.tick_params(labelsize=9)
-        panel.locator_params(nbins=4)
-        panel.set_title("all" if whole else ", ".join(names), fontsize=13)
-    for panel in axes.flat[len(panels) :]:
-        panel.axis("off")
-    drawing.suptitle(title, fontsize=15)
-    drawing.draw_without_rendering()  # the layout decides where a point is and how large a text
-    for panel, names in zip(axes.flat, panels, strict=False):
-        points = np.concatenate([groups[name][0] for name in names])
-        if panel is axes.flat[0]:
-            middles = np.array([groups[name][0].mean(axis=0) for name in names])
-            write_beside(panel, middles, names, points, lines=False)
-        else:
-            labels = [label for name in names for label in groups[name][1]]
-            some = spread_out(points, MOST_LABELS)
-            colour = [colours[name] for name in names for _ in groups[name][1]]
-            panel.scatter(*points[some].T, s=26, color=[colour[i] for i in some])
-            write_beside(panel, points[some], [labels[i] for i in some], points)
+    drawing, axes = plots.figure(7.4, 4.4)
+    for (name, (points, words)), colour in zip(groups.items(), plots.COLOURS, strict=False):
+        axes.scatter(*points.T, s=22, color=colour, linewidth=0)
+        right = points[:, 0].mean() < 0
+        some = ", ".join(words[:4]) + (" ..." if len(words) > 4 else "")
+        x, y = points[:, 0].max() if right else points[:, 0].min(), np.median(points[:, 1])
+        axes.annotate(f"{name}: {some}", (x, y), (8 if right else -8, 0), va="center",
+                      ha="left" if right else "right", textcoords="offset points", fontsize=10)
+        if "good" in words:
+            axes.annotate("good", points[words.index("good")], (-8, 0), va="center", ha="right",
+                          textcoords="offset points", fontsize=10)
+    axes.set(title=title, xticks=[], yticks=[])
     return plots.save(drawing, path)
-
-
-def spread_out(points, most):
-    """Return indices of points far from one another: each is far from those before it."""
-    scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
-    chosen = [int((scaled**2).sum(axis=1).argmax())]
-    while len(chosen) < min(most, len(points)):
-        apart = ((scaled[:, None] - scaled[chosen]) ** 2).sum(axis=2).min(axis=1)
-        chosen.append(int(apart.argmax()))
-    return chosen
-
-
-def write_beside(panel, points, labels, all_points, lines=True):
-    """Write each label where it covers nothing: beside its point, or with a line to it."""
-    pixels, taken = panel.transData.transform(all_points), []
-    inverse = panel.transData.inverted()
-    for point, label in zip(points, labels, strict=True):
-        at = panel.transData.transform(point)
-        note = panel.annotate(label, point, (0, 0), textcoords="offset points", fontsize=11)
-        size = np.array(note.get_window_extent().size)
-        boxes = []
-        for distance in (BESIDE, 9, 15, 22, 30, 40, 52, 66, 80):
-            for angle in np.arange(0, 2 * np.pi, np.pi / 6):
-                direction = np.array([np.cos(angle), np.sin(angle)])
-                middle = at + direction * (distance * panel.figure.dpi / 72 + size / 2)
-                low, high = middle - size / 2, middle + size / 2
-                line = np.linspace(at, np.clip(at, low, high), 20)
-                boxes.append((low, high, line, lines and distance > BESIDE))
-        low, high, line, far = next(
-            (box for box in boxes if not covers(box, taken, pixels, panel)), boxes[0]
-        )
-        taken.append((low, high))
-        note.set_position((low - at) * 72 / panel.figure.dpi)
-        if far:
-            pixels = np.concatenate([pixels, line])
-            panel.plot(*inverse.transform(line).T, color=plots.INK, linewidth=0.7, zorder=0)
-
-
-def covers(box, taken, pixels, panel):
-    """Return whether a box lies over another, over a point, or over the edge of the panel; or its
-    line over another box, or over a point other than its own."""
-    low, high, line, far = box
-    inside, others = panel.bbox, pixels[(abs(pixels - line[0]) > 0.5).any(axis=1)]
-    return (
-        any(((low < other[1]).all() and (other[0] < high).all())
-            or ((other[0] < line) & (line < other[1])).all(axis=1).any() for other in taken)
-        or ((low - 5 < pixels) & (pixels < high + 5)).all(axis=1).any()
-        or (far and (np.linalg.norm(line[:, None] - others, axis=2) < 9).any())
-        or low[0] < inside.x0 or high[0] > inside.x1 or low[1] < inside.y0 or high[1] > inside.y1
-    )
 
 
 def positions(model):

@@ -112,11 +112,11 @@ def in_a_model(trained, figures):
         for layer, head in np.ndindex(maps_LHTT.shape[:2]):
             row_T = maps_LHTT[layer, head, it]
             shares = "".join(f"{row_T[positions[word]].sum():8.2f}" for word in words)
-            print(f"  layer {layer}, head {head}{shares}   {tokens[row_T.argmax()]!r}")
+            print(f"  block {layer}, head {head}{shares}   {tokens[row_T.argmax()]!r}")
         equal = "".join(f"{len(positions[word]) / (it + 1):8.2f}" for word in words)
         print(f"  {'equal shares':15}{equal}\n")
     finders = [
-        f"layer {layer}, head {head}" for layer, head in np.ndindex(maps_LHTT.shape[:2])
+        f"block {layer}, head {head}" for layer, head in np.ndindex(maps_LHTT.shape[:2])
         if maps_LHTT[layer, head, its][:, positions[REFERENT_OF_IT]].sum(axis=-1).min() > 0.5
     ]
     print(f'heads that read "{REFERENT_OF_IT}" with more than half their weight at both: '
@@ -145,7 +145,7 @@ def draw_maps(path, weights_LHTT, tokens, marked):
                        color=plots.QUERY if t in marked else plots.INK)
         for t in marked:
             panel.axhspan(t - 0.5, t + 0.5, fill=False, edgecolor=plots.QUERY)
-        panel.set_title(f"layer {layer}, head {head}", fontsize=9)
+        panel.set_title(f"block {layer}, head {head}", fontsize=9)
         panel.set_xlim(-0.7, T + 1.5)
     scale = axes[-1, -1].inset_axes((0.1, 0.55, 0.8, 0.07))
     drawing.colorbar(image, cax=scale, location="bottom", label="weight; a row sums to 1")
@@ -162,7 +162,7 @@ def draw_rows(path, weights_LHTT, tokens, rows, reason):
     reason   the positions of "tired", between the two
     """
     L, H, T, _ = weights_LHTT.shape
-    heads = [f"layer {layer}, head {head}" for layer, head in np.ndindex(L, H)]
+    heads = [f"block {layer}, head {head}" for layer, head in np.ndindex(L, H)]
     drawing, axes = plots.figure(7.4, 0.24 * L * H * len(rows) + 2.2, len(rows), 1, sharex=True)
     reading = (weights_LHTT[:, :, rows[-1], reason].sum(axis=-1) > 0.5).sum()
     number = f"{('no', 'one', 'two', 'three', 'four')[reading] if reading < 5 else reading}"
@@ -228,7 +228,7 @@ def heads_removed(trained):
     loss, grown_LH = losses_without_each_head(trained.model, trained.val_ids)
     print(f"loss {loss:.3f}; by how much it grows without")
     for layer, head in np.ndindex(grown_LH.shape):
-        print(f"  layer {layer}, head {head}: {grown_LH[layer, head]:6.3f}")
+        print(f"  block {layer}, head {head}: {grown_LH[layer, head]:6.3f}")
     return {"loss": loss, "grown": grown_LH}
 
 
@@ -316,9 +316,11 @@ def a_head_forms(quick):
             weights_TT = activations(model, ids_T[None]).weights_LBHTT[head[0], 0, head[1]]
     print_growth(found)
     for seed, (layer, head, second, without, step) in heads.items():
-        print(f"seed {seed}: layer {layer}, head {head}; what is said again at {ELSEWHERE} costs "
+        print(f"seed {seed}: block {layer}, head {head}; what is said again at {ELSEWHERE} costs "
               f"{second:.2f} nats, without this head {without:.2f}; below 2 from step {step}")
     formed = {"heads": heads, "weights": weights_TT, "carried": np.mean(moved, axis=0)}
+    print(f"\nletters {FIRST} and {SECOND} exchanged: how much of the answer a position carries")
+    print_carriers(formed["carried"], [*map(str, range(ROW)), "again"])
     return found, formed
 
 
@@ -338,26 +340,23 @@ def carriers(model, seed):
 
 
 def draw_induction(path, found, formed):
-    """Draw the growth of the heads, one head's weights, and who carries an answer."""
-    drawing, axes = plots.figure(10, 7.4, 2, 2)
-    (scores, losses), (weights, carried) = axes
-    for seed, colour in zip(formed["heads"], plots.COLOURS, strict=False):
-        for length, style in ((ELSEWHERE, "-"), (TWICE, ":")):
-            at, score, second = found[f"rules, seed {seed}, read at {length}"]
-            scores.plot(at, score, style, color=colour, label=f"seed {seed}, {length} back")
-            losses.plot(at, second, style, color=colour)
-    _label_growth(scores, losses)
-    scores.legend(fontsize=7.5)
-    scores.set_title("A head forms, with each seed", fontsize=10)
-    losses.set_title("And the loss of what is said again falls", fontsize=10)
-    T = len(formed["weights"])
-    weights.imshow(np.where(np.tri(T), formed["weights"], np.nan), cmap="Blues", vmin=0, vmax=1)
-    weights.set(xlabel="position read", ylabel="position reading")
-    weights.set_title(f"Said again, from {ELSEWHERE} on, it reads {ELSEWHERE - 1} back",
-                      fontsize=10)
-    names = [*map(str, range(ROW)), "again"]
-    _draw_carriers(carried, formed["carried"], names)
-    carried.set_title("Those behind the exchanged letters carry it", fontsize=10)
+    """Draw the loss of letters said twice as the heads form, and what one head reads then."""
+    drawing, (losses, weights) = plots.figure(9.2, 3.6, 1, 2)
+    for seed, colour, style in zip(formed["heads"], plots.COLOURS, ("-", "--", ":"), strict=False):
+        at, _, second = found[f"rules, seed {seed}, read at {ELSEWHERE}"]
+        losses.plot(at, second, style, color=colour, label=f"seed {seed}")
+    losses.set(xlabel="step", ylabel="loss of the second time, nats", ylim=(0, None))
+    losses.set_title("Suddenly the loss of what is said again falls", fontsize=10)
+    losses.legend(frameon=False, fontsize=9)
+    second_TT = formed["weights"][ELSEWHERE:]
+    weights.imshow(second_TT, cmap="Blues", vmin=0, vmax=1, extent=(
+        -0.5, 2 * ELSEWHERE - 0.5, 2 * ELSEWHERE - 0.5, ELSEWHERE - 0.5))
+    reading = np.arange(ELSEWHERE, 2 * ELSEWHERE)
+    weights.plot(reading - ELSEWHERE + 1, reading, "s", fillstyle="none", markersize=9,
+                 color=plots.KEY)
+    weights.set(xlabel="position read", ylabel="position reading",
+                yticks=(ELSEWHERE, 2 * ELSEWHERE - 1))
+    weights.set_title("A head reads what followed the last time (framed)", fontsize=10)
     return plots.save(drawing, path)
 
 
@@ -382,48 +381,32 @@ def it_with_the_answer_visible(trained):
     moved_LT = patched(trained.model, *ids, *answers)
     first = int(np.flatnonzero(ids[0] != ids[1])[0])  # positions before it are the same
     tokens = [trained.tokenizer.decode([i]).strip() for i in ids[0][first:]]
-    print(f"{'':20}{''.join(f'{token:>9}' for token in tokens)}")
-    for layer, row in enumerate(moved_LT):
-        where = f"before block {layer}" if layer + 1 < len(moved_LT) else "after the last"
-        print(f"  {where:18}{''.join(f'{x:9.2f}' for x in row[first:])}")
+    print_carriers(moved_LT[:, first:], tokens)
     return {"moved": moved_LT[:, first:], "tokens": tokens}
 
 
-def draw_heads(path, removed, found, followed):
-    """Draw the loss without each head, the carriers of the answer, the growth of induction."""
-    drawing, axes = plots.figure(10, 7.4, 2, 2)
-    _draw_removed(axes[0, 0], removed["grown"])
-    _draw_followed(axes[0, 1], followed)
-    _draw_fixed_distance(*axes[1], found)
+def print_carriers(moved_LT, tokens):
+    print(f"{'':20}{''.join(f'{token:>9}' for token in tokens)}")
+    for layer, row in enumerate(moved_LT):
+        where = f"before block {layer}" if layer + 1 < len(moved_LT) else "after the last"
+        print(f"  {where:18}{''.join(f'{x:9.2f}' for x in row)}")
+
+
+def draw_heads(path, removed, followed):
+    """Draw the loss without each head, and which vectors carry the answer."""
+    drawing, axes = plots.figure(10, 3.7, 1, 2)
+    _draw_removed(axes[0], removed["grown"])
+    _draw_followed(axes[1], followed)
     return plots.save(drawing, path)
 
 
 def _draw_removed(axes, grown_LH):
-    names = [f"layer {layer}, head {head}" for layer, head in np.ndindex(grown_LH.shape)]
+    names = [f"block {layer}, head {head}" for layer, head in np.ndindex(grown_LH.shape)]
     axes.barh(names, grown_LH.ravel(), color=plots.COLOURS[0])
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
-    axes.set(xlabel="growth of the loss without it, nats")
-    axes.set_title(f"Without one head the loss grows by up to {grown_LH.max():.2f}", fontsize=10)
-
-
-def _draw_fixed_distance(scores, losses, found):
-    styles = {"tales": "-", f"one distance, read at {TWICE}": "--",
-              f"one distance, read at {ELSEWHERE}": "-."}
-    for (name, style), colour in zip(styles.items(), plots.COLOURS, strict=False):
-        at, score, second = found[name]
-        scores.plot(at, score, style, color=colour, label=f"trained on {name}")
-        if name != "tales":  # which has many more tokens, and a loss that is no match for these
-            losses.plot(at, second, style, color=colour)
-    _label_growth(scores, losses)
-    scores.legend(fontsize=7.5, loc="center right", bbox_to_anchor=(1, 0.6))
-    scores.set_title("It looks like induction, and is a fixed distance", fontsize=10)
-    losses.set_title("When that head comes, the loss falls at once", fontsize=10)
-
-
-def _label_growth(scores, losses):
-    scores.set(xlabel="step", ylabel="weight on what followed the last time", ylim=(0, 1.05))
-    losses.set(xlabel="step", ylabel="loss of what is said again, nats", ylim=(0, None))
+    axes.set(xlabel="growth of the loss, nats")
+    axes.set_title("Without one head the loss grows by", fontsize=10)
 
 
 def _draw_followed(axes, followed):
@@ -455,7 +438,7 @@ def main(quick=False, figures=FIGURES):
     removed, found = heads_removed(trained), a_fixed_distance(watch, quick)
     forms, formed = a_head_forms(quick)
     followed = it_with_the_answer_visible(trained)
-    picture(draw_heads, figures / "04_heads.png", removed, found, followed)
+    picture(draw_heads, figures / "04_heads.png", removed, followed)
     picture(draw_induction, figures / "04_induction.png", forms, formed)
     return numbers | {"removed": removed, "induction": found | forms, "formed": formed,
                       "followed": followed}

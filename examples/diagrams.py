@@ -221,9 +221,9 @@ def block(path):
     rows = (
         ("token ids", "(B, T)", plots.GREY),
         ("token + position\nembedding", "(B, T, C)", GREEN),
+        ("block 0", "(B, T, C)", BLUE),
         ("block 1", "(B, T, C)", BLUE),
-        ("block 2", "(B, T, C)", BLUE),
-        ("... block n_layer", "(B, T, C)", BLUE),
+        ("... block n_layer - 1", "(B, T, C)", BLUE),
         ("final norm", "(B, T, C)", plots.GREY),
         ("times embedding,\ntransposed", "(B, T, V)", GREEN),
     )
