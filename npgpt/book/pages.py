@@ -153,8 +153,8 @@ def labelled(heading):
 
 def with_frames(text, views, page, state=""):
     """Return a text with the views that its paragraphs name behind a press."""
-    def framed(found):
-        return found[0] + "".join(
+    def framed(found):  # without the links: they lead to another page than the frames
+        return re.sub(r"\[(\*.*?\*)\]\([^)]*\)", r"\1", found[0]) + "".join(
             f'\n<details class="frame"><summary>Run it here: {title}</summary><iframe src="{page}'
             f'#view={views[title]}{html.escape(state)}&amp;only=1" title="{title}, live" '
             'loading="lazy"></iframe></details>\n'
