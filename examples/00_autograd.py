@@ -98,7 +98,7 @@ def the_graph(figures):
         made_by = node.op.name if node else "-"
         print(f"{name:6}{made_by:9}{tensor.item():10.4f}{gradient:17.10f}{difference:21.10f}")
         text = (f"{name}   {made_by if node else 'leaf'}\n{tensor.item():.3f}"
-                f"\ngradient {gradient:.3f}\ntried {difference:.3f}")
+                f"\ngradient {gradient:.3f}\nnudged {difference:.3f}")
         boxes[name] = (*POSITIONS[name], text)
         arrows += [(of[source], name) for source in (sources(node) if node else ())]
     tensors["loss"].backward()

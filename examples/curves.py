@@ -48,12 +48,11 @@ def depth(path, n_layer=24):
     styles = {"pre-norm": "-", "post-norm": "--", "no residuals": ":"}
     for (wiring, style), colour in zip(styles.items(), (BLUE, ORANGE, GREEN), strict=True):
         for panel, values in zip(axes, through_blocks(wiring, n_layer), strict=True):
-            blocks = range(1, n_layer + 1)
-            panel.plot(blocks, values, style, color=colour, label=wiring, linewidth=2)
-    axes[0].set(yscale="log", ylabel="gradient, share of that at the top")
+            panel.plot(range(n_layer), values, style, color=colour, label=wiring, linewidth=2)
+    axes[0].set(yscale="log", ylabel="gradient, as a share of the top's")
     axes[0].set_title("Post-norm shrinks what comes down the stream", fontsize=10)
     axes[0].legend(frameon=False)
-    axes[1].set(ylim=(0, 1.05), ylabel="spread over positions, of their length")
+    axes[1].set(ylim=(0, 1.05), ylabel="spread over positions")
     axes[1].set_title("Without residuals all positions become alike", fontsize=10)
     for panel in axes:
         panel.set_xlabel("block")

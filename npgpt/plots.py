@@ -157,7 +157,7 @@ def curves_picture(path, curves, *, xlabel, ylabel, title, log="", marks=()):
         axes.plot(xs, ys, line, markersize=4, color=colour, label=name)
     for name, x in marks:
         axes.axvline(x, **LANDMARK_STYLE)
-        axes.annotate(name, (x, 0), (3, 4), xycoords=("data", "axes fraction"), **NOTE_STYLE)
+        axes.annotate(name, (x, 1), (3, -11), xycoords=("data", "axes fraction"), **NOTE_STYLE)
     for axis in log:
         axes.set(**{f"{axis}scale": "log"})
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
