@@ -11,7 +11,6 @@ closed from the start has no reader.
 import argparse
 import importlib
 import json
-import math
 import sys
 import warnings
 
@@ -229,12 +228,5 @@ def model_path(name, form):
 
 def print_json(result):
     """Print an object as JSON; null stands for NaN and infinities, which JSON lacks."""
-    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    finite = json.loads(json.dumps(result), parse_constant=lambda constant: None)
+    print(json.dumps(finite, ensure_ascii=False))

@@ -27,7 +27,6 @@ from npgpt.text import counted
 HELP = """\
 \\                at the end of a line: the message goes on in the next
 /reset           begin a new conversation
-/system TEXT     begin a new one, in which the model is told this first
 /help            this
 /save FILE       add what was answered to its end to a file for npgpt train --conversations
 /quit            or Ctrl-D: leave
@@ -41,9 +40,6 @@ def add_arguments(parser):
     add_text(parser)
     add("--prompt", metavar="TEXT",
         help="ask this alone; without it all of a pipe's text is one message")
-    add("--system", metavar="TEXT", help="what the model is told first")
-    add("--no-template", action="store_true",
-        help="continue what is typed as it stands, as a model that has no chat template does")
     add("--max-new-tokens", type=int, default=500, metavar="N", help="of an answer; default 500")
     add_sampling(parser, 0.7)
     add("--seed", type=int, metavar="S", help="give the same answers each time")
@@ -54,14 +50,12 @@ def run(args):
     folder = model_path(args.model or "smollm2", "chat MODEL TEXT")
     loaded = load_model(best_of(folder), args.weights)
     check_continues(loaded.training.arch, ["a conversation"])
-    template = None if args.no_template else template_for(loaded.tokenizer, template_of(folder))
-    if template:
-        template.instead = "take --no-template, which continues what you type as it stands"
+    template = template_for(loaded.tokenizer, template_of(folder))
     stop = [template.end] if template and template.end else []
     sampling = Sampling(**sampling_settings(args))
     writer = Writer(loaded.model, loaded.tokenizer, sampling, args.max_new_tokens, args.seed,
                     stop + (args.stop or []))
-    chat = Chat(writer, template, args.system, loaded.run)
+    chat = Chat(writer, template, loaded.run)
     if template is None:
         note(f"{folder} has no chat template, so it continues what is typed as it stands")
     if args.prompt is None and sys.stdin.isatty() and not args.json:
@@ -82,30 +76,23 @@ class Chat:
 
     writer     a `npgpt.cli.generate.Writer`
     template   a `ChatTemplate`, or None: then messages are a text that goes on
-    system     what the model is told first, or None
     run        that trained the model, or None
     """
 
-    def __init__(self, writer, template, system=None, run=None):
+    def __init__(self, writer, template, run=None):
         self.writer, self.template, self.run = writer, template, run
-        self.reset(system)
+        self.reset()
 
-    def reset(self, system=None):
-        self._check(system or "")
-        self.messages = [{"role": "system", "content": system}] if system else []
-        self.fixed, self.whole = len(self.messages), [*self.messages]
-
-    def _check(self, text):
-        """Raise ValueError if a typed text would be read as more than text."""
-        if self.template:
-            check_no_special(text, self.writer.tokenizer)
+    def reset(self):
+        self.messages, self.whole = [], []
 
     def answer(self, text, show):
         """Answer a message, and keep both, also if Ctrl-C ends the answer; return the sample.
 
         Raises ValueError for a text that leaves no room, and keeps the conversation as it was.
         """
-        self._check(text)
+        if self.template:
+            check_no_special(text, self.writer.tokenizer)
         messages = [*self.messages, {"role": "user", "content": text}]
         ids, said = self._within_window(messages), []
         note_unknown(text, self.writer.tokenizer, self.run)
@@ -120,7 +107,7 @@ class Chat:
 
     def save(self, path):
         """Add the answers that came to their end to a file of conversations, as a line."""
-        if not path or len(self.whole) == self.fixed:
+        if not (path and self.whole):
             return note("/save FILE.jsonl keeps what was said, once an answer came to its end")
         append(path, json.dumps({"messages": self.whole}, ensure_ascii=False) + "\n")
         note(f"{path} has {counted(len(self.whole), 'message')} more")
@@ -133,12 +120,12 @@ class Chat:
         T, gone = self.writer.model.config.block_size, 0
         room, alone = (T - min(self.writer.max_new_tokens, T // part) for part in (2, 8))
         while len(ids := self._ids(messages)) > room:
-            if len(messages) == self.fixed + 1:
+            if len(messages) == 1:
                 if len(ids) <= alone:
                     break
                 raise ValueError(f"this takes {len(ids):,} tokens, and {alone:,} can be read "
                                  "beside an answer; ask with fewer words")
-            del messages[self.fixed : self.fixed + 2]
+            del messages[:2]
             gone += 2
         if gone:
             note(f"the first {gone} messages no longer fit in the window of {T:,} tokens")
@@ -171,8 +158,8 @@ def _talk(chat):
         if command == "/quit":
             return None
         try:
-            if command in ("/reset", "/system"):
-                chat.reset(rest.strip())
+            if command == "/reset":
+                chat.reset()
             elif command == "/save":
                 chat.save(rest.strip())
             elif line.startswith("/"):

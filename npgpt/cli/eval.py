@@ -34,9 +34,6 @@ def add_arguments(parser):
         "share of right answers too")
     add("--split", choices=("val", "train", "all"),
         help="part of the text, cut as in training; default val")
-    add("--stride", type=int, metavar="N",
-        help="targets counted per window; 0 for all, the quickest; default: as in "
-        "training")
     add("--weights", nargs="*", choices=STORAGE_FORMATS, metavar="KIND",
         help="also a gpt's or llama's loss with weights in fp32, bf16, int8, q8; default all")
     add("--json", action="store_true", help="one JSON object")
@@ -50,7 +47,7 @@ def run(args):
         raise ValueError(f"{path} is no run, so its text is unknown; name one: npgpt eval MODEL "
                          "TEXT")
     kinds = args.weights or ([] if args.weights is None else formats(model))
-    stride = training.eval_stride if args.stride is None else args.stride
+    stride = training.eval_stride
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(training.matmul_precision))
         dataset = _dataset(args, loaded, path, split == "all", stack)

@@ -95,9 +95,6 @@ def add_arguments(parser):
         else:
             how = {"type": field.type, "metavar": "N" if field.type is int else "X"}
         add(flag_of(field.name), help=help, default=None, dest=field.name, **how)
-    groups["training"]("--minutes", type=float, metavar="M",
-        help="train for about so long, instead of --max-iters: as many steps as the first few "
-        "suggest, without evaluations")
     add = groups["the text"]
     add("--tokenizer", choices=KINDS, default=None,
         help="tokens are characters, words that the text has often, or byte pairs of it; default: "
@@ -125,9 +122,6 @@ def run(args):
 
             ranks = stack.enter_context(join_ranks())
         stack.callback(CURRENT_RANKS.reset, CURRENT_RANKS.set(ranks))
-        minutes = args.minutes
-        if minutes and (args.max_iters or ranks.size > 1):
-            raise ValueError(f"--minutes {minutes} is for one process, in place of --max-iters")
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
         program = {"backend": backend.name, "run format": runs.RUN_FORMAT}
         ranks.check_same(vars(args) | program | runs.versions())
@@ -147,11 +141,6 @@ def run(args):
         found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
         ranks.check_same(asdict(run.model) | asdict(run.training) | found)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
-        if minutes and not args.check:
-            from npgpt.run.estimate import steps_within
-
-            end = optimizer.steps + steps_within(minutes, dataset, model, run.training)
-            run = replace(run, training=replace(run.training, max_iters=end))
         if run.training.hold:
             dataset.objective.steps = run.training.max_iters
         opening.print_summary(run, dataset, model, optimizer.steps, trains=not args.check)

@@ -71,7 +71,6 @@ def test_generate_continues_fills_in_and_rewrites(as_json, done, runs):
     ("bert", "generate", "<mask>" * 200, "190"),
     ("t5", "generate", "A", "<extra_id_0>"),
     ("t5", "generate", "A7<extra_id_0>", "'7'"),
-    ("t5", "eval", "--stride 8", "stride"),
 ])
 def test_what_such_a_model_cannot_do_is_refused(refuses, runs, arch, command, words, fact):
     refuses(fact, command, runs[arch], *words.split())

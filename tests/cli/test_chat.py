@@ -64,15 +64,15 @@ def typed(cli, model, monkeypatch):
 
 
 def test_one_question_is_read_as_the_template_has_it(as_json, done, refused, model, asked, piped):
-    answer = asked("it so\nso\nthe ")
-    command = ("chat", model, "--system", "it so", *GREEDY)
-    found = as_json(*command, "--prompt", "so")
+    answer = asked("it so\nthe ")
+    command = ("chat", model, *GREEDY)
+    found = as_json(*command, "--prompt", "it so")
     assert found["text"] == answer and found["tokens"] == 3
     assert [[*message.values()] for message in found["messages"]] == [
-        ["system", "it so"], ["user", "so"], ["assistant", answer]]
-    piped(b"so\n")
+        ["user", "it so"], ["assistant", answer]]
+    piped(b"it so\n")
     assert done(*command) == f"{answer}\n"
-    piped(b"so\n")
+    piped(b"it so\n")
     assert done(*command, "--prompt", "-", "--stop", answer[1:]) == f"{answer[0]}\n"
     assert "--prompt" in refused(*command)  # as nothing is left in the pipe
 
@@ -80,10 +80,9 @@ def test_one_question_is_read_as_the_template_has_it(as_json, done, refused, mod
 def test_a_conversation_is_kept_until_it_is_reset(typed, asked):
     first = asked("so\nthe ")
     second = asked(f"so\n{first}.a\nthe ")
-    third = asked("it\nso\nthe ")
-    out, _ = typed("so", "a", "/what", "", "/system it", "so", "/reset", "so", "/quit", "so")
-    answers = [line for line in out.split("\n") if line in (first, second, third)]
-    assert answers == [first, second, third, first] and "/reset" in out
+    out, _ = typed("so", "a", "/what", "", "/reset", "so", "/quit", "so")
+    answers = [line for line in out.split("\n") if line in (first, second)]
+    assert answers == [first, second, first] and "/reset" in out
 
 
 VARIED = ("--repetition-penalty", 1e9, "--max-new-tokens")  # no character twice

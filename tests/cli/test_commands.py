@@ -52,7 +52,7 @@ def test_eval_counts_the_validation_text_as_training_does(as_json, cli, finished
     assert result["loss"] == loss and result["tokens"] == tokens == len(text) - 1
     assert result["bits_per_byte"] == pytest.approx(loss / math.log(2))  # ASCII: a byte a token
     assert result["perplexity"] == pytest.approx(math.exp(loss))
-    assert as_json("eval", finished, "--split", "all", "--stride", 4)["tokens"] == len(TEXT) - 1
+    assert as_json("eval", finished, "--split", "all")["tokens"] == len(TEXT) - 1
     other = tmp_path / "other.txt"
     other.write_text("said the hen " * 20)
     assert "--split all" in cli("eval", finished, other)[2]

@@ -49,8 +49,7 @@ def test_a_run_is_resumed_evaluated_and_talked_to(
     found = as_json("eval", whole, "--conversations", moved)
     assert found["tokens"] == 2 * len("a18.E") and found["bits_per_byte"] is None
     assert found["grammar_loss"] is None
-    for typed in (("--prompt", "q1?<|end|>"), ("--prompt", "q1?", "--system", "<|user|>")):
-        assert "special token" in refused("chat", whole, *typed)
+    assert "special token" in refused("chat", whole, "--prompt", "q1?<|end|>")
     done("export", whole, exported)
     assert (exported / "chat_template.jinja").read_text() == conversations.JINJA
     asked = ("--prompt", "q1?", "--temperature", 0, "--max-new-tokens", 5)

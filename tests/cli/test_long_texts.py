@@ -1,13 +1,13 @@
-"""The evaluation at the end of a run takes a part of a long text; `--minutes` sets the end."""
+"""The evaluation at the end of a run takes a part of a long text."""
 
 import json
 import re
 import signal
 
 import pytest
-from tiny_run import CHAR, TINY, assert_same_checkpoint, files, settings_of
+from tiny_run import CHAR, TINY, files
 
-from npgpt.run import estimate, summary
+from npgpt.run import summary
 
 
 def result_of(folder):
@@ -39,17 +39,3 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
     done("train", "--resume", "run")
     assert files(here / "run")["model.safetensors"] == before["model.safetensors"]
     assert "result.json" not in before and result_of(here / "run")["step"] == 6
-
-
-@pytest.mark.parametrize(("seconds", "steps"), [(0.5, 6), (10.0, 1)])
-def test_minutes_are_steps_at_the_speed_of_the_first(
-    done, here, corpus, monkeypatch, seconds, steps
-):
-    train = ("train", corpus, *TINY[:10], *TINY[12:], "--out")
-    monkeypatch.setattr(estimate.StepTimer, "stop", lambda timer: (seconds, None))
-    done(*train, "run", "--minutes", 0.05)
-    done(*train, "same", "--max-iters", steps)
-    assert settings_of("run")["training"]["max_iters"] == steps
-    assert_same_checkpoint("run", "same")
-    done("train", "--resume", "run", "--minutes", 0.05)
-    assert settings_of("run")["training"]["max_iters"] == 2 * steps
