@@ -155,7 +155,7 @@ def numbers(results):
     added = {f"{after}, beside {before}": {name: student(of[after][name] - x)
                                            for name, x in of[before].items() if name in of[after]}
              for before in of for after in of}
-    return {"final": table, "summary": table, "of": found, "added": added,
+    return {"final": table, "of": found, "added": added,
             "least": {line: some[[*KINDS[:-1]]].mean().min() for line, some in of.items()
                       if "it" in some},
             "new_words": new_words([results[study.key(trial)]["after"]
