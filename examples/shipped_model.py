@@ -17,11 +17,10 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from autograd.kernels.tiles import TILE
-from npgpt.data.tokens import open_run
 from npgpt.fast.storage import stored
 from npgpt.files import atomic_write, read_arrays, read_json
 from npgpt.loading.runs import SHIPPED_RUN, load_run
-from npgpt.models import architecture
+from npgpt.run.opening import open_run
 from npgpt.train import evaluate
 
 ABOUT = """\
@@ -53,7 +52,7 @@ def validation_loss(folder):
     """Return the loss of a run on its whole validation text, in nats per token."""
     model, tokenizer, run = load_run(folder)
     with ExitStack() as stack:
-        dataset = open_run(run, architecture(run.training.arch), stack, tokenizer)
+        dataset = open_run(run, stack, tokenizer)
         return evaluate(model, dataset.val_ids, stride=run.training.eval_stride or None,
                         what="the whole validation text")[0]
 

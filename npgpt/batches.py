@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npgpt.config import check_range, check_settings
-from npgpt.metrics import bytes_per_token
+from npgpt.metrics import bits_per_byte, bytes_per_token
 from npgpt.progress import progress
 
 MAX_STORY_TOKENS = 1000  # more than any story of the tales has
@@ -68,6 +68,12 @@ class Dataset:
         return self.objective.grammar_loss(
             self.val_ids, block_size, before=self.train_ids, **sampled
         )
+
+    def bits_per_byte(self, loss):
+        """Return a loss in bits per byte of the text; None unless each token is a target."""
+        if not self.objective.every_token:
+            return None
+        return bits_per_byte(loss, self.bytes_per_token)
 
     @cached_property
     def bytes_per_token(self):
@@ -177,12 +183,12 @@ class Objective:
         """Return what an evaluation measures beside the loss: name -> number."""
         return {}
 
-    def check_stride(self, stride):
-        """Raise ValueError for an evaluation stride, unless each token is a target."""
-        if stride is not None and not self.every_token:
-            raise ValueError(
-                "a stride is for learning each token of a text: leave it out, or give 0"
-            )
+    def check_stride(self, stride, block_size):
+        """Raise ValueError for an evaluation stride that a window does not have."""
+        most = block_size if self.every_token else 0
+        if stride is not None and not 1 <= stride <= most:
+            raise ValueError(f"a stride of {stride} targets, and windows of {block_size} tokens: "
+                             f"use {most} at most, or 0")
 
 
 class NextToken(Objective):
@@ -231,9 +237,8 @@ class NextToken(Objective):
         The last window ends with the text, the last batch may have fewer windows. Raises ValueError
         for a text of fewer than 2 tokens or a stride outside 1..block_size.
         """
-        stride, N = block_size if stride is None else stride, len(ids_N)
-        if not 1 <= stride <= block_size:
-            raise ValueError(f"stride={stride}; use 1 to block_size={block_size}, or leave it out")
+        self.check_stride(stride, block_size)
+        stride, N = stride or block_size, len(ids_N)
         if N < 2:
             raise ValueError(
                 f"{N} token(s) to evaluate on; the first only gives context, so give 2 or more"

@@ -16,7 +16,7 @@ import numpy as np
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
 from npgpt.files import append
-from npgpt.metrics import Metrics, StepTimer, beside_grammar, bits_per_byte
+from npgpt.metrics import Metrics, StepTimer, beside_grammar
 from npgpt.optim import learning_rate
 from npgpt.progress import progress
 from npgpt.text import starting_prompt
@@ -188,7 +188,7 @@ def evaluation(model, dataset, config, step, recent, grammar=None):
     broken = checkpoint.weights_not_finite(model)
     if broken or not math.isfinite(loss):
         raise DivergedError(f"after step {step.step}: {broken or f'the validation loss is {loss}'}")
-    bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
+    bits = dataset.bits_per_byte(loss)
     step.measured.update(objective.quality(model, dataset))
     trained = step.rewards() or [f"loss {np.mean(recent):.4f} in training"]
     where = "in validation" if dataset.validates else "on what is taught"

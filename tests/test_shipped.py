@@ -13,11 +13,10 @@ from tiny_run import ROOT, environment, module_of
 import npgpt
 from npgpt.checkpoint import RUN_STATE
 from npgpt.cli import main
-from npgpt.data.tokens import open_run
 from npgpt.files import read_json
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import read_metrics
-from npgpt.models import architecture
+from npgpt.run.opening import open_run
 from npgpt.train import evaluate
 
 
@@ -26,7 +25,7 @@ def test_it_has_the_loss_of_the_last_evaluation_of_its_metrics():
     model, tokenizer, run = npgpt.load_run(SHIPPED_RUN)
     training = run.training
     with ExitStack() as stack:
-        dataset = open_run(run, architecture(training.arch), stack, tokenizer)
+        dataset = open_run(run, stack, tokenizer)
         loss, _ = evaluate(model, dataset.val_ids, stride=training.eval_stride, seed=training.seed,
                            max_tokens=training.eval_tokens)
     last = read_metrics(SHIPPED_RUN / "metrics.csv")[-1]

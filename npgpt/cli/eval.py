@@ -14,13 +14,14 @@ from autograd import using_matmul_precision
 from npgpt.cli import model_path, print_json
 from npgpt.cli.settings import add_texts, check_texts
 from npgpt.data.conversations import open_conversations
-from npgpt.data.tokens import open_dataset, open_run
+from npgpt.data.tokens import open_dataset
 from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.loading import load_model, template_of
-from npgpt.metrics import beside_grammar, bits_per_byte
+from npgpt.metrics import beside_grammar
 from npgpt.models import architecture
 from npgpt.progress import note
+from npgpt.run.opening import open_run
 from npgpt.train import evaluate
 
 
@@ -65,7 +66,7 @@ def run(args):
         loss, tokens = evaluated(model)
         by_weights = {kind: evaluated(use_storage(deepcopy(model), kind))[0] for kind in kinds}
         found = answered(model, dataset, ids_N)
-        bits = bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None
+        bits = dataset.bits_per_byte(loss)
         grammar = dataset.grammar_loss(
             model.config.block_size, stride=stride or None, seed=training.seed
         )
@@ -102,16 +103,13 @@ def run(args):
 def _dataset(args, loaded, path, whole, stack):
     """Return the `Dataset` of the text in `args`."""
     tokenizer, training = loaded.tokenizer, loaded.training
-    kind, talks = architecture(training.arch), args.conversations or training.conversations
     if args.corpus and args.conversations:
         raise ValueError("--corpus is a text, --conversations are answers: give one of them")
-    if talks and not args.corpus:
-        expected = None if args.conversations else loaded.run.text
-        return open_conversations(
-            training, talks, loaded.model.config.block_size, tokenizer, template_of(path),
-            expected=expected, whole=whole,
-        )
     if args.corpus:
         check_texts(args.corpus)
-        return open_dataset(kind, training, stack, args.corpus, tokenizer, whole=whole)
-    return open_run(loaded.run, kind, stack, tokenizer, whole=whole)
+        return open_dataset(architecture(training.arch), training, stack, args.corpus, tokenizer,
+                            whole=whole)
+    if args.conversations:
+        return open_conversations(training, args.conversations, loaded.model.config.block_size,
+                                  tokenizer, template_of(path), whole=whole)
+    return open_run(loaded.run, stack, tokenizer, whole=whole)

@@ -43,8 +43,7 @@ def _messages(found):
     messages = [{name: m[name] for name in ("role", "content")} for m in found["messages"]]
     roles = [message["role"] for message in messages]
     turns = roles[roles[:1] == ["system"] :]
-    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
-        raise ValueError(f"its roles are {', '.join(roles)}")
-    if not all(message["content"].strip() for message in messages):
-        raise ValueError("a message is empty")
+    whole = all(message["content"].strip() for message in messages)
+    if not (turns and whole) or turns != ["user", "assistant"] * (len(turns) // 2):
+        raise ValueError(f"its roles are {', '.join(roles)}, or a message is empty")
     return messages

@@ -217,7 +217,7 @@ class Answers(NextToken):
 
     def evaluation(self, ids_N, block_size, batch_size, stride=None, *, max_tokens=None, seed=0):
         """Yield the batches of an evaluation on all conversations, or on some drawn by `seed`."""
-        self.check_stride(stride)
+        self.check_stride(stride, block_size)
         rows = _some(ids_N, max_tokens, seed).rows
         for first in range(0, len(rows), batch_size):
             yield batch_of(rows[first : first + batch_size], ids_N.width)

@@ -6,6 +6,7 @@ A text is the content of its file, but a byte order mark is dropped and the line
 
 import codecs
 import glob
+import io
 import os
 import shutil
 import sys
@@ -85,12 +86,10 @@ def load_corpus(specs: Sequence[str]) -> Corpus:
     Each file is a document. A file that has a built-in name is reached by a path: ./tales.
 
     Raises FileNotFoundError for a missing file, or if Shakespeare cannot be fetched; ValueError for
-    an empty text, one that is not UTF-8, a pipe, a device, a folder that would be left out, or a
+    an empty text, one that is not UTF-8, a folder that would be left out, or a
     link out of the folder or pattern that it is found in; PermissionError for a folder in a folder
     that may not be read.
     """
-    if not specs or "" in specs:
-        raise ValueError("a corpus has no name; give one, such as tales, or a path of a text file")
     loaded = {spec: _load(spec) for spec in dict.fromkeys(specs)}
     for corpus in loaded.values():
         if next(corpus.chunks(), None) is None:
@@ -110,13 +109,10 @@ def _load(spec):
     if spec in BUILT_IN:
         return BUILT_IN[spec]()
     path = Path(spec)
-    if path.is_dir():
+    if spec and path.is_dir():
         return _folder(path)
     if path.is_file():
         return _files(spec, [path])
-    if path.exists():
-        raise ValueError(f"{path} is a pipe or a device, and a corpus is read several times; save "
-                         "it in a file, or give - for standard input")
     home = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     matching = home.glob(str(path.relative_to(home))) if home != path else ()
     found = sorted(filter(partial(_is_visible, home), matching), key=lambda path: path.parts)
@@ -142,8 +138,9 @@ def _folder(folder):
     visible = sorted(_visible_files(folder), key=lambda path: path.parts)
     no_text = {path.parent: path.name for path in visible if path.name in NO_TEXT}
     if folder in no_text:
-        raise ValueError(f"{folder} is no folder of texts, as it holds {no_text[folder]}; to train "
-                         "a run or a model further, write --resume or --init-from before it")
+        raise ValueError(f"{folder} is no folder of texts, as it holds {no_text[folder]}: tokens "
+                         "are a corpus alone; to train a run or a model further, write --resume or "
+                         "--init-from before it")
     paths = [path for path in visible if no_text.keys().isdisjoint(path.parents) and path.is_file()]
     texts = [path for path in paths if not has_zero_byte(path)]
     return _files(str(folder), texts, len(paths) - len(texts), folder)
@@ -232,7 +229,4 @@ def has_zero_byte(path):
 
 def decode_whole(data, name):
     """Return the text of UTF-8 bytes. Raises ValueError as `read_chunks` does."""
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not UTF-8 text: {error}; save it as UTF-8 first") from error
+    return "".join(file_chunks(io.BytesIO(data), name))

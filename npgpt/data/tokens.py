@@ -32,25 +32,14 @@ KINDS = ("char", "words", "bpe")  # of tokens: characters, frequent words, byte 
 SAMPLE = 2_000_000  # tokens read at a time
 
 
-def open_run(run, architecture, stack, tokenizer, corpus=None, whole=False):
-    """Return the `Dataset` of the text that a run was trained on, as `open_dataset` does.
-
-    corpus   where that text is now; default: where it was
-
-    The only way to open the text of a run: the run may be a stranger's and name any file of yours,
-    so a text counts by its hash alone. Raises ValueError for a different text.
-    """
-    return open_dataset(architecture, run.training, stack, corpus or run.training.corpus,
-                        tokenizer, run.text, whole=whole)
-
-
 def open_dataset(
     architecture, training, stack, corpus, tokenizer=None, expected=None, kind="char",
     bpe_size=None, grow=False, whole=False,
 ):
     """Return the `Dataset` of a `Architecture` and a TrainConfig; the stack closes its files.
 
-    corpus      names of the texts, which the user gave: those of a run are for `open_run`
+    corpus      names of the texts, which the user gave: those of a run are for
+                `npgpt.run.opening.open_run`
     tokenizer   the run's, if it has one already
     expected    the `TextSource` of a run that goes on; ValueError if the text differs
     kind        one of KINDS: the tokens of a text if there is no tokenizer
@@ -206,17 +195,11 @@ class TokenFile:
     Each access maps the file and unmaps it again, so that no page stays in memory.
 
     file    binary, open for reading                  dtype   np.uint16 or np.uint32
-
-    Raises ValueError for a file whose size is no multiple of an id's.
     """
 
     def __init__(self, file, dtype):
         self.file, self.dtype = file, np.dtype(dtype).newbyteorder("<")
-        size = os.fstat(file.fileno()).st_size
-        self.length, rest = divmod(size, self.dtype.itemsize)
-        if rest:
-            raise ValueError(f"{file.name} has {size} bytes, and an id of its tokenizer.json "
-                             f"{self.dtype.itemsize} bytes; write it again")
+        self.length = os.fstat(file.fileno()).st_size // self.dtype.itemsize
 
     def __len__(self):
         return self.length
@@ -229,14 +212,9 @@ class TokenFile:
 
 
 def prepared_folder(specs):
-    """Return the folder of token files that a corpus names; None if it names none.
-
-    Raises ValueError if there are more names.
-    """
-    named = [spec for spec in specs if any(Path(spec, name).exists() for name in SPLIT_FILES)]
-    if named and len(specs) > 1:
-        raise ValueError(f"{named[0]} holds tokens, so it is a corpus alone; leave out the others")
-    return Path(named[0]) if named else None
+    """Return the folder of token files that a corpus is; None if it is texts."""
+    folder = Path(specs[0]) if len(specs) == 1 else None
+    return folder if folder and any((folder / name).exists() for name in SPLIT_FILES) else None
 
 
 def _of_token_files(folder, training, stack, tokenizer):

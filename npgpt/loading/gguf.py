@@ -112,10 +112,10 @@ class _Header:
             raise ValueError(f"its alignment is {shown(step)}")
         start = -(-self.at // step) * step
         found = {name: (shape, kind, start + p, size) for name, shape, kind, p, size in tensors}
-        if any(first + size > len(self.data) for *_, first, size in found.values()):
-            raise ValueError("a tensor ends after the file")
-        if len(found) < n_tensors or sum(size for *_, size in tensors) > len(self.data):
-            raise ValueError("its tensors overlap")
+        ends = [first + size for *_, first, size in found.values()]
+        total = sum(size for *_, size in tensors)
+        if len(found) < n_tensors or max([total, *ends]) > len(self.data):
+            raise ValueError("its tensors overlap, or end after it")
         return settings, found
 
     def take(self, size):

@@ -6,11 +6,10 @@ import re
 import numpy as np
 
 from npgpt.config import TrainConfig
-from npgpt.data.tokens import open_run
 from npgpt.files import member, read_text
 from npgpt.metrics import read_metrics
-from npgpt.models import architecture
 from npgpt.ngram import landmarks
+from npgpt.run.opening import open_run
 
 POINTS = 400  # of a curve, each the mean of the steps around it
 READ = 20_000_000  # characters of the longest corpus that is read again
@@ -37,7 +36,7 @@ def open_text(run, tokenizer, stack):
     if run is None or run.training.corpus in ((), ("-",)) or (run.text.characters or 0) > READ:
         return None
     try:
-        return open_run(run, architecture(run.training.arch), stack, tokenizer)
+        return open_run(run, stack, tokenizer)
     except (OSError, ValueError):
         return None
 

@@ -33,10 +33,6 @@ def preset_for(corpus, arch=TrainConfig.arch):
             ("conversations of", "tales"): "answers"}.get(tuple(corpus), "text")
 
 
-def arch_of_preset(name):
-    return PRESETS[name].get("arch", TrainConfig.arch)
-
-
 def from_preset(name, Training=TrainConfig, **changes):
     """Return (the model's settings without vocab_size as a dict, Training) of a changed preset.
 
@@ -47,7 +43,7 @@ def from_preset(name, Training=TrainConfig, **changes):
         raise ValueError(
             f"preset {name!r} is unknown{nearest(name, PRESETS)}; use one of: {', '.join(PRESETS)}"
         )
-    chosen, arch = PRESETS[name] | changes, arch_of_preset(name)
+    chosen, arch = PRESETS[name] | changes, PRESETS[name].get("arch", TrainConfig.arch)
     if chosen.get("arch", arch) != arch:
         raise ValueError(f"preset {name!r} is for arch={arch}: leave it out, or use "
                          f"{preset_for((), chosen['arch'])}")
@@ -59,10 +55,4 @@ def from_preset(name, Training=TrainConfig, **changes):
     if "eval_stride" not in changes:  # the preset's may be longer than a smaller window
         chosen["eval_stride"] = min(chosen.get("eval_stride", 0), chosen["block_size"])
     model = {k: v for k, v in chosen.items() if k in of_model}
-    training = Training(**{k: v for k, v in chosen.items() if k in of_training})
-    if training.eval_stride > model["block_size"]:
-        raise ValueError(
-            f"eval_stride={training.eval_stride} is larger than a window, block_size="
-            f"{model['block_size']}; use eval_stride={model['block_size']} or less, or 0"
-        )
-    return model, training
+    return model, Training(**{k: v for k, v in chosen.items() if k in of_training})

@@ -87,7 +87,7 @@ class Denoising(Objective):
         All chosen tokens are hidden, the same ones each time. Raises ValueError for a stride and
         for an empty text.
         """
-        self.check_stride(stride)
+        self.check_stride(stride, block_size)
         rows = self.rows(ids_N, block_size, max_tokens=max_tokens, seed=seed)
         for first in range(0, len(rows), batch_size):
             yield self.batch([(*row, None) for row in rows[first : first + batch_size]])

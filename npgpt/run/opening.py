@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from npgpt import checkpoint
 from npgpt.batches import check_length
-from npgpt.data.tokens import open_dataset, open_run
+from npgpt.data.tokens import open_dataset
 from npgpt.loading import runs, template_of
 from npgpt.models import architecture, resize_embeddings
 from npgpt.models.size import check_memory, flops_per_token, step_memory, tokens_per_step
@@ -42,7 +42,7 @@ def open_new(plan, stack):
         texts = (dataset.val_ids, "validation"), (dataset.train_ids, "training")
         shorter, name = min(texts, key=lambda text: len(text[0]))
         check_length(shorter, config.block_size, name)
-    dataset.objective.check_stride(training.eval_stride or None)
+    dataset.objective.check_stride(training.eval_stride or None, config.block_size)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     model = _started(start, config, dataset, training) if start else kind.Model(
         config, seed=training.seed)
@@ -74,17 +74,28 @@ def open_resumed(run, changes, texts, stack):
     if changes.get("max_iters", math.inf) <= optimizer.steps:
         raise ValueError(f"--max-iters: {optimizer.steps} steps are done; give more than that")
     run = replace(run, training=replace(run.training, **changes))
-    corpus, conversations = texts
-    if run.training.conversations:
+    dataset = open_run(run, stack, tokenizer, *texts)
+    return run, _with_objective(run, dataset, model, optimizer), model, optimizer
+
+
+def open_run(run, stack, tokenizer, corpus=None, conversations=None, whole=False):
+    """Return the `Dataset` of the text or the conversations that a run was trained on.
+
+    corpus, conversations   where they are now; None: where they were
+
+    The only way to open the text of a run: the run may be a stranger's and name any file of yours,
+    so a text counts by its hash alone. Raises ValueError for a different text.
+    """
+    training = run.training
+    if training.conversations:
         from npgpt.data.conversations import open_conversations
 
-        dataset = open_conversations(
-            run.training, conversations or run.training.conversations, run.model.block_size,
-            tokenizer, template_of(run.folder), expected=run.text,
+        return open_conversations(
+            training, conversations or training.conversations, run.model.block_size, tokenizer,
+            template_of(run.folder), expected=run.text, whole=whole,
         )
-    else:
-        dataset = open_run(run, architecture(run.training.arch), stack, tokenizer, corpus)
-    return run, _with_objective(run, dataset, model, optimizer), model, optimizer
+    return open_dataset(architecture(training.arch), training, stack, corpus or training.corpus,
+                        tokenizer, run.text, whole=whole)
 
 
 def _optimizer(model, training):

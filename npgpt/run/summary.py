@@ -11,7 +11,7 @@ from npgpt.evaluation.answers import MAX_ASKED, Answered, answered, given
 from npgpt.files import atomic_write, quoted, read_json
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
-from npgpt.metrics import beside_grammar, best_row, bits_per_byte, read_metrics
+from npgpt.metrics import beside_grammar, best_row, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.objectives.reference import forgotten
 from npgpt.run.learning_curve import STATES, state_of, what_helps
@@ -47,8 +47,8 @@ def evaluate_run(run, dataset, model):
     talks = [talk for talk in getattr(dataset.train_ids, "talks", ()) if not talk.question]
     return Results(
         loss, tokens, dataset.grammar_loss(run.model.block_size, **drawn),
-        bits_per_byte(loss, dataset.bytes_per_token) if objective.every_token else None,
-        read_metrics(run.folder / "metrics.csv"), _stories(run, dataset, model),
+        dataset.bits_per_byte(loss), read_metrics(run.folder / "metrics.csv"),
+        _stories(run, dataset, model),
         answered(model, dataset, ids),
         [(right, talk.ids_N[:begin]) for talk in talks[:MAX_ASKED]
          for begin, right in given(model, talk)],
