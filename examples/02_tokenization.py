@@ -92,7 +92,7 @@ def lengths(text, unseen, figures):
         less so on other prose (this file's): what the merges know are the words of tales.
         """)
     other = Path(__file__).read_text(encoding="utf-8")
-    curves = {"tales not trained on": [], "the source of this example": []}
+    curves = {"tales not trained on": [], "a Python file": []}
     print("vocabulary   " + "   ".join(curves) + "   (characters per token)")
     for size in SIZES:
         bpe = BPETokenizer.train(text, vocab_size=size)

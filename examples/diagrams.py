@@ -85,8 +85,8 @@ def one_pass(path):
     inputs = [of["words"][i] for i in of["input_T"]]
     bet_TV, loss_T = of["bet_TV"], of["loss_T"]
     came = np.arange(5) == of["target_T"][:, None]
-    drawing, axes = plots.figure(7.6, 3.9)
-    plain(axes, (-2.2, 17.6), (-7.9, 2.4))
+    drawing, axes = plots.figure(7.6, 3.7)
+    plain(axes, (-2.2, 17.6), (-7.6, 1.4))
     rows = (
         (0, (("1. look up: x", of["x_TC"], BLUE, 1),
              ("2. who reads whom", of["weight_TT"], GOLD, 2),
