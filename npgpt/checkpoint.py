@@ -84,8 +84,10 @@ def keep_weights(folder, model, step, count):
 
 def drop_kept_after(last_step, folder):
     """Delete weights kept after the checkpoint that a run continues from, and unfinished files."""
-    late = [path for step, path in kept(folder).items() if step > last_step]
-    for path in (*late, *filter(Path.is_file, folder.glob(".kept-*.tmp"))):
+    for step, path in kept(folder).items():
+        if step > last_step:
+            path.unlink()
+    for path in filter(Path.is_file, folder.glob(".kept-*.tmp")):
         path.unlink()
 
 

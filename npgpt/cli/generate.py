@@ -46,7 +46,7 @@ def add_arguments(parser):
         "hidden token, for t5 with <extra_id_0>, <extra_id_1>, ... for hidden spans",
     )
     prompt.add_argument("--prompt-file", metavar="FILE", help="read it from a file, or - for stdin")
-    add("--max-new-tokens", type=int, metavar="N", help="default 500; not for bert")
+    add("--max-new-tokens", type=int, default=500, metavar="N", help="default 500; of bert, masks")
     add_sampling(parser, 1)
     add("--n", type=int, metavar="N", help="number of continuations")
     add("--logprobs", type=int, metavar="K",
@@ -100,10 +100,6 @@ def run(args):
     loaded = load_model(best_of(model_path(args.model, "generate MODEL TEXT")), args.weights)
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     check_continues(arch, [flag_of(name) for name in CONTINUING if getattr(args, name)])
-    count, K = 1 if args.n is None else args.n, args.logprobs
-    if count < 1 or (K is not None and not (args.json and K >= 0)):
-        raise ValueError(f"--n {count}, --logprobs {K}: give 1 or more continuations, and of "
-                         "log-probabilities 0 or more, with --json")
     objective = architecture(arch).Objective(tokenizer)
     prompt = _prompt(args, tokenizer, objective)
     note_unknown(prompt, tokenizer, loaded.run)
@@ -112,13 +108,12 @@ def run(args):
         seed = secrets.randbelow(2**32)
         if args.stats or sys.stderr.isatty():
             print(f"--seed {seed} writes this text again", file=sys.stderr)
-    length = 500 if args.max_new_tokens is None else args.max_new_tokens
     if architecture(arch).write is not continue_text:
-        ids = architecture(arch).write(model, tokenizer, prompt_T, length, seed=seed,
+        ids = architecture(arch).write(model, tokenizer, prompt_T, args.max_new_tokens, seed=seed,
                                        **sampling_settings(args))
         return _print_restored(args, tokenizer, objective, prompt, ids)
-    writer = Writer(model, tokenizer, Sampling(**sampling_settings(args)), length, seed,
-                    args.stop or (), count, K)
+    writer = Writer(model, tokenizer, Sampling(**sampling_settings(args)), args.max_new_tokens,
+                    seed, args.stop or (), args.n or 1, args.logprobs)
     if args.json:
         samples = writer.write(prompt_T, show=lambda text: None)
         result = {"prompt": prompt} | samples[0]

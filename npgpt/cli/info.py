@@ -13,8 +13,6 @@ from npgpt.models.presets import PRESETS, from_preset
 from npgpt.models.size import flops_per_token, parameters_by_part, step_memory, tokens_per_step
 from npgpt.run.opening import shape_in_words
 
-CHARACTERS = {"tales": 50, "shakespeare": 65}  # distinct characters in the text of a preset
-
 
 def add_arguments(parser):
     # No group: before Python 3.13 a positional argument in one cannot be parsed intermixed.
@@ -31,10 +29,8 @@ def run(args):
         raise ValueError("name a MODEL or a --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
-        kind = architecture(training.arch)
-        size = CHARACTERS[training.corpus[0]] + len(kind.Objective.special_tokens)
-        size = PRESETS[args.preset].get("vocab_size", size)  # of gpt2
-        config = kind.Config(vocab_size=size, **model)
+        size = PRESETS[args.preset]["vocab_size"]
+        config = architecture(training.arch).Config(vocab_size=size, **model)
     elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
         run = read_run(folder)
         config, training = run.model, run.training

@@ -12,13 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from npgpt.cli.settings import (
-    MAY_CHANGE,
-    all_settings,
-    check_texts,
-    flag_of,
-    given_settings,
-)
+from npgpt.cli.settings import MAY_CHANGE, check_texts, flag_of, given_settings
 from npgpt.config import TrainConfig
 from npgpt.data.tokens import prepared_folder
 from npgpt.files import quoted
@@ -30,7 +24,7 @@ from npgpt.progress import note
 from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
 
 # What only a new run is asked.
-NEW_RUN_FLAGS = ("preset", "config", "tokenizer", "bpe_size", "init_from", "check")
+NEW_RUN_FLAGS = ("config", "tokenizer", "bpe_size", "init_from", "check")
 # Settings of training in place of a preset's, if the model is a published one.
 FINE_TUNING = {"batch_size": 32, "max_iters": 25, "lr": 1e-4, "min_lr": 1e-5, "warmup_iters": 3,
                "weight_decay": 0.0, "eval_interval": 10, "sample_tokens": 40, "hold": 4.0}
@@ -100,8 +94,7 @@ def resumed_run(args):
         note(f"no --out is given: this is {quoted(folder)}, the latest run")
     run = runs.read_run(folder)
     settings = asdict(run.model) | asdict(run.training)
-    given = {name: value for name in all_settings()
-             if (value := getattr(args, name)) is not None}
+    given = given_settings(args)
     fixed = [name for name, value in given.items()
              if name not in (*MAY_CHANGE, "corpus", "conversations")
              and settings.get(name) != value]

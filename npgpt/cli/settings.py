@@ -43,10 +43,10 @@ def flag_of(name):
 
 def given_settings(args):
     """Return the settings of the file and the flags by name, "preset" among them."""
+    found = read_settings(args.config) if args.config else {}
     flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
-    flags = {name: tuple(value) if isinstance(value, list) else value
-             for name, value in flags.items() if value is not None}
-    return (read_settings(args.config) if args.config else {}) | flags
+    found |= {name: value for name, value in flags.items() if value is not None}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
 
 
 def read_settings(path):
@@ -79,4 +79,4 @@ def read_settings(path):
         instead = type_error(value, types[name])
         if instead:
             raise ValueError(f"{path}: {name} = {value!r}; give {instead}")
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+    return found

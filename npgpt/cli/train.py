@@ -153,9 +153,14 @@ def run(args):
             return 0
         if ranks.is_main:
             if args.resume:
-                _store_changes(run, optimizer)
+                changed = runs.change_settings(run, optimizer.steps)
+                for name, (old, new) in changed.items():
+                    print(f"changed {flag_of(name)} from {old} to {new}")
             else:
-                _create(run, dataset, model, optimizer, stack, args.init_from)
+                if dataset.objective.columns:
+                    dataset.objective.check()
+                beside = dataset.template.files() if run.training.conversations else ()
+                runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
             shape = replace(run, model=dataset.shape(run.model))
             once = opening.steps_per_epoch(run, dataset)
             watch = Watch(shape, optimizer, once, args.profile)
@@ -176,25 +181,6 @@ def run(args):
         print(f"stopped after step {optimizer.steps}, which is saved; go on with:\n"
               f"    npgpt train --resume --out {quoted(run.folder)}")
         return 128 + [*ranks.interrupted, signal.SIGTERM][0]  # the latter if another rank has one
-
-
-def _create(run, dataset, model, optimizer, stack, init_from):
-    """Make the folder of a new run."""
-    if dataset.objective.columns:
-        dataset.objective.check()
-    beside = dataset.template.files() if run.training.conversations else ()
-    runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
-    if init_from:
-        from npgpt.run.summary import write_before
-
-        write_before(run, dataset, model)
-
-
-def _store_changes(run, optimizer):
-    """Store what a resumed run changes of its settings, and say so."""
-    if changed := runs.change_settings(run, optimizer.steps):
-        new = ", ".join(f"{flag_of(n)} from {old} to {new}" for n, (old, new) in changed.items())
-        print(f"changed {new}")
 
 
 def _again(args, files, name, value):

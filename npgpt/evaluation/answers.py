@@ -23,9 +23,9 @@ class Answered(NamedTuple):
     entropy: float | None = None  # of its right stories, in nats per story
     grammars: float | None = None  # that of the grammar for the same requests
 
-    def lines(self, before=None):
-        """Return lines: shares with intervals, beside those of {kind: [right, asked]}; entropy."""
-        lines = shares(self.right, before)
+    def lines(self):
+        """Return lines: shares with intervals; entropy."""
+        lines = shares(self.right)
         if self.entropy is not None:
             lines.append(f"right stories have an entropy of {self.entropy:.1f} nats, those of the "
                          f"grammar {self.grammars:.1f}")
@@ -90,21 +90,14 @@ def _written(model, talks, most, end):
                 yield talk, row[len(talk.prompt_T) :].tolist()
 
 
-def shares(found, before=None):
-    """Return lines: the share of right answers, of all and by kind, with Wilson's 95 % interval.
-
-    before   the same of the model before, or None
-    """
-    def with_all(counts):
-        total = [sum(column) for column in zip(*counts.values(), strict=True)]
-        return {"answers right": total, **counts} if counts else {}
-
-    lines, zz, earlier = [], 1.96**2, with_all(before or {})
-    for kind, (right, asked) in with_all(found).items():
+def shares(found):
+    """Return lines: the share of right answers, of all and by kind, with Wilson's 95 % interval."""
+    lines, zz = [], 1.96**2
+    total = {"answers right": np.sum([*found.values()], axis=0)} if found else {}
+    for kind, (right, asked) in (total | found).items():
         share = right / asked
         half = (zz * share * (1 - share) / asked + (zz / 2 / asked) ** 2) ** 0.5
         low, high = ((share + zz / 2 / asked + d) / (1 + zz / asked) for d in (-half, half))
-        was = f"; before {earlier[kind][0] / earlier[kind][1]:.1%}" if before else ""
         lines.append(f"{kind:<14}{right:5} of {asked:<4}{share:7.1%}, 95 % interval {low:.1%} to "
-                     f"{high:.1%}{was}")
+                     f"{high:.1%}")
     return lines

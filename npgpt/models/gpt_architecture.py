@@ -69,8 +69,8 @@ def activations(config, tokens):
 SMALL = {"n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False, "init": "fan_in"}
 PRESETS = {
     "tales": SMALL | {
-        "block_size": 256, "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 6e-3,
-        "min_lr": 1e-4, "eval_stride": 64,
+        "vocab_size": 50, "block_size": 256, "corpus": ("tales",), "max_iters": 3000,
+        "batch_size": 8, "lr": 6e-3, "min_lr": 1e-4, "eval_stride": 64,
     },
     # Stories in words, to go on from: by characters questions about them are hardly learned
     "tales-words": SMALL | {
@@ -85,16 +85,19 @@ PRESETS = {
     },
     # For any other text. It costs as much as shakespeare-cpu, but has a longer window and a higher
     # learning rate, and reaches a lower loss.
-    "text": SMALL | {"block_size": 128, "max_iters": 2000, "batch_size": 6, "lr": 6e-3},
+    "text": SMALL | {
+        "vocab_size": 50, "block_size": 128, "max_iters": 2000, "batch_size": 6, "lr": 6e-3,
+    },
     # nanoGPT's recipe for a CPU, with its initial weights, which are GPT-2's
     "shakespeare-cpu": SMALL | {
-        "block_size": 64, "init": "gpt2", "corpus": ("shakespeare",), "max_iters": 2000,
-        "batch_size": 12,
+        "vocab_size": 65, "block_size": 64, "init": "gpt2", "corpus": ("shakespeare",),
+        "max_iters": 2000, "batch_size": 12,
     },
     # nanoGPT's recipe for a GPU, likewise
     "shakespeare": {
-        "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384, "bias": False, "dropout": 0.2,
-        "init": "gpt2", "corpus": ("shakespeare",), "max_iters": 5000, "batch_size": 64,
+        "vocab_size": 65, "block_size": 256, "n_layer": 6, "n_head": 6, "n_embd": 384,
+        "bias": False, "dropout": 0.2, "init": "gpt2", "corpus": ("shakespeare",),
+        "max_iters": 5000, "batch_size": 64,
     },
 }
 

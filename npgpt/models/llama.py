@@ -172,9 +172,9 @@ def activations(config, tokens):
 
 PRESETS = {
     "tales-llama": {
-        "arch": "llama", "block_size": 256, "n_layer": 4, "n_head": 4, "n_embd": 128,
-        "init": "fan_in", "corpus": ("tales",), "max_iters": 3000, "batch_size": 8, "lr": 4e-3,
-        "min_lr": 1e-4, "eval_stride": 64,
+        "arch": "llama", "vocab_size": 50, "block_size": 256, "n_layer": 4, "n_head": 4,
+        "n_embd": 128, "init": "fan_in", "corpus": ("tales",), "max_iters": 3000,
+        "batch_size": 8, "lr": 4e-3, "min_lr": 1e-4, "eval_stride": 64,
     },
 }
 

@@ -26,15 +26,10 @@ def join_ranks():
     """Yield the `Ranks` of this job, `npgpt.train.SingleProcess` if it has one process only.
 
     An error of one rank inside ends all processes of the job, since the others would wait for ever;
-    `mpirun` then reports an error. Raises ImportError, which says what to install, without mpi4py.
+    `mpirun` then reports an error. Raises ImportError without mpi4py, the extra mpi.
     """
-    try:
-        from mpi4py import MPI
-    except ImportError as error:
-        raise ImportError(
-            "this process was started by mpirun, and training on several ranks needs mpi4py; "
-            "install it with: pip install -e '.[mpi]'"
-        ) from error
+    from mpi4py import MPI
+
     if MPI.COMM_WORLD.size == 1:
         yield SingleProcess()
         return

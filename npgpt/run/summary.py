@@ -8,7 +8,7 @@ from typing import Any
 from npgpt import plots, tales
 from npgpt.data.tokens import SAMPLE
 from npgpt.evaluation.answers import MAX_ASKED, Answered, answered, given
-from npgpt.files import atomic_write, quoted, read_json
+from npgpt.files import atomic_write, quoted
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
 from npgpt.metrics import beside_grammar, best_row, read_metrics
@@ -19,7 +19,6 @@ from npgpt.run.opening import print_filled, steps_per_epoch
 from npgpt.text import clock, counted, shown
 from npgpt.train import evaluate
 
-BEFORE = "before.json"  # how many answers were right when the run began
 LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may have many times more
 
 
@@ -44,11 +43,12 @@ def evaluate_run(run, dataset, model):
     drawn = run.training.drawn | {"max_tokens": LAST_TOKENS}
     loss, tokens = evaluate(model, ids, objective=objective,
                             what=f"{_kind(dataset)} (Ctrl-C skips it)", **drawn)
+    stories = run.text.name == "tales" and objective.every_token
     talks = [talk for talk in getattr(dataset.train_ids, "talks", ()) if not talk.question]
     return Results(
         loss, tokens, dataset.grammar_loss(run.model.block_size, **drawn),
         dataset.bits_per_byte(loss), read_metrics(run.folder / "metrics.csv"),
-        _stories(run, dataset, model),
+        tales.stories_written(model, dataset.tokenizer) if stories else None,
         answered(model, dataset, ids),
         [(right, talk.ids_N[:begin]) for talk in talks[:MAX_ASKED]
          for begin, right in given(model, talk)],
@@ -66,20 +66,17 @@ def write_results(run, dataset, results):
 
 
 def print_results(run, dataset, model, results, again):
-    """Print the results beside those of the start, and what would help the run.
+    """Print the results, and what would help the run.
 
     again   the command that was typed, as for `npgpt.run.learning_curve.what_helps`
     """
     objective, training, loss = dataset.objective, run.training, results.loss
-    before = read_json(run.folder / BEFORE) if (run.folder / BEFORE).exists() else {}
     print()
     if results.stories:
         count, right = results.stories
         share = f"of {count} stories told by the model, {right} parse under the grammar"
-        was = "; before {1} of {0}".format(*before["stories"]) if before else ""
-        print(f"{share} ({right / count:.0%}){was}" if count
-              else "no story was finished by the model")
-    for line in results.answered.lines(before):
+        print(f"{share} ({right / count:.0%})" if count else "no story was finished by the model")
+    for line in results.answered.lines():
         print(line)
     if results.taught:
         _print_taught(run, dataset, model, results.taught)
@@ -135,20 +132,6 @@ def draw_loss(run, rows, dataset, loss, grammar):
              f"{counted(run.model.n_embd, 'channel')}")
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels,
                               whole=loss, grammar=grammar and grammar.nats)
-
-
-def write_before(run, dataset, model):
-    """Write how many answers, or stories, are right before a run goes on from a model."""
-    stories = _stories(run, dataset, model)
-    right = {"stories": stories} if stories else answered(model, dataset, dataset.val_ids).right
-    if right:
-        atomic_write(run.folder / BEFORE, json.dumps(right) + "\n")
-
-
-def _stories(run, dataset, model):
-    if run.text.name == "tales" and dataset.objective.every_token:
-        return tales.stories_written(model, dataset.tokenizer)
-    return None
 
 
 def _kind(dataset):

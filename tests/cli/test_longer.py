@@ -28,6 +28,7 @@ def without_times(folder):
 def test_no_more_steps_than_were_done_and_other_settings_are_refused(
     refuses, finished, here, flags, fact
 ):
+    (here / "x.toml").write_text("lr = 1e-3")
     refuses(fact, "train", "--resume", shutil.copytree(finished, "run"), *flags.split())
 
 

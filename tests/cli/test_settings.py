@@ -63,8 +63,7 @@ def test_a_mistake_in_a_file_is_named_with_what_is_near(refuses, file, old, new,
 
 
 @pytest.mark.posix
-def test_settings_that_can_not_be_read(refuses, finished, here):
+def test_settings_that_can_not_be_read(refuses, here):
     (here / "bytes.toml").write_bytes(b"[\xff")
     for name in ("bytes.toml", "nothere.toml", ".", "/dev/zero"):
         refuses(name, "train", "--config", name)
-    refuses("--config", "train", "--resume", finished, "--config", "bytes.toml")
