@@ -22,18 +22,16 @@ from npgpt.train import MEAN_LOSS_STEPS
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("runs", nargs="+", metavar="MODEL", help="two or more run folders, such as runs/tales")
+    add("runs", nargs="+", metavar="MODEL", help="run folders, such as runs/tales")
     add("--out", metavar="FILE.png", help="the picture; default: NAME-NAME.png here, of the runs")
     add("--json", action="store_true", help="one JSON object")
 
 
 def run(args):
-    folders = [read_run(path).folder for path in args.runs]
-    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
-        raise ValueError("name two runs or more, each once (the picture of one is its loss.png)")
+    results = [Result(read_run(path)) for path in args.runs]
+    folders = [result.run.folder for result in results]
     names = [folder.resolve().name for folder in folders]
     names = names if len(set(names)) == len(names) else [*map(str, folders)]
-    results = [Result(folder) for folder in folders]
     differ = differing([result.settings() for result in results])
     numbers, notes = [result.numbers() for result in results], not_comparable(results)
     if not args.json:  # before the picture, whose path may be refused
@@ -46,8 +44,13 @@ def run(args):
     path = Path(args.out or re.sub(r"[/\\]", "-", "-".join(names)) + ".png")
     curves = {name: (result.rows, result.whole.get("loss"))
               for name, result in zip(names, results, strict=True)}
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
+    check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
+    replaced = ", which replaces the one that compare drew before" if path.exists() else ""
     try:
-        picture, said = str(path), f"picture {draw(path, curves)}"
+        picture = str(path)
+        said = f"picture {plots.comparison_picture(path, curves)}{replaced}"
     except plots.MatplotlibMissing as error:
         picture, said = None, f"no picture: {error}"
         notes.append(said)
@@ -58,26 +61,16 @@ def run(args):
         print(said)
 
 
-def draw(path, curves):
-    """Draw a picture that replaces only one of compare; return its path, with what it replaces."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
-    check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
-    replaces = ", which replaces the one that compare drew before" if path.exists() else ""
-    return f"{plots.comparison_picture(path, curves)}{replaces}"
-
-
 class Result:
-    """A run folder's settings, metrics and losses."""
+    """A run's settings, metrics and losses."""
 
-    def __init__(self, folder):
-        self.run = read_run(folder)
+    def __init__(self, run):
+        self.run, folder = run, run.folder
         self.rows = read_metrics(member(folder, "metrics.csv"))
         self.steps = self.rows[-1]["step"] if self.rows else 0
         # on the whole validation text, empty if the run has not ended
         self.whole = read_result(member(folder, RESULT_FILE), self.steps)
         self.tokens = read_text(member(folder, "tokenizer.json"))
-        self.validated = [row for row in self.rows if row["val_loss"] is not None]
         # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
 
@@ -87,7 +80,8 @@ class Result:
     def numbers(self):
         """Return the results by name, None where unknown. Losses in nats per target."""
         run, whole = self.run, self.whole
-        last = self.validated[-1] if self.validated else {}
+        validated = [row for row in self.rows if row["val_loss"] is not None]
+        last = validated[-1] if validated else {}
         best = best_row(self.rows) or {}
         loss = whole.get("loss") if whole else last.get("val_loss")
         drawn, grammar = self.drawn and not whole, (whole or last).get("grammar_loss")
@@ -100,7 +94,7 @@ class Result:
             "seconds": self.rows[-1]["seconds"] if self.rows else None,
             "training loss": float(np.mean(losses)) if losses else None,
             "validation loss": loss,
-            "validation text": loss and ("drawn part" if drawn else "all" if self.validated
+            "validation text": loss and ("drawn part" if drawn else "all" if validated
                                          else "what is taught"),
             "bits per byte": (whole or last).get("bits_per_byte" if whole else "val_bits_per_byte"),
             "grammar's loss": grammar,

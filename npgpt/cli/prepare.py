@@ -1,7 +1,7 @@
 """`npgpt prepare FOLDER`: a large text as token files, which training reads window by window."""
 
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 from npgpt.cli.tokenize import named_tokenizer
@@ -30,7 +30,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    settings = replace(TrainConfig(), split=args.split, train_fraction=args.train_fraction)
+    settings = TrainConfig(split=args.split, train_fraction=args.train_fraction)
     folder = Path(args.folder)
     check_free(folder)
     corpus = load_corpus(args.corpus)

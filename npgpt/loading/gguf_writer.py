@@ -31,10 +31,8 @@ def save(path, files, settings, weights, tokenizer=None, template=None, kind="F3
     if files.model_type not in ("gpt2", "llama"):
         raise ValueError(f"{path}: GGUF is written of a gpt or a llama, not of a "
                          f"{files.model_type}; name a folder, and it is written as transformers'")
-    try:
-        import gguf
-    except ImportError as error:
-        raise ImportError("GGUF is written by the extra chat: pip install gguf") from error
+    import gguf  # of the extra chat
+
     of, path = gguf.GGMLQuantizationType[kind], Path(path)
     vocabulary = _vocabulary(tokenizer, template)
     config, _ = described(files, settings, weights)

@@ -145,7 +145,7 @@ def check_config(config, path, files):
     wrong |= {k: config[k] for k, values in only.items() if config.get(k, values[0]) not in values}
     if wrong:
         raise ValueError(f"{path} describes a model with {wrong}, which is not computed here; use "
-                         f"one of its architecture, such as {files.examples}")
+                         f"a plain {files.class_name}")
 
 
 def _fits(value, default):

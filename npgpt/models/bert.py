@@ -191,7 +191,6 @@ def write(settings, weights):
 FILES = Files(
     model_type="bert",
     class_name="BertForMaskedLM",
-    examples="bert-base-uncased or all-MiniLM-L6-v2",
     settings={
         "vocab_size": "vocab_size", "block_size": "max_position_embeddings",
         "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",

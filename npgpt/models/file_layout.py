@@ -15,7 +15,7 @@ OLD_KINDS = {"gamma": "weight", "beta": "bias"}  # of norms in the oldest files
 class Files:
     """The names of an architecture's settings and weights in the transformers library.
 
-    model_type, class_name   written into config.json; examples: names of published models
+    model_type, class_name   written into config.json
     settings   a field of our config class -> its name in config.json
     defaults   a name there -> its default; others are ints of 1 or more, and must be there
     derived    fields of our config class that `read` and `write` convert
@@ -33,7 +33,6 @@ class Files:
 
     model_type: str
     class_name: str
-    examples: str
     settings: dict
     defaults: dict
     only: Callable

@@ -30,7 +30,6 @@ def write(settings, weights):
 FILES = Files(
     model_type="gpt2",
     class_name="GPT2LMHeadModel",
-    examples="gpt2, gpt2-medium or distilgpt2",
     settings={
         "vocab_size": "vocab_size", "block_size": "n_positions", "n_layer": "n_layer",
         "n_head": "n_head", "n_embd": "n_embd", "dropout": "resid_pdrop",

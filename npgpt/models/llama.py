@@ -146,7 +146,6 @@ def write(settings, weights):
 FILES = Files(
     model_type="llama",
     class_name="LlamaForCausalLM",
-    examples="TinyLlama-1.1B or SmolLM-135M",
     settings={
         "vocab_size": "vocab_size", "block_size": "max_position_embeddings",
         "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",

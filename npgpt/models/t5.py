@@ -267,7 +267,6 @@ def write(settings, weights):
 FILES = Files(
     model_type="t5",
     class_name="T5ForConditionalGeneration",
-    examples="t5-small or google/t5-v1_1-small",
     settings={
         "vocab_size": "vocab_size", "block_size": "n_positions", "n_layer": "num_layers",
         "n_head": "num_heads", "n_embd": "d_model", "n_decoder_layer": "num_decoder_layers",

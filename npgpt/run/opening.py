@@ -39,9 +39,8 @@ def open_new(plan, stack):
     else:
         check_memory(config, training)
         dataset = open_dataset(kind, training, stack, training.corpus, tokenizer, **how)
-        texts = (dataset.val_ids, "validation"), (dataset.train_ids, "training")
-        shorter, name = min(texts, key=lambda text: len(text[0]))
-        check_length(shorter, config.block_size, name)
+        check_length(dataset.val_ids, config.block_size, "validation")
+        check_length(dataset.train_ids, config.block_size, "training")
     dataset.objective.check_stride(training.eval_stride or None, config.block_size)
     config = replace(config, vocab_size=dataset.tokenizer.vocab_size)
     model = _started(start, config, dataset, training) if start else kind.Model(

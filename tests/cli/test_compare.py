@@ -95,6 +95,5 @@ def test_without_matplotlib_the_table_is_there_and_the_way_to_get_a_picture(
     assert "[plot]" in out and "n_layer" in out and list(here.iterdir()) == []
 
 
-def test_one_run_one_run_twice_and_no_run_are_refused(refuses, finished, here):
-    for more, fact in (([], "two"), ([finished], "once"), (["nowhere"], "nowhere")):
-        refuses(fact, "compare", finished, *more)
+def test_what_is_no_run_is_refused(refuses, finished, here):
+    refuses("nowhere", "compare", finished, "nowhere")
