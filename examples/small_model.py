@@ -31,7 +31,7 @@ def tokenized_tales(quick=False, vocab_size=1024, n_characters=1_000_000):
 
 
 def train_small_gpt(quick=False, seed=1, watch=lambda step, model: None, **text):
-    """Return a `Trained` GPT of 2 layers with 4 heads each (quick: 2 heads, 50 steps).
+    """Return a `Trained` GPT of 2 blocks with 4 heads each (quick: 2 heads, 50 steps).
 
     watch   called before the first step, and after each with how many are done
     """

@@ -87,7 +87,7 @@ def draw(path, model, tokenizer):
         words = [tokenizer.decode([i]).strip() or "·" for i in ids]
         L, _, H = weights_LBHTT.shape[:3]
         panel.set_xticks(range(len(words)), words, rotation=90, fontsize=8)
-        panel.set_yticks(range(L * H), [f"layer {i // H}, head {i % H}" for i in range(L * H)],
+        panel.set_yticks(range(L * H), [f"block {i // H}, head {i % H}" for i in range(L * H)],
                          fontsize=8)
         panel.axhline(H - 0.5, **plots.LANDMARK_STYLE)
         panel.set_title(f"“{ask}” “The …”: what each head reads there", fontsize=10)

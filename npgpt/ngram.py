@@ -52,32 +52,9 @@ class NgramModel:
         return codes
 
     def _probability(self, codes):
-        gram, before = self._counts(codes)
-        return (gram + self.smoothing) / (before + self.smoothing * self.vocab_size)
-
-    def _counts(self, codes):
-        """Return how often each n-gram came, and the n - 1 tokens before its last."""
+        gram = _lookup(self.grams, self.gram_counts, codes)
         before = _lookup(self.befores, self.before_counts, codes // self.vocab_size)
-        return _lookup(self.grams, self.gram_counts, codes), before
-
-
-def back_off_loss(train_ids, ids_N, vocab_size, n):
-    """Return the loss of a model that falls back on shorter contexts, in nats per token.
-
-    P(token | before) = (count(before, token) + k P') / (count(before) + k), with k the number of
-    different tokens that followed `before`, and P' the same after one token less; after none it is
-    1 / V. Source: Witten and Bell, The Zero-Frequency Problem, 1991, method C.
-    """
-    P = np.full(len(ids_N) + 1, 1 / vocab_size)
-    for length in range(1, n + 1):
-        model = NgramModel(train_ids, vocab_size, length)
-        codes = model._codes(np.asarray(ids_N, np.int64))
-        gram, before = model._counts(codes)
-        befores, followers = np.unique(model.grams // vocab_size, return_counts=True)
-        k = _lookup(befores, followers, codes // vocab_size)
-        P = P[1:]  # the first token has no longer context
-        P = np.where(before > 0, (gram + k * P) / np.maximum(before + k, 1), P)
-    return float(-np.log(P).mean())
+        return (gram + self.smoothing) / (before + self.smoothing * self.vocab_size)
 
 
 def landmarks(train_ids, val_ids, vocab_size):

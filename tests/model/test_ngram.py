@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.ngram import NgramModel, back_off_loss
+from npgpt.ngram import NgramModel
 
 texts = st.integers(1, 4).flatmap(
     lambda V: st.tuples(st.just(V), st.lists(st.integers(0, V - 1), min_size=3, max_size=30))
@@ -45,22 +45,3 @@ def test_bad_input_is_refused():
             NgramModel(ids, V, n)
     with pytest.raises(ValueError, match="tokens; .* 3 "):
         NgramModel([0, 1, 0], 2, 3).probabilities([1])
-
-
-@given(text=texts, n=st.integers(1, 3))
-def test_back_off_asks_the_shorter_context_as_its_kinds_of_followers_weigh(text, n):
-    V, ids = text
-    other = ids[::-1]
-
-    def asked(before, token):
-        shorter = asked(before[1:], token) if before else 1 / V
-        followers = [ids[i + len(before)] for i in range(len(ids) - len(before))
-                     if ids[i : i + len(before)] == before]
-        k = len({*followers})
-        return (followers.count(token) + k * shorter) / (len(followers) + k) if k else shorter
-
-    P_NV = np.array([[asked(other[i - n + 1 : i], x) for x in range(V)]
-                     for i in range(n - 1, len(other))])
-    surprise = -np.log(P_NV[np.arange(len(P_NV)), other[n - 1 :]])
-    assert P_NV.sum(axis=1) == pytest.approx(1)
-    assert back_off_loss(ids, other, V, n) == pytest.approx(surprise.mean())
