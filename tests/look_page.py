@@ -372,7 +372,7 @@ def label(tokenizer, v):
 
 # A training, as a page records it.
 HISTORY = {
-    "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41], "grad_norm": [2.0, 1.0, 4.0, 0.5],
+    "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41],
     "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
     "samples": [[10, "first words"], [1000, "last words"]],
 }
@@ -381,6 +381,6 @@ CHOICES = {
     "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
     "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
     "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "fault": "gelu",
-    "rival": 3, "answer": 3, "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
+    "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,
     "sentence": "A cat",
 }

@@ -1,4 +1,4 @@
-"""The training of a run, from its folder: losses, gradient norms, samples, and reference losses."""
+"""The training of a run, from its folder: losses, samples, and reference losses."""
 
 import math
 import re
@@ -62,7 +62,7 @@ def history(run, data):
             round(float(np.mean([row[name] for row in part])), 5)
             for part in np.array_split(np.array(rows), min(POINTS, len(rows)))
         ]
-        for name in ("step", "loss", "grad_norm")
+        for name in ("step", "loss")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
     return curves | {"val": val, "levels": _levels(run, data, rows), "samples": _samples(run)}

@@ -12,7 +12,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import files
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from npgpt.loading import arch_of, load_model
 from npgpt.loading.runs import load_run
 from npgpt.loading.transformers_folder import local_folder
 from npgpt.look import history
-from npgpt.look.packing import base64_of, pack
+from npgpt.look.packing import pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.models import architecture
 from npgpt.models.llama import Llama
@@ -45,8 +45,8 @@ SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie
 OF_LLAMAS = ("n_kv_head", "n_inner", "rope_base", "norm_eps")  # of recorded passes only
 WINDOW = 512  # most tokens that a page shows
 SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "opening", "state",
-    "colours", "elements", "words", "charts", "heads", "task", "check", "history", "views/overview",
+    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state",
+    "colours", "elements", "words", "charts", "task", "check", "history", "views/overview",
     "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
     "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
 )
@@ -154,7 +154,7 @@ def _record(subject, prompt, kind, data):
         "others": history.validation_text(data, window) if live and data else None,
         "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if exact else None,
-        "bet": _bet(tokenizer) if exact and tokenizer.kind == "char" else None,
+        "bet": _bet(tokenizer) if exact else None,
     }
 
 
@@ -199,12 +199,12 @@ def _kept(run):
 
 
 def _bet(tokenizer):
-    """Return a story of a text that no run learns, and a bigram model of the tales, (V, V)."""
-    V = tokenizer.vocab_size
-    bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), V, 2)
-    table_VV = np.array([bigrams.probabilities([v]) for v in range(V)])
+    """Return a story of a text that no run learns, and what a bigram model of the tales gives to
+    each of its tokens after the first."""
+    bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), tokenizer.vocab_size, 2)
     story = tales.stories(tales.generate(2000, seed=7))[0]
-    return {"story": story, "bigrams": base64_of(table_VV, "f4")}
+    pairs = pairwise(tokenizer.encode(story))
+    return {"story": story, "bigrams": [float(bigrams.probabilities([a])[b]) for a, b in pairs]}
 
 
 def _concepts(path=CONCEPTS):

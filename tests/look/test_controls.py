@@ -15,8 +15,8 @@ CONTROLS = (
     ("tokens", "[type=number]", f"7{ENTER}", {"seed": 17}),
     ("attention", "[aria-label^='2.1']", "", {"layer": 2, "head": 1}),
     ("attention", "canvas[tabindex]", DOWN + DOWN + RIGHT, {"t": 7, "s": 4}),
-    ("attention", ".arcs text:nth-of-type(9)", "", {"t": 8}),  # beyond the chosen position
-    ("residual", "[aria-label=rival]", DOWN, {"rival": 22}),  # the next of the likeliest
+    ("attention", "[role=listbox] [data-t='2']", "", {"s": 2}),
+    ("attention", "[role=listbox] [data-t='8']", "", {"t": 8}),  # beyond the chosen position
     ("backward", "label:nth-child(2) [type=number]", BACKSPACE + ENTER, {"at": 4}),
     ("backward", ".controls select", DOWN, {"weight": "h.0.attn.c_proj.weight", "at": -1}),
 )

@@ -111,7 +111,7 @@ def test_every_field_of_a_link_comes_back(browser, pages):
     "topK=1e99&seed=1e99&view=tokens", "weight=__proto__&view=backward",
     "weight=none&at=1e99&view=backward", "fault=constructor&view=backward",
     "heads=9.9,x,0.0&mlps=99,-1&view=knockout", "positions=1e9,-1&view=knockout",
-    "answer=1e9&rival=-7&view=residual", "point=1e99&alpha=-1e99&other=x&view=patch",
+    "point=1e99&alpha=-1e99&other=x&view=patch",
     "rate=1e99&sentence=%00&view=teach", "kept=7&view=overview", "only=1&view=bet",
     "text=%ED%A0%80", "text=A&heads=0.0&t=1.5&s=0.5&at=3.7&topK=0&view=tokens", "=&&==&%&view",
 ])

@@ -1,7 +1,6 @@
 """Teaching, patching, steering and the names of heads show Python's numbers."""
 
 import dataclasses
-import itertools
 import re
 from contextlib import ExitStack
 from urllib.parse import quote
@@ -35,10 +34,9 @@ from look_page import (
 )
 
 from npgpt import AdamW
-from npgpt.config import GPTConfig, TrainConfig
+from npgpt.config import TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import scan
-from npgpt.gpt import GPT
 from npgpt.look.history import open_text, validation_text
 from npgpt.look.page import make_page
 
@@ -304,74 +302,3 @@ def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):
     assert browser.run(at) == [0, 13]
     canvas.send_keys(DOWN, *[LEFT] * 4)  # stops at the first that differs
     assert "12" in facts(shown(browser, CHOSEN))
-
-
-# ---- heads
-
-
-def once(vocab_size, window):
-    """Return the page's random tokens: those with the least hashes, which `random` of sampling.js
-    returns for seed 1."""
-
-    def mixed(step):
-        z = (1 + (step + 1) * 0x9E3779B9) % 2**32
-        z = (z ^ z >> 16) * 0x21F0AAAD % 2**32
-        z = (z ^ z >> 15) * 0x735A2D97 % 2**32
-        return z ^ z >> 15
-
-    return np.array(sorted(range(vocab_size), key=mixed)[: min(32, window // 2)])
-
-
-def shares(ids_T, a_TT, twice_TT):
-    T, n = len(ids_T), len(twice_TT) // 2
-    same = [sum(a_TT[t, s] for s in range(t) if ids_T[s] == ids_T[t])
-            for t in range(2, T) if ids_T[t] in ids_T[:t]]
-    return {
-        "previous token": np.mean([a_TT[t, t - 1] for t in range(2, T)]),
-        "first token": a_TT[2:, 0].mean(),
-        "same token": np.mean(same) if same else 0,
-        "induction": np.mean([twice_TT[n + i, i + 1] for i in range(n)]),
-    }
-
-
-def names(browser):
-    return browser.run(
-        "return [...document.querySelectorAll('.heads button')].map((e) =>"
-        "e.lastChild.textContent)")
-
-
-@pytest.mark.parametrize("kind", ["tales", "bpe"])
-def test_heads_are_named_by_their_largest_share(browser, pages, subjects, kind):
-    text = "One on" if kind == "bpe" else "noon"
-    model, ids_T, _ = opened(browser, pages, subjects, kind, "view=attention", text)
-    n = once(model.config.vocab_size, model.config.block_size)
-    weights, twice = forward(model, ids_T)[2], forward(model, np.concatenate([n, n]))[2]
-    expected_names = []
-    for at in itertools.product(*map(range, weights.shape[:2])):
-        name, share = max(shares(ids_T, weights[at], twice[at]).items(), key=lambda kv: kv[1])
-        expected_names.append(f"{name} {round(100 * share)} %" if share >= 0.25 else "")
-    assert names(browser) == expected_names and any(expected_names)
-
-
-def test_a_head_made_for_induction_is_called_that(browser, subjects, tmp_path):
-    """Head 0 reads, from position n + i, position i + 1: what followed the same token before."""
-    config = GPTConfig(subjects["untied"].model.config.vocab_size, 16, 1, 2, 40, bias=False)
-    model, n = GPT(config, dtype=np.float64), 8
-    drawn = np.random.default_rng(0).normal(size=(40, 16))
-    q, _ = np.linalg.qr(np.hstack([np.ones((40, 1)), drawn]))
-    model.wpe.weight.data[...] = 100 * q[:, 1:].T  # orthogonal, without a mean
-    model.wte.weight.data *= 1e-3
-    attn = np.zeros((40, 3, 2, 20))
-    for t in range(16):
-        attn[:, 1, 0, t] = 3 * q[:, 1 + t]
-        attn[:, 0, 0, t - n + 1] += 3 * q[:, 1 + t] * (t >= n)
-    model.h[0].attn.c_attn.weight.data[...] = attn.reshape(40, 120)
-    subject = dataclasses.replace(subjects["untied"], model=model)
-    browser.open(page_of(subject, tmp_path, "One dawn")[0], "view=attention")
-    assert names(browser)[0] == "induction 100 %"
-    browser.run("npgpt.model.weights['h.0.attn.c_attn.weight'].fill(0);"
-                "npgpt.set({ view: 'teach', rate: -5, sentence: 'One dawn' })")
-    press(browser, "Teach it, 20 steps")
-    until(browser, lambda: "Step 20." in shown(browser, STATUS))
-    browser.run("npgpt.set({ view: 'attention' })")
-    assert "induction" not in names(browser)[0]  # of the weights as they are now

@@ -4,6 +4,7 @@ export const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const known = {}; // by scheme and name: for each that is asked, the browser computes styles
 
 export function scheme() {
+  if (matchMedia("print").matches) return "light";
   return document.documentElement.dataset.theme ?? (prefersDark.matches ? "dark" : "light");
 }
 

@@ -1,27 +1,27 @@
 // Elements and parts that several views have. Text reaches the page as text only, never as markup.
 
 import { paint } from "./colours.js";
-import { pass, set, state, tokenizer } from "./state.js";
+import { BOUNDS, pass, set, state, tokenizer } from "./state.js";
 import { spoken } from "./tokenizer.js";
 
-// An element: attributes, with functions for events such as onclick, and then its children.
-export function el(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
-}
+// el("p.legend", { title: "a" }, "text"): a tag and its class, attributes, if there are any, with
+// functions for events such as onclick, and children.
+export const el = maker((tag) => document.createElement(tag));
+export const svg = maker((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
 
-export function svg(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-}
-
-function filled(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element[name] = value;
-    else if (name.startsWith("aria-")) element.setAttribute(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (![null, undefined, false].includes(value)) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter((child) => child !== null));
-  return element;
+function maker(make) {
+  return (name, ...children) => {
+    const [tag, ...classes] = name.split("."),
+      element = make(tag),
+      attributes = children[0]?.constructor === Object ? children.shift() : {};
+    if (classes.length) element.setAttribute("class", classes.join(" "));
+    for (const [key, value] of Object.entries(attributes)) {
+      if (typeof value === "function") element[key] = value;
+      else if (value || value === 0 || key.startsWith("aria-")) element.setAttribute(key, value);
+    }
+    element.append(...children.flat());
+    return element;
+  };
 }
 
 // A whole number, such as 1,234.
@@ -56,68 +56,79 @@ export function range(count) {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-// The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
-// look(t) -> { rgb, title, off }
-export function tokenStrip(label, choose = (t) => set({ t })) {
-  const strip = el("div", {
-    class: `tokens ${tokenizer.kind}`,
-    role: "listbox",
-    tabindex: 0,
-    "aria-label": label,
-  });
-  strip.onkeydown = (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
-    if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
+// Calls actions[key]() at a key of these, in place of what the browser does.
+export function onKeys(element, actions) {
+  element.onkeydown = (event) => {
+    if (!Object.hasOwn(actions, event.key)) return;
     event.preventDefault();
-    if (by) set({ t: position(state.t + by) });
-    else choose(state.t);
+    actions[event.key]();
   };
-  strip.onclick = (event) => {
-    const token = event.target.closest("[data-t]");
+}
+
+// move(down, right) at an arrow key
+export function onArrows(element, move) {
+  onKeys(element, {
+    ArrowUp: () => move(-1, 0),
+    ArrowDown: () => move(1, 0),
+    ArrowLeft: () => move(0, -1),
+    ArrowRight: () => move(0, 1),
+  });
+}
+
+// The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
+// look(t) -> { rgb, title, style: a class, mark }
+export function tokenStrip(label, choose = (t) => set({ t })) {
+  const about = { role: "listbox", tabindex: 0, "aria-label": label },
+    strip = el(`div.tokens.${tokenizer.kind}`, about),
+    move = (by) => () => set({ t: position(state.t + by) }),
+    press = () => choose(state.t);
+  const [ArrowLeft, ArrowRight, Home, End] = [-1, 1, -Infinity, Infinity].map(move);
+  onKeys(strip, { ArrowLeft, ArrowRight, Home, End, Enter: press, " ": press });
+  strip.onclick = ({ target }) => {
+    const token = target.closest("[data-t]");
     if (token) choose(Number(token.dataset.t));
   };
+  const tokenOf = (text, t, { rgb, title, style, mark }) => {
+    const token = el("span", {
+      role: "option",
+      id: `${label}-${t}`.replace(/\W/g, "-"),
+      title,
+      class: style || (tokenizer.special.has(text) && "role"),
+      "data-t": t,
+      "data-mark": mark,
+      "aria-selected": t === state.t,
+    });
+    token.append(text);
+    if (/[␣⏎]/.test(text)) token.ariaLabel = spoken(text);
+    if (rgb) paint(token, rgb);
+    if (t === state.t) strip.setAttribute("aria-activedescendant", token.id);
+    return token;
+  };
   const update = (look) => {
-    strip.replaceChildren(
-      ...pass.labels.flatMap((text, t) => {
-        const { rgb, title, off } = look(t),
-          chosen = t === state.t;
-        const token = el(
-          "span",
-          {
-            role: "option",
-            id: `${label}-${t}`.replace(/\W/g, "-"),
-            title,
-            "data-t": t,
-            "aria-selected": chosen,
-            "data-mark": chosen && "token",
-            class: off ? "off" : tokenizer.special.has(text) ? "role" : null,
-            ...(/[␣⏎]/.test(text) ? { "aria-label": spoken(text) } : {}),
-          },
-          text,
-        );
-        if (rgb) paint(token, rgb);
-        if (chosen) strip.setAttribute("aria-activedescendant", token.id);
-        return text.endsWith("⏎")
-          ? [token, el("br")]
-          : text.includes("␣")
-            ? [token, el("wbr")]
-            : [token];
-      }),
-    );
+    const parts = pass.labels.flatMap((text, t) => [
+      tokenOf(text, t, look(t)),
+      text.endsWith("⏎") ? el("br") : text.includes("␣") ? el("wbr") : "",
+    ]);
+    strip.replaceChildren(...parts);
   };
   return [strip, update];
 }
 
-export function slider(label, attributes, oninput, show = String) {
+export function slider(label, [min, max, step], oninput, show = String) {
   const value = el("b"),
-    input = el("input", { type: "range", ...attributes });
+    input = el("input", { type: "range", min, max, step });
   input.oninput = () => oninput(Number(input.value));
   const put = (number) => {
     input.value = number;
-    value.textContent = show(number);
-    input.setAttribute("aria-valuetext", value.textContent);
+    value.textContent = input.ariaValueText = show(number);
   };
-  return [el("label", { class: "slider" }, el("span", {}, label, " ", value), input), put];
+  return [el("label.slider", el("span", label, " ", value), input), put];
+}
+
+// A slider for a field of the state, and the function that updates it.
+export function setting(label, field, show) {
+  const [box, put] = slider(label, BOUNDS[field], (value) => set({ [field]: value }), show);
+  return [box, () => put(state[field])];
 }
 
 // A line to type in, which changes a field of the state.
@@ -127,42 +138,41 @@ export function textLine(label, field) {
   const put = (text) => {
     if (document.activeElement !== input) input.value = text;
   };
-  return [el("label", {}, `${label} `, input), put];
+  return [el("label", label, " ", input), put];
 }
 
 export function button(text, onclick, attributes = {}) {
   return el("button", { type: "button", onclick, ...attributes }, text);
 }
 
-export function table(head, rows, attributes = {}) {
-  const isCell = (value) => value instanceof HTMLTableCellElement;
-  const cells = (tag, values) => values.map((v) => (isCell(v) ? v : el(tag, {}, v)));
+// A table of texts, elements and cells; the first of each row is its head.
+export function table(label, head, rows, look) {
+  const made = (tag, value, more = {}) =>
+    value instanceof HTMLTableCellElement ? value : el(tag, more, value);
+  const row = ([name, ...values]) =>
+    el("tr", made("th", name, { scope: "row" }), ...values.map((value) => made("td", value)));
+  const heads = el("tr", ...head.map((name) => made("th", name)));
   return el(
-    "div",
-    {
-      class: "scroll",
-      tabindex: 0,
-      role: "region",
-      "aria-label": attributes["aria-label"] ?? "table",
-    },
+    "div.scroll",
+    { tabindex: 0, role: "region", "aria-label": label },
     el(
       "table",
-      attributes,
-      el("thead", {}, el("tr", {}, cells("th", head))),
-      el(
-        "tbody",
-        {},
-        rows.map((row) => el("tr", {}, cells("td", row))),
-      ),
+      { "aria-label": label, class: look },
+      el("thead", heads),
+      el("tbody", rows.map(row)),
     ),
   );
 }
 
 // A cell of a table with a bar below its number, from the middle on if it is "signed".
-export function bar(share, text, className = "bar") {
-  const cell = el("td", { class: className }, el("i"), text);
-  const longest = className.includes("signed") ? 48 : 96;
-  cell.firstChild.style.width = `${Math.min(1, Math.abs(share)) * longest}%`;
-  cell.classList.toggle("negative", share < 0);
-  return cell;
+export function bar(share, text, look = "") {
+  const fill = el("i"),
+    signed = look === "signed";
+  fill.style.width = `${Math.min(1, Math.abs(share)) * (signed ? 48 : 96)}%`;
+  return el("td", { class: `bar ${look} ${share < 0 ? "negative" : ""}` }, fill, text);
+}
+
+// What the colours between two ends mean; both: they are of two hues.
+export function legend(from, to, both = "") {
+  return el("p.legend", from, el("span", { class: `ramp ${both}` }), to);
 }

@@ -2,7 +2,7 @@
 
 import { chips } from "./chips.js";
 import { prefersDark, scheme } from "./colours.js";
-import { button, counted, el, whole } from "./elements.js";
+import { button, counted, el, onKeys, whole } from "./elements.js";
 import { nextCharacters } from "./grammar.js";
 import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
@@ -27,7 +27,6 @@ import { tour } from "./tour.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
 import { bet } from "./views/bet.js";
-import { finiteDifference } from "./check.js";
 import { knockout } from "./views/knockout.js";
 import { overview } from "./views/overview.js";
 import { patch } from "./views/patch.js";
@@ -46,19 +45,10 @@ const [prompt, note, tabs, main, theme] = ["prompt", "note", "views", "view", "t
 document.getElementById("pitch").append(...pitch());
 document.getElementById("holds").textContent = holds();
 prompt.readOnly = !live;
-const known = el(
-  "p",
-  {},
-  button("Leave out what it does not know", () => set({ text: tokenizer.readable(state.text) })),
-  " It knows: ",
-  el(
-    "code",
-    {},
-    Array.from(tokenizer.known?.keys() ?? [], visible)
-      .slice(0, 300)
-      .join(" "),
-  ),
-);
+const characters = Array.from(tokenizer.known?.keys() ?? [], visible).slice(0, 300),
+  leaveOut = () => set({ text: tokenizer.readable(state.text) }),
+  leaving = button("Leave out what it does not know", leaveOut),
+  known = el("p", leaving, " It knows: ", el("code", characters.join(" ")));
 const [kept, updateKept] = keptWeights();
 prompt.after(known, kept);
 const [ideas, updateIdeas] = chips();
@@ -89,31 +79,28 @@ const choose = VIEWS.map((view) =>
   }),
 );
 tabs.append(...choose);
-tabs.onkeydown = (event) => {
-  const at = VIEWS.findIndex(({ id }) => id === state.view),
-    end = VIEWS.length - 1,
-    [left, right] = [at > 0 ? at - 1 : end, at < end ? at + 1 : 0];
-  const next = { ArrowLeft: left, ArrowRight: right, Home: 0, End: end }[event.key];
-  if (next === undefined) return;
-  event.preventDefault(); // Home and End would scroll
-  stayWith(VIEWS[next].id);
-  choose[next].focus();
+const go = (to) => () => {
+  const at = to(VIEWS.findIndex(({ id }) => id === state.view));
+  stayWith(VIEWS.at(at % VIEWS.length).id);
+  choose.at(at % VIEWS.length).focus();
 };
+onKeys(tabs, {
+  ArrowLeft: go((at) => at - 1),
+  ArrowRight: go((at) => at + 1),
+  Home: go(() => 0),
+  End: go(() => -1),
+});
 
-// Which run this is, by whom, and what it has read.
+// Which run this is, and by whom.
 function pitch() {
   const home = document.querySelector("link[rel=canonical]"),
-    tales = "; it has read fairy tales by a grammar, so the true odds of each token are known";
-  return [
-    `${record.name}: ${counted(record.parameters, "parameter")}, by `,
-    home ? el("a", { href: home.href }, "npgpt") : el("b", {}, "npgpt"),
-    record.grammar ? tales : "",
-  ];
+    npgpt = home ? el("a", { href: home.href }, "npgpt") : el("b", "npgpt");
+  return [`${record.name}: ${counted(record.parameters, "parameter")}, by `, npgpt];
 }
 
 function holds() {
-  const { n_layer, n_head, n_embd, vocab_size } = record.config;
-  const megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
+  const { n_layer, n_head, n_embd, vocab_size } = record.config,
+    megabytes = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
   const model =
     `A ${record.arch} of ${counted(record.parameters, "parameter")}: ${counted(n_layer, "block")}, ` +
     `${counted(n_head, "head")}, ${counted(n_embd, "channel")}, a vocabulary of ${counted(vocab_size, "token")}`;
@@ -121,14 +108,16 @@ function holds() {
     ? `the model itself, its weights rounded to ${record.kind}, and runs it on what you type`
     : "what the model computed for this text, which cannot be changed: " +
       (record.llama ? "a page runs GPTs alone" : "it is too large for a page");
-  return `${model}. This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
+  const tales = record.grammar
+    ? " It has read fairy tales by a grammar, so the true odds of each token are known."
+    : "";
+  return `${model}.${tales} This file of ${megabytes} MB holds ${what}. It asks no network for anything.`;
 }
 
 function render() {
   const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
   if (prompt.value !== state.text) prompt.value = state.text;
-  const moves = `a window that is full moves on by ${record.window >> 1}`;
-  const cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read, as ${moves}` : "";
+  const cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read` : "";
   const taught = pass.taught ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
@@ -161,11 +150,11 @@ function turnTo(view) {
 function open(view) {
   const root = el("section");
   main.append(root);
-  root.append(el("div", { class: "about" }, el("h2", {}, view.about), ...explained(view)));
+  root.append(el("div.about", el("h2", view.about), ...explained(view)));
   let update = () => {};
   if (view.needsModel && !live) {
     const words = "This needs the model itself; the page holds what it computed for one text.";
-    root.append(el("p", {}, words));
+    root.append(el("p", words));
     update = view.rest?.(root) ?? update;
   } else update = view.build(root);
   updates.set(view.id, { root, update });
@@ -175,17 +164,7 @@ onChange(render);
 window.onhashchange = readAddress;
 window.onresize = () => set({});
 prefersDark.onchange = () => set({});
-window.onbeforeprint = () => {
-  document.documentElement.dataset.printed = document.documentElement.dataset.theme ?? "";
-  document.documentElement.dataset.theme = "light";
-  set({});
-};
-window.onafterprint = () => {
-  const { dataset } = document.documentElement;
-  dataset.theme = dataset.printed;
-  if (!dataset.printed) delete dataset.theme;
-  set({});
-};
+matchMedia("print").onchange = () => set({});
 window.npgpt = {
   record,
   state,
@@ -194,7 +173,6 @@ window.npgpt = {
   model,
   tokenizer,
   gradients,
-  finiteDifference,
   likeliest,
   nextCharacters,
   probabilities,

@@ -50,7 +50,7 @@ export class GPT {
   // A trace belongs to one choice of them.
   forward(ids, trace = new Trace(), off = NOTHING) {
     trace.begin(ids);
-    return this.head(this.hidden(ids, trace, off), trace);
+    return this.head(this.hidden(ids, trace, off), trace, trace.rows("logits", this.V));
   }
 
   hidden(ids, trace, off) {
@@ -113,12 +113,11 @@ export class GPT {
     return y;
   }
 
-  head(x, trace) {
+  head(x, { start, T }, y) {
     const { C, V } = this,
-      w = this.weights,
-      y = trace.rows("logits", V);
-    if (this.tied) return matmul(x, w["wte.weight"], null, y, trace.start, trace.T, C, V, 1, C);
-    return matmul(x, w["lm_head.weight"], null, y, trace.start, trace.T, C, V);
+      { "wte.weight": wte, "lm_head.weight": weight } = this.weights;
+    if (this.tied) return matmul(x, wte, null, y, start, T, C, V, 1, C);
+    return matmul(x, weight, null, y, start, T, C, V);
   }
 
   linear(path, x, I, O, trace) {
@@ -171,6 +170,32 @@ export function mean(values) {
 export function weightsOf(trace, H, l, h) {
   const weights = trace.arrays.get(`h.${l}.attn`);
   return (t, s) => weights[(t * H + h) * trace.capacity + s];
+}
+
+// The largest weight of these readers on a token that is so far back; the first token does not count, as heads
+// that have nothing to read rest on it.
+export function readsFar(trace, L, H, readers, far) {
+  const best = { weight: 0, layer: 0, head: 0, t: 0, s: 0 };
+  for (let layer = 0; layer < L; layer++) {
+    for (let head = 0; head < H; head++) {
+      const weightAt = weightsOf(trace, H, layer, head);
+      for (const t of readers) {
+        for (let s = 1; s <= t - far; s++) {
+          const weight = weightAt(t, s);
+          if (weight > best.weight) Object.assign(best, { weight, layer, head, t, s });
+        }
+      }
+    }
+  }
+  return best;
+}
+
+// The position of the last third of a text, where there is something to read, at which the likeliest
+// token is the least likely.  sure(t): its probability
+export function leastCertain(T, sure) {
+  let best = T - 1;
+  for (let t = T - 1; t >= (2 * T) / 3; t--) if (sure(t) < sure(best)) best = t;
+  return best;
 }
 
 // Of a vector.

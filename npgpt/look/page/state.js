@@ -2,9 +2,8 @@
 // address too, and the pass of the text. Views read it, and change it by `set`.
 
 import { END, nextCharacters, nextWords } from "./grammar.js";
-import { GPT, length, losses, Trace } from "./model.js";
-import { readsFar } from "./opening.js";
-import { attention, layerNorm, matmul, softmax } from "./ops.js";
+import { GPT, length, losses, Trace, readsFar } from "./model.js";
+import { attention, layerNorm, softmax } from "./ops.js";
 import { FAULTS } from "./rules.js";
 import { Tokenizer } from "./tokenizer.js";
 
@@ -26,8 +25,6 @@ const DEFAULTS = {
   s: -1,
   layer: -1, // below 0 for the head that reads most from far away: `chosenHead`
   head: -1,
-  rival: -1,
-  answer: -1,
   temperature: 1,
   topK: V,
   topP: 1,
@@ -46,12 +43,13 @@ const DEFAULTS = {
   point: -1,
   alpha: 1,
 };
-const FRACTIONS = {
-  // and their bounds
-  temperature: [0, 2],
-  topP: [0.01, 1],
-  rate: [-5, -2],
-  alpha: [-2, 4],
+// Of sliders: from, to, in steps of.
+export const BOUNDS = {
+  temperature: [0, 2, 0.05],
+  topK: [1, V, 1],
+  topP: [0.01, 1, 0.01],
+  rate: [-5, -2, 0.25],
+  alpha: [-2, 4, 0.25],
 };
 const LONGEST = 1024; // above the number of positions of a page
 export const state = { ...DEFAULTS };
@@ -101,7 +99,7 @@ function readText() {
 
 // The grammar's odds after each token that is read; what stands before the story of the first one
 // does not matter.
-function odds(ids, cut) {
+export function odds(ids, cut) {
   const { kind, known } = tokenizer,
     end = Array.from(END, (character) => known.get(character));
   let begin = cut;
@@ -224,12 +222,10 @@ export function likeliest(k, t, n) {
 
 // The probabilities (V,) of the lens.
 export function readOut(k, t) {
-  const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights;
-  const x = pass.trace.arrays.get(`x.${k}`).slice(t * C, t * C + C);
-  const y = layerNorm(x, weight, bias, new Float64Array(C), 0, 1, C),
-    probs = new Float64Array(V);
-  if (model.tied) matmul(y, model.weights["wte.weight"], null, probs, 0, 1, C, V, 1, C);
-  else matmul(y, model.weights["lm_head.weight"], null, probs, 0, 1, C, V);
+  const { "ln_f.weight": weight, "ln_f.bias": bias } = model.weights,
+    x = pass.trace.arrays.get(`x.${k}`).slice(t * C, t * C + C),
+    y = layerNorm(x, weight, bias, new Float64Array(C), 0, 1, C),
+    probs = model.head(y, { start: 0, T: 1 }, new Float64Array(V));
   softmax(probs, 0, V);
   return probs;
 }
@@ -255,14 +251,13 @@ export function readAddress() {
     if (!(name in DEFAULTS)) continue;
     if (typeof DEFAULTS[name] !== "number") changes[name] = value;
     else if (Number.isFinite(Number(value))) {
-      const [low, high] = FRACTIONS[name] ?? [-1, 2 ** 31];
-      const number = name in FRACTIONS ? Number(value) : Math.trunc(Number(value));
+      const [low, high, step] = BOUNDS[name] ?? [-1, 2 ** 31, 1],
+        number = step < 1 ? Number(value) : Math.trunc(value);
       changes[name] = Math.max(low, Math.min(high, number));
     }
   }
   if (!live) changes.text = record.prompt;
   if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
-  changes.topK = Math.max(1, Math.min(V, changes.topK));
   changes.layer = Math.min(L - 1, changes.layer);
   changes.head = Math.min(H - 1, changes.head);
   entry = changes.view;

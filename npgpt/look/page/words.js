@@ -11,8 +11,8 @@ const MEANINGS = {
   token: `What the model reads and writes one at a time, in this model ${ONE}.`,
   grammar: "The rules by which a small program writes the tales; from them the true odds follow.",
   stream:
-    "The vector of the chosen token. It begins as the token's embedding; each part of the model " +
-    "reads it and adds to it, and in the end it is read out as the answer.",
+    "The vector of the chosen token. It begins as its embedding; each part reads it " +
+    "and adds to it, and in the end it is read out as the answer.",
   head:
     "Head 1.3 is head 3 of block 1, both counted from 0. A head lets a token read earlier tokens, " +
     "each with a share of 100 %.",
@@ -29,7 +29,7 @@ const MEANINGS = {
     "The model's score for a token. Softmax turns the scores of all tokens into probabilities.",
   gradient: "For each weight, how fast the loss rises when this weight grows a little.",
   GELU: "The bend inside an MLP: it lets large numbers pass, and takes negative ones close to 0.",
-  "bigram model": "It knows only how often each letter follows each other letter in the tales.",
+  "bigram model": "It knows only how often each token follows each other token in the tales.",
   channel: "One of the numbers of a vector, counted from 0.",
 };
 
@@ -37,9 +37,8 @@ const MEANINGS = {
 // found it.
 export function explained({ words, section }) {
   const sections = section.split(/, |: /).filter((name) => record.concepts[name]?.length),
-    meanings = words.map((word) => el("p", {}, el("b", {}, word), `: ${MEANINGS[word]}`));
-  const fold = (name, paragraphs) =>
-    el("details", { class: "concept" }, el("summary", {}, name), ...paragraphs);
-  const texts = (name) => record.concepts[name].map((text) => el("p", {}, text));
+    meanings = words.map((word) => el("p", el("b", word), `: ${MEANINGS[word]}`));
+  const fold = (name, paragraphs) => el("details.concept", el("summary", name), ...paragraphs);
+  const texts = (name) => record.concepts[name].map((text) => el("p", text));
   return [fold("Words", meanings), ...sections.map((name) => fold(name, texts(name)))];
 }

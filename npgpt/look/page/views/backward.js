@@ -1,9 +1,9 @@
-// The backward pass: the gradients. The check of one is in check.js.
+// The backward pass: the gradients, and a check of any of them. See check.js for that.
 
+import { checkPanel, computed, gradientsOfText } from "../check.js";
 import { palette } from "../colours.js";
 import { bar, el, short, table, tokenStrip } from "../elements.js";
 import { live, pass, record } from "../state.js";
-import { checkPanel, computed, gradientsOfText } from "../check.js";
 
 export const backward = {
   id: "backward",
@@ -12,85 +12,67 @@ export const backward = {
   section: "Training Process: Gradients",
   words: ["gradient", "GELU"],
   build(root) {
-    const [strip, updateStrip] = tokenStrip(
-      "Saliency: the length of the gradient of each token's embedding",
-    );
-    const summary = el("p"),
-      rest = el("div"),
-      norms = el("div"),
-      check = live ? checkPanel() : null;
-    root.append(summary, rest);
+    const about = "Saliency: the length of the gradient of each token's embedding",
+      [strip, updateStrip] = tokenStrip(about),
+      [check, updateCheck, verdict] = live ? checkPanel() : [""],
+      [summary, rest, norms] = [el("p"), el("div"), el("div")],
+      results = [strip, norms, ...(live ? [verdict] : [])];
     rest.append(
       strip,
-      ...(check ? [el("h3", {}, "Check any weight"), check.root] : []),
-      el("h3", {}, "Length of the gradient, by layer and kind"),
+      ...(live ? [el("h3", "Check any weight"), check] : []),
+      el("h3", "Length of the gradient, by layer and kind"),
       norms,
     );
-    const results = [strip, norms, ...(check?.results ?? [])];
+    root.append(summary, rest);
     const render = () => {
-      const now = live ? computed : record.gradient;
-      const { share } = palette(),
-        largest = Math.max(...now.saliency) || 1;
+      const { loss, saliency, norms: found = recordedNorms() } = live ? computed : record.gradient,
+        { share } = palette(),
+        largest = Math.max(...saliency) || 1;
       summary.textContent =
-        `The loss is ${now.loss.toFixed(4)}, the mean over the ${pass.T - 1} ` +
-        "tokens that are predicted. The stronger a token's colour, the more its embedding moves " +
-        "it.";
+        `The loss is ${loss.toFixed(4)}, the mean over the ${pass.T - 1} tokens that are ` +
+        "predicted. The stronger a token's colour, the more its embedding moves it.";
       updateStrip((t) => ({
-        rgb: share((now.saliency[t] ?? 0) / largest),
-        title: short(now.saliency[t] ?? 0),
+        rgb: share((saliency[t] ?? 0) / largest),
+        title: short(saliency[t] ?? 0),
       }));
-      norms.replaceChildren(byLayer(now.norms ?? recordedNorms()));
-      check?.update();
+      norms.replaceChildren(...byLayer(found));
+      updateCheck?.();
     };
     return () => {
       rest.hidden = pass.T < 2;
-      if (pass.T < 2) {
-        summary.textContent = "A loss needs two tokens: type another.";
-        return;
-      }
+      summary.textContent = rest.hidden
+        ? "A loss needs two tokens: type another."
+        : "Computing the gradients ...";
+      if (rest.hidden) return;
       if (live && !gradientsOfText.current) gradientsOfText.start();
       const done = !live || gradientsOfText.done;
       for (const part of results) part.hidden = !done; // they are of the text before
       if (done) render();
-      else summary.textContent = "Computing the gradients ...";
     };
   },
 };
 
 function recordedNorms() {
-  return Object.fromEntries(
-    Object.entries(record.gradient.weights).map(([name, { norm }]) => [name, norm]),
-  );
+  const weights = Object.entries(record.gradient.weights);
+  return Object.fromEntries(weights.map(([name, { norm }]) => [name, norm]));
 }
 
+// A table of the weights of each block, and one of the weights outside of the blocks.
 function byLayer(norms) {
-  const split = (name) => /^h\.(\d+)\.(.*)$/.exec(name)?.slice(1) ?? ["", name];
-  const layers = [...new Set(Object.keys(norms).map((name) => split(name)[0]))];
-  const largest = Math.max(...Object.values(norms));
-  const kinds = [
-    ...new Set(
-      Object.keys(norms)
-        .filter((name) => split(name)[0])
-        .map((name) => split(name)[1]),
-    ),
+  const largest = Math.max(...Object.values(norms)),
+    cell = (name) => (name in norms ? bar(norms[name] / largest, short(norms[name])) : ""),
+    blocks = Map.groupBy(Object.keys(norms), (name) => /^h\.(\d+)|$/.exec(name)[1]),
+    outside = blocks.get(undefined),
+    kinds = new Set(
+      Object.keys(norms).flatMap((name) => /^h\.\d+\.(.*)/.exec(name)?.slice(1) ?? []),
+    );
+  blocks.delete(undefined);
+  const rows = Array.from(blocks.keys(), (l) => [
+    l,
+    ...Array.from(kinds, (kind) => cell(`h.${l}.${kind}`)),
+  ]);
+  return [
+    table("gradients by block", ["block", ...kinds], rows),
+    table("gradients outside of the blocks", outside, [outside.map(cell)]),
   ];
-  const cell = (norm) => (norm === undefined ? "" : bar(norm / largest, short(norm)));
-  const outside = Object.keys(norms).filter((name) => !split(name)[0]);
-  return el(
-    "div",
-    {},
-    table(
-      ["block", ...kinds],
-      layers
-        .filter(Boolean)
-        .map((l) => [
-          el("th", { scope: "row" }, l),
-          ...kinds.map((kind) => cell(norms[`h.${l}.${kind}`])),
-        ]),
-      { "aria-label": "gradients by block" },
-    ),
-    table(outside, [outside.map((name) => cell(norms[name]))], {
-      "aria-label": "gradients outside of the blocks",
-    }),
-  );
 }

@@ -1,9 +1,9 @@
 // The change of the loss, token by token, if a head, an MLP or a position is knocked out.
 
 import { paint, palette } from "../colours.js";
-import { button, el, percent, range, table, tokenStrip } from "../elements.js";
+import { button, el, legend, percent, range, table, tokenStrip } from "../elements.js";
 import { losses, mean, NOTHING, Trace } from "../model.js";
-import { H, L, logitsOf, model, pass, set, state, V } from "../state.js";
+import { H, L, model, pass, set, state, V } from "../state.js";
 import { taskOnText } from "../task.js";
 
 // [kind, index, name] of the parts that can be knocked out, by block.
@@ -17,9 +17,8 @@ const COST = 1.5,
 
 const PAUSE = 200; // milliseconds after a change of the text, so that typing stays quick
 
-let measured = new Map(),
-  trace = new Trace(),
-  traceOf = "";
+const costs = new Map(), // of each part alone, by kind and index
+  together = { trace: new Trace(), key: "" }; // of what is knocked out now
 
 export const knockout = {
   id: "knockout",
@@ -35,68 +34,48 @@ export const knockout = {
       "Positions: a click or Enter hides the chosen one, or shows it again",
       (t) => toggle("positions", t, { t }),
     );
-    const [effect, updateEffect] = tokenStrip("What each token loses");
+    const all = button("Put everything back", () => set({ heads: "", mlps: "", positions: "" }));
     root.append(
       el(
-        "div",
-        { class: "wide" },
+        "div.wide",
         el(
           "div",
-          {},
-          el("h3", {}, "Heads and MLPs: press one to take it out"),
-          el("details", { class: "digits" }, el("summary", {}, "The change of the loss, in nats")),
+          el("h3", "Heads and MLPs: press one to take it out"),
+          el("details.digits", el("summary", "The change of the loss, in nats")),
           parts,
-          result,
-          el(
-            "div",
-            { class: "controls" },
-            button("Put everything back", () => set({ heads: "", mlps: "", positions: "" })),
-          ),
-          el(
-            "p",
-            { class: "legend" },
+          legend(
             "the loss falls",
-            el("span", { class: "ramp both" }),
             `rises, by ${COST} nats or more (-ln of the probability)`,
+            "both",
           ),
         ),
         el(
           "div",
-          {},
-          el("h3", {}, "Positions"),
+          el("h3", "What each token loses: press one to hide it"),
           strip,
-          el("h3", {}, "What it does to each token"),
-          el(
-            "p",
-            { class: "legend" },
-            "easier to predict",
-            el("span", { class: "ramp both" }),
-            `harder, by ${HARDER} nats or more`,
-          ),
-          effect,
+          legend("easier to predict", `harder, by ${HARDER} nats or more`, "both"),
+          result,
+          el("div.controls", all),
         ),
       ),
     );
     return () => {
       if (!measuring.current) {
-        measured = new Map();
+        costs.clear();
         measuring.start();
       }
       const { change } = palette(),
         out = chosen(),
-        now = knockedOut(out);
-      const by = pass.losses.map((loss, t) => now[t] - loss);
+        now = knockedOut(out),
+        by = pass.losses.map((loss, t) => now[t] - loss);
       updateParts(out, change);
-      updateStrip((t) => ({ off: out.positions.has(t), title: `token ${t + 1}` }));
-      updateEffect((t) => ({
-        rgb: t ? change(by[t - 1] / HARDER) : null,
-        title: t ? `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now` : "",
+      updateStrip((t) => ({
+        style: out.positions.has(t) && "off",
+        rgb: t && change(by[t - 1] / HARDER),
+        title: t && `${odds(pass.losses[t - 1])} before, ${odds(now[t - 1])} now`,
       }));
-      const none = pass.T < 2 ? "A loss needs two tokens: type another." : "Nothing is taken out.";
       result.textContent =
-        pass.T < 2 || !(state.heads || state.mlps || state.positions)
-          ? none
-          : `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst(by)}`;
+        pass.T < 2 ? "A loss needs two tokens: type another." : inWords(out, now, by);
     };
   },
 };
@@ -105,19 +84,22 @@ function odds(nats) {
   return percent(Math.exp(-nats));
 }
 
-function worst(by) {
+function isNothing({ heads, mlps, positions }) {
+  return !(heads.size + mlps.size + positions.size);
+}
+
+function inWords(out, now, by) {
+  if (isNothing(out)) return "Nothing is taken out.";
   const t = by.indexOf(Math.max(...by)),
-    where = `“${pass.labels[t + 1]}” (token ${t + 2})`;
-  return by[t] > 0 ? `It costs most at ${where}: ${by[t].toFixed(2)} nats.` : "No token is harder.";
+    where = `“${pass.labels[t + 1]}” (token ${t + 2})`,
+    worst = by[t] > 0 ? `It costs most at ${where}: ${by[t].toFixed(2)} nats.` : "None is harder.";
+  return `Loss ${mean(pass.losses).toFixed(4)} before, ${mean(now).toFixed(4)} now. ${worst}`;
 }
 
 function chosen() {
-  const list = (text) => text.split(",").filter(Boolean);
-  return {
-    heads: new Set(list(state.heads)),
-    mlps: new Set(list(state.mlps).map(Number)),
-    positions: new Set(list(state.positions).map(Number)),
-  };
+  const set = (text, of) => new Set(text.split(",").filter(Boolean).map(of)),
+    { heads, mlps, positions } = state;
+  return { heads: set(heads, String), mlps: set(mlps, Number), positions: set(positions, Number) };
 }
 
 function toggle(kind, which, more = {}) {
@@ -126,37 +108,43 @@ function toggle(kind, which, more = {}) {
   set({ [kind]: [...parts].join(","), ...more });
 }
 
-// The losses with some parts knocked out; the last trace is cached.
-function knockedOut(off) {
-  if (!state.heads && !state.mlps && !state.positions) return pass.losses;
-  const key = JSON.stringify([state.heads, state.mlps, state.positions, pass.version]);
-  if (key !== traceOf) trace = new Trace();
-  traceOf = key;
-  return losses(model.forward(pass.ids, trace, off) && logitsOf(trace), pass.ids, V);
+// The losses with some parts knocked out.
+function knockedOut(out) {
+  if (isNothing(out)) return pass.losses;
+  const key = [state.heads, state.mlps, state.positions, pass.version].join(" ");
+  if (key !== together.key) Object.assign(together, { key, trace: new Trace() });
+  return losses(model.forward(pass.ids, together.trace, out), pass.ids, V);
 }
 
 function grid() {
-  const buttons = PARTS.map((parts) =>
+  const cells = PARTS.map((parts) =>
     parts.map(([kind, which]) => button("", () => toggle(kind, which))),
   );
-  const head = ["block", ...range(H).map((h) => `head ${h}`), "MLP"];
-  const rows = buttons.map((row, l) => [el("th", { scope: "row" }, l), ...row]);
   const update = (out, change) =>
     PARTS.flat().forEach(([kind, which, name], i) => {
-      const by = measured.get(`${kind} ${which}`),
-        off = out[kind].has(which);
-      const cost = by === undefined ? "" : `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
-      const cell = buttons.flat()[i],
-        label = `${off ? "out" : "in"}${cost && " "}${cost}, ${name}`;
-      if (by === undefined) cell.removeAttribute("style");
-      else paint(cell, change(by / COST));
-      if (cell.getAttribute("aria-label") === label) return;
-      cell.replaceChildren(off ? "out" : "in", cost && " ", el("span", { class: "cost" }, cost));
-      cell.setAttribute("aria-pressed", off);
+      const by = costs.get(`${kind} ${which}`),
+        cell = cells.flat()[i],
+        off = out[kind].has(which),
+        is = off ? "out" : "in",
+        cost = by === undefined ? "" : ` ${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`,
+        label = `${is}${cost}, ${name}`;
+      if (cost) paint(cell, change(by / COST));
+      else cell.removeAttribute("style");
+      if (cell.ariaLabel === label) return;
+      cell.replaceChildren(is, el("span.cost", cost));
+      cell.ariaPressed = off;
+      cell.ariaLabel = label;
       cell.dataset.mark = off ? "out" : "";
-      cell.setAttribute("aria-label", label);
     });
-  return [table(head, rows, { "aria-label": "parts of the model" }), update];
+  const head = ["block", ...range(H).map((h) => `head ${h}`), "MLP"];
+  return [
+    table(
+      "parts of the model",
+      head,
+      cells.map((row, l) => [l, ...row]),
+    ),
+    update,
+  ];
 }
 
 // Each part alone, one after another.
@@ -165,10 +153,8 @@ const measuring = taskOnText(
   async (pause) => {
     await pause(PAUSE);
     for (const [kind, which] of pass.T < 2 ? [] : PARTS.flat()) {
-      const own = new Trace();
-      model.forward(pass.ids, own, { ...NOTHING, [kind]: new Set([which]) });
-      const loss = mean(losses(logitsOf(own), pass.ids, V));
-      measured.set(`${kind} ${which}`, loss - mean(pass.losses));
+      const logits = model.forward(pass.ids, new Trace(), { ...NOTHING, [kind]: new Set([which]) });
+      costs.set(`${kind} ${which}`, mean(losses(logits, pass.ids, V)) - mean(pass.losses));
       await pause();
     }
   },

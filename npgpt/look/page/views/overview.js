@@ -1,11 +1,10 @@
 // The whole model at one token: what its stream reads, block by block, what each branch adds to it,
 // and the answer on top.
 
-import { onArrows, zoom } from "../charts.js";
+import { picture, zoom } from "../charts.js";
 import { css, inkOn, palette } from "../colours.js";
-import { button, el, percent, position, range, short, svg } from "../elements.js";
-import { branchName, weightsOf } from "../model.js";
-import { readsFar } from "../opening.js";
+import { button, el, onArrows, percent, position, range, short, svg } from "../elements.js";
+import { branchName, weightsOf, readsFar } from "../model.js";
 import { FAR, H, L, lengthsAt, likeliest, pass, set, state, textOf, tokenizer } from "../state.js";
 import { spoken } from "../tokenizer.js";
 
@@ -30,51 +29,47 @@ export const overview = {
   words: ["stream", "head", "MLP", "block", "embeddings", "✓"],
   build(root) {
     const words = el("p", { "aria-live": "polite" }),
-      picture = el("div", { class: "overview" });
+      frame = el("div.overview");
     const move = (name, by, words) =>
       button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
     const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
-    root.append(words, el("p", { class: "legend" }, LEGEND), picture);
-    root.append(el("div", { class: "controls" }, ...moves));
-    onArrows(picture, (down, right) => focusPart(picture, down + right));
+    root.append(words, el("p.legend", LEGEND), frame, el("div.controls", ...moves));
+    onArrows(frame, (down, right) => focusPart(frame, down + right));
     let flowed; // the tokens that have gone through the picture
     return () => {
       const far = readsFar(pass.trace, L, H, [state.t], FAR);
       words.textContent = inWords(far);
-      picture.replaceChildren(draw(Math.max(300, picture.clientWidth / zoom()), far));
-      if (pass.ids !== flowed) flow(picture);
+      frame.replaceChildren(draw(Math.max(300, frame.clientWidth / zoom()), far));
+      if (pass.ids !== flowed) flow(frame);
       flowed = pass.ids;
     };
   },
 };
 
 // Shows the stages of a picture one after the other.
-function flow(picture) {
+function flow(frame) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  picture
-    .querySelectorAll("g")
-    .forEach((stage, k) =>
-      stage.animate({ opacity: [0.1, 1] }, { duration: 400, delay: 80 * k, fill: "backwards" }),
-    );
+  for (const [k, stage] of frame.querySelectorAll("g").entries())
+    stage.animate({ opacity: [0.1, 1] }, { duration: 400, delay: 80 * k, fill: "backwards" });
 }
 
 // One part at a time is in the order of the Tab key; the arrow keys go on to the others.
-function focusPart(picture, by) {
-  const parts = Array.from(picture.querySelectorAll(".part")),
-    now = parts.findIndex((each) => each.getAttribute("tabindex") === "0"),
-    next = (now + by + parts.length) % parts.length;
+function focusPart(frame, by) {
+  const parts = Array.from(frame.querySelectorAll(".part")),
+    now = parts.findIndex(({ tabIndex }) => tabIndex === 0),
+    next = parts.at((now + by) % parts.length);
   parts[now].setAttribute("tabindex", -1);
-  parts[next].setAttribute("tabindex", 0);
-  parts[next].focus();
+  next.setAttribute("tabindex", 0);
+  next.focus();
 }
 
 function inWords({ weight, layer, head, t, s }) {
-  const answers = likeliest(2 * L, state.t, 2);
-  const likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`);
-  const read = ` Most is read from ${FAR} or more back by head ${layer}.${head}:`,
-    far = `${read} ${percent(weight)}, from ${near(s)}, ${t - s} back.`;
-  const where = `At token ${state.t + 1} of ${pass.T}, after “${endOf(state.t)}”,`;
-  return `${where} the model expects ${likely.join(", or ")}.${weight > LEAST ? far : ""}`;
+  const answers = likeliest(2 * L, state.t, 2),
+    likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`).join(", or "),
+    read = ` Most is read from ${FAR} or more back by head ${layer}.${head}:`,
+    far = `${read} ${percent(weight)}, from ${near(s, t)}, ${t - s} back.`,
+    where = `At token ${state.t + 1} of ${pass.T}, after “${endOf(state.t)}”,`;
+  return `${where} the model expects ${likely}.${weight > LEAST ? far : ""}`;
 }
 
 // The last of what the model has read at a token.
@@ -82,21 +77,18 @@ export function endOf(t) {
   return textOf(Math.max(0, t - (tokenizer.kind === "words" ? 5 : 15)), t + 1).trimStart();
 }
 
-// The word of which a token is a part, as far as it is read at token t, or "".
+// The word of which a letter is a part, as far as it is read at token t, or "".
 export function wordAt(s, t) {
+  if (tokenizer.kind !== "char") return "";
   const [before, rest] = [pass.labels.slice(0, s + 1), pass.labels.slice(s + 1, t + 1)],
     [start] = /\p{L}*$/u.exec(before.join(""));
   return start && start + /^\p{L}*/u.exec(rest.join(""))[0];
 }
 
-// What a reader knows a token by: a letter by its word.
-function known(s) {
-  return cut((tokenizer.kind === "char" && wordAt(s, state.t)) || pass.labels[s]);
-}
-
-function near(s) {
-  const word = tokenizer.kind === "char" && wordAt(s, state.t);
-  return `“${cut(pass.labels[s])}”${word ? ` of “${word}”` : ""}`;
+// A token that is read at t: a letter with its word.
+export function near(s, t) {
+  const word = wordAt(s, t);
+  return `“${cut(pass.labels[s])}”${word && ` of “${word}”`}`;
 }
 
 function cut(label) {
@@ -105,7 +97,7 @@ function cut(label) {
 
 // The middles of the tokens around the chosen one that fit into a width, by position.
 function columns(width) {
-  const wide = pass.labels.map((label) => cut(label).length * LETTER),
+  const wide = pass.labels.map((label) => (cut(label).length + (label.length > 1)) * LETTER),
     middles = new Map();
   let [first, last, used] = [state.t, state.t, wide[state.t]];
   const fits = (i) => used + wide[i] <= width && (used += wide[i]); // not where there is no token
@@ -114,42 +106,43 @@ function columns(width) {
   while (fits(last + 1)) last++;
   const stretch = Math.min(1.7, width / used);
   let x = width - used * stretch;
-  for (let i = first; i <= last; x += wide[i++] * stretch) {
+  for (let i = first; i <= last; x += wide[i++] * stretch)
     middles.set(i, x + (wide[i] * stretch) / 2);
-  }
   return middles;
 }
 
 // A part of the picture, as a link to its view: a cell with lines of text, and other shapes.
-function part([x, y, width, height], rgb, lines, about, changes, shapes = []) {
+function part([x, y, width, height], rgb, lines, about, changes, more = {}, shapes = []) {
   const onclick = (event) => {
     event.preventDefault();
     set(changes);
   };
   const name = spoken(`${lines.join(" ")}, ${about}`),
-    link = { href: "#", class: "part", tabindex: -1, "aria-label": name, onclick };
-  const at = (i) => y + height / 2 + 5 + 17 * (i - (lines.length - 1) / 2);
-  const fill = inkOn(rgb);
-  const text = (line, i) => svg("text", { x: x + width / 2, y: at(i), fill }, `${line} `);
-  const box = svg("rect", { x, y, width, height, rx: 4, fill: css(rgb) }, svg("title", {}, about));
-  return svg("a", link, ...shapes, box, ...lines.map(text));
+    fill = inkOn(rgb),
+    at = (i) => y + height / 2 + 5 + 17 * (i - (lines.length - 1) / 2),
+    box = { x, y, width, height, rx: 4, fill: css(rgb) };
+  return svg(
+    "a",
+    { href: "#", class: "part", tabindex: -1, "aria-label": name, onclick, ...more },
+    ...shapes,
+    svg("rect", box, svg("title", about)),
+    ...lines.map((line, i) => svg("text", { x: x + width / 2, y: at(i), fill }, `${line} `)),
+  );
 }
 
-function line(d, width, className = null, opacity = null) {
-  return svg("path", { d, class: className, "stroke-width": width, "stroke-opacity": opacity });
+function line(d, width, look, opacity) {
+  return svg("path", { d, class: look, "stroke-width": width, "stroke-opacity": opacity });
 }
 
 function draw(width, far) {
   const { t } = state,
     { share } = palette(),
     panel = Math.max(176, Math.min(560, width * 0.34)),
-    edge = width - panel - GAP,
-    left = edge + GAP,
-    middles = columns(edge),
+    left = width - panel,
+    middles = columns(left - GAP),
     x = (s) => middles.get(s) ?? 2,
-    [first] = middles.keys(),
-    shown = Array.from(middles.keys());
-  const across = Math.min(H, Math.floor(panel / 42)),
+    shown = Array.from(middles.keys()),
+    across = Math.min(H, Math.floor(panel / 42)),
     rows = ROW * Math.ceil(H / across),
     block = rows + WIDE + 16,
     text = TOP + L * block + FOOT;
@@ -158,16 +151,13 @@ function draw(width, far) {
     const base = text - FOOT - ((k - 1) >> 1) * block;
     return k === 0 ? text - 32 : base - (k % 2 ? rows / 2 : rows + 8 + WIDE / 2);
   });
-  const [lengths, added] = lengthsAt(t);
-  const thick = (size) => 1.5 + (12 * size) / Math.max(...lengths);
+  const [lengths, added] = lengthsAt(t),
+    thick = (size) => 1.5 + (12 * size) / Math.max(...lengths);
   const branch = (k, ...parts) => {
     const bend = `M ${left} ${joins[k]} H ${x(t) + 16} q -16 0 -16 -16`,
-      rise = `M ${x(t)} ${joins[k]} V ${joins[k + 1] ?? ANSWERS + 8}`;
-    return [
-      line(bend, thick(added[k]), "ribbon"),
-      ...parts,
-      line(rise, thick(lengths[k]), "trunk"),
-    ];
+      rise = `M ${x(t)} ${joins[k]} V ${joins[k + 1] ?? ANSWERS + 8}`,
+      into = line(bend, thick(added[k]), "ribbon");
+    return [into, ...parts, line(rise, thick(lengths[k]), "trunk")];
   };
   // A part that computes on the token alone.
   const wide = (k) => {
@@ -179,60 +169,49 @@ function draw(width, far) {
   const weights = range(L).map((l) => range(H).map((h) => weightsOf(pass.trace, H, l, h)));
   const head = (l, h) => {
     const weight = (s) => weights[l][h](t, s),
-      most = range(t + 1).reduce((best, s) => (weight(s) > weight(best) ? s : best), 0);
-    const [from, to] = [joins[2 * l], joins[2 * l + 1]],
-      middle = (from + to) / 2;
-    const read = range(t).filter((s) => weight(s) >= LEAST);
+      most = range(t + 1).reduce((best, s) => (weight(s) > weight(best) ? s : best), 0),
+      [from, to] = [joins[2 * l], joins[2 * l + 1]],
+      middle = (from + to) / 2,
+      read = range(t).filter((s) => weight(s) >= LEAST);
     const curves = read.map((s) => {
       const d = `M ${x(s)} ${from} C ${x(s)} ${middle} ${x(t)} ${middle} ${x(t)} ${to}`;
-      return line(d, 1 + 6 * weight(s), s < first ? "beyond" : null, 0.2 + 0.8 * weight(s));
+      return line(d, 1 + 6 * weight(s), null, 0.2 + 0.8 * weight(s));
     });
     const size = panel / across,
-      y = to - rows / 2 + ROW * Math.floor(h / across);
-    const box = [left + (h % across) * size, y, size - 4, ROW - 4];
-    const reads = `${percent(weight(most))}${size > 96 ? ` “${known(most)}”` : ""}`;
-    const about = `block ${l}, head ${h}: ${near(most)}, is ${t - most} back`;
-    const changes = { view: "attention", layer: l, head: h, s: -1 };
-    const found = part(box, share(weight(most)), [`${l}.${h}`, reads], about, changes, curves);
-    found.classList.toggle("chosen", far.weight > LEAST && l === far.layer && h === far.head);
-    return found;
+      y = to - rows / 2 + ROW * Math.floor(h / across),
+      box = [left + (h % across) * size, y, size - 4, ROW - 4],
+      word = size > 96 ? ` “${cut(pass.labels[most])}”` : "",
+      lines = [`${l}.${h}`, `${percent(weight(most))}${word}`],
+      about = `block ${l}, head ${h}: ${near(most, t)}, is ${t - most} back`,
+      isFar = far.weight > LEAST && l === far.layer && h === far.head,
+      changes = { view: "attention", layer: l, head: h, s: -1 },
+      look = isFar ? { class: "part chosen" } : {};
+    return part(box, share(weight(most)), lines, about, changes, look, curves);
   };
-  // What is read much has a thread from the text up, and below its curves in each block a word.
-  const most = (l, s) => Math.max(...weights[l].map((weightAt) => weightAt(t, s))),
-    much = range(L).map((l) => shown.filter((s) => s < t && most(l, s) >= MUCH));
+  // What is read much in a block has a word there.
   const words = (l) => {
-    const free = [];
-    for (const s of much[l].toSorted((a, b) => most(l, b) - most(l, a)))
+    const most = (s) => Math.max(...weights[l].map((weightAt) => weightAt(t, s))),
+      much = shown.filter((s) => s < t && most(s) >= MUCH),
+      known = (s) => `“${cut(wordAt(s, t) || pass.labels[s])}”`,
+      y = joins[2 * l] + 14,
+      free = [];
+    for (const s of much.sort((a, b) => most(b) - most(a)))
       if (free.every((other) => Math.abs(x(s) - x(other)) > 6 * LETTER)) free.push(s);
-    const y = joins[2 * l] + 14,
-      word = (s) => svg("text", { x: Math.max(x(s), 24), y, class: "read-word" }, `“${known(s)}”`);
-    return free.map(word);
+    return free.map((s) => svg("text.read-word", { x: Math.max(x(s), 24), y }, known(s)));
   };
-  const tops = new Map(range(L).flatMap((l) => much[l].map((s) => [s, joins[2 * l]]))),
-    threads = Array.from(tops, ([s, y]) => line(`M ${x(s)} ${text - 16} V ${y}`, 2, "thread"));
   const attention = (l) => branch(2 * l + 1, ...range(H).map((h) => head(l, h)), ...words(l));
 
-  const stages = [
-    wide(0),
-    ...range(L).flatMap((l) => [attention(l), wide(2 * l + 2)]),
-    answers(x(t), width, share),
-  ].map((children) => svg("g", {}, ...children));
-  stages.at(-1).classList.add("answers");
-  stages.at(-1).querySelector(".part").setAttribute("tabindex", 0);
+  const stages = [wide(0), ...range(L).flatMap((l) => [attention(l), wide(2 * l + 2)])].map(
+    (children) => svg("g", ...children),
+  );
+  stages.push(svg("g.answers", ...answers(x(t), width, share)));
   const token = (i) => {
-    const look = i === t ? "token chosen" : i > t ? "token unit" : "token";
-    const at = { x: x(i), y: text, class: look, onclick: () => set({ t: i }) };
+    const look = i === t ? "token chosen" : i > t ? "token unit" : "token",
+      at = { x: x(i), y: text, class: look, onclick: () => set({ t: i }) };
     return svg("text", at, cut(pass.labels[i]));
   };
-  const height = text + 12,
-    size = { width: width * zoom(), height: height * zoom(), viewBox: `0 0 ${width} ${height}` };
-  return svg(
-    "svg",
-    { ...size, role: "group", "aria-label": "the model, upwards from the text" },
-    ...threads,
-    ...stages,
-    ...shown.map(token),
-  );
+  const about = { role: "group", "aria-label": "the model, upwards from the text" };
+  return picture(width, text + 12, about, ...stages, ...shown.map(token));
 }
 
 // The likeliest answer above the stream, and others to its right.
@@ -242,16 +221,19 @@ function answers(from, width, share) {
     rest = width - left - best,
     count = Math.max(1, Math.min(4, Math.floor(rest / 72)));
   return likeliest(2 * L, state.t, 1 + count).flatMap(([id, p], i) => {
-    const box = i
-      ? [left + best + ((i - 1) * rest) / count + 8, 2, rest / count - 12, ANSWERS - 2]
-      : [left, 2, best, ANSWERS - 2];
-    const to = i ? box[0] + box[2] / 2 : from,
-      comes = id === pass.ids[state.t + 1];
-    const d = `M ${from} ${TOP} C ${from} ${ANSWERS + 8} ${to} ${TOP - 8} ${to} ${ANSWERS}`;
-    const lines = [`${cut(tokenizer.label(id))}${comes ? " ✓" : ""}`, percent(p)];
-    const about = `answer ${i + 1}${comes ? ", as in the text" : ""}`;
-    const found = part(box, share(p), lines, about, { view: "tokens" });
-    if (!i) found.dataset.mark = "answer";
-    return [line(d, 1 + 13 * p, "ribbon"), found];
+    const first = { tabindex: 0, "data-mark": "answer" },
+      [x, wide] = i
+        ? [left + best + ((i - 1) * rest) / count + 8, rest / count - 12]
+        : [left, best],
+      to = i ? x + wide / 2 : from,
+      d = `M ${from} ${TOP} C ${from} ${ANSWERS + 8} ${to} ${TOP - 8} ${to} ${ANSWERS}`,
+      comes = id === pass.ids[state.t + 1],
+      lines = [`${cut(tokenizer.label(id))}${comes ? " ✓" : ""}`, percent(p)],
+      about = `answer ${i + 1}${comes ? ", as in the text" : ""}`,
+      box = [x, 2, wide, ANSWERS - 2];
+    return [
+      line(d, 1 + 13 * p, "ribbon"),
+      part(box, share(p), lines, about, { view: "tokens" }, i ? {} : first),
+    ];
   });
 }

@@ -1,9 +1,19 @@
 // Patching: the stream of one text, at one point and position, put into the pass of a second text.
 // Steering: the difference of the two streams there, times a factor, added to the second.
 
-import { cellAt, cells, onArrows } from "../charts.js";
+import { cellAt, cells } from "../charts.js";
 import { palette } from "../colours.js";
-import { bar, el, percent, range, slider, table, textLine } from "../elements.js";
+import {
+  bar,
+  el,
+  legend,
+  onArrows,
+  percent,
+  range,
+  setting,
+  table,
+  textLine,
+} from "../elements.js";
 import { branchName, NOTHING, Trace } from "../model.js";
 import { softmax } from "../ops.js";
 import { likeliestFirst, likeliestNext } from "../sampling.js";
@@ -36,46 +46,37 @@ export const patch = {
   section: "Looking Inside",
   words: ["stream", "logit"],
   build(root) {
-    const [other, putOther] = textLine(
-      "The second text, yours to change: it needs as many tokens as the text above",
-      "other",
-    );
-    const bounds = { min: -2, max: 4, step: 0.25 };
-    const [factor, putFactor] = slider("factor", bounds, (alpha) => set({ alpha }));
-    const canvas = el("canvas", { tabindex: 0, role: "img" }),
+    const asked = "The second text, yours to change: it needs as many tokens as the text above",
+      [other, putOther] = textLine(asked, "other"),
+      [factor, putFactor] = setting("factor", "alpha"),
+      canvas = el("canvas", { tabindex: 0, role: "img" }),
       words = el("p", { "aria-live": "polite" }),
       status = el("p", { role: "status" }),
-      answers = el("div");
-    const legend = el("p", { class: "legend" }, "away from", el("span", { class: "ramp both" }));
-    legend.append("towards the answer of the text above, in % of the texts' difference in logits");
-    const steered = el(
-      "h3",
-      {},
-      "Steering: copy a part of the difference, or more than all of it (factor 1)",
-    );
+      answers = el("div"),
+      towards = "towards the answer of the text above, in % of the texts' difference in logits",
+      steering = "Steering: copy a part of the difference, or more than all of it (factor 1)";
     const rest = el(
-      "div",
-      { class: "wide" },
-      el("div", {}, legend, el("div", { class: "scroll one" }, canvas), words),
-      el("div", {}, steered, el("div", { class: "controls" }, factor), answers),
+      "div.wide",
+      el("div", legend("away from", towards, "both"), el("div.scroll.one", canvas), words),
+      el("div", el("h3", steering), el("div.controls", factor), answers),
     );
     canvas.onclick = (event) => {
-      const [row, column] = cellAt(canvas, LETTERS, event);
+      const [row, column] = cellAt(LETTERS, event);
       choose(2 * L - row, found.first + column);
     };
     onArrows(canvas, (down, right) => choose(chosen()[0] - down, chosen()[1] + right));
     root.append(other, status, rest);
     return () => {
       if (!patching.current) patching.start();
-      if (patching.done && found.shares && !steering.current) steering.start();
+      if (patching.done && found.shares && !steered.current) steered.start();
       putOther(state.other || (found.text ?? ""));
       status.textContent = found.problem ?? about();
       rest.hidden = !found.shares;
       if (rest.hidden) return;
-      putFactor(state.alpha);
+      putFactor();
       draw(canvas);
       words.textContent = inWords();
-      canvas.setAttribute("aria-label", `how much of the answer comes back; ${inWords()}`);
+      canvas.ariaLabel = `how much of the answer comes back; ${inWords()}`;
       answers.replaceChildren(compared());
     };
   },
@@ -85,17 +86,16 @@ function choose(k, t) {
   set({ point: Math.max(0, Math.min(2 * L, k)), t });
 }
 
-// The chosen point of the stream and position; at first the one that brings back most, without the
-// last token, where all of it must come back, and the embeddings, where it must if one token differs.
+// The chosen point of the stream and position; at first the lowest above the embeddings where one
+// token brings back half of the answer.
 function chosen() {
   if (state.point >= 0 && state.point <= 2 * L)
     return [state.point, Math.max(found.first, state.t)];
-  let best = [2 * L - 1, pass.T - 1];
-  const share = ([k, t]) => (t < pass.T - 1 ? (found.shares[k][t] ?? -Infinity) : -Infinity);
-  for (let t = pass.T - 2; patching.done && t >= found.first; t--) {
-    for (let k = 1; k <= 2 * L; k++) if (share([k, t]) > share(best)) best = [k, t];
+  for (let k = 1; patching.done && k <= 2 * L; k++) {
+    const t = found.shares[k].findIndex((share) => share >= 0.5);
+    if (t >= 0) return [k, t];
   }
-  return best;
+  return [2 * L, pass.T - 1];
 }
 
 const patching = taskOnText(
@@ -121,7 +121,7 @@ const patching = taskOnText(
   },
 );
 
-const steering = taskOnText(
+const steered = taskOnText(
   () => [state.other, ...chosen(), state.alpha],
   async (pause) => {
     await pause();
@@ -135,23 +135,23 @@ function second(text) {
     ids = read.ids?.slice(pass.cut),
     wrong = (problem) => ({ text, problem });
   if (!ids) return wrong(read.problem);
-  const first = ids.findIndex((id, t) => id !== pass.ids[t]);
   if (ids.length !== pass.T)
     return wrong(
       `The second text has ${ids.length} tokens and the text above ${pass.T}: give it as ` +
         "many, so that the positions correspond.",
     );
+  const first = ids.findIndex((id, t) => id !== pass.ids[t]);
   if (first < 0) return wrong("The two texts are the same: change a token.");
   own.ids = [];
-  const [above, here] = [logitsOf(pass.trace), model.forward(ids, own)].map(last);
-  const [[a], [b]] = [above, here].map(likeliestFirst);
+  const [above, here] = [logitsOf(pass.trace), model.forward(ids, own)].map(last),
+    [[a], [b]] = [above, here].map(likeliestFirst);
   if (a === b) return wrong(`Both go on with ${tokenizer.label(a)}: change what decides it.`);
   const points = range(2 * L + 1),
     stream = points.map((k) => own.arrays.get(`x.${k}`).slice()),
     gapOf = (logits) => logits[a] - logits[b],
-    before = gapOf(here);
-  const shares = points.map(() => []);
-  return { text, ids, first, a, b, stream, shares, gapOf, before, gap: gapOf(above) - before };
+    before = gapOf(here),
+    gap = gapOf(above) - before;
+  return { text, ids, first, a, b, stream, shares: points.map(() => []), gapOf, before, gap };
 }
 
 // The last row of logits.
@@ -167,28 +167,23 @@ function moved(k, t, alpha) {
   return { ...NOTHING, patch: { k, t, row: x.map((v, c) => v + alpha * (to[c] - v)) } };
 }
 
-// A second text with a different answer: a word of the tales changed, or one token for a likely one
-// or one of the text, at best some tokens before the end.
+// A second text with a different answer: a word of the tales changed, or one token for a likely one,
+// at best some tokens before the end.
 async function pair(pause) {
-  const text = tokenizer.decode(pass.ids),
-    later = range(Math.min(FAR, pass.T)).slice(1);
-  const changed = [...later.slice(2), ...later.slice(0, 2)].map((back) => {
+  const [nearest, next, ...before] = range(Math.min(FAR, pass.T)).slice(1),
+    text = tokenizer.decode(pass.ids);
+  const changed = [...before, next, nearest].filter(Boolean).map((back) => {
     const t = pass.T - back,
-      likely = likeliest(2 * L, Math.max(0, t - 1), 12).map(([id]) => id);
-    return [...likely, ...pass.ids]
-      .filter((id) => id !== pass.ids[t])
-      .map((id) => tokenizer.decode(pass.ids.with(t, id)))
-      .find((each) => tokenizer.read(each).ids?.length === pass.T);
+      likely = likeliest(2 * L, t - 1, 2).find(([id]) => id !== pass.ids[t]);
+    return likely ? tokenizer.decode(pass.ids.with(t, likely[0])) : text;
   });
-  for (const each of [text.replace("tired", "noisy"), ...changed.filter(Boolean)]) {
+  for (const each of [text.replace("tired", "noisy"), ...changed]) {
     const one = second(each);
     if (!one.problem) return one;
     await pause();
   }
-  return {
-    text,
-    problem: "No change of one token of this text changes its answer: type a second text.",
-  };
+  const problem = "No change of one token of this text changes its answer: type a second text.";
+  return { text, problem };
 }
 
 // [name, probabilities of the two answers, the text that it goes on with]
@@ -203,40 +198,39 @@ function answer(name, ids, off) {
 }
 
 function about() {
-  const [a, b] = [found.a, found.b].map((id) => tokenizer.label(id));
-  return `The text above goes on with ${a}, the second with ${b}; from token ${found.first + 1} on they differ.`;
+  const [a, b] = [found.a, found.b].map((id) => tokenizer.label(id)),
+    from = `from token ${found.first + 1} on they differ`;
+  return `The text above goes on with ${a}, the second with ${b}; ${from}.`;
 }
 
 function inWords() {
   const [k, t] = chosen(),
-    share = found.shares[k][t];
-  const where = `The stream at token ${t + 1}, “${pass.labels[t]}”, after ${branchName(k)}`;
+    share = found.shares[k][t],
+    where = `The stream at token ${t + 1}, “${pass.labels[t]}”, after ${branchName(k)}`;
   return share === undefined ? "" : `${where}, brings back ${(100 * share).toFixed(1)} %.`;
 }
 
 function draw(canvas) {
   const { first, shares, ids } = found,
     { change } = palette(),
-    [k, t] = chosen();
-  const names = [...range(2 * L + 1).map((i) => branchName(2 * L - i)), "text above", "second"];
+    [k, t] = chosen(),
+    names = [...range(2 * L + 1).map((i) => branchName(2 * L - i)), "text above", "second"];
   const cell = (row, i) => {
-    const share = shares[2 * L - row]?.[first + i];
-    if (row > 2 * L)
-      return [row === names.length - 1 ? tokenizer.label(ids[first + i]) : pass.labels[first + i]];
+    if (row === 2 * L + 1) return [pass.labels[first + i]];
+    if (row > 2 * L) return [tokenizer.label(ids[first + i])];
+    const share = shares[2 * L - row][first + i];
     return share === undefined ? [""] : [`${Math.round(100 * share) || 0}`, change(share)];
   };
   cells(canvas, LETTERS, names, pass.T - first, cell, [2 * L - k, t - first]);
 }
 
 function compared() {
-  return table(
-    ["text", tokenizer.label(found.a), tokenizer.label(found.b), "goes on"],
-    (found.answers ?? []).map(([name, a, b, text]) => [
-      el("th", { scope: "row" }, name),
-      bar(a, percent(a)),
-      bar(b, percent(b)),
-      el("td", { class: "recital" }, text),
-    ]),
-    { "aria-label": "answers" },
-  );
+  const { a, b, answers = [] } = found,
+    rows = answers.map(([name, p, q, text]) => [
+      name,
+      bar(p, percent(p)),
+      bar(q, percent(q)),
+      el("td.recital", text),
+    ]);
+  return table("answers", ["text", tokenizer.label(a), tokenizer.label(b), "goes on"], rows);
 }

@@ -1,7 +1,8 @@
 // Training in the page: AdamW on one sentence, by the page's own backward, and what it costs.
 
 import { chart } from "../charts.js";
-import { button, el, slider, table, textLine, whole } from "../elements.js";
+import { button, el, setting, table, textLine, whole } from "../elements.js";
+import { runHistory } from "../history.js";
 import { losses, mean, Trace } from "../model.js";
 import { AdamW } from "../optim.js";
 import { backward } from "../rules.js";
@@ -18,19 +19,16 @@ import {
   weightsChanged,
 } from "../state.js";
 import { Task } from "../task.js";
-import { runHistory } from "../history.js";
 
 const STEPS = 20, // by a press of the button
   EVERY = 4, // steps between two losses of the other text
   BEYOND = 40; // tokens that it writes after those of the sentence
 const EXAMPLE = "A wise old owl of London did not cross the river because it was too wet.";
 const trace = new Trace();
-let going = false,
-  optimizer, // and the rest since the weights were put back
-  base, // pass.version then
-  learned, // [step, loss of the last sentence]
-  lost, // [step, loss of the other text]
-  recitals; // { step, of, ids, given, done }: `given` of the ids begin the sentence `of`
+// Since the weights were put back: optimizer; base, pass.version then; going; learned [step, loss of
+// the last sentence]; lost [step, loss of the other text]; recitals { step, of, ids, given, done },
+// of which `given` ids begin the sentence `of`.
+const course = {};
 
 export const teach = {
   id: "teach",
@@ -40,45 +38,33 @@ export const teach = {
   section: "Training Process: The optimizer",
   words: ["nats"],
   build(root) {
-    const [line, putLine] = textLine("The sentence to learn", "sentence");
-    const [rate, putRate] = slider(
-      "learning rate",
-      { min: -5, max: -2, step: 0.25 },
-      (log) => set({ rate: log }),
-      (log) => (10 ** log).toExponential(1),
-    );
-    const go = button("", () => (isTeaching() ? (going = false) : start()), { class: "begin" }),
-      back = button("Put the weights back", putBack);
-    const words = el("p", { role: "status", "data-mark": "progress" }),
-      plot = el("div", { class: "scroll", "data-mark": "losses" }),
-      written = el("div");
-    const other = el("details", { hidden: !record.others }, el("summary", {}, "The other text"));
-    other.append(el("pre", {}, record.others ?? ""));
-    root.append(
-      line,
-      el("div", { class: "controls" }, go, back, rate),
-      words,
-      plot,
-      written,
-      other,
-    );
+    const [line, putLine] = textLine("The sentence to learn", "sentence"),
+      [rate, putRate] = setting("learning rate", "rate", (log) => (10 ** log).toExponential(1)),
+      go = button("", () => (isTeaching() ? (course.going = false) : start()), { class: "begin" }),
+      back = button("Put the weights back", putBack),
+      words = el("p", { role: "status", "data-mark": "progress" }),
+      plot = el("div.scroll", { "data-mark": "losses" }),
+      written = el("div"),
+      other = el("details", { hidden: !record.others }, el("summary", "The other text"));
+    other.append(el("pre", record.others ?? ""));
+    root.append(line, el("div.controls", go, back, rate), words, plot, written, other);
     const updateRest = this.rest(root);
-    let drawn, length;
+    let drawn; // the recital that is shown, and how long it was
     forget();
     return () => {
-      if (!pass.taught && (optimizer.steps || pass.version !== base)) forget();
-      const { problem } = read();
+      if (!pass.taught && (course.optimizer.steps || pass.version !== course.base)) forget();
+      const { learned, recitals } = course,
+        { problem } = read();
       putLine(sentence());
-      putRate(state.rate);
+      putRate();
       go.textContent = isTeaching() ? "Stop" : `Teach it, ${STEPS} steps`;
       go.disabled = Boolean(problem);
       back.disabled = !pass.taught;
       words.textContent = problem ?? inWords();
       plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
-      const { ids } = recitals.at(-1) ?? {}; // of the text that grows
-      if (ids !== drawn || ids?.length !== length)
-        written.replaceChildren(...(ids ? [recited()] : []));
-      [drawn, length] = [ids, ids?.length];
+      const now = recitals.map(({ of, step, ids }) => [of, step, ids.length]).join();
+      if (now !== drawn) written.replaceChildren(...(now ? [recited()] : []));
+      drawn = now;
       updateRest();
       const busy = teaching.current && !teaching.done;
       if (!problem && !busy && !opening.current && !isBegun()) opening.start();
@@ -93,24 +79,24 @@ export const teach = {
 };
 
 export function start() {
-  going = true;
+  course.going = true;
   opening.run = null;
   teaching.start();
 }
 
 export function putBack() {
   teaching.run = null;
-  if (optimizer) forget();
+  if (course.optimizer) forget();
   if (pass.taught) putWeightsBack();
   set({});
 }
 
 function forget() {
-  const matrices = Object.keys(record.weights).filter((n) => record.weights[n].shape.length > 1);
-  optimizer = new AdamW(model.weights, new Set(matrices), record.optimizer);
-  [going, learned, lost, recitals] = [false, [], [], []];
+  const matrices = Object.keys(record.weights).filter((n) => record.weights[n].shape.length > 1),
+    optimizer = new AdamW(model.weights, new Set(matrices), record.optimizer),
+    base = pass.version;
+  Object.assign(course, { optimizer, base, going: false, learned: [], lost: [], recitals: [] });
   opening.run = null;
-  base = pass.version;
 }
 
 export function sentence() {
@@ -129,18 +115,18 @@ function read() {
 }
 
 function isTeaching() {
-  return going && teaching.current;
+  return course.going && teaching.current;
 }
 
 // Whether it has gone on with the sentence before it learns it.
 function isBegun() {
-  const last = recitals.at(-1);
+  const last = course.recitals.at(-1);
   return last?.of === sentence() && last.done;
 }
 
 async function begin(ids, pause) {
-  recitals = recitals.filter(({ of, done }) => done && of === sentence());
-  learned = [[optimizer.steps, lossOf(ids)]];
+  course.recitals = course.recitals.filter(({ of, done }) => done && of === sentence());
+  course.learned = [[course.optimizer.steps, lossOf(ids)]];
   await recite(ids, pause);
 }
 
@@ -148,7 +134,7 @@ async function begin(ids, pause) {
 const opening = new Task(
   () => [state.view, sentence(), pass.version],
   async (pause) => {
-    await pause(recitals.length ? 150 : 0);
+    await pause(course.recitals.length ? 150 : 0);
     await begin(read().ids, pause);
   },
 );
@@ -160,9 +146,10 @@ const teaching = new Task(
     const { ids } = read(),
       others = tokenizer.encode(record.others ?? "").slice(0, record.window);
     if (!isBegun()) await begin(ids, pause);
+    const { learned, lost, optimizer } = course;
     learned.pop(); // of these weights, as the first below
     for (let i = 0; ; i++) {
-      const ends = i === STEPS || !going;
+      const ends = i === STEPS || !course.going;
       if (others.length > 1 && (i % EVERY === 0 || ends))
         lost.push([optimizer.steps, lossOf(others)]);
       learned.push([optimizer.steps, lossOf(ids)]);
@@ -171,7 +158,7 @@ const teaching = new Task(
       optimizer.step(backward(model, trace, [...ids.slice(1), -1]).grads, 10 ** state.rate);
       weightsChanged();
     }
-    going = false;
+    course.going = false;
     await recite(ids, pause);
   },
 );
@@ -185,9 +172,9 @@ function lossOf(ids) {
 async function recite(sentenceIds, pause) {
   const given = Math.max(1, sentenceIds.length >> 2),
     ids = sentenceIds.slice(0, given),
-    own = new Trace();
-  const recital = { step: optimizer.steps, of: sentence(), ids, given };
-  recitals.push(recital);
+    own = new Trace(),
+    recital = { step: course.optimizer.steps, of: sentence(), ids, given };
+  course.recitals.push(recital);
   while (ids.length < Math.min(record.window, sentenceIds.length + BEYOND)) {
     ids.push(likeliestNext(model, ids, own));
     await pause();
@@ -196,28 +183,28 @@ async function recite(sentenceIds, pause) {
 }
 
 function inWords() {
+  const { learned, lost, optimizer } = course;
+  const say = (points) => {
+    const [before, now] = [points[0], points.at(-1)].map(([, nats]) => nats.toFixed(4));
+    return points.length > 1 ? `${now} nats, ${before} before` : `${now} nats`;
+  };
   if (!learned.length) return "";
-  const before = ([[, nats], ...more]) => (more.length ? `, ${nats.toFixed(4)} before` : ""),
-    say = (points) => `${points.at(-1)[1].toFixed(4)} nats${before(points)}`;
   const others = lost.length ? ` Loss of the other text: ${say(lost)}.` : "";
   return `Step ${optimizer.steps}. Loss of the sentence: ${say(learned)}.${others}`;
 }
 
 function curves() {
-  const all = [
-    { name: "the sentence", points: learned, style: "line" },
-    { name: "the other text", points: lost, style: "line faint" },
+  const lines = [
+    { name: "the sentence", points: course.learned, style: "line" },
+    { name: "the other text", points: course.lost, style: "line faint" },
   ];
-  return chart("losses by taught step", all, { unit: "step", counted: true });
+  return chart("losses by taught step", lines);
 }
 
 function recited() {
-  const rows = recitals.map(({ step, ids, given }) => {
+  const rows = course.recitals.map(({ step, ids, given }) => {
     const [start, rest] = [ids.slice(0, given), ids.slice(given)].map((i) => tokenizer.decode(i));
-    return [
-      el("th", { scope: "row" }, step),
-      el("td", { class: "recital" }, el("b", {}, start), rest),
-    ];
+    return [step, el("td.recital", el("b", start), rest)];
   });
-  return table(["step", "it goes on"], rows, { "aria-label": "what it writes" });
+  return table("what it writes", ["step", "it goes on"], rows);
 }
