@@ -168,14 +168,14 @@ def numbers(results):
                                   len(law) - FITS[name][0]),
             "predicted": Interval(*told[name]), "error": told[name][0] / ahead.excess - 1,
             "of loss": (told[name][0] + ahead.entropy) / ahead.loss - 1}
-    best = pd.concat([grid.loc[grid.groupby("flops").excess.idxmin()], ahead.to_frame().T])
+    best = grid.loc[grid.groupby("flops").excess.idxmin()]
     sizes, facts = best_sizes(grid)[0], np.mean(runs.right_fact[6.4e12, 79536].tolist(), axis=0)
     return {
         "summary": markdown(
-            ("FLOPs", "best of the sizes tried", "tokens", "loss above the entropy",
-             "stories of the right form", "and with the right facts"),
+            ("FLOPs", "best size tried, parameters", "tokens", "loss above the entropy",
+             "stories with the right facts"),
             [(flops_text(r.flops), f"{r.parameters:,.0f}", f"{r.tokens / 1e6:.1f} M",
-              f"{r.excess:.3f}", f"{r.written_form:.0%}", f"{r.written_derived:.0%}")
+              f"{r.excess:.3f}", f"{r.written_derived:.0%}")
              for r in best.itertuples()]),
         "cells": markdown(
             ("FLOPs", "parameters", "tokens", "rate", "excess", "deviation of the seeds",
