@@ -97,12 +97,9 @@ def test_numbers_are_pythons_for_prompts_typed_as_a_person_types(
         start, length = rng.integers(2000), rng.integers(2, 60 if i % 10 else 300)
         text = tale[start : start + length] if i % 2 else "".join(rng.choice(letters, length))
         box.clear()
-        if i % 3 == 2:  # the middle last, and a slip of the hand
-            cut = length // 2
-            box.send_keys(text[:cut], text[cut + 1 :], "e", BACKSPACE)
-            box.send_keys(*[LEFT] * int(length - cut - 1), text[cut])
-        else:
-            box.send_keys(text)
+        cut = length // 2  # the middle comes last, after a slip of the hand
+        box.send_keys(text[:cut], text[cut + 1 :], "e", BACKSPACE)
+        box.send_keys(*[LEFT] * int(length - cut - 1), text[cut])
         check_numbers(browser, model, subject.tokenizer, text)
     assert browser.logs()[0] == []
 
@@ -131,18 +128,6 @@ def test_nothing_is_asked_of_a_network_and_nothing_complained_of(browser, pages,
                 assert wide <= width, (kind, view)
                 complaints, asked = browser.logs()
                 assert complaints == [] and asked == [path.as_uri()], (kind, view)
-
-
-def test_a_page_that_wanted_a_network_would_be_noticed(browser, pages, tmp_path):
-    """The policy stops an added script and an image, and the console says so."""
-    html = pages["untied"][0].read_text(encoding="utf-8")
-    more = "<script>hacked = 1</script><img src='https://example.com/a.png'>"
-    path = tmp_path / "changed.html"
-    path.write_text(html.replace("<noscript>", more + "<noscript>"), encoding="utf-8")
-    browser.open(path)
-    assert browser.run("return typeof hacked") == "undefined"
-    complaints, _ = browser.logs()
-    assert len(complaints) >= 2 and all("Content Security Policy" in text for text in complaints)
 
 
 @pytest.mark.slow

@@ -68,16 +68,6 @@ def test_the_slider_shows_the_model_as_it_was(browser, page):
     assert browser.logs()[0] == []
 
 
-def test_the_recorded_gradient_is_of_the_models_own_weights_only(browser, page):
-    browser.open(page[0], "view=backward")
-    for position, more in ((3, ""), (0, ""), (3, ""), (3, " so"), (3, "")):
-        browser.run(PASTE, PROMPT + more)
-        slide(browser, position)
-        other = position == 0 or bool(more)  # different weights, or a different text
-        until(browser, lambda other=other: (
-            "record is of" in browser.find(".verdict").text) == other)
-
-
 # From all other choices first, and by one as the last.
 BACK = """
 const [name, away] = arguments, { set, state } = npgpt, all = { ...state }, { text, t } = state;

@@ -15,7 +15,7 @@ from look_page import HOSTILE
 
 from npgpt import tales
 from npgpt.look import page
-from npgpt.look.page import SCRIPTS, assemble, make_page
+from npgpt.look.page import assemble, make_page
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "npgpt" / "look" / "page"
@@ -78,17 +78,6 @@ def test_nothing_in_the_page_is_from_elsewhere():
         assert path.name == "index.html" or not re.search("</script|<!--", text), path.name
 
 
-def test_the_scripts_are_all_there_each_after_what_it_imports():
-    scripts = {p.relative_to(FOLDER).as_posix()[:-3] for p in FOLDER.rglob("*.js")}
-    assert sorted(SCRIPTS) == sorted(scripts), (
-        f"npgpt/look/page.py: list {scripts ^ set(SCRIPTS)} once in SCRIPTS, after what it imports"
-    )
-    for i, name in enumerate(SCRIPTS):
-        text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-        for imported in re.findall(r'from "(?:\.\.?/)+([^"]*)\.js"', text):
-            assert imported in SCRIPTS[:i], f"{name} imports {imported}"
-
-
 def test_a_prompt_that_cannot_be_read_is_refused_and_a_long_one_is_cut(subjects):
     with pytest.raises(ValueError, match="--prompt"):
         make_page(subjects["tales"], "A")
@@ -105,13 +94,11 @@ def test_the_grammar_comes_with_a_run_of_the_tales_in_characters(pages, subjects
         assert make_page(other, "Once a")[1]["grammar"] is None
 
 
-def test_every_view_is_listed_and_explained_by_plain_paragraphs_of_the_concepts(pages, tmp_path):
+def test_every_view_is_explained_by_plain_paragraphs_of_the_concepts(pages, tmp_path):
     """Without the file, as after an installation, there are none."""
     concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
-    look = (FOLDER / "look.js").read_text(encoding="utf-8")
     found = pages["bpe"][1]["concepts"]
     for view in (FOLDER / "views").iterdir():
-        assert re.search(rf"[\[ ]{view.stem}[,\]]", look, re.M), f"list {view.stem} in look.js"
         sections = re.search(r'^  section: "(.*)",$', view.read_text(encoding="utf-8"), re.M)[1]
         for section in re.split(", |: ", sections):
             own = concepts.split(f"# {section}\n", 1)[1]

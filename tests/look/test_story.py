@@ -245,10 +245,8 @@ def check_tour(browser, subject, path, record):
     said = check("Stop the", different, t + 1, k // 2, name(lens[k, t]), name(probs_TV[t]), t=t)
     assert not said or ("attention", "MLP")[k % 2] in said
     check("A weight's", True, view="backward", fault="gelu")
-    address = "view=backward&weight=h.0.mlp.c_fc.weight&fault="
-    for planted, verdict in (("gelu", ".verdict.bad"), ("", ".verdict.good")):
-        browser.open(path, address + planted)
-        wait(browser, verdict)
+    browser.open(path, "view=backward&weight=h.0.mlp.c_fc.weight&fault=gelu")
+    wait(browser, ".verdict.bad")
     check("Now you", True, view="overview")
     return missing
 

@@ -11,7 +11,6 @@ from look_page import (
     CHART,
     DOWN,
     LEFT,
-    NUMBER,
     UP,
     agrees,
     continued,
@@ -42,15 +41,9 @@ from npgpt.look.page import make_page
 
 LESSON, OTHER, TIRED = "One dawn shy", "A red hen sat in", "It was too tired, so it "
 STATUS, CHOSEN = "section:not([hidden]) [role=status]", "section:not([hidden]) [aria-live]"
-# Copies of the weights, before teaching and after the first step.
-WATCH = """
-const copy = () => Object.fromEntries(
+COPY = """
+window.before = Object.fromEntries(
   Object.entries(npgpt.model.weights).map(([name, weight]) => [name, weight.slice()]));
-window.copies = [copy()];
-const status = document.querySelector(arguments[0]);
-new MutationObserver(() => {
-  if (status.textContent.startsWith("Step 1.") && !copies[1]) copies[1] = copy();
-}).observe(status, { childList: true });
 """
 
 
@@ -67,10 +60,9 @@ def teach(model, ids_T, others_T, steps, rate):
     return np.array(found)
 
 
-def largest_difference(browser, which, model):
-    found = browser.run(
-        "return Object.fromEntries(Object.entries(arguments[0] === null ? npgpt.model.weights :"
-        "copies[arguments[0]]).map(([name, weight]) => [name, [...weight]]))", which)
+def largest_difference(browser, model):
+    found = browser.run("return Object.fromEntries(Object.entries(npgpt.model.weights)"
+                        ".map(([name, weight]) => [name, [...weight]]))")
     return max(
         np.abs(np.ravel(weight.data) - found[name]).max()
         for name, weight in model.parameters().items()
@@ -79,7 +71,7 @@ def largest_difference(browser, which, model):
 
 @pytest.mark.parametrize("kind", ["untied", "bpe"])
 def test_teaching(browser, subjects, tmp_path, kind):
-    """Weights after a step and after twenty, both losses, what it writes, and what views show."""
+    """Weights after twenty steps, both losses, what it writes, and what views show."""
     subject, address = subjects[kind], f"view=teach&rate=-2.25&sentence={quote(LESSON)}"
     encode = subject.tokenizer.encode
     path, _ = page_of(subject, tmp_path, "Once a shy king", others=OTHER)
@@ -95,14 +87,11 @@ def test_teaching(browser, subjects, tmp_path, kind):
             "".join(written[row][-1].split()) == "".join(text.split()) or "\ufffd" in text)
 
     until(browser, lambda: recites(0))
-    browser.run(WATCH, STATUS)
+    browser.run(COPY)
     press(browser, "Teach it, 20 steps")
     until(browser, lambda: "20" in facts(shown(browser, STATUS)))
-    one = stored(subject)
-    teach(one, ids_T, others_T, 1, 10**-2.25)
-    assert largest_difference(browser, 1, one) < 1e-10
     nats = teach(model, ids_T, others_T, 20, 10**-2.25)
-    assert largest_difference(browser, None, model) < 1e-7
+    assert largest_difference(browser, model) < 1e-7
     until(browser, lambda: recites(1))
     _, *said = map(float, facts(shown(browser, STATUS)))
     assert np.allclose(said[:4], [nats[-1, 0], nats[0, 0], nats[-1, 1], nats[0, 1]], atol=1e-4)
@@ -121,12 +110,7 @@ def test_teaching(browser, subjects, tmp_path, kind):
         assert facts(shown(browser, "[data-mark=loss]"))[0] == loss
         found = browser.run("return npgpt.likeliest(1, npgpt.pass.T - 1, 3).map(([, p]) => p)")
         assert np.allclose(found, np.sort(lens[1][-1])[:-4:-1], atol=1e-9)
-        browser.run("npgpt.set({ view: 'knockout', heads: '0.0' })")
-        now = float(facts(shown(browser, "section:not([hidden]) [aria-live]"))[1])
-        weight = model.h[0].attn.c_proj.weight.data
-        weight[: model.config.n_embd // model.config.n_head] = 0
-        assert abs(now - losses(expected(model, ids_T)[0], ids_T).mean()) < 1.1e-4
-        browser.run("npgpt.set({ view: 'backward', heads: '' })")
+        browser.run("npgpt.set({ view: 'backward' })")
         wait(browser, ".verdict.good")
         until(browser, lambda: f" {loss}" in shown(browser))
 
@@ -134,7 +118,7 @@ def test_teaching(browser, subjects, tmp_path, kind):
     browser.run("npgpt.set({ view: 'teach' })")
     press(browser, "Put the weights back")
     assert browser.run(
-        "return Object.entries(copies[0]).every(([name, own]) =>"
+        "return Object.entries(before).every(([name, own]) =>"
         "own.every((w, i) => Object.is(w, npgpt.model.weights[name][i])))")
     until(browser, lambda: facts(shown(browser, STATUS)) == ["0", f"{nats[0, 0]:.4f}"])
     check_views(stored(subject))
@@ -161,11 +145,6 @@ def test_teaching_can_be_stopped_and_goes_on_while_another_view_is_shown(browser
     until(browser, lambda: browser.run("return [...seen].filter((w) => /Loss/.test(w)).length > 3"))
     browser.run("npgpt.set({ view: 'teach', sentence: 'One dusk' })")  # ends it
     assert "Teach it, 20" in shown(browser, "section:not([hidden]) .controls")
-    before = re.search(rf"nats, ({NUMBER})", shown(browser, STATUS))[1]
-    press(browser, "Teach it, 20 steps")
-    until(browser, lambda: (found := re.search(rf"nats, ({NUMBER})", shown(browser, STATUS)))
-          and found[1] != before)  # that of the new sentence
-    assert table(browser, "what it writes")[1][0] != "0"  # nor a row of the one before
     assert browser.logs()[0] == []
 
 
@@ -197,11 +176,6 @@ def test_the_other_text_is_of_the_validation_split_and_the_optimizer_the_runs(su
     run = dataclasses.replace(run, training=TrainConfig(corpus=(str(corpus),)), text=source)
     with ExitStack() as stack:
         assert validation_text(open_text(run, subject.tokenizer, stack), 8) == "b a b a "
-    source = dataclasses.replace(run.text, characters=10**9)
-    stdin = TrainConfig(corpus=("-",))
-    for changes in ({"text": source}, {"training": stdin}):
-        changed = dataclasses.replace(run, **changes)
-        assert open_text(changed, subject.tokenizer, ExitStack()) is None
     corpus.unlink()
     assert open_text(run, subject.tokenizer, ExitStack()) is None
 
