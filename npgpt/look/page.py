@@ -44,12 +44,7 @@ LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 OF_LLAMAS = ("n_kv_head", "n_inner", "rope_base", "norm_eps")  # of recorded passes only
 WINDOW = 512  # most tokens that a page shows
-SCRIPTS = (  # each after its imports
-    "ops", "model", "rules", "optim", "tokenizer", "grammar", "sampling", "state",
-    "colours", "elements", "words", "charts", "task", "check", "history", "views/overview",
-    "views/teach", "views/patch", "views/knockout", "views/bet", "views/tokens",
-    "views/attention", "views/residual", "views/backward", "chips", "tour", "kept", "share", "look",
-)
+IMPORT = re.compile(r'^import ([^;]*) from "(?:\.\.?/)+([^;]*)\.js";', re.M)
 HEADING = "A small GPT that runs, learns and is checked in this page"
 LEAD = "Change the text and watch how each part shapes the answer."
 RECORDED = "What a language model computes for one text"
@@ -257,7 +252,7 @@ def assemble(record, address=None, picture=""):
     def read(name):
         return folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
 
-    script = "const modules={};\n" + "".join(_joined(name, read(f"{name}.js")) for name in SCRIPTS)
+    script = "const modules={};\n" + _joined("look", read, set())
     values = {"style": read("style.css"), "script": script, "record": _as_json(record)}
     heading, lead = (HEADING, LEAD) if record.get("kind") else (RECORDED, RECORDED_LEAD)
     values |= {"heading": heading, "lead": lead}
@@ -270,16 +265,20 @@ def assemble(record, address=None, picture=""):
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], read("index.html"))
 
 
-def _joined(name, script):
-    """Return a module as part of one script: a function with its own scope, called at once."""
+def _joined(name, read, done):
+    """Return a module as part of one script: a function with its own scope, called at once. Before
+    it are the modules that it imports, without those in the set `done`, to which all are added."""
+    done.add(name)
+    script = read(f"{name}.js")
+    before = (_joined(each, read, done) for _, each in IMPORT.findall(script) if each not in done)
     exported = re.findall(r"^export (?:function|class|const) (\w+)", script, re.M)
 
     def imported(found):
         return f'const {found[1].replace(" as ", ": ")} = modules["{found[2]}"];'
 
-    body = re.sub(r'^import ([^;]*) from "(?:\.\.?/)+([^;]*)\.js";', imported, script, flags=re.M)
-    body = re.sub(r"^export ", "", body, flags=re.M)
-    return f'modules["{name}"] = (() => {{\n{body}return {{ {", ".join(exported)} }};\n}})();\n'
+    body = re.sub(r"^export ", "", IMPORT.sub(imported, script), flags=re.M)
+    own = f'modules["{name}"] = (() => {{\n{body}return {{ {", ".join(exported)} }};\n}})();\n'
+    return "".join(before) + own
 
 
 def _as_json(value):

@@ -40,13 +40,13 @@ export const overview = {
       const far = readsFar(pass.trace, L, H, [state.t], FAR);
       words.textContent = inWords(far);
       frame.replaceChildren(draw(Math.max(300, frame.clientWidth / zoom()), far));
-      if (pass.ids !== flowed) flow(frame);
+      if (pass.ids !== flowed && document.activeElement.id !== "prompt") flow(frame);
       flowed = pass.ids;
     };
   },
 };
 
-// Shows the stages of a picture one after the other.
+// Shows the stages of a picture one after the other; not at each key that is typed.
 function flow(frame) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   for (const [k, stage] of frame.querySelectorAll("g").entries())
