@@ -96,6 +96,9 @@ def test_a_conversation_that_is_saved_can_be_learned(typed, here, monkeypatch):
     assert "FILE" in err and "2 messages" in err and "no/talks.jsonl" in out
     found = [messages for _, messages, _ in read_conversations(path)]
     assert found[0] == TALK and [m["content"] for m in found[1]] == ["so", one + two]
+    typed("so", "it", "/save both.jsonl", flags=(*VARIED, 12, "--stop", three))
+    ((_, both, _),) = read_conversations("both.jsonl")
+    assert [m["content"] for m in both][::2] == ["so", "it"]
     whole = path.read_bytes()
 
     def full(descriptor):

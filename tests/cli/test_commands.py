@@ -53,6 +53,8 @@ def test_eval_counts_the_validation_text_as_training_does(as_json, cli, finished
     assert result["bits_per_byte"] == pytest.approx(loss / math.log(2))  # ASCII: a byte a token
     assert result["perplexity"] == pytest.approx(math.exp(loss))
     assert as_json("eval", finished, "--split", "all")["tokens"] == len(TEXT) - 1
+    taught = as_json("eval", finished, "--split", "train")
+    assert taught["tokens"] == len(TEXT) - len(text) - 1 and taught["loss"] != loss
     other = tmp_path / "other.txt"
     other.write_text("said the hen " * 20)
     assert "--split all" in cli("eval", finished, other)[2]
@@ -72,6 +74,7 @@ def test_a_loss_is_said_to_be_above_or_below_the_grammars(loss, targets, fact):
 
 def test_info_of_a_run_and_of_a_preset(as_json, done, refused, finished):
     result = as_json("info", finished)
+    assert result["flops_per_token_training"] == 3 * result["flops_per_token_forward"]
     model, _, run = load_run(finished)
     assert result["parameters"] == model.num_parameters()
     assert result["parameters_by_part"] == parameters_by_part(run.model)

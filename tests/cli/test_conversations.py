@@ -139,6 +139,17 @@ def test_what_a_model_answers_is_held_and_measured(tmp_path, done, interrupted, 
     assert_same_checkpoint(whole, parts)
 
 
+def test_a_model_that_only_writes_is_held_after_half_of_the_steps(tmp_path, done, finished, talks):
+    train = ("train", "--init-from", finished, "--conversations", talks, "--max-iters", "4",
+             "--eval-interval", "4", "--sample-tokens", "0", "--lr", "0.01", "--out")
+    losses = []
+    for hold in ("0", "9"):
+        done(*train, tmp_path / hold, "--hold", hold)
+        losses += [[row["loss"] for row in read_metrics(tmp_path / hold / "metrics.csv")]]
+    free, held = losses
+    assert held[:2] == free[:2] and held[2] > free[2]
+
+
 def test_from_text_to_talk(tmp_path, done, refused, interrupted, monkeypatch):
     monkeypatch.setattr(conversations, "TALES_CONVERSATIONS", 200)
     text, talk, few, taught, whole, parts = (

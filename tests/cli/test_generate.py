@@ -64,6 +64,10 @@ def test_a_text_ends_before_a_stop_string(generated, done, finished):
     cut = generated(finished, *SHORT, "--stop", stop, "--stop", "\u20ac")
     assert cut["text"] == whole[: whole.index(stop)] and cut["tokens"] == whole.index(stop) + 2
     assert done("generate", finished, *SHORT, "--stop", stop) == cut["text"] + "\n"
+    greedy = (*SHORT, "--temperature", 0, "--stop", generated(
+        finished, *SHORT, "--temperature", 0)["text"][4:6])
+    one, two = generated(finished, *greedy), generated(finished, *greedy, "--n", 2)["samples"]
+    assert [(each["text"], each["ids"]) for each in two] == [(one["text"], one["ids"])] * 2
 
 
 def test_log_probabilities_of_tokens_and_of_the_likeliest(generated, finished):

@@ -57,6 +57,17 @@ def test_a_shorter_window_has_the_first_positions(done, corpus, tmp_path, arch):
     assert_begins(model, old)
 
 
+def test_its_dropout_and_its_seed_are_those_of_the_new_run(
+    done, interrupted, finished, corpus, tmp_path
+):
+    tune = ("train", "--init-from", finished, corpus, *SCHEDULE, "--dropout", 0.5, "--seed", 7,
+            "--lr", 0.01, "--out")
+    done(*tune, tmp_path / "whole")
+    interrupted(2, *tune, tmp_path / "parts")
+    done("train", "--resume", tmp_path / "parts")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "parts")
+
+
 PROMPTS = {"bert": "(1) \u03b1 <mask>", "t5": "(1) \u03b1 <extra_id_0>"}
 GREEK = "\u03b1\u03b2 (1): \x1b[2J the hen, said the hen\n\n" * 60
 KINDS = [("gpt", "char"), ("gpt", "words"), ("llama", "char"), ("bert", "words"), ("t5", "words")]

@@ -39,3 +39,9 @@ def test_a_signal_in_the_last_evaluation_loses_nothing_and_says_so(
     done("train", "--resume", "run")
     assert files(here / "run")["model.safetensors"] == before["model.safetensors"]
     assert "result.json" not in before and result_of(here / "run")["step"] == 6
+
+
+def test_the_last_evaluation_and_eval_have_the_stride_of_training(as_json, done, here, corpus):
+    done("train", corpus, "--out", "run", *TINY, "--eval-stride", 4)
+    found = as_json("eval", "run")
+    assert found["loss"] == result_of(here / "run")["loss"] and found["stride"] == 4
