@@ -48,7 +48,7 @@ def run(args):
         raise ValueError(f"{path} is no run, so its text is unknown; name one: npgpt eval MODEL "
                          "TEXT")
     kinds = args.weights or ([] if args.weights is None else formats(model))
-    stride = training.eval_stride
+    drawn = training.drawn | {"max_tokens": None}
     with ExitStack() as stack:
         stack.enter_context(using_matmul_precision(training.matmul_precision))
         dataset = _dataset(args, loaded, path, split == "all", stack)
@@ -61,21 +61,18 @@ def run(args):
             dataset = replace(dataset, val_ids=dataset.train_ids, train_ids=())
         ids_N = dataset.val_ids
         name = f"{source.name} ({split})"
-        evaluated = partial(evaluate, ids_N=ids_N, objective=objective, seed=training.seed,
-                            what=name, stride=stride or None)
+        evaluated = partial(evaluate, ids_N=ids_N, objective=objective, what=name, **drawn)
         loss, tokens = evaluated(model)
         by_weights = {kind: evaluated(use_storage(deepcopy(model), kind))[0] for kind in kinds}
         found = answered(model, dataset, ids_N)
         bits = dataset.bits_per_byte(loss)
-        grammar = dataset.grammar_loss(
-            model.config.block_size, stride=stride or None, seed=training.seed
-        )
+        grammar = dataset.grammar_loss(model.config.block_size, **drawn)
     result = {
         "loss": loss,
         "bits_per_byte": bits,
         "perplexity": math.exp(loss) if loss < 709 else math.inf,
         "tokens": tokens,
-        "stride": stride,
+        "stride": training.eval_stride,
         "corpus": source.name,
         "split": split,
         "entropy_rate": source.entropy_rate,

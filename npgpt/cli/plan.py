@@ -63,9 +63,6 @@ def new_run(args):
     training, talks = checked(training), training.conversations
     check_texts(training.corpus)
     for wrong, message in (
-        (isinstance(training, RewardConfig) and not start,
-         "--reward: a model that is not trained writes no right story; give --init-from a run of "
-         "the tales, or of --conversations tales"),
         (talks and architecture(training.arch).write is not continue_text,
          "--conversations: only models that continue text learn them; use --arch gpt or llama"),
         (args.corpus and args.conversations,

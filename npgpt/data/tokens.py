@@ -69,7 +69,10 @@ def open_dataset(
             kind, train_text, stats.alphabet, bpe_size, objective.special_tokens)
     elif grow and isinstance(tokenizer, CharTokenizer):
         tokenizer = tokenizer.with_characters(stats.alphabet)
-    ids = ids_of_text(chunks(), tokenizer, stack)
+    files = [stack.enter_context(tempfile.TemporaryFile()) for _ in SPLIT_FILES]  # noqa: SIM115
+    write_ids(chunks(), tokenizer, files)
+    dtype = token_dtype(tokenizer.vocab_size)
+    ids = [TokenFile(file, dtype) for file in files]
     return Dataset(source, tokenizer, *ids, objective(tokenizer), write, text.contents)
 
 
@@ -171,19 +174,6 @@ def write_ids(chunks, tokenizer, files):
         chunking.write_ids(tokenizer, (chunk for _, chunk in group), files[split])
     for file in files:
         file.flush()
-
-
-def ids_of_text(chunks, tokenizer, stack):
-    """Encode pairs (split, text) into two temporary files: return the `TokenFile`s of the training
-    and of the validation ids.
-
-    split   0 for training, 1 for validation
-    stack   an ExitStack, which closes the files
-    """
-    files = [stack.enter_context(tempfile.TemporaryFile()) for _ in SPLIT_FILES]  # noqa: SIM115
-    write_ids(chunks, tokenizer, files)
-    dtype = token_dtype(tokenizer.vocab_size)
-    return tuple(TokenFile(file, dtype) for file in files)
 
 
 # ---- token files
