@@ -5,7 +5,8 @@ import re
 import secrets
 import sys
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -130,6 +131,7 @@ def sampling_settings(args):
     return {name: value for name, value in given.items() if value is not None}
 
 
+@dataclass
 class Writer:
     """One model with one set of settings; it continues prompts, and measures how fast.
 
@@ -137,11 +139,17 @@ class Writer:
     logprobs  how many of the likeliest tokens are returned beside each, None for none
     """
 
-    def __init__(self, model, tokenizer, sampling, max_new_tokens, seed, stop=(), n=1,
-                 logprobs=None):
-        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
-        self.max_new_tokens, self.seed, self.stop = max_new_tokens, seed, stop
-        self.n, self.logprobs, self.decoder, self.times = n, logprobs, model.decoder(), []
+    model: Any
+    tokenizer: Any
+    sampling: Sampling
+    max_new_tokens: int
+    seed: int
+    stop: list
+    n: int = 1
+    logprobs: int | None = None
+
+    def __post_init__(self):
+        self.decoder = self.model.decoder()
 
     def write(self, prompt_T, show, prompt=""):
         """Return the continuations of a prompt, as dicts, and show them.

@@ -39,7 +39,8 @@ def run(args):
         config = architecture(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
     forward, training_flops = flops_per_token(config), 3 * flops_per_token(config)
-    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    step = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    memory = asdict(step) | {"total": step.total}
     result = {
         "model": asdict(config),
         "training": asdict(training),
@@ -48,7 +49,7 @@ def run(args):
         "flops_per_token_forward": forward,
         "flops_per_token_training": training_flops,
         "tokens_per_step": tokens_per_step(config, training),
-        "step_memory_bytes": asdict(memory) | {"total": memory.total},
+        "step_memory_bytes": memory,
     }
     if args.json:
         print_json(result)
@@ -65,8 +66,8 @@ def run(args):
           f"{training.batch_size} x {config.block_size} at a time")
     flops = training_flops * result["tokens_per_step"]
     print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
-    for part, size in (asdict(memory) | {"memory in all": memory.total}).items():
-        print(f"  {part:<18} {scaled(size, 'B'):>13}")
+    for part, size in memory.items():
+        print(f"  memory, {part:<11} {scaled(size, 'B'):>12}")
 
 
 def scaled(count, unit):

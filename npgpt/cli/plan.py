@@ -4,7 +4,6 @@ The settings are layers: the preset's, those of --config, the flags; a model of 
 own shape. Each layer changes those before it.
 """
 
-import glob
 import math
 import os
 import re
@@ -172,9 +171,8 @@ def default_folder(training):
     It is named after the first corpus; a pattern after its folder.
     """
     first = (training.conversations or training.corpus)[0]
-    first = "stdin" if first == "-" else first
-    plain = [part for part in Path(first).parts if not glob.has_magic(part)]
-    name = re.sub(r"[^\w.]+", "-", Path(*plain).stem).strip("-.") or "corpus"
+    first = "stdin" if first == "-" else re.sub(r"[^/\\]*[*?[].*", "", first)  # no pattern
+    name = re.sub(r"[^\w.]+", "-", Path(first).stem).strip("-.") or "corpus"
     name += "-talk" * bool(training.conversations)
     if training.arch != TrainConfig.arch:
         name += f"-{training.arch}"
