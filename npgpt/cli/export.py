@@ -43,4 +43,4 @@ def run(args):
     print(f"  transformers: {cls}.from_pretrained({str(folder)!r})")
     print(f"                AutoTokenizer.from_pretrained({str(folder)!r}), with the ids of this "
           f"{type(tokenizer).__name__}")
-    print(f"  npgpt: {type(model).__name__}.from_pretrained({str(folder)!r})")
+    print(f"  npgpt.load({str(folder)!r})")

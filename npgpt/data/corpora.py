@@ -115,16 +115,14 @@ def _load(spec):
         return _files(spec, [path])
     home = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     matching = home.glob(str(path.relative_to(home))) if home != path else ()
-    found = sorted(filter(partial(_is_visible, home), matching), key=lambda path: path.parts)
+    found = sorted((match for match in matching if not any(
+        part.startswith(".") for part in match.relative_to(home).parts
+    )), key=lambda path: path.parts)
     files = {os.path.realpath(match): match for match in reversed(found) if match.is_file()}
     if not files:
         raise FileNotFoundError(f"there is no corpus {shown(path, 60)}; give the path of a file or "
                                 f"folder, or one of {', '.join(BUILT_IN)} (standard input)")
     return _files(spec, [*files.values()][::-1], home=home)
-
-
-def _is_visible(home, path):
-    return not any(part.startswith(".") for part in path.relative_to(home).parts)
 
 
 def _files(name, paths, skipped=0, home=None):

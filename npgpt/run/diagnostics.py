@@ -7,7 +7,6 @@ from contextlib import suppress
 import numpy as np
 
 from autograd.anomaly import AnomalyError, detect_anomaly
-from npgpt.batches import NEXT_TOKEN
 from npgpt.checkpoint import weights_not_finite
 from npgpt.optim import AdamW
 from npgpt.train import DivergedError, micro_batches
@@ -70,21 +69,23 @@ def module_at_work(model):
 # ---- npgpt train --check
 
 
-def check_model(model, ids_N, config, objective=NEXT_TOKEN):
+def check_model(model, ids_N, config, objective):
     """Print whether the model starts, masks and learns as it should; raise ValueError if not."""
+    batch = objective.sample(ids_N, model.config.block_size, min(4, config.batch_size),
+                             seed=config.seed, step=0)
     with model.evaluating():
-        loss = _first_batch(model, ids_N, config, objective).loss(model).item()
+        loss = batch.loss(model).item()
     # An untrained model guesses uniformly, almost: logits of variance 1 cost half a nat.
     V, more = model.config.vocab_size, 0.5 * (model.config.init == "fan_in")
     expected = math.log(V) + more
     starts = abs(loss - expected) < 0.1 * expected
     print(f"\nloss at the start     {loss:.4f}; ln {V}{' + 1/2' * bool(more)} = {expected:.4f}, a "
           f"uniform guess: {'right' if starts else 'WRONG, it should be within 10%'}")
-    ahead = sees_ahead(model, ids_N, config, objective) if objective.left_to_right else None
+    ahead = sees_ahead(model, batch) if objective.left_to_right else None
     wrong = f"WRONG, the last token changes the logits at position {ahead}"
     if objective.left_to_right:
         print(f"no look ahead         {'right' if ahead is None else wrong}")
-    losses = overfit(model, ids_N, config, objective=objective)
+    losses = overfit(model, batch)
     learns = losses[-1] < 0.5 * losses[0]
     print(f"one batch memorised   {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps: "
           f"{'right' if learns else 'WRONG, it should fall below a half'}")
@@ -95,9 +96,9 @@ def check_model(model, ids_N, config, objective=NEXT_TOKEN):
         )
 
 
-def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):
+def sees_ahead(model, batch):
     """Return the first position whose logits change with the last token after it, or None."""
-    *given, x_BT = _first_batch(model, ids_N, config, objective).inputs
+    *given, x_BT = batch.inputs
     changed_BT = x_BT.copy()
     changed_BT[:, -1] = (x_BT[:, -1] + 1) % model.config.vocab_size
     with model.evaluating():
@@ -106,14 +107,13 @@ def sees_ahead(model, ids_N, config, objective=NEXT_TOKEN):
     return int(np.argmax(moved_T)) if moved_T.any() else None
 
 
-def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=NEXT_TOKEN):
-    """Return the losses of `steps` steps on one batch, which any sound model memorises."""
-    batch = _first_batch(model, ids_N, config, objective)
-    optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+def overfit(model, batch):
+    """Return the losses of 100 steps on one batch, which any sound model memorises."""
+    optimizer = AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     losses = []
     model.eval()  # without dropout, which prevents memorising
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one
-        for _ in range(steps):
+        for _ in range(100):
             loss = batch.loss(model)
             losses.append(loss.item())
             loss.backward()
@@ -121,11 +121,6 @@ def overfit(model, ids_N, config, steps=100, lr=3e-3, objective=NEXT_TOKEN):
             optimizer.zero_grad()
     model.train()
     return losses
-
-
-def _first_batch(model, ids_N, config, objective):
-    B = min(4, config.batch_size)
-    return objective.sample(ids_N, model.config.block_size, B, seed=config.seed, step=0)
 
 
 def _forget_gradients(model):

@@ -5,6 +5,7 @@ import pytest
 
 from autograd import OPS
 from npgpt import GPT, GPTConfig
+from npgpt.batches import NEXT_TOKEN
 from npgpt.config import TrainConfig
 from npgpt.run.diagnostics import diagnosis, sees_ahead
 from npgpt.train import micro_batches
@@ -36,12 +37,13 @@ def test_a_nan_planted_in_a_backward_is_found_and_nothing_is_changed(monkeypatch
 def test_the_first_position_that_sees_ahead_is_named(monkeypatch, position):
     model = GPT(CONFIG, seed=1)
     hidden = model.hidden
+    batch = NEXT_TOKEN.sample(IDS, 8, 4, seed=1, step=0)
 
     def leaking(idx_BT, cache=None):
         x_BTC = hidden(idx_BT, cache)
         x_BTC.data[:, position, 0] += 1e-6 * idx_BT[:, -1]
         return x_BTC
 
-    assert sees_ahead(model, IDS, TRAINING) is None
+    assert sees_ahead(model, batch) is None
     monkeypatch.setattr(model, "hidden", leaking)
-    assert sees_ahead(model, IDS, TRAINING) == position
+    assert sees_ahead(model, batch) == position
