@@ -1,7 +1,7 @@
 """Pages of code, and the page and line of a name such as `npgpt.gpt.Block`."""
 
-import ast
-import functools
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
@@ -42,15 +42,15 @@ class Sources:
         if PATH.fullmatch(code):
             paths = [f"{folder}{code}" for folder in ("", "examples/")]
             return next((path for path in paths if (self.root / path).is_file()), None), ""
-        parts = code.split(".") if NAME.fullmatch(code) else []
-        for end in range(len(parts), 0, -1):
-            path = self.root.joinpath(*parts[:end])
-            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            if path.is_file():
-                line = _line(path, parts[end:])
-                name = path.relative_to(self.root).as_posix()
-                return (name, f"#L-{line}" if end < len(parts) else "") if line else (None, "")
-        return None, ""
+        if not NAME.fullmatch(code):
+            return None, ""
+        try:
+            found = inspect.unwrap(pkgutil.resolve_name(code))
+            path = Path(inspect.getsourcefile(found)).relative_to(self.root)
+        except (ImportError, AttributeError, TypeError, ValueError):  # a value has no source
+            return None, ""
+        line = "" if inspect.ismodule(found) else f"#L-{inspect.getsourcelines(found)[1]}"
+        return path.as_posix(), line
 
     def pages(self, app):
         """Yield a page for each linked file, with an anchor L-N at line N."""
@@ -62,27 +62,3 @@ class Sources:
         for name in sorted(self.linked):
             body = highlight((self.root / name).read_text(encoding="utf-8"), PythonLexer(), form)
             yield f"code/{name}", {"title": name, "body": f"<h1>{name}</h1>{body}"}, "page.html"
-
-
-def _line(path, names):
-    """Return the line on which nested `names` are defined or imported in a file; None if not."""
-    body, line = _parsed(path).body, 1
-    for name in names:
-        found = next((node for node in body if name in _bound(node)), None)
-        if found is None:
-            return None
-        body, line = getattr(found, "body", []), found.lineno
-    return line
-
-
-@functools.cache
-def _parsed(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _bound(node):
-    """Return the names that a statement of a module or a class binds."""
-    if isinstance(node, ast.ImportFrom | ast.Import):
-        return [alias.asname or alias.name for alias in node.names]
-    targets = getattr(node, "targets", [getattr(node, "target", None)])
-    return [getattr(node, "name", None), *(getattr(target, "id", None) for target in targets)]

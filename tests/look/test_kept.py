@@ -4,27 +4,30 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from look_page import CHOICES, PASTE, VIEWS, enter, page_of, press, settled, shown, stored, until
+from look_page import (
+    CHOICES,
+    PASTE,
+    VIEWS,
+    enter,
+    lively,
+    page_of,
+    press,
+    settled,
+    shown,
+    stored,
+    until,
+)
 
 from npgpt import AdamW, tales
 from npgpt.batches import TextSource
 from npgpt.checkpoint import save_weights
 from npgpt.config import GPTConfig, TrainConfig
-from npgpt.gpt import GPT
 from npgpt.loading.runs import Run, create_run
 from npgpt.look.page import open_subject
 from npgpt.tokenizers import CharTokenizer
 
 STEPS = 0, 7, 40
 PROMPT = "The hen was tired"
-
-
-def lively(config, seed):
-    """Return a GPT whose predictions are far from uniform."""
-    model = GPT(config, seed=seed)
-    for weight in model.parameters().values():
-        weight.data *= 5
-    return model
 
 
 @pytest.fixture(scope="module")

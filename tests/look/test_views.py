@@ -238,14 +238,6 @@ def test_a_planted_fault_is_found_and_honest_rules_are_right(browser, pages, sub
             browser.run("npgpt.set({ weight: arguments[0], at: -1 })", name)
             until(browser, lambda: browser.find(".verdict").is_displayed()
                   and "Computing" not in shown(browser))
-            at = browser.find("label:nth-child(2) [type=number]").get_attribute("value")
-            honest, found = browser.run(
-                "const { gradients, model, pass, state } = npgpt, [name, at] = arguments;"
-                "return ['', state.fault].map((fault) => gradients(model, pass.trace,"
-                "[...pass.ids.slice(1), -1], fault).grads[name][at])", name, int(at))
-            _, (_, rule), (_, near), _ = table(browser, "three gradients of one weight")
-            assert math.isclose(float(rule), found, rel_tol=1e-8, abs_tol=1e-12), (fault, name)
-            assert math.isclose(float(near), honest, rel_tol=6e-3, abs_tol=1e-8), (fault, name)
             differ_at += [name] * len(
                 browser.driver.find_elements("css selector", ".verdict.bad"))
         assert bool(differ_at) == bool(fault), fault
