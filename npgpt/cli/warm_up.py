@@ -1,7 +1,5 @@
 """`npgpt warm-up`: compile all kernels at once, for an image or a classroom."""
 
-from dataclasses import fields
-
 import numpy as np
 
 from autograd import Tensor, log_softmax, softmax, using_matmul_precision
@@ -9,12 +7,6 @@ from npgpt.fast.storage import formats, use_storage
 from npgpt.models import ARCHITECTURES
 from npgpt.optim import AdamW
 from npgpt.tokenizers import CharTokenizer
-
-# The settings of a tiny model of any kind; 0 derives a setting from the others.
-TINY = {
-    "block_size": 32, "n_layer": 1, "n_head": 1, "n_embd": 4, "n_kv_head": 0, "n_inner": 0,
-    "n_decoder_layer": 0, "head_size": 0, "dropout": 0.1,
-}
 
 
 def add_arguments(parser):
@@ -41,9 +33,9 @@ def call_all():
 def train_and_write(kind, dtype):
     """Take a training step with a tiny model and write from each storage that it has."""
     tokenizer = CharTokenizer("ab", kind.Objective.special_tokens)
-    settings = {field.name: TINY[field.name] for field in fields(kind.Config) if field.name in TINY}
-    model = kind.Model(kind.Config(vocab_size=tokenizer.vocab_size, **settings), dtype=dtype)
-    length = model.config.block_size
+    length = 32
+    config = kind.Config(tokenizer.vocab_size, length, n_layer=1, n_head=1, n_embd=4, dropout=0.1)
+    model = kind.Model(config, dtype=dtype)
     ids_N = np.zeros(2 * length, np.int64)
     batch = kind.Objective(tokenizer).sample(ids_N, length, 1, seed=0, step=0)
     batch.loss(model).backward()
