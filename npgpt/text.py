@@ -13,7 +13,7 @@ TERMINAL_CONTROLS = re.compile(
 
 # What beginners type, and ours of the same meaning, or what to do instead.
 TYPED = {
-    "epochs": "--max-iters counts steps; npgpt train says how many read the text once",
+    "epochs": "--max-iters counts steps; training prints how many read the text",
     "steps": "max_iters", "learning_rate": "lr", "data": "corpus",
     "model": "init_from", "max_tokens": "max_new_tokens", "greedy": "temperature",
     "device": "all is computed on the CPU", "out": "> FILE keeps what is printed",

@@ -283,4 +283,4 @@ def _padded(rows, value):
 
 
 def _mask(rows):
-    return _padded([np.ones(len(row)) for row in rows], 0)
+    return _padded([np.ones_like(row) for row in rows], 0)
