@@ -287,8 +287,9 @@ def test_what_a_step_of_the_tour_names_is_in_sight_and_marked(browser, more, wid
     assert browser.run("return document.querySelectorAll('.pointed').length") == 0
 
 
-def test_the_tour_shows_its_first_step_within_the_time_of_two_passes(browser, more):
-    browser.open(more["shipped"][1], "", 1280)
+@pytest.mark.parametrize("model", ["shipped", "words"])
+def test_the_tour_shows_its_first_step_within_the_time_of_two_passes(browser, more, model):
+    browser.open(more[model][1], "", 1280)
     one_pass, begins = browser.run(
         "const { model, pass } = npgpt, tour = document.querySelector('.begin');"
         "const time = (act) => { const start = performance.now(); act();"

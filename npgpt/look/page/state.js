@@ -56,9 +56,21 @@ export const state = { ...DEFAULTS };
 
 // The pass of the text: the arrays of a forward. `note` says what is wrong with the text, if
 // anything; then the pass is from the last valid text. `version` counts the changes of the weights,
-// `taught` says that they are the reader's.
-export const pass = { ids: [], T: 0, trace: new Trace(), lens: new Map(), note: "", cut: 0 };
-Object.assign(pass, { version: 0, taught: false });
+// `taught` says that they are the reader's. The grammar's odds take longer than a pass, and are
+// computed for the views that read them.
+export const pass = {
+  ids: [],
+  T: 0,
+  trace: new Trace(),
+  lens: new Map(),
+  note: "",
+  cut: 0,
+  version: 0,
+  taught: false,
+  get grammar() {
+    return (pass.odds ??= record.grammar && odds(pass.read, pass.cut));
+  },
+};
 
 let listener = () => {};
 
@@ -94,7 +106,7 @@ function readText() {
   pass.T = pass.ids.length;
   compute();
   pass.labels = pass.ids.map((id) => tokenizer.label(id));
-  pass.grammar = record.grammar && odds(ids, pass.cut);
+  Object.assign(pass, { read: ids, odds: null });
 }
 
 // The grammar's odds after each token that is read; what stands before the story of the first one
