@@ -149,7 +149,9 @@ def _rectangle(a, b, begin, c, rows, columns, K, most, add, sums, panels, a_rows
     sums of the columns of b are added to it.
     """
     width = VECTORS * (BYTES // c.flat.itemsize)
-    copied = a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width and BYTES < LINE
+    # A row of a panel takes `width` entries: in float64 NEON's is narrower than its tile is high.
+    copied = (a.row == 1 and a.column != 1 and columns >= FEW_PANELS * width and BYTES < LINE
+              and width >= ROWS)
     in_place = rows <= FEW_ROWS and b.column == 1 and columns % width == 0
     for k0 in range(0, K, most):
         depth = min(most, K - k0)
