@@ -3,8 +3,8 @@
 A command's module has `add_arguments(parser)` and `run(args)`, which may return an exit status.
 `npgpt` alone prints its help, with status 2.
 
-When its reader leaves, as after `npgpt train | head`, a command that writes files goes on silently
-and ends with its own status; a command that only prints ends, with status 0. A stream that is
+When its reader leaves, as after `npgpt train | head`, a command goes on silently and ends with its
+own status; one that prints as it computes ends, with status 0. A stream that is
 closed from the start has no reader.
 """
 
@@ -63,10 +63,8 @@ EXAMPLES = """\
   npgpt train                                  learn endless tales, in a few minutes
   npgpt generate runs/tales                    write more of them
   npgpt train my.txt                           learn a text of your own"""
-# They end with their reader; the others write files, or their status is the answer.
-PRINTING = ("generate", "chat", "tokenize", "eval", "info")
-# Their standard output is for a person, and says what is compiled; of the others it is the answer.
-SAID_IN_OUTPUT = ("train", "warm-up")
+# They end with their reader; the others write files, or print when all is done.
+PRINTING = ("generate", "chat")
 # Errors for input that a command cannot use; the message tells the user what to do.
 REFUSALS = (ValueError, OSError, ArithmeticError, ImportError, MemoryError, IndexError,
             RecursionError)
@@ -85,7 +83,7 @@ def main(argv=None):
             if args.command in (None, "help"):
                 return _without_command(parser, args)
             output.goes_on = args.command not in PRINTING
-            with announced(sys.stdout if args.command in SAID_IN_OUTPUT else sys.stderr):
+            with announced(sys.stderr):
                 status = _module(args.command).run(args) or 0
             output.flush()
             if output.full:
@@ -187,10 +185,8 @@ def _without_command(parser, args):
 
 def _completion(parser, shell):
     """Return a script of a shell that completes commands, flags and their values at a tab."""
-    try:
-        import shtab
-    except ImportError:
-        parser.error("--completion needs shtab: pip install -e '.[completion]'")
+    import shtab
+
     (commands,) = (action.choices for action in parser._actions if action.dest == "command")
     for action in (action for command in commands.values() for action in command.fill()._actions):
         action.help = getattr(action, "hidden", action.help)  # shtab leaves out what has none

@@ -68,7 +68,7 @@ def run(args):
     sample = chat.answer(asked, (lambda text: None) if args.json else show)
     if args.json:
         return print_json({"messages": chat.messages} | {k: sample[k] for k in ("text", "tokens")})
-    return print()
+    print()
 
 
 class Chat:

@@ -32,7 +32,10 @@ def run(args):
     folders = [result.run.folder for result in results]
     names = [folder.resolve().name for folder in folders]
     names = names if len(set(names)) == len(names) else [*map(str, folders)]
-    differ = differing([result.settings() for result in results])
+    differ = differing([
+        {"text": run.text.name} | asdict(run.model) | asdict(run.training)
+        for run in (result.run for result in results)
+    ])
     numbers, notes = [result.numbers() for result in results], not_comparable(results)
     if not args.json:  # before the picture, whose path may be refused
         print_table(names, differ or {"no setting differs": []})
@@ -47,10 +50,9 @@ def run(args):
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file with --out, such as {path}.png")
     check_free(path, " with --out", b"tEXtSoftware\0" + plots.COMPARISON_MARK.encode())
-    replaced = ", which replaces the one that compare drew before" if path.exists() else ""
     try:
         picture = str(path)
-        said = f"picture {plots.comparison_picture(path, curves)}{replaced}"
+        said = f"picture {plots.comparison_picture(path, curves)}"
     except plots.MatplotlibMissing as error:
         picture, said = None, f"no picture: {error}"
         notes.append(said)
@@ -73,9 +75,6 @@ class Result:
         self.tokens = read_text(member(folder, "tokenizer.json"))
         # Did the evaluations before that sample a part of the text?
         self.drawn = 0 < self.run.training.eval_tokens < (self.whole.get("tokens") or math.inf)
-
-    def settings(self):
-        return {"text": self.run.text.name} | asdict(self.run.model) | asdict(self.run.training)
 
     def numbers(self):
         """Return the results by name, None where unknown. Losses in nats per target."""

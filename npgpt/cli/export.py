@@ -24,12 +24,11 @@ def add_arguments(parser):
 def run(args):
     folder = Path(args.folder)
     check_free(folder)
-    as_gguf = folder.suffix == ".gguf"
     source = model_files(args.model)
     loaded = load_model(source)
     model, tokenizer = loaded.model, loaded.tokenizer
     template = template_for(tokenizer, template_of(source))
-    if as_gguf:
+    if folder.suffix == ".gguf":
         save_gguf(model, folder, tokenizer, template, (args.outtype or "f32").upper())
         print(f"{folder}: for llama.cpp, with the ids of this {type(tokenizer).__name__}"
                + ("" if template else "; no chat template"))

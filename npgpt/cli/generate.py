@@ -102,7 +102,7 @@ def run(args):
     model, arch, tokenizer = loaded.model, loaded.training.arch, loaded.tokenizer
     check_continues(arch, [flag_of(name) for name in CONTINUING if getattr(args, name)])
     objective = architecture(arch).Objective(tokenizer)
-    prompt = _prompt(args, tokenizer, objective)
+    prompt = _prompt(args, tokenizer)
     note_unknown(prompt, tokenizer, loaded.run)
     seed, prompt_T = args.seed, objective.prompt(prompt)
     if seed is None and args.temperature != 0:
@@ -112,7 +112,11 @@ def run(args):
     if architecture(arch).write is not continue_text:
         ids = architecture(arch).write(model, tokenizer, prompt_T, args.max_new_tokens, seed=seed,
                                        **sampling_settings(args))
-        return _print_restored(args, tokenizer, objective, prompt, ids)
+        around = {*tokenizer.special_ids.values()}.difference(objective.special)
+        ids = [token for token in ids if token not in around]  # a published model's template
+        text = tokenizer.decode(ids)
+        result = {"prompt": prompt, "text": text, "tokens": len(ids)}
+        return print_json(result) if args.json else print(text)
     writer = Writer(model, tokenizer, Sampling(**sampling_settings(args)), args.max_new_tokens,
                     seed, args.stop or (), args.n or 1, args.logprobs)
     if args.json:
@@ -122,7 +126,8 @@ def run(args):
         return print_json(result | ({"stats": writer.stats()} if args.stats else {}))
     writer.write(prompt_T, show, prompt.lstrip("\n"))
     print()
-    return writer.print_stats() if args.stats else None
+    if args.stats:
+        print_stats(writer.stats())
 
 
 def sampling_settings(args):
@@ -207,15 +212,16 @@ class Writer:
             "share_of_memory_limit": rate and rate / limit,
         }
 
-    def print_stats(self):
-        """Print the stats on standard error."""
-        found = self.stats()
-        said = "too few tokens to measure"
-        if rate := found["tokens_per_second"]:
-            said = (f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading "
-                    f"the weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token "
-                    f"after {found['seconds_to_first_token']:.3f} s")
-        print(said, file=sys.stderr)
+
+
+def print_stats(found):
+    """Print a writer's stats on standard error."""
+    said = "too few tokens to measure"
+    if rate := found["tokens_per_second"]:
+        said = (f"{rate:,.1f} tokens/s, {found['share_of_memory_limit']:.0%} of what reading "
+                f"the weights ({found['weights_bytes'] / 1e6:,.1f} MB) allows; first token "
+                f"after {found['seconds_to_first_token']:.3f} s")
+    print(said, file=sys.stderr)
 
 
 def check_continues(arch, given):
@@ -225,29 +231,17 @@ def check_continues(arch, given):
         raise ValueError(f"{', '.join(given)}: only {able} continue a text, and this is a {arch}")
 
 
-def _print_restored(args, tokenizer, objective, prompt, ids):
-    around = set(tokenizer.special_ids.values()).difference(objective.special)
-    ids = [token for token in ids if token not in around]  # the template of a published model
-    text = tokenizer.decode(ids)
-    if args.json:
-        print_json({"prompt": prompt, "text": text, "tokens": len(ids)})
-    else:
-        print(text)
-
-
 def show(text):
     print(text, end="", flush=True)
 
 
-def _prompt(args, tokenizer, objective):
+def _prompt(args, tokenizer):
     if "-" in (args.prompt, args.prompt_file):
         prompt = decode_whole(sys.stdin.buffer.read(), "standard input")
     elif args.prompt is not None:
         prompt = args.prompt
     elif args.prompt_file is not None:
         prompt = decode_whole(read_given(args.prompt_file, MAX_PROMPT_BYTES), args.prompt_file)
-    elif not objective.every_token:
-        raise ValueError(f"this model {objective.purpose}; give such a text with --prompt")
     else:
         return starting_prompt(tokenizer)
     if not prompt:

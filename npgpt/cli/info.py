@@ -25,12 +25,10 @@ def add_arguments(parser):
 
 
 def run(args):
-    if args.preset and args.model:
-        raise ValueError("name a MODEL or a --preset: one of them")
     if args.preset:
         model, training = from_preset(args.preset)
-        size = PRESETS[args.preset]["vocab_size"]
-        config = architecture(training.arch).Config(vocab_size=size, **model)
+        config = architecture(training.arch).Config(
+            vocab_size=PRESETS[args.preset]["vocab_size"], **model)
     elif reader(folder := model_path(args.model, "info MODEL")).model_type(folder) is None:
         run = read_run(folder)
         config, training = run.model, run.training
@@ -38,8 +36,9 @@ def run(args):
         training = TrainConfig(arch=arch_of(folder))
         config = architecture(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
-    forward, training_flops = flops_per_token(config), 3 * flops_per_token(config)
+    training_flops = 3 * (forward := flops_per_token(config))
     step = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    tokens = tokens_per_step(config, training)
     memory = asdict(step) | {"total": step.total}
     result = {
         "model": asdict(config),
@@ -48,12 +47,11 @@ def run(args):
         "parameters_by_part": parts,
         "flops_per_token_forward": forward,
         "flops_per_token_training": training_flops,
-        "tokens_per_step": tokens_per_step(config, training),
+        "tokens_per_step": tokens,
         "step_memory_bytes": memory,
     }
     if args.json:
-        print_json(result)
-        return
+        return print_json(result)
     print(f"{training.arch}: {shape_in_words(config)}")
     print(f"\nparameters {result['parameters']:>20,}")
     for part, count in parts.items():
@@ -62,10 +60,9 @@ def run(args):
     print(f"  forward            {scaled(forward, 'FLOP'):>16}")
     print(f"  training           {scaled(training_flops, 'FLOP'):>16}")
     most = "at most " * bool(training.conversations)  # they are packed into shorter rows
-    print(f"\na training step on {most}{result['tokens_per_step']:,} tokens, "
+    print(f"\na training step on {most}{tokens:,} tokens, "
           f"{training.batch_size} x {config.block_size} at a time")
-    flops = training_flops * result["tokens_per_step"]
-    print(f"  arithmetic         {scaled(flops, 'FLOP'):>16}")
+    print(f"  arithmetic         {scaled(training_flops * tokens, 'FLOP'):>16}")
     for part, size in memory.items():
         print(f"  memory, {part:<11} {scaled(size, 'B'):>12}")
 

@@ -31,7 +31,6 @@ def run(args):
     check_address(args.address)
     subject = open_subject(name)
     html, record = make_page(subject, args.prompt, args.weights, args.address)
-    replaced = ", which replaces the page that look made before" if path.exists() else ""
     check_target(path)  # it may have been taken since
     atomic_write(path, html)
     print(f"{path}: {len(html.encode()) / 1e6:.2f} MB, open it in a browser; it needs no network")
@@ -41,4 +40,4 @@ def run(args):
     else:
         print(f"  it holds what the model, with {count}, computes for this prompt alone: a page "
               f"runs GPTs of up to {LIVE:,}")
-    print(f"  open {quoted(os.path.abspath(path))}{replaced}")
+    print(f"  open {quoted(os.path.abspath(path))}")

@@ -5,7 +5,6 @@ own shape. Each layer changes those before it.
 """
 
 import math
-import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 from npgpt.cli.settings import MAY_CHANGE, check_texts, flag_of, given_settings
 from npgpt.config import TrainConfig
-from npgpt.data.tokens import prepared_folder
 from npgpt.files import quoted
 from npgpt.loading import Loaded, load_model, model_files, runs, template_of
 from npgpt.models import architecture
@@ -73,7 +71,12 @@ def new_run(args):
         if wrong:
             raise ValueError(message)
     training = replace(training, corpus=()) if talks else training
-    kind, bpe_size = _tokens(args, preset, training.corpus)
+    kind, bpe_size = args.tokenizer or PRESETS[preset].get("tokenizer", "char"), args.bpe_size
+    if kind == "bpe":
+        bpe_size = 1024 if bpe_size is None else bpe_size
+    elif bpe_size is not None:
+        raise ValueError("--vocab-size is for --tokenizer bpe; characters and words are as many as "
+                         "there are")
     folder = Path(args.out) if args.out else default_folder(training)
     return Plan(folder, preset, given, model, training, kind, bpe_size, start, template)
 
@@ -148,23 +151,6 @@ def _check_shape(args, given, start):
         raise ValueError(f"--init-from {name}: name a text, such as --corpus {own}{goes_on}")
 
 
-def _tokens(args, preset, corpus):
-    """Return (the kind of tokens, one of KINDS; the number of byte pairs or None)."""
-    if args.tokenizer not in (None, "char") and prepared_folder(corpus):
-        raise ValueError(
-            "token files have their tokens already: leave --tokenizer out, or prepare the text "
-            "again with npgpt prepare --tokenizer RUN"
-        )
-    kind = args.tokenizer or PRESETS[preset].get("tokenizer", "char")
-    if kind == "bpe":
-        return kind, 1024 if args.bpe_size is None else args.bpe_size
-    if args.bpe_size is not None:
-        raise ValueError(
-            "--vocab-size is for --tokenizer bpe; characters and words are as many as there are"
-        )
-    return kind, None
-
-
 def default_folder(training):
     """Return the folder of a run without --out: runs/tales or runs/tales-bert, runs/tales-2, ...
 
@@ -177,6 +163,6 @@ def default_folder(training):
     if training.arch != TrainConfig.arch:
         name += f"-{training.arch}"
     folders = [Path("runs", name)]
-    while os.path.lexists(folders[-1]):
+    while folders[-1].exists():
         folders.append(Path("runs", f"{name}-{len(folders) + 1}"))
     return folders[-1]

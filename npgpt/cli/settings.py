@@ -44,8 +44,8 @@ def flag_of(name):
 def given_settings(args):
     """Return the settings of the file and the flags by name, "preset" among them."""
     found = read_settings(args.config) if args.config else {}
-    flags = {name: getattr(args, name) for name in (*all_settings(), "preset")}
-    found |= {name: value for name, value in flags.items() if value is not None}
+    found |= {name: value for name in (*all_settings(), "preset")
+              if (value := getattr(args, name)) is not None}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
 
 

@@ -62,10 +62,11 @@ class Stream:
 def standard_streams():
     """Ensure that all three streams are open, in UTF-8; yield the `Stream` of the output."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed, as by >&-: a file would get its number
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by >&-: a file would get its number
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-        elif mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace")
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     output = Stream(sys.stdout)
     with redirect_stdout(output), redirect_stderr(Stream(sys.stderr, bars=True)):
         try:

@@ -29,8 +29,8 @@ def run(args):
     per_token = n_bytes / len(ids) if ids else 0.0
     if args.json:
         tokens = [tokenizer.decode([i]) for i in ids]
-        print_json({"ids": ids, "tokens": tokens, "bytes": n_bytes, "bytes_per_token": per_token})
-        return
+        return print_json(
+            {"ids": ids, "tokens": tokens, "bytes": n_bytes, "bytes_per_token": per_token})
     names = [_name(tokenizer, i) for i in ids]
     print("|".join(names))
     print("  ".join(f"{i} {name}" for i, name in zip(ids, names, strict=True)))

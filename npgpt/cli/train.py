@@ -18,7 +18,7 @@ from npgpt.models import ARCHITECTURES
 from npgpt.models.presets import PRESETS, model_settings
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
-LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
+LAUNCHED = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}
 GROUPS = ("the run", "the text", "the model", "training", "evaluation", "reward")
 CONFIG_EXAMPLE = """\
 a file for --config, with any of these settings:
@@ -117,14 +117,12 @@ def run(args):
 
     with ExitStack() as stack:
         ranks = SingleProcess()
-        if any(name in os.environ for name in LAUNCHED):
+        if LAUNCHED & os.environ.keys():
             from npgpt.run.parallel import join_ranks, run_worker
 
             ranks = stack.enter_context(join_ranks())
         stack.callback(CURRENT_RANKS.reset, CURRENT_RANKS.set(ranks))
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
-        program = {"backend": backend.name, "run format": runs.RUN_FORMAT}
-        ranks.check_same(vars(args) | program | runs.versions())
         if args.resume:
             run, changes = plan.resumed_run(args)
             texts = args.corpus, args.conversations
@@ -138,19 +136,18 @@ def run(args):
             run, dataset, model, optimizer = opening.open_new(new, stack)
             print(f"preset  {new.preset}")
         tokens = hashlib.sha256(repr(dataset.tokenizer.tokens).encode()).hexdigest()
-        found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps}
-        ranks.check_same(asdict(run.model) | asdict(run.training) | found)
+        found = {"text": run.text.sha256, "tokenizer": tokens, "step": optimizer.steps,
+                 "backend": backend.name}
+        settings = asdict(run.model) | asdict(run.training)
+        ranks.check_same(vars(args) | runs.versions() | settings | found)
         stack.enter_context(using_matmul_precision(run.training.matmul_precision))
-        if run.training.hold:
-            dataset.objective.steps = run.training.max_iters
         opening.print_summary(run, dataset, model, optimizer.steps, trains=not args.check)
         if ranks.size > 1:
             print(f"ranks   {ranks.size}, each computes its share of every batch")
         if args.check:
             from npgpt.run.diagnostics import check_model
 
-            check_model(model, dataset.train_ids, run.training, dataset.objective)
-            return 0
+            return check_model(model, dataset.train_ids, run.training, dataset.objective)
         if ranks.is_main:
             if args.resume:
                 changed = runs.change_settings(run, optimizer.steps)
@@ -161,9 +158,8 @@ def run(args):
                     dataset.objective.check()
                 beside = dataset.template.files() if run.training.conversations else ()
                 runs.create_run(run, dataset.tokenizer, model, optimizer, stack, beside)
-            shape = replace(run, model=dataset.shape(run.model))
-            once = opening.steps_per_epoch(run, dataset)
-            watch = Watch(shape, optimizer, once, args.profile)
+            watch = Watch(replace(run, model=dataset.shape(run.model)), optimizer,
+                          opening.steps_per_epoch(run, dataset), args.profile)
             loop = partial(train, run, dataset, model, optimizer, watch)
         else:
             loop = partial(run_worker, run, dataset, model, optimizer)
@@ -186,8 +182,8 @@ def run(args):
 def _again(args, files, name, value):
     """Return the command that was typed, for a new run with another value of a setting; None if it
     is not known, or does not take that."""
-    one = name == "split" and files[:2] in ("", "1:")
-    if args.resume or one or (name == "n_embd" and args.init_from):
+    if (args.resume or (name == "split" and files[:2] in ("", "1:"))
+            or (name == "n_embd" and args.init_from)):
         return None
     words = [*args.typed]
     for flag in ("--out", flag_of(name)):

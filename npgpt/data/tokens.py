@@ -132,8 +132,8 @@ def split_chunks(corpus, stats, split, train_fraction):
             "documents" on complete documents at even distances
     stats   the corpus's `TextStats`
 
-    Raises ValueError for a single document that is to be split by documents, and at the end for a
-    text that is not what `scan` has read.
+    A single document is for training. Raises ValueError at the end for a text that is not what
+    `scan` has read.
     """
     if split == "documents":
         yield from _by_document(corpus, stats, 1 - train_fraction)
@@ -158,9 +158,6 @@ def _unchanged(corpus, stats):
 
 def _by_document(corpus, stats, share):
     count = stats.documents
-    if count < 2:
-        raise ValueError(f"{corpus.name} is one document: give a folder or several files, train "
-                         "with --split tail, or evaluate all of it with npgpt eval --split all")
     wanted = min(count - 1, max(1, round(share * count)))
     index_of = {}  # empty documents do not count
     for document, chunk in _unchanged(corpus, stats):
@@ -213,8 +210,6 @@ def _of_token_files(folder, training, stack, tokenizer):
     Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids,
     and for a link out of the folder.
     """
-    if training.split != "tail":
-        raise ValueError("token files have no documents: split=documents is for npgpt prepare")
     stored = load_tokenizer(member(folder, "tokenizer.json"))
     if tokenizer is not None and tokenizer.tokens != stored.tokens:
         raise ValueError(f"the tokens of {folder} are not those of the run's tokenizer.json; "

@@ -120,10 +120,7 @@ def lock_run(folder, stack):
 
     Raises ValueError if a process trains it, if it is no run, or if one of its files is a link.
     """
-    run = read_run(folder)
-    if run.folder != folder:
-        raise ValueError(f"{folder} is no run: name {run.folder} to go on from its checkpoint, or "
-                         "start a new run from that file with --init-from")
+    read_run(folder)
     for name in RUN_FILES:
         files.check_own(folder / name, second_name=name not in APPENDED_FILES)
     _lock(folder, stack)

@@ -159,11 +159,6 @@ def _weight_files(folder):
     index, path = (member(folder, f"model.safetensors{end}") for end in (".index.json", ""))
     if index.is_file():
         return [member(folder, name) for name in sorted({*read_json(index)["weight_map"].values()})]
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no model.safetensors; pickled weights (pytorch_model.bin) are not read, "
-            "since unpickling can run any code: convert them with transformers' save_pretrained"
-        )
     return [path]
 
 

@@ -88,7 +88,7 @@ class Bert(Model):
         mask_BT: MaybeIds = None,
     ) -> LogitsAndLoss:
         """Return (logits (B, T, V), mean cross-entropy in nats per target or None)."""
-        x_BTC = self._head()(self.hidden(idx_BT, segments_BT, mask_BT))
+        x_BTC = self.mlm(self.hidden(idx_BT, segments_BT, mask_BT))
         logits_BTV = linear(x_BTC, transpose(self.wte.weight), self.mlm.bias)
         return logits_BTV, None if targets_BT is None else cross_entropy(logits_BTV, targets_BT)
 
@@ -99,7 +99,7 @@ class Bert(Model):
         if targets_BT.shape == x_BTC.shape[:2] and (targets_BT != -1).any():
             kept = np.nonzero(targets_BT != -1)
             x_BTC, targets_BT = x_BTC[kept], targets_BT[kept]
-        x = self._head()(x_BTC)
+        x = self.mlm(x_BTC)
         ones = np.ones((*x.shape[:-1], 1), x.dtype)  # the bias is one more channel of the table
         table = concat([self.wte.weight, self.mlm.bias.reshape(-1, 1)], axis=1)
         return linear_cross_entropy(concat([x, ones], axis=-1), table, targets_BT)
@@ -116,14 +116,6 @@ class Bert(Model):
         for block in self.h:
             x_BTC = block(x_BTC, drop, mask_BT)
         return x_BTC
-
-    def _head(self):
-        if not self.config.mlm_head:
-            raise ValueError(
-                "Bert: this model has no head for hidden tokens; use hidden(idx), or one of a "
-                "folder with the weights cls.predictions"
-            )
-        return self.mlm
 
 
 class BertBlock(Module):

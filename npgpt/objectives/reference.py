@@ -149,15 +149,13 @@ class PenalizedBatch(NamedTuple):
 class AnswersNearReference(Answers):
     """The objective `Answers` that holds what a model says to other questions, or writes.
 
-    steps   of the training, which tell when a model that only writes is held; 0: from the first
+    steps   of the training: a model that only writes is held in a part of them; 0 for all
     """
-
-    steps = 0
 
     def __init__(self, dataset, start, training):
         super().__init__(dataset.tokenizer)
         self.template, self.start, self.weight = dataset.template, start, training.hold
-        self.writes = isinstance(self.template, OwnTemplate)
+        self.steps, self.writes = training.max_iters, isinstance(self.template, OwnTemplate)
         if self.writes:
             drawn = 1 + training.max_iters * training.batch_size // 4
             self.held = own_texts(start, self.tokenizer, min(REFERENCE_TEXTS, drawn))

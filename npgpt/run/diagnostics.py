@@ -32,8 +32,7 @@ def diagnosis(model, batches):
 
     batches   the `npgpt.train.micro_batches` of the step; the weights are from before it
     """
-    broken = weights_not_finite(model)
-    if broken:
+    if broken := weights_not_finite(model):
         return broken
     _forget_gradients(model)
     with detect_anomaly(module_at_work(model)), np.errstate(all="ignore"):

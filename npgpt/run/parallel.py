@@ -67,12 +67,11 @@ class Ranks:
                              f"--batch-size {self.size * max(1, size // self.size)}")
         everyone = self.comm.allgather(settings)
         for name in settings:
-            ranks = {repr(theirs.get(name)): rank for rank, theirs in enumerate(everyone)}
-            if len(ranks) > 1:
-                said = ", ".join(f"{value} on rank {rank}" for value, rank in ranks.items())
+            found = [repr(theirs.get(name)) for theirs in everyone]
+            if len({*found}) > 1:
                 raise ValueError(
-                    f"the ranks differ, so their weights would, too: {name} is {said}; start all "
-                    "with the same settings and programs, on the same files"
+                    f"the ranks differ, so their weights would, too: {name} is {', '.join(found)}; "
+                    "start all with the same settings and programs, on the same files"
                 )
 
     def average(self, parameters, loss):

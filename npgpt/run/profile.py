@@ -13,18 +13,26 @@ from autograd import Observer, observing
 from npgpt.optim import AdamW
 
 SKIPPED = 3  # steps before the profile begins, which allocate memory
-OPTIMIZER, REST = "AdamW", "the rest"
 
 
-class OpCosts(Observer):
-    """Costs of recorded ops by (op, "forward" or "backward"): calls, seconds, FLOPs.
+class Profile(Observer, ExitStack):
+    """A context manager around a training loop that profiles a few early steps.
 
-    Ops outside of a graph, such as those of an evaluation between two steps, are not counted.
+    It observes the recorded ops; those outside of a graph, such as those of an evaluation between
+    two steps, are not counted.
+
+    count      number of profiled steps, after the first SKIPPED ones
+    optimizer  that of the loop, an `AdamW`, whose step is timed from now on
+    report     called with the table after `count` steps, or at the end of a shorter loop; not
+               called if no step was profiled
     """
 
-    def __init__(self):
-        self.costs = defaultdict(Counter)
-        self.forward_flops = {}
+    def __init__(self, count, optimizer, report=print):
+        super().__init__()
+        self.count, self.optimizer, self.report = count, optimizer, report
+        self.costs = defaultdict(Counter)  # (op, direction) -> calls, seconds, FLOPs
+        self.forward_flops, self.steps, self.seconds = {}, -SKIPPED, 0.0
+        optimizer.step = self._timed
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
         if node is not None:
@@ -36,54 +44,36 @@ class OpCosts(Observer):
         flops = op.vjp_flops * self.forward_flops.pop(node, 0)
         self.costs[op.name, "backward"].update(calls=1, seconds=seconds, flops=flops)
 
-
-class Profile:
-    """A context manager around a training loop that profiles a few early steps.
-
-    count      number of profiled steps, after the first SKIPPED ones
-    optimizer  that of the loop, an `AdamW`, whose step is timed from now on
-    report     called with the table after `count` steps, or at the end of a shorter loop; not
-               called if no step was profiled
-    """
-
-    def __init__(self, count, optimizer, report=print):
-        self.count, self.optimizer, self.report = count, optimizer, report
-        self.ops, self.steps, self.seconds = OpCosts(), -SKIPPED, 0.0
-        self.observing = ExitStack()
-        optimizer.step = self._timed
-
     def _timed(self, lr=None):
         started = time.perf_counter()
         norm = AdamW.step(self.optimizer, lr)
-        self.optimizer_seconds = time.perf_counter() - started
+        self.costs["AdamW", ""].update(calls=1, seconds=time.perf_counter() - started)
         return norm
 
     def __enter__(self):
-        self.observing.enter_context(observing(self.ops))
+        self.callback(self._print)
+        self.enter_context(observing(self))
         return self
 
-    def __exit__(self, *exception):
-        self.observing.close()
-        if 0 < self.steps < self.count:
+    def _print(self):
+        if self.steps > 0:
             self.report(self.table())
 
     def update(self, seconds):
         """Count the observed ops since the last call as the cost of a step of so many seconds."""
         self.steps += 1
         if self.steps <= 0:
-            self.ops.costs.clear()
+            self.costs.clear()
         elif self.steps <= self.count:
             self.seconds += seconds
-            self.ops.costs[OPTIMIZER, ""].update(calls=1, seconds=self.optimizer_seconds)
             if self.steps == self.count:
-                self.observing.close()
-                self.report(self.table())
+                self.close()
 
     def table(self):
         """Return the costs of one step as text, the most expensive op first."""
-        inside = sum(cost["seconds"] for cost in self.ops.costs.values())
+        inside = sum(cost["seconds"] for cost in self.costs.values())
         rest = Counter(calls=self.steps, seconds=self.seconds - inside)
-        costs = self.ops.costs | {(REST, ""): rest}
+        costs = self.costs | {("the rest", ""): rest}
         lines = [
             f"a step of {1e3 * self.seconds / self.steps:.1f} ms, mean of {self.steps}:",
             f"{'op':<30} {'':<8} {'calls':>6} {'ms':>9} {'GFLOP/s':>8} {'of step':>8}",

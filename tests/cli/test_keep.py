@@ -51,7 +51,7 @@ def test_a_longer_run_keeps_as_many_and_the_first(done, refused, keeping, tmp_pa
     later = folder / "kept-41.safetensors"  # as of a process that was killed before its checkpoint
     later.touch()
     (folder / ".kept-41.safetensors.0.tmp").touch()
-    assert "--init-from" in refused("train", "--resume", later)
+    refused("train", "--resume", later)
     (folder / "kept-126.safetensors").mkdir()
     err = refused("train", "--resume", folder, "--max-iters", 400)
     assert "step 126" in err and f"--resume --out {folder}" in err

@@ -123,7 +123,7 @@ def test_weights_in_several_files_are_read(tmp_path):
 
 @pytest.mark.parametrize(("spoil", "error", "message"), [
     (lambda f: (f / "config.json").unlink(), FileNotFoundError, "config.json"),
-    (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "pickled"),
+    (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "missing"),
     (lambda f: (f / "config.json").write_bytes(b"{"), ValueError, "config.json is damaged"),
     (lambda f: (f / "config.json").write_bytes(b"[]"), ValueError, "config.json is damaged"),
     (lambda f: (f / "config.json").write_bytes(b"{}"), ValueError, "config.json"),

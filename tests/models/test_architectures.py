@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from npgpt import Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
+from npgpt import BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
 from npgpt.models import architecture, architecture_of, resize_embeddings
 
 LLAMA = LlamaConfig(vocab_size=11, block_size=8, n_layer=2, n_head=4, n_embd=16)
@@ -60,7 +60,6 @@ def test_what_the_models_share(arch):
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: Llama(LLAMA)(ids(1, 9)), "1 to 8"),
-    (lambda: Bert(replace(BERT, mlm_head=False))(ids(1, 3)), "hidden"),
     (lambda: replace(LLAMA, n_kv_head=3), "n_kv_head=3"),
     (lambda: replace(T5_, n_bucket=16, max_distance=8), "max_distance"),
 ])

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import autograd
-from autograd import Tensor, observing
+from autograd import Tensor
 from npgpt import GPT, GPTConfig
 from npgpt.config import TrainConfig
 from npgpt.metrics import StepTimer
 from npgpt.optim import AdamW
-from npgpt.run.profile import SKIPPED, OpCosts, Profile
+from npgpt.run.profile import SKIPPED, Profile
 from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -36,7 +36,7 @@ def test_what_is_recorded_in_the_profiled_steps_is_counted_and_adds_up_to_a_step
 def test_costs_of_single_ops():
     a, b = (Tensor(np.ones(shape, np.float32), requires_grad=True)
             for shape in ((5, 1, 2, 3), (7, 3, 4)))
-    with observing(OpCosts()) as observer:
+    with Profile(1, AdamW({})) as profile:
         autograd.matmul(a, b).sum().backward()
-    forward, backward = (observer.costs["matmul", way]["flops"] for way in ("forward", "backward"))
+    forward, backward = (profile.costs["matmul", way]["flops"] for way in ("forward", "backward"))
     assert forward == 2 * 35 * 2 * 3 * 4 and backward == 2 * forward
