@@ -137,13 +137,6 @@ def test_tokenizers_show_what_they_are():
 # ---- habits from elsewhere
 
 
-def test_a_tokenizer_of_a_list_or_a_path_says_what_to_write():
-    for given, said in [(["a", "b"], r"''\.join\(texts\)"), (b"ab", r"\.decode\('utf-8'\)"),
-                        (Path("text.txt"), r"path\.read_text\(encoding='utf-8'\)")]:
-        with pytest.raises(TypeError, match=f"{type(given).__name__}.*{said}"):
-            CharTokenizer.train(given)
-
-
 # ---- types
 
 

@@ -2,22 +2,22 @@
 
 A token is a word, so that what models understand shows before they have learned to spell: a story
 has 45 tokens, where it has 160 characters. FLOPs are those of the steps as they are run, forward
-and backward, padding included (`npgpt.run.profile.OpCosts`).
+and backward, padding included (`npgpt.run.profile.Profile`).
 """
 
 import re
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 
-from autograd import observing
 from npgpt import tales
 from npgpt.config import GPTConfig, TrainConfig
 from npgpt.models.bert import BertConfig
 from npgpt.models.t5 import T5Config
 from npgpt.objectives.denoising import MASK, PAD, SENTINELS
 from npgpt.optim import make_optimizer
-from npgpt.run.profile import OpCosts
+from npgpt.run.profile import Profile
 from npgpt.train import training_steps
 
 FAMILIES = ("gpt", "bert", "t5")
@@ -115,10 +115,9 @@ def train_for(flops, model, family, text, objective, *, seed):
 
 def flops_of_a_step(model, batches):
     """Return FLOPs of the ops of a step, forward and backward, padding included, in the mean."""
-    costs = OpCosts()
-    with observing(costs):
+    with Profile(0, SimpleNamespace()) as profile:
         for batch in batches:
             batch.loss(model).backward()
     for weight in model.parameters().values():
         weight.grad = None
-    return sum(cost["flops"] for cost in costs.costs.values()) / len(batches)
+    return sum(cost["flops"] for cost in profile.costs.values()) / len(batches)

@@ -145,7 +145,7 @@ class LibraryTokenizer:
 
     def decode(self, ids):
         """Return the text of a flat sequence of ids. Raises IndexError for an unknown id."""
-        ids = check_ids(ids, self.vocab_size).tolist()
+        ids = check_ids(ids, self.vocab_size)
         return self._library.decode(ids, skip_special_tokens=False)
 
     def save(self, path):

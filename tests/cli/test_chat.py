@@ -117,6 +117,11 @@ def test_the_oldest_messages_leave_a_full_window_and_a_text_beyond_it_changes_no
     assert "24 tokens" in out and "'€'" in out and out.rstrip().endswith(first)
 
 
+def test_a_long_message_alone_may_take_what_leaves_an_eighth_of_the_window(typed, asked):
+    out, _ = typed("it was a", flags=("--max-new-tokens", 9))
+    assert out.startswith(asked("it was a\nthe "))
+
+
 def test_a_model_without_a_template_continues_what_is_typed(typed, finished, as_json):
     first = as_json("generate", finished, "the h", *GREEDY)["text"]
     second = as_json("generate", finished, f"the h{first}and", *GREEDY)["text"]

@@ -7,7 +7,9 @@ import pytest
 from tiny_run import CHAR, TINY, assert_same_checkpoint, settings_of
 
 from npgpt import tales
+from npgpt.cli.plan import merged
 from npgpt.data import conversations
+from npgpt.loading import load_model
 from npgpt.loading.runs import SHIPPED_RUN
 from npgpt.metrics import read_metrics
 from npgpt.objectives import reference as held
@@ -79,6 +81,11 @@ def test_few_conversations_are_all_taught_and_none_validates(tmp_path, done, fin
     settings_of(parts, max_iters=80)
     done("train", "--resume", parts)
     assert_same_checkpoint(whole, parts)
+
+
+@pytest.mark.parametrize(("talks", "preset"), [("tales", "answers"), ("a", "shakespeare-cpu")])
+def test_a_model_that_goes_on_learns_own_conversations_at_a_lower_rate(talks, preset):
+    assert merged({"conversations": (talks,)}, load_model(SHIPPED_RUN))[0] == preset
 
 
 def test_what_cannot_be_learned_so_is_refused(refuses, finished, talks):
