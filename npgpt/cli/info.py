@@ -37,9 +37,8 @@ def run(args):
         config = architecture(training.arch).Model.from_pretrained(folder).config
     parts = parameters_by_part(config)
     training_flops = 3 * (forward := flops_per_token(config))
-    step = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
+    memory = step_memory(config, training.batch_size, training.gradient_accumulation_steps)
     tokens = tokens_per_step(config, training)
-    memory = asdict(step) | {"total": step.total}
     result = {
         "model": asdict(config),
         "training": asdict(training),

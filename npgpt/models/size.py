@@ -7,7 +7,7 @@ billion need not be built.
 import math
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -83,44 +83,30 @@ def flops_per_token(config):
     return int(2 * products + 4 * keys)
 
 
-@dataclass(frozen=True)
-class StepMemory:
-    """Bytes of float32 in a training step with the compiled kernels; plain NumPy takes more."""
-
-    weights: int  # the parameters
-    moments: int  # AdamW's two moments of each parameter
-    gradients: int  # the gradient of each parameter, after backward
-    accumulated: int  # the sum of earlier micro-batches' gradients, if a step has several
-    activations: int  # the arrays that the forward pass saves for backward
-    # the arrays of the output layer and the loss: the gradient of the table, a chunk of logits and
-    # its gradient; for an untied head also a copy of the table
-    head: int
-
-    @property
-    def total(self):
-        """The peak. During backward, gradients replace activations."""
-        kept = self.weights + self.moments + self.accumulated
-        return kept + max(self.gradients, self.activations + self.head)
-
-
 def step_memory(config, batch_size, batches=1):
-    """Return the `StepMemory` of a step of `batches` micro-batches (batch_size, block_size).
+    """Return {part: bytes of float32} of a step of `batches` micro-batches (batch_size, block_size)
+    with the compiled kernels; plain NumPy takes more. For a T5, source and target have this size.
 
-    For a T5, source and target have this size each.
+    weights, gradients   of each parameter; gradients are there after backward
+    moments              AdamW's two of each parameter
+    accumulated          the sum of earlier micro-batches' gradients, if a step has several
+    activations          the arrays that the forward pass saves for backward
+    head                 the arrays of the output layer and the loss: the gradient of the table, a
+                         chunk of logits and its gradient; for an untied head a copy of the table
+    total                the peak: during backward, gradients replace activations
     """
     V = config.vocab_size
     tokens = batch_size * config.block_size
-    parameters = sum(parameters_by_part(config).values())
+    weights = 4 * sum(parameters_by_part(config).values())
     tables = 1 if getattr(config, "tie_weights", False) else 2  # the loss transposes an untied head
-    rows = min(tokens, chunk_rows(V))
-    return StepMemory(
-        weights=4 * parameters,
-        moments=4 * 2 * parameters,
-        gradients=4 * parameters,
-        accumulated=4 * parameters if batches > 1 else 0,
-        activations=4 * architecture_of(config).activations(config, tokens)[1],
-        head=4 * (tables * V * config.n_embd + 2 * rows * V),
-    )
+    accumulated = weights if batches > 1 else 0
+    activations = 4 * architecture_of(config).activations(config, tokens)[1]
+    head = 4 * V * (tables * config.n_embd + 2 * min(tokens, chunk_rows(V)))
+    return {
+        "weights": weights, "moments": 2 * weights, "gradients": weights,
+        "accumulated": accumulated, "activations": activations, "head": head,
+        "total": 3 * weights + accumulated + max(weights, activations + head),
+    }
 
 
 def tokens_per_step(model_config, training):
@@ -135,7 +121,7 @@ def check_memory(model_config, training):
     except (AttributeError, ValueError, OSError):  # Windows
         return
     B, batches = training.batch_size, training.gradient_accumulation_steps
-    needed = step_memory(model_config, B, batches).total
+    needed = step_memory(model_config, B, batches)["total"]
     needed += 8 * B * batches  # where the windows start
     if needed > there:
         raise ValueError(

@@ -145,10 +145,10 @@ def print_summary(run, dataset, model, first_step, *, trains):
     print_filled("loss", loss)
     shape = dataset.shape(config)
     tokens = tokens_per_step(shape, training)
-    memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)
+    memory = step_memory(shape, training.batch_size, training.gradient_accumulation_steps)["total"]
     print_filled("steps", f"{training.max_iters:,}, each of {tokens:,} tokens{padding}, "
                           f"{rounded(3 * flops_per_token(shape) * tokens / 1e9)} GFLOP, "
-                          f"{rounded(memory.total / 1e6)} MB of memory")
+                          f"{rounded(memory / 1e6)} MB of memory")
     if trains and not objective.columns:
         once = steps_per_epoch(run, dataset)
         read = f"the text is read {rounded(training.max_iters / once)} times"

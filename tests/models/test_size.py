@@ -42,4 +42,4 @@ def test_a_training_step_takes_about_the_memory_that_is_predicted(config, batch_
     finally:
         tracemalloc.stop()
     predicted = step_memory(config, batch_size, batches)
-    assert peak == pytest.approx(predicted.total - predicted.moments, rel=rel)
+    assert peak == pytest.approx(predicted["total"] - predicted["moments"], rel=rel)
