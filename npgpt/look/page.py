@@ -12,7 +12,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import files
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,6 @@ from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 from npgpt.tokenizers import CharTokenizer
 
-CONCEPTS = Path(__file__).resolve().parents[2] / "CONCEPTS.md"  # in a clone
 LIVE = 4_000_000  # most parameters of a model that a page holds
 SHOWN = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias", "tie_weights")
 OF_LLAMAS = ("n_kv_head", "n_inner", "rope_base", "norm_eps")  # of recorded passes only
@@ -49,8 +48,6 @@ HEADING = "A small GPT that runs, learns and is checked in this page"
 LEAD = "Change the text and watch how each part shapes the answer."
 RECORDED = "What a language model computes for one text"
 RECORDED_LEAD = "See what each head reads, and how the answer forms."
-# A sentence with a formula, or about what the page does not have: a picture, code, another page.
-ELSEWHERE = re.compile(r"\\|\b[Hh]ere\b|\bpicture\b|\.py\b|\]\(#|^\*Page\*|[^.)?!\"]$")
 OUT = " with --out"
 OWN = b'<head>\n<meta charset="utf-8">\n<meta name="generator" content="npgpt look">\n'
 
@@ -147,7 +144,6 @@ def _record(subject, prompt, kind, data):
         "kept": _kept(run) if live and run else [],
         "optimizer": history.optimizer_settings(run),
         "others": history.validation_text(data, window) if live and data else None,
-        "concepts": _concepts(),
         "grammar": _grammar(tales.GRAMMAR) if exact else None,
         "bet": _bet(tokenizer) if exact else None,
     }
@@ -200,24 +196,6 @@ def _bet(tokenizer):
     story = tales.stories(tales.generate(2000, seed=7))[0]
     pairs = pairwise(tokenizer.encode(story))
     return {"story": story, "bigrams": [float(bigrams.probabilities([a])[b]) for a, b in pairs]}
-
-
-def _concepts(path=CONCEPTS):
-    """Return {section: its first paragraphs as plain text}; {} where the file is not installed."""
-    if not path.exists():
-        return {}
-    sections = re.split(r"^##+ (.*)\n", path.read_text(encoding="utf-8"), flags=re.M)[1:]
-    return dict(zip(sections[::2], map(_paragraphs, sections[1::2]), strict=True))
-
-
-def _paragraphs(section):
-    """Return up to two paragraphs before the first code, each up to a sentence `ELSEWHERE`."""
-    texts = section.strip().partition("```")[0].split("\n\n")
-    prose = [" ".join(text.split()) for text in texts if re.match(r"[\w\"*]", text)]
-    sentences = (re.split(r"(?<=[.?!]) (?=[A-Z\"*])", text) for text in prose)
-    plain = (" ".join(takewhile(lambda s: not ELSEWHERE.search(s), each)) for each in sentences)
-    links = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for text in filter(None, plain)][:2]
-    return [re.sub("[*$`]", "", text) for text in links]
 
 
 def _grammar(grammar):

@@ -146,7 +146,7 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
             browser.open(path, f"view={view}")
             assert browser.run(
                 "return [typeof hacked, document.querySelectorAll('img, svg[onload]').length,"
-                "document.getElementById('pitch').textContent.startsWith(npgpt.record.name)]"
+                "document.getElementById('pitch').textContent.includes(npgpt.record.name)]"
             ) == ["undefined", 0, True]
             assert browser.run("return npgpt.tokenizer.decode(npgpt.pass.ids)") in prompt
             assert browser.logs()[0] == []

@@ -8,7 +8,7 @@ CONTROLS = (
     ("overview", "[aria-label*='block 2, head 1']", ENTER, {
         "view": "attention", "layer": 2, "head": 1, "s": -1}),
     ("overview", ".part[tabindex='0']", RIGHT + ENTER, {"view": "tokens"}),
-    ("overview", "[aria-label='the token after']", "", {"t": 6}),
+    ("overview", ".controls button:last-child", "", {"t": 6}),
     ("knockout", "[aria-label$='block 3, MLP']", "", {"mlps": "3"}),
     ("knockout", "[aria-label^=Positions] [data-t='4']", "", {"positions": "4", "t": 4}),
     ("tokens", "[role=listbox]", HOME + RIGHT, {"t": 1}),

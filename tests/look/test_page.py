@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from look_page import HOSTILE
 
 from npgpt import tales
-from npgpt.look import page
 from npgpt.look.page import assemble, make_page
 
 ROOT = Path(__file__).parents[2]
@@ -92,19 +91,3 @@ def test_the_grammar_comes_with_a_run_of_the_tales_in_characters(pages, subjects
     for kind, run in (("bpe", subjects["tales"].run), ("tales", None)):
         other = dataclasses.replace(subjects[kind], run=run)
         assert make_page(other, "Once a")[1]["grammar"] is None
-
-
-def test_every_view_is_explained_by_plain_paragraphs_of_the_concepts(pages, tmp_path):
-    """Without the file, as after an installation, there are none."""
-    concepts = (ROOT / "CONCEPTS.md").read_text(encoding="utf-8")
-    found = pages["bpe"][1]["concepts"]
-    for view in (FOLDER / "views").iterdir():
-        sections = re.search(r'^  section: "(.*)",$', view.read_text(encoding="utf-8"), re.M)[1]
-        for section in re.split(", |: ", sections):
-            own = concepts.split(f"# {section}\n", 1)[1]
-            words = re.sub(r"\W+", " ", re.sub(r"\]\([^)]*\)", "", own))
-            assert 1 <= len(found[section]) <= 2, section
-            for paragraph in found[section]:
-                assert not re.search(r"[$*`\\|]|^[ !<]|[:,]$|\.py\b", paragraph), paragraph
-                assert re.sub(r"\W+", " ", paragraph) in words
-    assert page._concepts(tmp_path / "CONCEPTS.md") == {}

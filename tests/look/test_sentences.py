@@ -54,8 +54,9 @@ def wanted(view, subject, odds):
     most = row.argmax()
     loss = f"{nats.mean():.4f}"
     if view == "overview":
-        return [t + 1, T, "".join(labels[t - 15 : t + 1]), names[0], probs[t, a], names[1],
-                probs[t, b], 8, f"{layer}.{head}", share, labels[s], word_around(labels, s), t - s]
+        return [f"{layer}.{head}", labels[t], word_around(labels[: t + 1], t), labels[s],
+                word_around(labels, s), share, t + 1, T, "".join(labels[t - 15 : t + 1]),
+                names[0], probs[t, a], names[1], probs[t, b]]
     if view == "attention":
         return [layer, head, labels[t], t + 1, row[most], labels[most], most + 1,
                 labels[t], t + 1, labels[most], most + 1]

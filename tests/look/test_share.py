@@ -13,7 +13,6 @@ from look_page import (
     VIEWS,
     changed_address,
     press,
-    record_in,
     shown,
     until,
 )
@@ -58,27 +57,6 @@ def test_the_link_of_a_published_page_leads_to_its_address(browser, pages, tmp_p
     press(browser, "Copy link")
     assert until(browser, lambda: browser.run("return window.asked")) == f"{copied}#{view}"
     check_opens(browser, path, view)
-
-
-def test_a_page_on_the_readers_own_disk_is_passed_on_as_a_file(browser, pages, tmp_path):
-    """And so on: the file that was saved from the file that was saved."""
-    path, allowed = pages["untied"][0], {"behavior": "allow", "downloadPath": str(tmp_path)}
-    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
-    browser.open(path, "view=residual")
-    for view in ("tokens", "attention"):
-        browser.run(PASTE + "npgpt.set({ t: 2, view: arguments[1] })", "The hen", view)
-        assert "Copy link" not in browser.find("#start").text
-        press(browser, "Save to send")
-        saved = tmp_path / f"untied-{view}.html"
-        until(browser, lambda saved=saved: saved.exists())
-        assert saved.name in browser.find("#start output").text
-        browser.open(saved)
-    check_opens(browser, saved)
-    browser.find("#tab-tokens").click()  # chosen since, it comes again after a reload
-    browser.driver.refresh()
-    assert browser.run("return npgpt.state.view") == "tokens"
-    check_opens(browser, saved)
-    assert record_in(saved) == record_in(path) and browser.logs()[0] == []
 
 
 def test_the_keys_on_the_tabs_choose_a_view_and_stay_in_one_entry(browser, pages):

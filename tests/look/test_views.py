@@ -88,9 +88,8 @@ def test_attention(browser, pages, subjects):
         for j in range(i + 1):
             found = pixel(browser, picture, (j + 0.5) * cell, (i + 0.4) * cell)
             assert same_colour(found, STRONG, a[i, j] ** 0.6), (i, j)
-    row, column = canvas_texts(browser, picture)
-    assert "".join(labels[: t + 1]).endswith(row[0])
-    assert "".join(labels[: s + 1]).endswith(column[0])
+    *rows, column = (text[0] for text in canvas_texts(browser, picture))
+    assert rows == labels and column == labels[s]
 
     for j, (_, title) in enumerate(strip(browser, "What the chosen position reads")):
         assert differ(facts(title), [labels[j], j + 1, a[t, j]] if j <= t else []) == []

@@ -95,7 +95,7 @@ onKeys(tabs, {
 function pitch() {
   const home = document.querySelector("link[rel=canonical]"),
     npgpt = home ? el("a", { href: home.href }, "npgpt") : el("b", "npgpt");
-  return [`${record.name}: ${counted(record.parameters, "parameter")}, by `, npgpt];
+  return [`The model ${record.name}: ${counted(record.parameters, "parameter")}, by `, npgpt];
 }
 
 function holds() {
@@ -150,7 +150,7 @@ function turnTo(view) {
 function open(view) {
   const root = el("section");
   main.append(root);
-  root.append(el("div.about", el("h2", view.about), ...explained(view)));
+  root.append(el("div.about", el("h2", view.about), explained(view)));
   let update = () => {};
   if (view.needsModel && !live) {
     const words = "This needs the model itself; the page holds what it computed for one text.";

@@ -256,8 +256,7 @@ export function textOf(from, to) {
 
 export function readAddress() {
   if (!pass.T) readText(); // so that there is a pass, whatever the address has
-  const { opens: saved } = document.documentElement.dataset; // by `shareButtons`
-  const given = new URLSearchParams(location.hash.slice(1) || saved),
+  const given = new URLSearchParams(location.hash.slice(1)),
     changes = { ...DEFAULTS };
   for (const [name, value] of given) {
     if (!(name in DEFAULTS)) continue;

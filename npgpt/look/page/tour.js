@@ -1,11 +1,11 @@
 // A tour over the reader's own model. A step is a sentence, the changes of the state that show what it
 // says, whose numbers are in the view, and the marks (data-mark) of what it speaks of, which is
-// brought into sight. It is made when its turn comes, and left out where it does not hold.
+// brought into sight. It is left out where it does not hold.
 
 import { SWAPS } from "./chips.js";
-import { button, el, range } from "./elements.js";
+import { button, el, percent, range } from "./elements.js";
 import { branchName, leastCertain, readsFar } from "./model.js";
-import { endOf } from "./views/overview.js";
+import { endOf, near } from "./views/overview.js";
 import { sentence as lesson, putBack, start } from "./views/teach.js";
 import { FAR, H, L, likeliest, live, pass, record, set, state, tokenizer, V } from "./state.js";
 
@@ -22,17 +22,27 @@ const isWord = (t) => tokenizer.kind !== "words" || pass.labels[t].length > 1; /
 const farthest = () => readsFar(pass.trace, L, H, range(pass.T).filter(isWord), FAR);
 
 function whole() {
-  const parts = `${L} blocks of ${H} heads, after ${pass.T} tokens`,
-    sentence = `This is the whole model: ${parts}. Its answer is on top.`;
+  const t = pass.T - 1,
+    { weight, layer, head, s } = readsFar(pass.trace, L, H, [t], FAR),
+    looks = `: head ${layer}.${head} looks from ${near(t, t)} back to ${near(s, t)}`,
+    parts = `${L} blocks of ${H} heads, after ${pass.T} tokens`,
+    why = weight < 0.3 ? "" : looks,
+    sentence = `This is the whole model: ${parts}. It answers ${name(answer(t)[0])}${why}.`;
   return { sentence, changes: { view: "overview" }, marks: ["answer"] };
 }
 
 function future() {
   const t = leastCertain(pass.T, (t) => answer(t)[1]);
   if (V < 2 || answer(t)[1] >= 0.5) return null;
-  const odds = pass.grammar?.[t] ? " Beside it are the true odds, by the grammar." : "",
-    sentence = `After “${endOf(t)}” the future is open: no answer has half of the odds.${odds}`;
-  return { sentence, changes: { view: "tokens", t }, marks: ["likeliest"] };
+  const open = `After “${endOf(t)}” the future is open: no answer has half of the odds.`;
+  return {
+    // The grammar's odds take longer than a pass: only when this is shown.
+    get sentence() {
+      return pass.grammar?.[t] ? `${open} Beside it are the true odds, by the grammar.` : open;
+    },
+    changes: { view: "tokens", t },
+    marks: ["likeliest"],
+  };
 }
 
 function teaches() {
@@ -49,7 +59,8 @@ function far() {
   const { weight, layer, head, t, s } = farthest();
   if (weight < 0.3) return null;
   const [reader, read] = [t, s].map((i) => name(pass.ids[i])),
-    sentence = `Head ${layer}.${head} reads from far away: ${reader} from ${read}, ${t - s} tokens back.`;
+    where = `${t - s} tokens before`,
+    sentence = `Head ${layer}.${head} looks from ${reader} back to ${read}, ${where}: ${percent(weight)}.`;
   return { sentence, changes: { view: "attention", layer, head, t, s }, marks: ["reads"] };
 }
 
@@ -99,42 +110,33 @@ function yours() {
 export function tour() {
   const words = el("p", { "aria-live": "polite" }),
     count = el("span");
-  let shown = [], // the steps up to the present one
+  let steps, // those that hold
+    at = 0, // the one that is shown
     leads = false, // until the reader scrolls
     own; // the reader's state, which comes back
-  const leave = () => shown.at(-1)?.undo?.();
-  const show = () => {
-    const { i, sentence, changes, act } = shown.at(-1);
+  const leave = () => steps[at].undo?.();
+  const show = (i) => {
+    at = i;
+    const { sentence, changes, act } = steps[i];
     words.textContent = sentence;
-    count.textContent = `Step ${shown.length}`;
-    back.disabled = shown.length === 1;
-    next.disabled = i === STEPS.length - 1;
+    count.textContent = `Step ${i + 1} of ${steps.length}`;
+    back.disabled = i === 0;
+    next.disabled = i === steps.length - 1;
     leads = true;
     set({ ...FIRST, ...changes });
     act?.();
   };
-  const goOn = () => {
+  const go = (by) => () => {
     leave();
-    leads = false;
-    if (Object.keys(FIRST).some((key) => state[key] !== FIRST[key])) set(FIRST);
-    let i = shown.at(-1)?.i ?? -1,
-      step = null;
-    while (!step) step = STEPS[++i](); // the last one always holds
-    shown.push({ i, ...step });
-    show();
-  };
-  const goBack = () => {
-    leave();
-    shown.pop();
-    show();
+    show(at + by);
   };
   const end = () => {
     card.hidden = true;
     leave();
     set(own);
   };
-  const back = button("Back", goBack),
-    next = button("Next", goOn),
+  const back = button("Back", go(-1)),
+    next = button("Next", go(1)),
     buttons = el("div", count, back, next, button("Close", end)),
     card = el("aside.tour", { hidden: true, "aria-label": "Tour" }, words, buttons);
   addEventListener("keydown", ({ key }) => key === "Escape" && !card.hidden && end());
@@ -143,16 +145,17 @@ export function tour() {
     else leave();
     const { taught } = pass;
     if (live) putBack();
-    shown = [];
     card.hidden = false;
-    goOn();
+    if (Object.keys(FIRST).some((key) => state[key] !== FIRST[key])) set(FIRST);
+    steps = STEPS.map((step) => step()).filter(Boolean);
+    show(0);
     if (taught) words.prepend("The model's own weights are put back. ");
     next.focus({ preventScroll: true });
   };
   const follow = () => {
     for (const marked of document.querySelectorAll(".pointed")) marked.classList.remove("pointed");
     document.body.style.paddingBottom = card.hidden ? "" : `${card.offsetHeight + 40}px`;
-    const { changes, marks } = shown.at(-1) ?? {};
+    const { changes, marks } = steps?.[at] ?? {};
     if (card.hidden || state.view !== changes?.view) return;
     const found = marks.map((mark) =>
       Array.from(document.querySelectorAll(`[data-mark="${mark}"]`)).filter((each) =>
@@ -184,5 +187,5 @@ function bringIntoSight(elements, card) {
   };
   for (const element of elements) element.scrollIntoView({ block: "nearest", inline: "nearest" });
   fit(innerHeight);
-  if (![card.dataset.side, ...SIDES].some(isFree)) fit(card.getBoundingClientRect().top);
+  if (!SIDES.some(isFree)) fit(card.getBoundingClientRect().top);
 }

@@ -33,12 +33,8 @@ const MEANINGS = {
   channel: "One of the numbers of a vector, counted from 0.",
 };
 
-// What unfolds under the heading of a view: its words, and paragraphs of CONCEPTS.md, where Python
-// found it.
-export function explained({ words, section }) {
-  const sections = section.split(/, |: /).filter((name) => record.concepts[name]?.length),
-    meanings = words.map((word) => el("p", el("b", word), `: ${MEANINGS[word]}`));
-  const fold = (name, paragraphs) => el("details.concept", el("summary", name), ...paragraphs);
-  const texts = (name) => record.concepts[name].map((text) => el("p", text));
-  return [fold("Words", meanings), ...sections.map((name) => fold(name, texts(name)))];
+// What unfolds under the heading of a view.
+export function explained({ words }) {
+  const meanings = words.map((word) => el("p", el("b", word), `: ${MEANINGS[word]}`));
+  return el("details.concept", el("summary", "Words"), ...meanings);
 }

@@ -1,6 +1,6 @@
 // Attention weights: every head, one of them large, and the arithmetic of one weight.
 
-import { matrix, wide, zoom } from "../charts.js";
+import { matrix, zoom } from "../charts.js";
 import { colour, css, paint, palette } from "../colours.js";
 import {
   button,
@@ -15,6 +15,7 @@ import {
   tokenStrip,
 } from "../elements.js";
 import { weightsOf } from "../model.js";
+import { cut } from "../views/overview.js";
 import { C, chosenHead, D, H, L, live, pass, record, set, state, textOf } from "../state.js";
 
 const SHOWN = 10, // characters of the text in a label
@@ -25,16 +26,14 @@ export const attention = {
   id: "attention",
   title: "Attention",
   about: "What each position (a row) reads from those before it (columns), head by head.",
-  section: "Attention Mechanism",
   words: ["head", "channel", "token"],
   build(root) {
     const [heads, updateHeads] = allHeads(),
       [strip, updateStrip] = tokenStrip("What the chosen position reads", (i) =>
         set(i > state.t ? { t: i } : { s: i }),
       ),
-      large = el("canvas", { tabindex: 0, role: "img" }),
-      words = el("p", { "aria-live": "polite" }),
-      title = el("h3"),
+      large = el("canvas", { tabindex: 0, role: "img", "data-mark": "reads" }),
+      words = el("p", { "aria-live": "polite", "data-mark": "reads" }),
       question = el("summary"),
       numbers = el("details", { ontoggle: () => set({}) }, question),
       swatches = [0, 0.03, 0.1, 0.3, 1].map((p) => [el("span.swatch", percent(p)), p]);
@@ -48,7 +47,7 @@ export const attention = {
     };
     root.append(
       el("p.legend", "weights: ", ...swatches.map(([swatch]) => swatch)),
-      el("div.wide", heads, el("div.one", title, large, words)),
+      el("div.wide", heads, el("div.one", words, large)),
       el("h3", "What the chosen position reads"),
       strip,
       numbers,
@@ -59,14 +58,12 @@ export const attention = {
         { share } = palette();
       updateHeads(now);
       for (const [swatch, p] of swatches) paint(swatch, share(shade(p)));
-      title.textContent = `Block ${layer}, head ${head}: click, or use the arrow keys`;
-      words.textContent = inWords(now);
+      words.textContent = `Block ${layer}, head ${head}. ${inWords(now)} Click, or use the arrow keys.`;
       drawLarge(large, now);
       updateStrip((i) => ({
         rgb: i <= t && share(shade(weight(t, i))),
         title: i <= t && `${place(i)}: ${percent(weight(t, i))}`,
         style: i === s && "read",
-        mark: [s, t].includes(i) && "reads",
       }));
       question.textContent = `How much ${place(t)} reads from ${place(s)}: the arithmetic`;
       numbers.replaceChildren(question, ...(numbers.open ? arithmetic(now) : []));
@@ -118,7 +115,7 @@ function allHeads() {
 function drawLarge(canvas, now) {
   const { layer, head, t, s, weight } = now,
     room = canvas.parentElement.clientWidth / zoom() - 4 - RIGHT,
-    size = Math.max(pass.T, Math.min(room, 560)),
+    size = Math.max(pass.T, Math.min(room, 380)),
     cell = size / pass.T,
     context = matrix(canvas, pass.T, size, shares(weight), RIGHT, BELOW);
   context.strokeStyle = css(colour("--mark"));
@@ -126,22 +123,17 @@ function drawLarge(canvas, now) {
   context.strokeRect(s * cell - 1, t * cell - 1, cell + 2, cell + 2);
   context.lineWidth = 1;
   context.strokeRect(0, t * cell, size, cell);
-  // The row is named beside the diagonal, the column below it, by what is read up to there.
-  const write = (i, isLeft, x, y, ink) => {
-    context.textAlign = isLeft ? "left" : "right";
+  // Rows are named beside the diagonal, where their columns begin; the chosen column below, too.
+  const isWide = cell >= 13;
+  const write = (i, align, x, y, ink) => {
+    context.textAlign = align;
     context.fillStyle = css(colour(ink));
-    context.fillText(
-      Array.from(textOf(0, i + 1))
-        .slice(-SHOWN)
-        .join(""),
-      x,
-      y,
-    );
+    const read = Array.from(textOf(0, i + 1)).slice(-SHOWN);
+    context.fillText(isWide ? cut(pass.labels[i]) : read.join(""), x, y);
   };
-  const end = (t + 1) * cell,
-    fits = end + wide(SHOWN) < size + RIGHT;
-  write(t, fits, fits ? end + 8 : end - cell - 8, end - 2, "--accent");
-  write(s, s * cell < size / 2, s * cell, size + 16, "--more");
+  for (const i of isWide ? range(pass.T) : [t])
+    write(i, "left", (i + 1) * cell + 8, (i + 1) * cell - 2, i === t ? "--accent" : "--faint");
+  write(s, s * cell < size / 2 ? "left" : "right", s * cell, size + 16, "--more");
   canvas.ariaLabel = `weights of block ${layer}, head ${head}; ${inWords(now)}`;
 }
 

@@ -9,7 +9,6 @@ export const backward = {
   id: "backward",
   title: "Backward pass",
   about: "How much each weight and each token moves the loss, and a check of it.",
-  section: "Training Process: Gradients",
   words: ["gradient", "GELU"],
   build(root) {
     const about = "Saliency: the length of the gradient of each token's embedding",

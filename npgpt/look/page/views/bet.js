@@ -14,7 +14,6 @@ export const bet = {
   title: "Bet",
   needsModel: true,
   about: "Guess what comes next in a story that the model did not learn, and say how sure.",
-  section: "What is a Language Model?",
   words: ["nats", "bigram model"],
   build(root) {
     const ids = tokenizer.encode(record.bet.story),

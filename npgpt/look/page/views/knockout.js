@@ -25,7 +25,6 @@ export const knockout = {
   title: "Knock-out",
   needsModel: true,
   about: "Take out heads, MLPs or positions: which tokens can the model no longer predict?",
-  section: "Looking Inside",
   words: ["head", "MLP", "nats"],
   build(root) {
     const [parts, updateParts] = grid(),

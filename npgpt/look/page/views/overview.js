@@ -9,13 +9,14 @@ import { FAR, H, L, lengthsAt, likeliest, pass, set, state, textOf, tokenizer } 
 import { spoken } from "../tokenizer.js";
 
 const LETTER = 8.6; // pixels of a character of the text
-const GAP = 40; // between the streams and the cells
+const GAP = 36; // between the streams and the cells
+const MORE = 12; // for what stands before the shown tokens
 const ANSWERS = 44; // the height of the answers
 const TOP = 64; // below them, where the last branch joins
 const FOOT = 56; // the embeddings
 const ROW = 40; // of heads
 const WIDE = 24; // the height of an MLP's cell
-const LEAST = 0.04; // of the weights that are drawn
+const LEAST = 0.1; // of the weights that are drawn
 const MUCH = 0.3; // of those whose words are written
 const LEGEND =
   "The wider a line, the longer its vector. The stronger a head's colour, the more it reads from a " +
@@ -25,14 +26,12 @@ export const overview = {
   id: "overview",
   title: "Overview",
   about: "The whole model at one token: what it reads, what each part adds, and the answer.",
-  section: "Transformer Architecture",
   words: ["stream", "head", "MLP", "block", "embeddings", "✓"],
   build(root) {
     const words = el("p", { "aria-live": "polite" }),
       frame = el("div.overview");
-    const move = (name, by, words) =>
-      button(name, () => set({ t: position(state.t + by) }), { "aria-label": words });
-    const moves = [move("←", -1, "the token before"), move("→", 1, "the token after")];
+    const move = (name, by) => button(name, () => set({ t: position(state.t + by) })),
+      moves = [move("← the token before", -1), move("the token after →", 1)];
     root.append(words, el("p.legend", LEGEND), frame, el("div.controls", ...moves));
     onArrows(frame, (down, right) => focusPart(frame, down + right));
     let flowed; // the tokens that have gone through the picture
@@ -66,10 +65,10 @@ function focusPart(frame, by) {
 function inWords({ weight, layer, head, t, s }) {
   const answers = likeliest(2 * L, state.t, 2),
     likely = answers.map(([id, p]) => `“${tokenizer.label(id)}” (${percent(p)})`).join(", or "),
-    read = ` Most is read from ${FAR} or more back by head ${layer}.${head}:`,
-    far = `${read} ${percent(weight)}, from ${near(s, t)}, ${t - s} back.`,
+    way = `from ${near(t, t)} back to ${near(s, t)} (${percent(weight)})`,
+    far = weight > LEAST ? `To answer, head ${layer}.${head} looks ${way}. ` : "",
     where = `At token ${state.t + 1} of ${pass.T}, after “${endOf(state.t)}”,`;
-  return `${where} the model expects ${likely}.${weight > LEAST ? far : ""}`;
+  return `${far}${where} the model expects ${likely}.`;
 }
 
 // The last of what the model has read at a token.
@@ -91,11 +90,11 @@ export function near(s, t) {
   return `“${cut(pass.labels[s])}”${word && ` of “${word}”`}`;
 }
 
-function cut(label) {
+export function cut(label) {
   return Array.from(label).slice(0, 10).join("");
 }
 
-// The middles of the tokens around the chosen one that fit into a width, by position.
+// The middles of the tokens around the chosen one that fit to the right of MORE, by position.
 function columns(width) {
   const wide = pass.labels.map((label) => (cut(label).length + (label.length > 1)) * LETTER),
     middles = new Map();
@@ -105,10 +104,15 @@ function columns(width) {
   while (fits(first - 1)) first--;
   while (fits(last + 1)) last++;
   const stretch = Math.min(1.7, width / used);
-  let x = width - used * stretch;
+  let x = MORE + width - used * stretch;
   for (let i = first; i <= last; x += wide[i++] * stretch)
     middles.set(i, x + (wide[i] * stretch) / 2);
   return middles;
+}
+
+// The colour of a share, so light (or dark) that all have the same colour of text.
+function tint(p) {
+  return palette().share(p / 2);
 }
 
 // A part of the picture, as a link to its view: a cell with lines of text, and other shapes.
@@ -136,11 +140,10 @@ function line(d, width, look, opacity) {
 
 function draw(width, far) {
   const { t } = state,
-    { share } = palette(),
     panel = Math.max(176, Math.min(560, width * 0.34)),
     left = width - panel,
-    middles = columns(left - GAP),
-    x = (s) => middles.get(s) ?? 2,
+    middles = columns(left - GAP - MORE),
+    x = (s) => middles.get(s) ?? MORE / 2,
     shown = Array.from(middles.keys()),
     across = Math.min(H, Math.floor(panel / 42)),
     rows = ROW * Math.ceil(H / across),
@@ -163,7 +166,7 @@ function draw(width, far) {
   const wide = (k) => {
     const about = `adds a vector of length ${short(added[k])}`,
       box = [left, joins[k] - WIDE / 2, panel - 4, WIDE];
-    return branch(k, part(box, share(0), [branchName(k)], about, { view: "residual" }));
+    return branch(k, part(box, tint(0), [branchName(k)], about, { view: "residual" }));
   };
 
   const weights = range(L).map((l) => range(H).map((h) => weightsOf(pass.trace, H, l, h)));
@@ -186,7 +189,7 @@ function draw(width, far) {
       isFar = far.weight > LEAST && l === far.layer && h === far.head,
       changes = { view: "attention", layer: l, head: h, s: -1 },
       look = isFar ? { class: "part chosen" } : {};
-    return part(box, share(weight(most)), lines, about, changes, look, curves);
+    return part(box, tint(weight(most)), lines, about, changes, look, curves);
   };
   // What is read much in a block has a word there.
   const words = (l) => {
@@ -204,18 +207,19 @@ function draw(width, far) {
   const stages = [wide(0), ...range(L).flatMap((l) => [attention(l), wide(2 * l + 2)])].map(
     (children) => svg("g", ...children),
   );
-  stages.push(svg("g.answers", ...answers(x(t), width, share)));
+  stages.push(svg("g.answers", ...answers(x(t), width)));
   const token = (i) => {
     const look = i === t ? "token chosen" : i > t ? "token unit" : "token",
       at = { x: x(i), y: text, class: look, onclick: () => set({ t: i }) };
     return svg("text", at, cut(pass.labels[i]));
   };
   const about = { role: "group", "aria-label": "the model, upwards from the text" };
-  return picture(width, text + 12, about, ...stages, ...shown.map(token));
+  const before = shown[0] ? [svg("text", { x: MORE / 2, y: text }, "…")] : [];
+  return picture(width, text + 12, about, ...stages, ...before, ...shown.map(token));
 }
 
 // The likeliest answer above the stream, and others to its right.
-function answers(from, width, share) {
+function answers(from, width) {
   const best = width < 600 ? 96 : 160,
     left = Math.max(0, Math.min(from - best / 2, width - 2 * best)),
     rest = width - left - best,
@@ -233,7 +237,7 @@ function answers(from, width, share) {
       box = [x, 2, wide, ANSWERS - 2];
     return [
       line(d, 1 + 13 * p, "ribbon"),
-      part(box, share(p), lines, about, { view: "tokens" }, i ? {} : first),
+      part(box, tint(p), lines, about, { view: "tokens" }, i ? {} : first),
     ];
   });
 }

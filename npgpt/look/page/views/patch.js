@@ -43,7 +43,6 @@ export const patch = {
   title: "Patching",
   needsModel: true,
   about: "Copy one vector of this text into a second text: does the answer come along?",
-  section: "Looking Inside",
   words: ["stream", "logit"],
   build(root) {
     const asked = "The second text, yours to change: it needs as many tokens as the text above",

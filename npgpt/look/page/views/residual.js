@@ -28,7 +28,6 @@ export const residual = {
   id: "residual",
   title: "Residual stream",
   about: "What each branch adds to the stream, the token's vector, and the answer it gives there.",
-  section: "Transformer Architecture, Looking Inside",
   words: ["stream", "MLP", "logit"],
   build(root) {
     const [strip, updateStrip] = tokenStrip("Choose a token"),

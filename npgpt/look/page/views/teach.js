@@ -23,7 +23,7 @@ import { Task } from "../task.js";
 const STEPS = 20, // by a press of the button
   EVERY = 4, // steps between two losses of the other text
   BEYOND = 40; // tokens that it writes after those of the sentence
-const EXAMPLE = "A wise old owl of London did not cross the river because it was too wet.";
+const EXAMPLE = "A wise ghost did not cross the river because it was too cold.";
 const trace = new Trace();
 // Since the weights were put back: optimizer; base, pass.version then; going; learned [step, loss of
 // the last sentence]; lost [step, loss of the other text]; recitals { step, of, ids, given, done },
@@ -35,7 +35,6 @@ export const teach = {
   title: "Teach it",
   needsModel: true,
   about: "Train it on one sentence: it memorises that, and forgets the rest.",
-  section: "Training Process: The optimizer",
   words: ["nats"],
   build(root) {
     const [line, putLine] = textLine("The sentence to learn", "sentence"),
@@ -168,11 +167,15 @@ function lossOf(ids) {
   return mean(losses(model.forward(ids, trace), ids, V));
 }
 
-// Writes on after the first quarter of the sentence, the likeliest token each time.
+// Writes on after the first quarter of the sentence, up to a word's end, the likeliest token each
+// time.
 async function recite(sentenceIds, pause) {
-  const given = Math.max(1, sentenceIds.length >> 2),
-    ids = sentenceIds.slice(0, given),
-    own = new Trace(),
+  const texts = sentenceIds.map((id) => tokenizer.decode([id])),
+    isInside = (t) => /\p{L}$/u.test(texts[t - 1]) && /^\p{L}/u.test(texts[t]),
+    own = new Trace();
+  let given = Math.max(1, texts.length >> 2);
+  while (given < texts.length - 1 && isInside(given)) given++;
+  const ids = sentenceIds.slice(0, given),
     recital = { step: course.optimizer.steps, of: sentence(), ids, given };
   course.recitals.push(recital);
   while (ids.length < Math.min(record.window, sentenceIds.length + BEYOND)) {

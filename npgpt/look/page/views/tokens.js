@@ -35,7 +35,6 @@ export const tokens = {
   id: "tokens",
   title: "Tokens",
   about: "How likely the model found each token, and what it expects next.",
-  section: "What is a Language Model?, Text Generation",
   words: ["token", "nats", "perplexity"].concat(
     record.kind === "int8" ? "int8" : [],
     record.grammar ? "grammar" : [],
