@@ -191,20 +191,23 @@ def what_decides(trained):
     expect("""
         3. Beginnings in which one word decides what comes next: what is done against being tired,
         whose ring was lost, how many there are. Expect the next token to follow that word, and a
-        head at the last position to give it much weight. Here the model does have to know whom
-        "his" or "they" means.
+        head at the last position to give it much weight, another one for another question. Here
+        the model does have to know whom "his" or "they" means.
         """)
-    answers = {}
+    answers, readers = {}, {}
     for beginning, word in DECIDED:
         ids_T = trained.tokenizer.encode(beginning)
         probs_V = Sampling().probabilities(trained.model.next_logits(ids_T[None])[0])
         positions = positions_of(word, beginning, trained.tokenizer)[0]
         maps = activations(trained.model, ids_T[None]).weights_LBHTT[:, 0]
-        weight = maps[:, :, -1, positions].sum(axis=-1).max()
+        weights_LH = maps[:, :, -1, positions].sum(axis=-1)
+        head = *map(int, np.unravel_index(weights_LH.argmax(), weights_LH.shape)),
+        readers[word] = *head, weights_LH.max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "
-              f"{probs_V.max():.2f}, a head reads {word!r} with {weight:.2f}")
-    return {"answers": answers}
+              f"{probs_V.max():.2f}; block {head[0]}, head {head[1]} reads {word!r} with "
+              f"{weights_LH.max():.2f}")
+    return {"answers": answers, "readers": readers}
 
 
 def causality(trained):

@@ -27,7 +27,7 @@ CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)
 LAYERS = 12
 RATES = {"from the first step": (3e-3, 0), "after warm-up": (1e-3, 50)}  # (peak, steps of warm-up)
 SEEDS = 0, 1, 2  # of weights and batches
-STYLES = {"pre-norm": "-", "post-norm": "--", "no residual": ":"}  # they cover one another
+STYLES = {"pre-norm": "-", "post-norm": "--", "no residuals": ":"}  # they cover one another
 
 
 def forward_by_hand(model, idx_BT, targets_BT):
@@ -82,7 +82,7 @@ def stream(kind, model, x_BTC):
         elif kind == "post-norm":  # the transformer of 2017: the norms stand in the stream
             x_BTC = block.ln_1(x_BTC + block.attn(x_BTC))
             x_BTC = block.ln_2(x_BTC + block.mlp(x_BTC))
-        elif kind == "no residual":
+        elif kind == "no residuals":
             x_BTC = block.attn(block.ln_1(x_BTC))
             x_BTC = block.mlp(block.ln_2(x_BTC))
     return x_BTC
@@ -129,7 +129,7 @@ def norms_and_residuals(steps, seeds, figures):
         leave the last block as nearly the same vector, next to no gradient reaches the first block,
         and the loss stays where it is enough to know which characters are frequent, {unigram:.2f}.
         """)
-    curves, last, spreads = {}, {}, {}
+    curves, last, spreads, gradients = {}, {}, {}, {}
     for rate, (peak, warmup) in RATES.items():
         curves[rate] = {}
         print(f"peak {peak}, warm-up of {warmup} steps")
@@ -140,11 +140,12 @@ def norms_and_residuals(steps, seeds, figures):
             means = losses.reshape(-1, 10).mean(axis=1)  # single batches are noisy
             curves[rate][kind] = np.arange(5, steps, 10), means
             last[rate, kind], spreads[rate, kind] = float(means[-1]), float(spread)
+            gradients[rate, kind] = float(gradient)
             learns = "learns" if means[-1] < unigram - 0.05 else "knows frequencies"
             print(f"  {kind:12} {learns:18} loss of the last 10 steps {means[-1]:.3f}, spread of "
                   f"positions {spread:.4f}, gradient of the first block {gradient:.0e}")
     picture(draw_wirings, figures / "05_transformer.png", curves, unigram)
-    return {"last": last, "spreads": spreads, "unigram": unigram}
+    return {"last": last, "spreads": spreads, "gradients": gradients, "unigram": unigram}
 
 
 def draw_wirings(path, curves, unigram):

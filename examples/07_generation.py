@@ -112,7 +112,7 @@ def quality_and_diversity(trained, quick, figures):
         4. Longer texts of several stories. Expect the greedy one to say again what it said, and
         one at a temperature of 0.1 often; high temperatures to break the grammar of the tales; and
         the settings between, or that cut off unlikely tokens, to tell more stories that it derives
-        than either, at the price of fewer different words. Counts are of the first text.
+        than either, at the price of fewer different words.
         """)
     prompt_T, found = trained.tokenizer.encode("\n\n"), {}
     tokens, seeds = (100, [3]) if quick else (3_000, range(3, 3 + TEXTS))
@@ -128,11 +128,13 @@ def quality_and_diversity(trained, quick, figures):
             again = 1 - len(np.unique(windows, axis=0)) / len(windows)
             counts.append((derived, len(stories), again, len(set(text.split()))))
         found[name] = np.array(counts).T
-        derived, told, again, words = counts[0]
-        print(f"{name:16} {derived:7} of {told:4} {again:13.0%} {words:17}")
+        derived, told, again, words = found[name]
+        print(f"{name:16} {derived.sum():7} of {told.sum():4} {again.mean():13.0%} "
+              f"{words.mean():17.0f}")
     picture(draw_quality, figures / "07_quality.png", found)
     return {"told": {
-        name: {"derived": derived[0] / max(1, told[0]), "again": again[0], "words": int(words[0])}
+        name: {"derived": derived.sum() / max(1, told.sum()), "stories": int(told.sum()),
+               "again": again.mean(), "words": words.mean()}
         for name, (derived, told, again, words) in found.items()
     }}
 

@@ -55,7 +55,7 @@ def draw(path, found, grammar):
     y = 0
     for FLOPs, (parameters, steps, loss, story) in found.items():
         heading = (f"1e{np.log10(FLOPs):.0f} FLOPs: {parameters:,} parameters, {steps:,} steps, "
-                   f"loss {loss:.2f} (the grammar's: {grammar:.2f})")
+                   f"{loss:.2f} nats per token (the grammar: {grammar:.2f})")
         _write(page, 0, y, heading, weight="bold")
         looks = chain(repeat(RIGHT, right_words(story)), repeat(WRONG))
         for line in textwrap.wrap(story, WIDTH):

@@ -153,8 +153,8 @@ def test_05_the_pass_by_hand_is_the_models(results):
     assert sum(shown["parts"].values()) == shown["parameters"]
     for rate in ("from the first step", "after warm-up"):
         assert shown["spreads"][rate, "pre-norm"] > 0.3
-        assert shown["last"][rate, "no residual"] > shown["unigram"] - 0.05
-        assert shown["spreads"][rate, "no residual"] < 0.01
+        assert shown["last"][rate, "no residuals"] > shown["unigram"] - 0.05
+        assert shown["spreads"][rate, "no residuals"] < 0.01
         assert shown["last"][rate, "pre-norm"] < shown["last"][rate, "post-norm"] - 0.02
     assert shown["last"]["from the first step", "pre-norm"] < shown["unigram"] - 0.1
 
