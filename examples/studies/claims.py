@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import study
+from curves import through_blocks
 from scipy.special import softmax
 
 from npgpt import BPETokenizer, CharTokenizer, load_run, tales
@@ -45,10 +46,12 @@ def numbers(results):
 def check_quotes(found):
     """Raise SystemExit unless CONCEPTS.md has each line of templates/quoted.md, filled.
 
-    Signs and line breaks are not compared, nor is the space before a percent sign.
+    Signs, line breaks and marks of quotation are not compared, nor is the space before a percent
+    sign.
     """
     def plainly(text):
-        return " ".join(text.split()).replace("-", "").replace("+", "").replace(" %", "%")
+        text = text.replace("\n>", " ").replace("-", "").replace("+", "")
+        return " ".join(text.split()).replace(" %", "%")
 
     text = plainly(study.DOCUMENT.read_text(encoding="utf-8"))
     template = (study.HERE / "templates" / "quoted.md").read_text(encoding="utf-8")
@@ -81,6 +84,7 @@ def facts():
         "pieces": len(unhappy), "rare": len(rare) / len(pairs.encode(rare)),
         "largest": [softmax(scores, axis=1).max(axis=1).mean() for scores in (
             score_NT, score_NT / 8)],
+        "bottom": [through_blocks(wiring, 24)[0][0] for wiring in ("pre-norm", "no residuals")],
         "without": without_each_mlp()}
 
 
