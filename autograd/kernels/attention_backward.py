@@ -54,7 +54,7 @@ def groups_backward(thread, threads, table, lse_BHT, visible, G, S, D):
     k_along, v_along, k_across = keys_SD.along, values_SD.along, keys_SD.across
     q_along, dy_along, q_across, dy_across = q_QD.along, dy_QD.along, q_QD.across, dy_QD.across
     a_SQ, dz_SQ = empty(BLOCK**2, lse), empty(BLOCK**2, lse)
-    minus_lse, minus_dot, errors = empty(BLOCK, lse), empty(BLOCK, lse), empty(BLOCK, lse)
+    minus_lse, minus_dot = empty(BLOCK, lse), empty(BLOCK, lse)
     scale, extras = lse.dtype.type(1 / math.sqrt(D)), not only_causal(visible)
     products.open_tiles()
     # A unit is not shared, because all of its queries add to the same dk and dv. With fewer
@@ -77,7 +77,7 @@ def groups_backward(thread, threads, table, lse_BHT, visible, G, S, D):
             products.take_queries(dy, t0, n, D, True, dy_QD, room)
             for t in range(n):
                 minus_lse[t] = -lse[z * T + t0 + t] / scale
-            products.minus_dots(dy, y, t0, n, D, minus_dot, errors)
+            products.minus_dots(dy, y, t0, n, D, minus_dot)
             whole, end = keys_read(visible, t0, n, S)
             adds = t0 > 0 or h_in_group > 0
             if h_in_group == 0:
@@ -91,7 +91,6 @@ def groups_backward(thread, threads, table, lse_BHT, visible, G, S, D):
                 block = Block(s0, keys, t0, n, D, diagonal)
                 products.scores(k_along, q_along, minus_lse, True, block, a_SQ, room)
                 products.scores(v_along, dy_along, minus_dot, True, block, dz_SQ, room)
-                products.drop_errors(dz_SQ, keys, errors)
                 if extras:
                     restrict(a_SQ, block, visible, b, h, scale)
                 weights_backward(a_SQ, dz_SQ, block, scale)

@@ -4,9 +4,7 @@ The loops of attention call a module of these names, this one or
 `autograd.kernels.bf16.attention_products`:
 
     scores        a_st = k_s . q_t, plus begin_t if `add`
-    minus_dots    dots_t = -dy_t . y_t, with dy as in the products, and a bound of the rounding
-                  error of da_t - dy_t . y_t, where these are rounded
-    drop_errors   da_st - dy_t . y_t becomes 0 below that bound
+    minus_dots    dots_t = -dy_t . y_t, with dy as in the products
     add_keys      y_t (+)= sum_s a_st x_s       x values, or keys in backward
     add_queries   y_s (+)= sum_t a_st x_t       x queries, or gradients of y
     empty_keys, take_keys, empty_queries, take_queries
@@ -101,7 +99,7 @@ def scores(keys_SD, queries, begin, add, block, a_SQ, room):
 
 
 @helper
-def minus_dots(dy, y, t0, n, D, dots, errors):
+def minus_dots(dy, y, t0, n, D, dots):
     dy_flat, y_flat = dy.flat, y.flat
     for i in range(t0, t0 + n):
         dy_D, y_D = dy_flat[i * dy.step :][:D], y_flat[i * y.step :][:D]
@@ -109,11 +107,6 @@ def minus_dots(dy, y, t0, n, D, dots, errors):
         for d in range(D):
             dot += dy_D[d] * y_D[d]
         dots[i - t0] = -dot
-
-
-@helper
-def drop_errors(da_SQ, keys, errors):
-    pass
 
 
 @helper

@@ -10,9 +10,6 @@ product reads rows and panels of pairs (`autograd.kernels.bf16.pairs`), always o
 
 so on the diagonal all weights of unread keys are made 0. Values that are not finite are multiplied
 in float32 there, since 0 times infinity or NaN is NaN.
-
-A query with one key has no gradient: da = dy . y. The two sums are rounded differently, so their
-difference counts as 0 where it is below a bound of its rounding error.
 """
 
 from typing import NamedTuple
@@ -39,7 +36,6 @@ from autograd.kernels.panels import empty_lines
 
 IN_PLACE = False
 HALF = BLOCK // 2  # pairs of a block
-EPS = np.finfo(np.float32).eps
 open_tiles, close_tiles = tile.open_tiles, tile.close_tiles
 
 
@@ -107,26 +103,16 @@ def scores(keys_SD, queries, begin, add, block, a_SQ, room):
 
 
 @helper
-def minus_dots(dy, y, t0, n, D, dots, errors):
-    nothing, eps = np.float32(0), np.float32(2 * D * EPS)
+def minus_dots(dy, y, t0, n, D, dots):
+    nothing = np.float32(0)
     dy_flat, y_flat = dy.flat, y.flat
     for i in range(t0, t0 + n):
         dy_D, y_D = dy_flat[i * dy.step :][:D], y_flat[i * y.step :][:D]
-        dot, size = nothing, nothing
+        dot = nothing
         for d in range(D):
             rounded = np.uint32(pair(nothing, dy_D[d]))  # the upper half of a float32, and zeros
-            term = rounded.view(np.float32) * y_D[d]
-            dot += term
-            size += abs(term)
-        dots[i - t0], errors[i - t0] = -dot, eps * size
-
-
-@helper
-def drop_errors(da_SQ, keys, errors):
-    for i in range(keys):
-        da_Q = da_SQ[i * BLOCK :][:BLOCK]
-        for t in range(BLOCK):
-            da_Q[t] = 0 if abs(da_Q[t]) < errors[t] else da_Q[t]
+            dot += rounded.view(np.float32) * y_D[d]
+        dots[i - t0] = -dot
 
 
 @helper
