@@ -374,7 +374,6 @@ def label(tokenizer, v):
 HISTORY = {
     "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41],
     "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
-    "samples": [[10, "first words"], [1000, "last words"]],
 }
 # Another choice for each field of an address.
 CHOICES = {

@@ -1,19 +1,17 @@
-"""The training of a run, from its folder: losses, samples, and reference losses."""
+"""The training of a run, from its folder: losses and reference losses."""
 
 import math
-import re
 
 import numpy as np
 
 from npgpt.config import TrainConfig
-from npgpt.files import member, read_text
+from npgpt.files import member
 from npgpt.metrics import read_metrics
 from npgpt.ngram import landmarks
 from npgpt.run.opening import open_run
 
 POINTS = 400  # of a curve, each the mean of the steps around it
 READ = 20_000_000  # characters of the longest corpus that is read again
-SAMPLES = 50  # the last ones
 
 
 def is_tales(run):
@@ -49,7 +47,7 @@ def validation_text(data, count):
 
 
 def history(run, data):
-    """Return a run's metrics.csv and samples.txt as objects for JSON; None if it has no steps.
+    """Return a run's metrics.csv as an object for JSON; None if it has no steps.
 
     Raises ValueError for a metrics.csv that is damaged, with its line.
     """
@@ -65,20 +63,13 @@ def history(run, data):
         for name in ("step", "loss")
     }
     val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
-    return curves | {"val": val, "levels": _levels(run, data, rows), "samples": _samples(run)}
+    return curves | {"val": val, "levels": _levels(run, data, rows)}
 
 
 def validation_prompt(data, size=40):
-    """Return about `size` tokens of a validation text, from a line's start to a line's end."""
-    ids = data.val_ids[: 4 * size]
-    # A character that was cut in the middle cannot be typed.
-    text, least = (data.tokenizer.decode(part).replace("\ufffd", "") for part in (ids, ids[:size]))
-    return whole_lines(text, len(least))
-
-
-def whole_lines(text, least):
-    """Return a text from a line's start to the first line's end, or else word's end, that leaves
-    `least` characters."""
+    """Return `size` tokens or more of a validation text, from a line's start to a line's end, or
+    else to a word's end."""
+    text, least = validation_text(data, 4 * size), len(validation_text(data, size))
     text = text[text.find("\n", 0, len(text) // 2) + 1 :].lstrip("\n")
     end = text.find("\n", least)
     return text[: end if end >= 0 else max(least, text.rfind(" ", 0, 2 * least))]
@@ -97,14 +88,3 @@ def _levels(run, data, rows):
     levels += [["the grammar, on the tokens of validation", row["grammar_loss"]]
                for row in rows if row["grammar_loss"] is not None][-1:]
     return levels
-
-
-def _samples(run):
-    """Return the last samples as [step, text]."""
-    path = member(run.folder, "samples.txt")
-    text = read_text(path) if path.exists() else ""
-    cut = re.split(r"^step (\d{1,18}): .*\n", text, flags=re.M)
-    return [
-        [int(step), re.sub("^    ", "", sample, flags=re.M).strip("\n")]
-        for step, sample in list(zip(cut[1::2], cut[2::2], strict=True))[-SAMPLES:]
-    ]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from look_page import (
     BACKSPACE,
     BOX,
-    ENTER,
     HISTORY,
     HOSTILE,
     LEFT,
@@ -141,7 +140,7 @@ def test_texts_are_never_markup(browser, subjects, tmp_path):
         subject = Loaded(hostile, GPT(config), tokenizer, None)
         prompt = hostile.replace("\ud800", "") + " ab"
         path, _ = page_of(subject, tmp_path, prompt, training=HISTORY | {
-            "levels": [[hostile, 1]], "samples": [[1, hostile]]})
+            "levels": [[hostile, 1]]})
         for view in VIEWS:
             browser.open(path, f"view={view}")
             assert browser.run(
@@ -337,17 +336,6 @@ def test_a_recorded_pass_shows_its_numbers_with_shared_heads_too(
         assert agrees(row[1], np.linalg.norm(branch)) and agrees(row[2], np.linalg.norm(x))
         assert row[3].startswith(f"{label(tokenizer, probs_V.argmax())} ")
         assert agrees(row[3].split()[1] + " %", probs_V.max())
-
-
-def test_a_key_hides_the_chosen_position_and_does_not_scroll(browser, pages):
-    browser.open(pages["tales"][0], "view=knockout&text=One+dawn+shy")
-    strip = browser.find("[role=listbox]")
-    strip.send_keys(LEFT, LEFT)  # which hides none
-    browser.run("document.documentElement.style.paddingBottom = '2000px'")
-    for key, positions in ((ENTER, "9"), (" ", ""), (" ", "9")):
-        browser.run("scrollTo(0, 0)")
-        strip.send_keys(key)
-        assert browser.run("return npgpt.state.positions") == positions
 
 
 GRADIENTS = """

@@ -11,6 +11,7 @@ CONTROLS = (
     ("overview", ".controls button:last-child", "", {"t": 6}),
     ("knockout", "[aria-label$='block 3, MLP']", "", {"mlps": "3"}),
     ("knockout", "[aria-label^=Positions] [data-t='4']", "", {"positions": "4", "t": 4}),
+    ("knockout", "[aria-label^=Positions]", RIGHT + " ", {"positions": "6", "t": 6}),
     ("tokens", "[role=listbox]", HOME + RIGHT, {"t": 1}),
     ("tokens", "[type=number]", f"7{ENTER}", {"seed": 17}),
     ("attention", "[aria-label^='2.1']", "", {"layer": 2, "head": 1}),
