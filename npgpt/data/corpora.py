@@ -176,11 +176,8 @@ def _standard_input():
     return Corpus(name, [document])
 
 
-def _shakespeare():
-    return _files("shakespeare", [download.shakespeare()])
-
-
-BUILT_IN = {"tales": _tales, "shakespeare": _shakespeare, "-": _standard_input}
+BUILT_IN = {"tales": _tales, "shakespeare": lambda: _files("shakespeare", [download.shakespeare()]),
+            "-": _standard_input}
 
 
 # ---- text files
