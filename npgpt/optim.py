@@ -135,9 +135,9 @@ def global_norm(gradients):
     return math.sqrt(backend.sum_of_squares(gradients))
 
 
-def make_optimizer(model, config, kind=AdamW):
+def make_optimizer(model, config):
     """Return an AdamW of a model's weights with the settings of a TrainConfig."""
-    return kind(
+    return AdamW(
         model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay, grad_clip=config.grad_clip,
     )

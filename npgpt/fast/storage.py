@@ -97,10 +97,6 @@ class StoredWeight(Tensor):
         array.flags.writeable = False  # what is written there would be lost
         return array
 
-    @data.setter
-    def data(self, _):
-        raise AttributeError("a weight of q8 stays in its file; to set it load weights='plain'")
-
     def __reduce__(self):  # to copy and pickle
         return StoredWeight, (self.held,)
 

@@ -32,11 +32,6 @@ class Architecture:
     batch: Callable = lambda idx_BT, targets_BT, mask_BT: Batch((idx_BT,), targets_BT, {})
 
     @property
-    def file(self):
-        """The path of its file."""
-        return self.activations.__module__.replace(".", "/") + ".py"
-
-    @property
     def filed(self):
         """The settings that a file of the library says; to write another one is refused."""
         return {*self.files.settings, *self.files.derived}

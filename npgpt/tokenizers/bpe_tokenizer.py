@@ -5,7 +5,6 @@ or, where the library `tokenizers` is installed, by that library's function of t
 """
 
 import functools
-import operator
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -102,25 +101,19 @@ class BPETokenizer:
 
         `text` is a str, or anything that yields a text in blocks, as an open file does; they
         need not fit into memory. Special tokens in the text are boundaries and are not counted.
-        Training stops early if no pair is left to merge.
-
-        Raises ValueError if `vocab_size` has no room for the 256 bytes and the special tokens, for
-        an empty or repeated special token, and for a lone surrogate.
+        Training stops early if no pair is left to merge. The vocabulary has the 256 bytes and the
+        special tokens at least. Raises ValueError for an empty or repeated special token, and for a
+        lone surrogate.
         """
         check_special_tokens(special_tokens)
-        smallest = 256 + len(special_tokens)
-        if operator.index(vocab_size) < smallest:
-            raise ValueError(
-                f"vocab_size {vocab_size} is too small: the 256 bytes and {len(special_tokens)} "
-                f"special tokens already take {smallest}; ask for at least that"
-            )
         counts: Counter[str] = Counter()
         blocks = [text] if isinstance(text, str) else text
         for chunk in chunking.chunks(blocks, special_tokens, pattern):
             for part in parts(chunk, special_tokens)[::2]:
                 counts.update(split(part, pattern))
         word_counts = {word.encode("utf-8"): times for word, times in counts.items()}
-        merges = byte_pair_encoding.learn_merges(word_counts, vocab_size - smallest)
+        count = vocab_size - 256 - len(special_tokens)
+        merges = byte_pair_encoding.learn_merges(word_counts, count)
         return cls(merges, special_tokens, pattern=pattern)
 
     @property

@@ -61,12 +61,8 @@ def recognised(
 def _named(special_ids, names):
     if names == "all":
         return list(special_ids)
-    unknown = [name for name in names if name not in special_ids]
-    if unknown:
-        allowed = ", ".join(map(repr, special_ids)) or "none"
-        raise ValueError(
-            f"{unknown[0]!r} is not a special token of this tokenizer; it has: {allowed}"
-        )
+    if unknown := [name for name in names if name not in special_ids]:
+        raise ValueError(f"{unknown[0]!r} is no special token; it has: {', '.join(special_ids)}")
     return list(names)
 
 

@@ -189,7 +189,7 @@ def test_a_file_is_the_model_that_was_saved_or_is_refused(arch, name, tmp_path):
     else:
         np.testing.assert_allclose(
             computed(kind.Model.from_pretrained(there), arch), computed(model, arch), atol=1e-4,
-            err_msg=f"{kind.file} writes {name} to no file, or another value: correct "
+            err_msg=f"{kind.arch} writes {name} to no file, or another value: correct "
             "Files",
         )
 

@@ -98,8 +98,6 @@ def test_the_merge_steps_of_a_word(story_tokenizer):
 @pytest.mark.parametrize(
     ("vocab_size", "special_tokens", "error", "message"),
     [
-        (255, [], ValueError, "255 .* 256"),
-        (257, ["<a>", "<b>"], ValueError, "2 special .* 258"),
         (300, ["<a>", ""], ValueError, "token 1"),
         (300, ["<a>", "<b>", "<a>"], ValueError, "token 2, '<a>'"),
         (300, [b"<a>"], AttributeError, "bytes"),
