@@ -29,7 +29,7 @@ def save_gguf(model, path, tokenizer=None, template=None, kind="F32"):
 
 def _filed(model, reader="the transformers library's file"):
     kind = architecture_of(model.config)
-    check_handled(model.config, kind.filed, reader, "FILES of its file in npgpt/models")
+    check_handled(model.config, kind.filed, reader, "FILES in npgpt/models")
     return kind.files, asdict(model.config), arrays_of(model)
 
 
