@@ -41,7 +41,6 @@ from numba import prange
 from autograd.kernels import attention_products as products
 from autograd.kernels.attention_blocks import (
     LANES,
-    TOGETHER,
     Block,
     clear_vector_before,
     empty,
@@ -135,17 +134,15 @@ def weights(a_SQ, block, scale, m, total, part, change):
     keys, diagonal = block.keys, block.diagonal
     if diagonal:
         _hide(a_SQ, keys)
-    for i in range(keys * BLOCK, (keys + TOGETHER - 1) // TOGETHER * TOGETHER * BLOCK):
-        a_SQ[i] = -np.inf  # beyond the last key, to the next multiple of TOGETHER
+    for i in range(keys * BLOCK, (keys + 1) // 2 * 2 * BLOCK):
+        a_SQ[i] = -np.inf  # beyond the last key, where loops take two at once
     for t in range(BLOCK):
         change[t] = m[t]
-    for i in range(0, keys, TOGETHER):
+    for i in range(0, keys, 2):
         first = first_query(i, diagonal)
-        a, b = row(a_SQ, i, first), row(a_SQ, i + 1, first)
-        c, d = row(a_SQ, i + 2, first), row(a_SQ, i + 3, first)
-        m_Q = m[first:BLOCK]
+        a, b, m_Q = row(a_SQ, i, first), row(a_SQ, i + 1, first), m[first:BLOCK]
         for t in range(m_Q.size):
-            m_Q[t] = _higher(_higher(_higher(a[t], b[t]), _higher(c[t], d[t])), m_Q[t])
+            m_Q[t] = _higher(_higher(a[t], b[t]), m_Q[t])
     for t in range(BLOCK):
         change[t] = exp((change[t] - m[t]) * scale)
         total[t] *= change[t]

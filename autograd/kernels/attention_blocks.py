@@ -5,7 +5,7 @@ the diagonal, query t of the block reads its keys up to t; in other blocks every
 key. Above the diagonal only the vectors that it crosses are computed, and there the weights are
 made 0.
 
-Beginning a loop over the queries of one key costs as much as the loop. So short loops take TOGETHER
+Beginning a loop over the queries of one key costs as much as the loop. So short loops take two
 keys at once, and loops that need not know the query take all keys in one.
 """
 
@@ -20,7 +20,6 @@ from autograd.kernels.panels import empty_lines
 from autograd.kernels.tiles import BYTES, VECTORS
 
 LANES = 16  # queries of a vector, or of a few; no tile has more rows
-TOGETHER = 4
 
 
 def table_of(*arrays):

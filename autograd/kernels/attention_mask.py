@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd.kernels.compiler import helper
 
-BLOCK = 64  # queries or keys of a block; a multiple of `attention_blocks.LANES` and TOGETHER
+BLOCK = 64  # queries or keys of a block; a multiple of `attention_blocks.LANES`
 
 
 class Visible(NamedTuple):

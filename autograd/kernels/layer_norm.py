@@ -48,23 +48,19 @@ def _layer_norm(x_NC, weight_C, bias_C, eps, y_NC, mean_N, rstd_N):
 
 def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     N, C = x_NC.shape
-    dx_NC = np.empty_like(x_NC)
-    chunks = (N + CHUNK - 1) // CHUNK
-    sums = np.zeros((2 * chunks + 1, C), x_NC.dtype)
-    dweight_C, dbias_C = np.zeros((2, C))
-    _layer_norm_backward(
-        dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC,
-        sums[:chunks], sums[chunks:-1], dweight_C, dbias_C, sums[-1],
-    )
-    return dx_NC, dweight_C.astype(x_NC.dtype), dbias_C.astype(x_NC.dtype)
+    dx_NC, zeros_C = np.empty_like(x_NC), np.zeros(C, x_NC.dtype)
+    sums = np.zeros((2, (N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
+    _layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, *sums, zeros_C)
+    # In order, so that threads do not change the rounding, and in float64: so many float32
+    # additions would round too often.
+    return dx_NC, *sums.sum(1, np.float64).astype(x_NC.dtype)
 
 
 @kernel
 def _layer_norm_backward(
-    dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, dweight_C, dbias_C, zeros_C
+    dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, dweights, dbiases, zeros_C
 ):
-    """dweights and dbiases are sums over CHUNK rows each. Sums of these, dweight and dbias, are
-    float64: so many float32 additions would round too often.
+    """dweights and dbiases are sums over CHUNK rows each.
 
     Two rows at a time, because reading and writing these sums takes as long as reading a row.
     """
@@ -95,7 +91,3 @@ def _layer_norm_backward(
                 for c in range(x.size):
                     normal = (x[c] - mean) * rstd
                     dx[c] = (dy[c] * weight_C[c] - along_shift - normal * along_scale) * rstd
-    for chunk in range(len(dweights)):  # in order, so that threads do not change the rounding
-        for c in range(dweight_C.size):
-            dweight_C[c] += dweights[chunk, c]
-            dbias_C[c] += dbiases[chunk, c]

@@ -40,15 +40,16 @@ def _rms_norm(x_NC, weight_C, eps, y_NC, rstd_N):
 
 def rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N):
     N, C = x_NC.shape
-    dx_NC, dweight_C = np.empty_like(x_NC), np.zeros(C)
+    dx_NC = np.empty_like(x_NC)
     dweights = np.zeros(((N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
-    _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights, dweight_C)
-    return dx_NC, dweight_C.astype(x_NC.dtype)
+    _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights)
+    # In order, so that threads do not change the rounding.
+    return dx_NC, dweights.sum(0, np.float64).astype(x_NC.dtype)
 
 
 @kernel
-def _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights, dweight_C):
-    """dweights are sums over CHUNK rows each, dweight, in float64, over all rows."""
+def _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights):
+    """dweights are sums over CHUNK rows each."""
     dtype = x_NC.dtype.type
     for chunk in prange(len(dweights)):
         dweight = dweights[chunk]
@@ -62,6 +63,3 @@ def _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights, dweight_C
             along = sum_gn / dtype(x.size)
             for c in range(x.size):
                 dx[c] = (dy[c] * weight_C[c] - x[c] * rstd * along) * rstd
-    for chunk in range(len(dweights)):  # in order, so that threads do not change the rounding
-        for c in range(dweight_C.size):
-            dweight_C[c] += dweights[chunk, c]

@@ -49,12 +49,14 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     panels_ZJP = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
     parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
     _multiply_bf16(a, b, c_ZMN, panels_ZJP, a_transposed, b_transposed, task, bias_N, parts_KN,
-                   sums_N, threads)
+                   threads)
+    if sums_N.size:
+        sums_N += parts_KN.sum(0, np.float64)
 
 
 @kernel
 def _multiply_bf16(
-    a, b, c_ZMN, panels_ZJP, a_transposed, b_transposed, task, bias_N, parts_KN, sums_N, threads
+    a, b, c_ZMN, panels_ZJP, a_transposed, b_transposed, task, bias_N, parts_KN, threads
 ):
     Z, M, N = c_ZMN.shape
     K = a.shape[1 if a_transposed else 2]
@@ -69,9 +71,6 @@ def _multiply_bf16(
     for thread in prange(threads):
         _do_jobs(jobs * thread // threads, jobs * (thread + 1) // threads, down, across,
                  a_flat, a_transposed, a_matrix, panels_ZJP, c_flat, M, N, K, task, bias_N)
-    for k in range(len(parts_KN)):
-        for j in range(N):
-            sums_N[j] += parts_KN[k, j]
 
 
 @helper
