@@ -33,7 +33,7 @@ def gelu(x):
 @kernel
 def _gelu(all_x, all_y):
     one, a, b = _constants(all_x)
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
         for i in range(x.size):
             two_u = a * x[i] * (one + b * x[i] * x[i])
@@ -48,7 +48,7 @@ def gelu_backward(dy, x):
 def _gelu_backward(all_dy, all_x, all_dx):
     one, a, b = _constants(all_x)
     three, limit = all_x.dtype.type(3), all_x.dtype.type(SATURATED)
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
         for i in range(x.size):
             z = limit if x[i] > limit else x[i]
@@ -77,7 +77,7 @@ def gelu_exact(x):
 
 @kernel
 def _gelu_exact(all_x, all_y):
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
         for i in range(x.size):
             y[i] = x[i] * normal_cdf(x[i])
@@ -90,7 +90,7 @@ def gelu_exact_backward(dy, x):
 @kernel
 def _gelu_exact_backward(all_dy, all_x, all_dx):
     half, peak = all_x.dtype.type(0.5), all_x.dtype.type(1 / math.sqrt(2 * math.pi))
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
         for i in range(x.size):
             density = peak * exp(-half * x[i] * x[i])
@@ -104,7 +104,7 @@ def silu(x):
 @kernel
 def _silu(all_x, all_y):
     one = all_x.dtype.type(1)
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
         for i in range(x.size):
             y[i] = x[i] / (one + exp(-x[i]))
@@ -117,7 +117,7 @@ def silu_backward(dy, x):
 @kernel
 def _silu_backward(all_dy, all_x, all_dx):
     one = all_x.dtype.type(1)
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         dy, x, dx = _chunk(all_dy, chunk), _chunk(all_x, chunk), _chunk(all_dx, chunk)
         for i in range(x.size):
             s = one / (one + exp(-x[i]))
@@ -134,7 +134,7 @@ def _dropout(all_x, p, seed, all_y):
     key = _mix(np.uint64(seed))
     scale, zero = all_x.dtype.type(1 / (1 - p)), all_x.dtype.type(0)
     lowest = np.uint64(math.ceil(p * 2.0**24))  # the hash is an integer of 24 bits
-    for chunk in prange((all_x.size + CHUNK - 1) // CHUNK):
+    for chunk in prange(-(-all_x.size // CHUNK)):
         x, y = _chunk(all_x, chunk), _chunk(all_y, chunk)
         first = key + np.uint64(chunk * CHUNK)
         for i in range(x.size):

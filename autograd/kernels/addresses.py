@@ -27,7 +27,7 @@ class Table:
         self.addresses = np.array([list(map(_address, arrays)) for arrays in lists], np.int64)
         self.sizes = np.array([a.size for a in lists[0]], np.int64)
         # array p is worked on by the chunks from first[p] on, and owner[chunk] is p
-        counts = (self.sizes + CHUNK - 1) // CHUNK
+        counts = -(-self.sizes // CHUNK)
         self.first = np.cumsum(counts) - counts
         self.owner = np.repeat(np.arange(len(counts)), counts)
 

@@ -68,7 +68,7 @@ def attend(table, lse_BHT, visible, G, S, D, threads):
 def query_blocks(thread, threads, table, lse_BHT, visible, G, S, D):
     """Compute a thread's blocks of queries."""
     B, H, T = lse_BHT.shape
-    lse, blocks = lse_BHT.reshape(-1), (T + BLOCK - 1) // BLOCK
+    lse, blocks = lse_BHT.reshape(-1), -(-T // BLOCK)
     jobs = B * H * blocks
     room = products.empty_room(D, lse)
     keys_SD = products.empty_keys(S, D, True, False, lse)

@@ -65,7 +65,7 @@ def take_keys(x, S, D, operand, room):
 @helper
 def empty_queries(D, summed, like):
     width = VECTORS * (BYTES // like.itemsize)
-    panels = (BLOCK + width - 1) // width * width * (D + BYTES // like.itemsize)
+    panels = -(-BLOCK // width) * width * (D + BYTES // like.itemsize)
     return Operand(empty(panels, like), empty(BLOCK * row_length(D, like) * summed, like))
 
 
@@ -153,7 +153,7 @@ def _row_of_tiles(a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, depth, height
 def row_length(D, like):
     """Return D, rounded up to whole vectors."""
     lanes = BYTES // like.itemsize
-    return (D + lanes - 1) // lanes * lanes
+    return -(-D // lanes) * lanes
 
 
 @helper

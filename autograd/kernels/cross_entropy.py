@@ -36,7 +36,7 @@ def _cross_entropy(logits_NV, targets_N, z_N, m_N, total_N):
     less m, left alone without a target."""
     N, V = logits_NV.shape
     rows = _rows_at_once(V)
-    for chunk in prange((N + rows - 1) // rows):
+    for chunk in prange(-(-N // rows)):
         start, end = chunk * rows, min(chunk * rows + rows, N)
         for n in range(start, end):
             m_N[n] = row_maximum(logits_NV[n])
@@ -72,7 +72,7 @@ def cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale):
 def _cross_entropy_backward(logits_NV, targets_N, m_N, total_N, scale, dlogits_NV):
     N, V = logits_NV.shape
     rows = _rows_at_once(V)
-    for chunk in prange((N + rows - 1) // rows):
+    for chunk in prange(-(-N // rows)):
         start, end = chunk * rows, min(chunk * rows + rows, N)
         for first in range(start, end, 2):
             second = min(first + 1, end - 1)

@@ -118,12 +118,11 @@ def _shares(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, task):
 
 @shared_helper
 def _share(x_BI, norm, eps, centred, n_TBI, product, like, y_BO, t, task):
+    n_BI = x_BI
     if norm.size:
         n_BI = n_TBI[t, : len(x_BI)]
         _norm(x_BI, norm, eps, centred, n_BI)
-        _multiply(n_BI, product, like, y_BO, t, len(n_TBI), task)
-    else:
-        _multiply(x_BI, product, like, y_BO, t, len(n_TBI), task)
+    _multiply(n_BI, product, like, y_BO, t, len(n_TBI), task)
 
 
 @kernel
@@ -156,7 +155,7 @@ def _multiply(x_BI, product, like, y_BO, thread, threads, task):
     B, I = x_BI.shape  # noqa: E741
     O = y_BO.shape[1]  # noqa: E741
     outputs = WIDTH // 2 if task == GATED else WIDTH  # of a panel
-    panels = (O + outputs - 1) // outputs
+    panels = -(-O // outputs)
     depth = I // product[4]  # rows of the weight in a panel
     x, w = x_BI.reshape(-1), array_at(product[0], 0, panels * depth * WIDTH, like)
     scale = array_at(product[1], 0, panels * WIDTH, x_BI)

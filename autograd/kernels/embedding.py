@@ -33,7 +33,7 @@ def _embedding(weight_VC, indices_N, y_NC):
 @kernel
 def embedding_backward_(dweight_VC, dy_NC, indices_N):
     N, C = dy_NC.shape
-    for block in prange((C + CHANNELS - 1) // CHANNELS):
+    for block in prange(-(-C // CHANNELS)):
         start, stop = block * CHANNELS, min(block * CHANNELS + CHANNELS, C)
         for n in range(N):
             dweight, dy = dweight_VC[indices_N[n], start:stop], dy_NC[n, start:stop]

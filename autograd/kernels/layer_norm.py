@@ -49,7 +49,7 @@ def _layer_norm(x_NC, weight_C, bias_C, eps, y_NC, mean_N, rstd_N):
 def layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N):
     N, C = x_NC.shape
     dx_NC, zeros_C = np.empty_like(x_NC), np.zeros(C, x_NC.dtype)
-    sums = np.zeros((2, (N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
+    sums = np.zeros((2, -(-N // CHUNK), C), x_NC.dtype)
     _layer_norm_backward(dy_NC, x_NC, weight_C, mean_N, rstd_N, dx_NC, *sums, zeros_C)
     # In order, so that threads do not change the rounding, and in float64: so many float32
     # additions would round too often.

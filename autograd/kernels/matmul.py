@@ -87,12 +87,12 @@ def multiply(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N, thre
 @helper
 def cut(Z, M, N, width, threads):
     """Return into how many parts to cut rows and columns of c, so that all threads have work."""
-    across = (N + COLUMNS - 1) // COLUMNS
-    down = max(1, (M + TALLEST - 1) // TALLEST)
+    across = -(-N // COLUMNS)
+    down = max(1, -(-M // TALLEST))
     more = 1
     while Z * down * across * more % threads and Z * down * across * more < 8 * threads:
         more += 1
-    panels = (N + width - 1) // width
+    panels = -(-N // width)
     time_by_rows = (M // (down * more) + PACKING) * (panels // across)
     time_by_columns = (M // down + PACKING) * -(-panels // (across * more))
     return (down * more, across) if time_by_rows < time_by_columns else (down, across * more)
@@ -101,7 +101,7 @@ def cut(Z, M, N, width, threads):
 @helper
 def bounds(size, step, part, parts):
     """Return the bounds of one part of `size`, cut into parts at multiples of `step`."""
-    steps = (size + step - 1) // step
+    steps = -(-size // step)
     return steps * part // parts * step, min(size, steps * (part + 1) // parts * step)
 
 
@@ -110,7 +110,7 @@ def _do_jobs(first, end, down, across, a, a_steps, b, b_steps, c, M, N, K, most,
     a_matrix, a_row, a_column = a_steps
     b_matrix, b_row, b_column = b_steps
     width = VECTORS * (BYTES // c.itemsize)
-    most_columns = (N + width * across - 1) // (width * across) * width
+    most_columns = -(-N // (width * across)) * width
     panels = empty_lines((most + width) * most_columns, c.dtype)
     a_rows = empty_lines(most * ROWS + width, c.dtype)
     for job in range(first, end):

@@ -32,11 +32,10 @@ def empty_lines(size, dtype):
 @helper
 def tile_height(rows):
     """Return the tallest tile that fits."""
-    height = 1
     for h in HEIGHTS:
-        if height < h <= rows:
-            height = h
-    return height
+        if h <= rows:
+            return h
+    return 1
 
 
 @helper

@@ -41,7 +41,7 @@ def _rms_norm(x_NC, weight_C, eps, y_NC, rstd_N):
 def rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N):
     N, C = x_NC.shape
     dx_NC = np.empty_like(x_NC)
-    dweights = np.zeros(((N + CHUNK - 1) // CHUNK, C), x_NC.dtype)
+    dweights = np.zeros((-(-N // CHUNK), C), x_NC.dtype)
     _rms_norm_backward(dy_NC, x_NC, weight_C, rstd_N, dx_NC, dweights)
     # In order, so that threads do not change the rounding.
     return dx_NC, dweights.sum(0, np.float64).astype(x_NC.dtype)

@@ -25,7 +25,7 @@ from autograd.kernels.vectors import INT32, copies, load, position, store, vecto
 AHEAD = 4096
 WIDTH = VECTORS * BYTES // 4
 TOGETHER = 4 if BYTES == 64 else 2  # rows of the tallest tile that computes both halves at once
-SIZES = {"i8": 1, "i16": 2, "float": 4, "double": 8}  # bytes
+SIZES = {"i8": 1, "i16": 2, "float": 4}  # bytes
 
 
 def _read_ahead(builder, b, vectors, vector):

@@ -60,19 +60,19 @@ def store(builder, value, address, mask=None):
 
 
 def copies(builder, scalar, lanes):
-    nothing = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    nothing = ir.VectorType(scalar.type, lanes)(ir.Undefined)
     first = builder.insert_element(nothing, scalar, INT32(0))
     return builder.shuffle_vector(first, nothing, constants([0] * lanes))
 
 
 def first_lanes(builder, count, lanes):
     """Return the mask of the first `count` lanes."""
-    lane = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+    lane = ir.VectorType(count.type, lanes)(list(range(lanes)))
     return builder.icmp_signed("<", lane, copies(builder, count, lanes))
 
 
 def constants(integers):
-    return ir.Constant(ir.VectorType(INT32, len(integers)), list(integers))
+    return ir.VectorType(INT32, len(integers))(list(integers))
 
 
 def vector_function(module, name, vector, returns, takes):

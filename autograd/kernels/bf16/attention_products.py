@@ -167,10 +167,10 @@ def _clear_unread(a_SQ, keys):
 
 @helper
 def _panel_size(columns, depth):
-    return (columns + WIDTH - 1) // WIDTH * WIDTH * depth
+    return -(-columns // WIDTH) * WIDTH * depth
 
 
 @helper
 def _empty_panels(S, D):
     """Return memory for the panels, as wide as D, of each block of S rows."""
-    return empty_lines((S + BLOCK - 1) // BLOCK * _panel_size(D, HALF), np.uint32)
+    return empty_lines(-(-S // BLOCK) * _panel_size(D, HALF), np.uint32)

@@ -101,13 +101,13 @@ def _do_jobs(
 ):
     panels, deep = panels_ZJP.reshape(-1), padded_pairs(K)
     b_matrix = panels_ZJP[0].size if len(panels_ZJP) > 1 else 0
-    steps = (deep + DEPTH - 1) // DEPTH
-    most = (deep // DEEP + steps - 1) // steps * DEEP
+    steps = -(-deep // DEPTH)
+    most = -(-deep // (DEEP * steps)) * DEEP
     # An odd number of cache lines to a row. Rows that are 4 KiB apart share a set of the cache,
     # which has fewer places than a tile has rows.
     row = (most // DEEP | 1) * DEEP
-    rows = (M + TALL * down - 1) // (TALL * down) * TALL
-    most_columns = (N + WIDTH * across - 1) // (WIDTH * across) * WIDTH
+    rows = -(-M // (TALL * down)) * TALL
+    most_columns = -(-N // (WIDTH * across)) * WIDTH
     pairs, rounded = empty_lines(steps * rows * row, np.uint32), -1
     sums = empty_lines(rows * most_columns if steps > 1 else 0, np.float32)
     for_rows = empty_lines(ROOM, np.float32)

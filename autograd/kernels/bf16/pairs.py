@@ -22,7 +22,7 @@ WIDTH = VECTORS * LANES
 @helper
 def padded_pairs(K):
     """Return the number of pairs for K numbers, with the zeros that fill them up."""
-    return (K + 2 * DEEP - 1) // (2 * DEEP) * DEEP
+    return -(-K // (2 * DEEP)) * DEEP
 
 
 @helper
