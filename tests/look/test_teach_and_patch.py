@@ -39,7 +39,7 @@ from npgpt.data.tokens import scan
 from npgpt.look.history import open_text, validation_text
 from npgpt.look.page import make_page
 
-LESSON, OTHER, TIRED = "Once a shy hen", "A red hen sat in", "It was too tired, so it "
+LESSON, OTHER, TIRED = "Once shy hens", "A red hen sat in", "It was too tired, so it "
 STATUS, CHOSEN = "section:not([hidden]) [role=status]", "section:not([hidden]) [aria-live]"
 COPY = """
 window.before = Object.fromEntries(
