@@ -70,8 +70,9 @@ class Ranks:
             found = [repr(theirs.get(name)) for theirs in everyone]
             if len({*found}) > 1:
                 raise ValueError(
-                    f"the ranks differ, so their weights would, too: {name} is {', '.join(found)}; "
-                    "start all with the same settings and programs, on the same files"
+                    f"the ranks differ, so their weights would, too: {name} by rank is "
+                    f"{' and '.join(found)}; start all with the same settings and programs, on the "
+                    "same files"
                 )
 
     def average(self, parameters, loss):

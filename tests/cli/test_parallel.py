@@ -86,7 +86,7 @@ def test_a_rank_that_dies_or_stops_ends_the_job_and_the_run_goes_on_to_the_same_
     folder = tmp_path / "run"
     train = ("train", corpus, "--out", folder, *SETTINGS)
     done = two_ranks(sent, *train, code=SIGNALLED)
-    assert done.stdout.count("FOLDER") == 1 and "FOLDER" not in done.stderr
+    assert done.stderr.count("FOLDER") == 1 and "FOLDER" not in done.stdout
     assert done.returncode != 0
     load_run(folder)
     done = two_ranks("train", "--resume", folder)
@@ -107,7 +107,7 @@ sys.exit(main(arguments))
 
 
 @pytest.mark.parametrize(("otherwise", "facts"), [
-    ("arguments += ['--lr', '0.5']", "lr None 0.5"),
+    ("arguments += ['--lr', '0.5']", "lr 0.006 0.5"),
     ("os.environ['AUTOGRAD_BACKEND'] = 'numpy'", "backend 'numba' 'numpy'"),
     ("import importlib.metadata as m; v = m.version; "
      "m.version = lambda p: '1.0' if p == 'numpy' else v(p)", "'1.0'"),
@@ -123,7 +123,7 @@ def test_ranks_with_other_settings_tokens_or_texts_are_refused_by_all(
     train = ("train", corpus, "--out", folder, *SETTINGS)
     done = two_ranks(otherwise, *train, code=OTHERWISE)
     assert done.returncode != 0 and not folder.exists() and "Traceback" not in done.stderr
-    assert re.search(" .*".join(map(re.escape, facts.split())) + ".*rank 1", done.stderr)
+    assert re.search(" .*".join(map(re.escape, facts.split())), done.stderr)
 
 
 def test_a_batch_that_can_not_be_shared_is_refused_by_all(tmp_path, corpus):
