@@ -201,11 +201,11 @@ def what_decides(trained):
         positions = positions_of(word, beginning, trained.tokenizer)[0]
         maps = activations(trained.model, ids_T[None]).weights_LBHTT[:, 0]
         weights_LH = maps[:, :, -1, positions].sum(axis=-1)
-        head = *map(int, np.unravel_index(weights_LH.argmax(), weights_LH.shape)),
-        readers[word] = *head, weights_LH.max()
+        block, head = map(int, np.unravel_index(weights_LH.argmax(), weights_LH.shape))
+        readers[word] = block, head, weights_LH.max()
         answers[word] = trained.tokenizer.decode([probs_V.argmax()])
         print(f"{word!r:9} {'... ' + beginning[-26:]:30} -> {answers[word]!r:9} "
-              f"{probs_V.max():.2f}; block {head[0]}, head {head[1]} reads {word!r} with "
+              f"{probs_V.max():.2f}; block {block}, head {head} reads {word!r} with "
               f"{weights_LH.max():.2f}")
     return {"answers": answers, "readers": readers}
 

@@ -134,9 +134,6 @@ def test_tokenizers_show_what_they_are():
     assert repr(BPETokenizer.train("hug hug", 257)) == "BPETokenizer(vocab_size=257)"
 
 
-# ---- habits from elsewhere
-
-
 # ---- types
 
 

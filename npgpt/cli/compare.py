@@ -33,8 +33,8 @@ def run(args):
     names = [folder.resolve().name for folder in folders]
     names = names if len(set(names)) == len(names) else [*map(str, folders)]
     differ = differing([
-        {"text": run.text.name} | asdict(run.model) | asdict(run.training)
-        for run in (result.run for result in results)
+        {"text": result.run.text.name} | asdict(result.run.model) | asdict(result.run.training)
+        for result in results
     ])
     numbers, notes = [result.numbers() for result in results], not_comparable(results)
     if not args.json:  # before the picture, whose path may be refused

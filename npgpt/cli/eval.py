@@ -100,6 +100,8 @@ def run(args):
 def _dataset(args, loaded, path, whole, stack):
     """Return the `Dataset` of the text in `args`."""
     tokenizer, training = loaded.tokenizer, loaded.training
+    if args.corpus and args.conversations:
+        raise ValueError("--corpus is a text, --conversations are answers: give one of them")
     if args.corpus:
         check_texts(args.corpus)
         return open_dataset(architecture(training.arch), training, stack, args.corpus, tokenizer,

@@ -213,7 +213,6 @@ class Writer:
         }
 
 
-
 def print_stats(found):
     """Print a writer's stats on standard error."""
     said = "too few tokens to measure"

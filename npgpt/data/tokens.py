@@ -210,6 +210,8 @@ def _of_token_files(folder, training, stack, tokenizer):
     Raises ValueError if `tokenizer` differs from the one beside them, or lacks one of their ids,
     and for a link out of the folder.
     """
+    if training.split != "tail":
+        raise ValueError("token files have no documents: split=documents is for npgpt prepare")
     stored = load_tokenizer(member(folder, "tokenizer.json"))
     if tokenizer is not None and tokenizer.tokens != stored.tokens:
         raise ValueError(f"the tokens of {folder} are not those of the run's tokenizer.json; "

@@ -95,6 +95,7 @@ def test_what_cannot_be_learned_so_is_refused(refuses, finished, talks):
         refuses(fact, *train, *wrong.split())
     refuses("--arch", "train", "--conversations", talks, "--arch", "bert")
     refuses("template", "eval", finished, "--conversations", talks)
+    refuses("one of them", "eval", SHIPPED_RUN, "tales", "--conversations", talks)
     refuses("--tokenizer words", "train", "--init-from", SHIPPED_RUN, "--conversations", "tales")
 
 

@@ -83,6 +83,7 @@ def test_token_files_of_another_corpus_or_tokenizer_are_refused(done, refused, h
     assert "two" in refused(*resume)
     assert "one" in refused("prepare", "one", "--corpus", "two.txt")
     assert "alone" in refused(*train, "one", "two")
+    assert "split" in refused(*train, "one", "--split", "documents")
 
 
 def test_every_id_of_a_token_file_is_looked_at(refuses, here):

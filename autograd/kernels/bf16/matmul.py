@@ -44,10 +44,10 @@ def multiply_bf16(a, b, c_ZMN, a_transposed, b_transposed, task, bias_N, sums_N,
     parts_KN   sums over 2 DEEP rows of b each, if sums_N has a size
     """
     N = c_ZMN.shape[2]
-    blocks = -(-a.shape[1 if a_transposed else 2] // (2 * DEEP))
-    shape = len(b), -(-N // WIDTH), blocks * DEEP * WIDTH
+    deep = padded_pairs.py_func(a.shape[1 if a_transposed else 2])
+    shape = len(b), -(-N // WIDTH), deep * WIDTH
     panels_ZJP = empty_lines.py_func(math.prod(shape), np.uint32).reshape(shape)
-    parts_KN = np.empty((blocks if sums_N.size else 0, N), np.float32)
+    parts_KN = np.empty((deep // DEEP if sums_N.size else 0, N), np.float32)
     _multiply_bf16(a, b, c_ZMN, panels_ZJP, a_transposed, b_transposed, task, bias_N, parts_KN,
                    threads)
     if sums_N.size:
