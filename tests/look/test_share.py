@@ -83,6 +83,22 @@ def test_every_field_of_a_link_comes_back(browser, pages):
         until(browser, lambda: browser.run("return npgpt.state") == first | {"view": "bet"})
 
 
+def test_what_no_field_has_leaves_the_address(browser, pages):
+    browser.open(pages["tales"][0], "toString=1&constructor=x&view=nope&t=3")
+    assert changed_address(browser) == "#t=3"
+
+
+def test_back_in_the_tour_closes_it_and_puts_the_weights_back(browser, pages):
+    browser.open(pages["tales"][0])
+    press(browser, "Take the tour")
+    while "Now it learns" not in shown(browser, ".tour p"):
+        press(browser, "Next")
+    until(browser, lambda: browser.run("return npgpt.pass.taught"))
+    browser.run("history.back()")
+    until(browser, lambda: not browser.find(".tour").is_displayed())
+    assert not browser.run("return npgpt.pass.taught")
+
+
 @pytest.mark.parametrize("link", [
     "view=nowhere", "layer=99&head=-3&view=attention", "t=1e9&s=-1e99&view=attention",
     "temperature=1e99&view=tokens", "temperature=x&topK=-1e99&topP=-1e99&view=tokens",

@@ -169,6 +169,16 @@ def test_overview(browser, more, kind, width):
         assert any(agrees(fact, probs_TV[t, v]) for fact in said if "%" in fact)
 
 
+def test_a_window_that_shrinks_and_a_phone_that_turns_take_the_page_along(browser, pages):
+    browser.open(pages["tales"][0], "", 1440)
+    for width, height in ((500, 900), (844, 390), (390, 844)):
+        browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        until(browser, lambda width=width: browser.run(
+            "return document.documentElement.scrollWidth <= arguments[0]", width))
+        assert browser.run("return innerWidth") == width
+
+
 def test_a_new_text_flows_once_through_the_picture_but_not_while_it_is_typed(browser, more):
     """Nor for a reader who wants less motion."""
     browser.open(more["tales"][1], "", 400)

@@ -36,6 +36,7 @@ from npgpt import AdamW
 from npgpt.config import TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import scan
+from npgpt.gpt import GPT
 from npgpt.look.history import open_text, validation_text
 from npgpt.look.page import make_page
 
@@ -254,6 +255,7 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     assert box.get_attribute("value") == "It was too noisy, so it "
     for text, says in (
         ("It was too hungry, so it ", str(len(TIRED))), (TIRED, "same"), ("It was! ", "U+0021"),
+        (1500 * "ab", "3,000"),
     ):
         browser.run("npgpt.set({ other: arguments[0] })", text)
         until(browser, lambda says=says: says in shown(browser, STATUS))
@@ -265,6 +267,28 @@ def test_a_second_text_is_explained_or_found(browser, pages, subjects):
     assert (ids[0] != ids[1]).sum() == 1
     answers = [expected(stored(subjects["untied"]), each)[0][-1].argmax() for each in ids]
     assert answers[0] != answers[1]
+
+
+def test_a_second_text_is_found_for_a_text_beyond_the_window_and_for_one_token(browser, pages):
+    for text in (9 * "A red hen ", "A"):
+        browser.open(pages["untied"][0], f"view=patch&text={quote(text)}")
+        computed(browser)
+        other = browser.find("section:not([hidden]) textarea").get_attribute("value")
+        assert len(other) == len(text) and sum(map(str.__ne__, other, text)) == 1
+
+
+def test_where_no_second_text_is_found_it_says_how_many_were_tried(browser, subjects, tmp_path):
+    model = GPT(subjects["untied"].model.config, seed=0)
+    model.lm_head.weight.data[...] = 0  # the first token is the answer to everything
+    subject = dataclasses.replace(subjects["untied"], model=model)
+    browser.open(page_of(subject, tmp_path, "A hen")[0], "view=patch")
+    until(browser, lambda: "tried" in shown(browser, STATUS).lower())
+    text, V = "A hen", model.config.vocab_size
+    first, second = (subject.tokenizer.decode([v]) for v in (0, 1))
+    changes = {f"{text[:t]}{second if text[t] == first else first}{text[t + 1:]}"
+               for t in range(1, 5)} | {subject.tokenizer.decode([v]) + text[1:]
+                                        for v in range(min(12, V))}
+    assert facts(shown(browser, STATUS)) == [str(len(changes - {text}))]
 
 
 def test_the_cells_of_patching_are_chosen_by_arrows_and_clicks(browser, pages):

@@ -9,22 +9,32 @@ export const END = ".\n\n";
 // its probability, or null if the story so far is none of the grammar's. A text begins with a
 // story, or with empty lines before one.
 export function nextCharacters(grammar, text) {
-  return readingsOf(grammar, text).map((all) => (all.length ? distribution(all) : null));
+  const all = readingsOf(grammar, Array.from(text));
+  return all.map((some) => once(some, "", () => (some.length ? distribution(some) : null)));
 }
 
 // The same of the tokens of a tokenizer of words, after each of a text's.  known: has the words
 export function nextWords(grammar, tokens, known) {
-  const all = readingsOf(grammar, tokens.join(""));
+  const all = readingsOf(grammar, Array.from(tokens.join("")));
   let at = 0,
     begun = ""; // the word in which the token ends
   return ["", ...tokens].map((token) => {
     begun = goesOn(begun, token) ? begun + token : goesOn("", token[0] ?? "") ? token : "";
     const isOne = token.length > 1,
-      readings = all[(at += Array.from(token).length)],
-      next = wordsAfter(grammar, readings, begun, isOne, known),
-      total = Array.from(next.values()).reduce((a, b) => a + b, 0);
-    return total ? new Map(Array.from(next, ([word, p]) => [word, p / total])) : null;
+      readings = all[(at += Array.from(token).length)];
+    return once(readings, `${begun} ${isOne}`, () => {
+      const next = wordsAfter(grammar, readings, begun, isOne, known),
+        total = Array.from(next.values()).reduce((a, b) => a + b, 0);
+      return total ? new Map(Array.from(next, ([word, p]) => [word, p / total])) : null;
+    });
   });
+}
+
+const computed = new WeakMap(); // by readings: what follows them
+
+function once(readings, key, compute) {
+  if (computed.get(readings)?.key !== key) computed.set(readings, { key, next: compute() });
+  return computed.get(readings).next;
 }
 
 // Whether the beginning of a word, or nothing, and a character begin a word: letters, or a space and
@@ -56,13 +66,17 @@ function wordsAfter(grammar, readings, begun, isOne, known) {
   return next;
 }
 
-// The readings of each beginning of a text.
-function readingsOf(grammar, text) {
-  let readings = begin(grammar),
-    inStory = false;
-  const found = [readings],
-    characters = Array.from(text);
-  for (let i = 0; i < characters.length; i++) {
+let before = { characters: [], found: [] }; // of the last text
+
+// The readings of each beginning of a text; a beginning that the last text had keeps its own.
+function readingsOf(grammar, characters) {
+  if (!before.found.length) before.found.push(begin(grammar));
+  const changed = characters.findIndex((character, i) => character !== before.characters[i]),
+    same = changed < 0 ? characters.length : changed,
+    found = before.found.slice(0, same + 1);
+  let readings = found[same],
+    inStory = characters.slice(0, same).some((character) => character !== "\n");
+  for (let i = same; i < characters.length; i++) {
     inStory ||= characters[i] !== "\n";
     if (inStory) readings = readings.flatMap((reading) => read(grammar, reading, characters[i]));
     const total = sum(readings);
@@ -70,6 +84,7 @@ function readingsOf(grammar, text) {
     if (!total && characters.slice(i - 2, i + 1).join("") === END) readings = begin(grammar);
     found.push(readings);
   }
+  before = { characters, found };
   return found;
 }
 

@@ -115,7 +115,7 @@ function holds() {
 }
 
 function render() {
-  const view = VIEWS.find(({ id }) => id === state.view) ?? overview;
+  const view = VIEWS.find(({ id }) => id === state.view);
   if (prompt.value !== state.text) prompt.value = state.text;
   const cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read` : "";
   const taught = pass.taught ? ", its weights as you taught them" : "";
@@ -160,7 +160,10 @@ function open(view) {
   updates.set(view.id, { root, update });
 }
 
-onChange(render);
+onChange(
+  render,
+  VIEWS.map(({ id }) => id),
+);
 window.onhashchange = readAddress;
 window.onresize = () => set({});
 prefersDark.onchange = () => set({});

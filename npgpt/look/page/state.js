@@ -72,10 +72,12 @@ export const pass = {
   },
 };
 
-let listener = () => {};
+let listener = () => {},
+  views = []; // ids
 
-export function onChange(function_) {
+export function onChange(function_, ids) {
   listener = function_;
+  views = ids;
 }
 
 export function set(changes) {
@@ -259,7 +261,7 @@ export function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1)),
     changes = { ...DEFAULTS };
   for (const [name, value] of given) {
-    if (!(name in DEFAULTS)) continue;
+    if (!Object.hasOwn(DEFAULTS, name)) continue;
     if (typeof DEFAULTS[name] !== "number") changes[name] = value;
     else if (Number.isFinite(Number(value))) {
       const [low, high, step] = BOUNDS[name] ?? [-1, 2 ** 31, 1],
@@ -271,6 +273,7 @@ export function readAddress() {
   if (!Object.hasOwn(FAULTS, changes.fault)) changes.fault = "";
   changes.layer = Math.min(L - 1, changes.layer);
   changes.head = Math.min(H - 1, changes.head);
+  if (!views.includes(changes.view)) changes.view = DEFAULTS.view;
   entry = changes.view;
   set(changes);
 }

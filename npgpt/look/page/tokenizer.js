@@ -66,7 +66,7 @@ export class Tokenizer {
       if (id !== undefined) return id;
       const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
       throw new UnknownCharacter(
-        `${visible(character)} (U+${code}), as character ${before() + position + 1}, is not among the ` +
+        `${visible(character)} (U+${code}), as character ${(before() + position + 1).toLocaleString("en")}, is not among the ` +
           "characters that this model was trained on.",
       );
     });

@@ -51,7 +51,7 @@ function teaches() {
   const sentence =
     `Now it learns “${lesson()}” in 20 steps. Wait for step 20: see its loss, and another text's. ` +
     "The next step puts the weights back.";
-  const marks = ["progress", "losses"];
+  const marks = ["recital", "progress", "losses"];
   return { sentence, changes: { view: "teach" }, marks, act: start, undo: putBack };
 }
 
@@ -141,13 +141,14 @@ export function tour() {
     card = el("aside.tour", { hidden: true, "aria-label": "Tour" }, words, buttons);
   addEventListener("keydown", ({ key }) => key === "Escape" && !card.hidden && end());
   const begin = () => {
+    const { taught } = pass;
     if (card.hidden) own = Object.fromEntries(Object.keys(FIRST).map((key) => [key, state[key]]));
     else leave();
-    const { taught } = pass;
+    card.hidden = true;
     if (live) putBack();
-    card.hidden = false;
     if (Object.keys(FIRST).some((key) => state[key] !== FIRST[key])) set(FIRST);
     steps = STEPS.map((step) => step()).filter(Boolean);
+    card.hidden = false;
     show(0);
     if (taught) words.prepend("The model's own weights are put back. ");
     next.focus({ preventScroll: true });
@@ -156,7 +157,11 @@ export function tour() {
     for (const marked of document.querySelectorAll(".pointed")) marked.classList.remove("pointed");
     document.body.style.paddingBottom = card.hidden ? "" : `${card.offsetHeight + 40}px`;
     const { changes, marks } = steps?.[at] ?? {};
-    if (card.hidden || state.view !== changes?.view) return;
+    if (!card.hidden && state.view !== changes.view) {
+      card.hidden = true; // the reader has gone elsewhere, with Back or by a tab
+      leave();
+    }
+    if (card.hidden) return;
     const found = marks.map((mark) =>
       Array.from(document.querySelectorAll(`[data-mark="${mark}"]`)).filter((each) =>
         each.checkVisibility(),

@@ -5,6 +5,7 @@ import { cellAt, cells } from "../charts.js";
 import { palette } from "../colours.js";
 import {
   bar,
+  counted,
   el,
   legend,
   onArrows,
@@ -13,6 +14,7 @@ import {
   setting,
   table,
   textLine,
+  whole,
 } from "../elements.js";
 import { branchName, NOTHING, Trace } from "../model.js";
 import { softmax } from "../ops.js";
@@ -34,6 +36,7 @@ import { taskOnText } from "../task.js";
 
 const LETTERS = tokenizer.kind === "char" ? 3 : 9; // of a token; more are cut
 const FAR = 40, // tokens from the end, among which one is changed for a second text
+  FIRST = 12, // tokens that are tried at the first position
   BEYOND = 24; // tokens that are written after the texts
 const own = new Trace(); // of the second text, patched or not
 let found = {}; // of the second text
@@ -134,13 +137,14 @@ function second(text) {
     ids = read.ids?.slice(pass.cut),
     wrong = (problem) => ({ text, problem });
   if (!ids) return wrong(read.problem);
-  if (ids.length !== pass.T)
+  if (read.ids.length !== pass.read.length)
     return wrong(
-      `The second text has ${ids.length} tokens and the text above ${pass.T}: give it as ` +
+      `The second text has ${counted(read.ids.length, "token")} and the text above ` +
+        `${whole(pass.read.length)}: give it as ` +
         "many, so that the positions correspond.",
     );
   const first = ids.findIndex((id, t) => id !== pass.ids[t]);
-  if (first < 0) return wrong("The two texts are the same: change a token.");
+  if (first < 0) return wrong("The model reads the same of the two texts: change a token.");
   own.ids = [];
   const [above, here] = [logitsOf(pass.trace), model.forward(ids, own)].map(last),
     [[a], [b]] = [above, here].map(likeliestFirst);
@@ -167,21 +171,27 @@ function moved(k, t, alpha) {
 }
 
 // A second text with a different answer: a word of the tales changed, or one token for a likely one,
-// at best some tokens before the end.
+// at best some tokens before the end; at the first position for one that the model answers with.
 async function pair(pause) {
   const [nearest, next, ...before] = range(Math.min(FAR, pass.T)).slice(1),
-    text = tokenizer.decode(pass.ids);
-  const changed = [...before, next, nearest].filter(Boolean).map((back) => {
+    text = tokenizer.decode(pass.read),
+    changed = new Set([text.replace("tired", "noisy")]);
+  const replace = (t, id) => changed.add(tokenizer.decode(pass.read.with(pass.cut + t, id)));
+  for (const back of [...before, next, nearest].filter(Boolean)) {
     const t = pass.T - back,
       likely = likeliest(2 * L, t - 1, 2).find(([id]) => id !== pass.ids[t]);
-    return likely ? tokenizer.decode(pass.ids.with(t, likely[0])) : text;
-  });
-  for (const each of [text.replace("tired", "noisy"), ...changed]) {
+    if (likely) replace(t, likely[0]);
+  }
+  if (pass.T <= FAR) for (const [id] of likeliest(2 * L, pass.T - 1, FIRST)) replace(0, id);
+  changed.delete(text);
+  for (const each of changed) {
     const one = second(each);
     if (!one.problem) return one;
     await pause();
   }
-  const problem = "No change of one token of this text changes its answer: type a second text.";
+  const problem =
+    `Tried ${counted(changed.size, "text")} that ${changed.size === 1 ? "differs" : "differ"} ` +
+    "in one word or token: none has another answer. Type a second text.";
   return { text, problem };
 }
 

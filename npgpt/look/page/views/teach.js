@@ -43,7 +43,7 @@ export const teach = {
       back = button("Put the weights back", putBack),
       words = el("p", { role: "status", "data-mark": "progress" }),
       plot = el("div.scroll", { "data-mark": "losses" }),
-      written = el("div"),
+      written = el("div", { "data-mark": "recital" }),
       other = el("details", { hidden: !record.others }, el("summary", "The other text"));
     other.append(el("pre", record.others ?? ""));
     root.append(line, el("div.controls", go, back, rate), words, plot, written, other);
