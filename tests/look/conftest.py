@@ -2,7 +2,7 @@
 a browser.
 
 The browser is Debian's chromium, driven by selenium (the extra `browser`). Where either is missing,
-the tests that need it are skipped and say so; with NPGPT_BROWSER=required, as in .ci/run, they fail.
+the tests that need it are skipped; with NPGPT_BROWSER=required, as in .ci/run, they fail.
 """
 
 import io
