@@ -108,7 +108,8 @@ def check(number, path, command):
     grades = track.grades([(number, path), *others], loud=True)
     grade = next(grades)
     if grade["status"] != "right":
-        print(f"{path}: {grade['message']}\n\na hint: {command} --hint", flush=True)
+        print(f"{path} is not right yet.\n\n{grade['message']}\n\na hint: {command} --hint",
+              flush=True)
         if os.path.exists(track.MY_GPT):
             track.update_my_gpt(track.right(grades))
         return 1

@@ -18,20 +18,20 @@ that hangs, `track.py` puts right answers into `my_gpt.py`, a GPT that trains.
 
 import importlib
 
-SECTIONS = {  # of CONCEPTS.md; each exercise after those whose answers it imports
+SECTIONS = {  # of CONCEPTS.md, in its order; none needs what comes later in the text
     "Tokenization": ("merge", "learn_merges", "encode"),
-    "Embeddings": ("embedding_vjp",),
+    "Embeddings": ("embed",),
     "Attention Mechanism": ("causal_mask", "scores", "split_heads", "hunt_attention", "attention"),
     "Transformer Architecture": ("hunt_layer_norm",),
     "Training Process": ("cross_entropy_vjp", "learning_rate", "clip", "adamw", "train"),
-    "Backward Rules": ("broadcast_vjp", "matmul_vjp", "softmax_vjp", "gelu_vjp", "layer_norm_vjp",
-                       "attention_vjp", "residual_vjp", "backward"),
     "Text Generation": ("temperature", "top_k", "top_p", "cached_attention"),
     "Scaling Laws": ("count_parameters",),
     "Reward": ("policy_vjp", "group_baseline"),
+    "Backward Rules": ("embedding_vjp", "broadcast_vjp", "matmul_vjp", "softmax_vjp", "gelu_vjp",
+                       "layer_norm_vjp", "attention_vjp", "residual_vjp", "backward"),
 }
-EASY = {"causal_mask", "scores", "split_heads", "hunt_layer_norm", "learning_rate", "clip", "train",
-        "residual_vjp", "temperature", "count_parameters"}
+EASY = {"embed", "causal_mask", "scores", "split_heads", "hunt_layer_norm", "learning_rate",
+        "clip", "train", "residual_vjp", "temperature", "count_parameters"}
 HARD = {"learn_merges", "encode", "softmax_vjp", "attention_vjp", "backward"}
 NAMES = [name for names in SECTIONS.values() for name in names]
 

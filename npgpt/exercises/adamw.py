@@ -42,6 +42,14 @@ FAULTS = {
     "the decay is part of the gradient, as in Adam with L2: dividing by sqrt(v) undoes it":
         {"    m = ": "    g = g + decay * w\n    m = ", " * (1 - rate * decay)": ""},
     "eps is under the root": {"np.sqrt(square) + eps": "np.sqrt(square + eps)"},
+    "the decay is applied to w after the step; it uses w from before":
+        {"w * (1 - rate * decay) - rate * mean / (np.sqrt(square) + eps)":
+         "(w - rate * mean / (np.sqrt(square) + eps)) * (1 - rate * decay)"},
+    "the old m and v are divided by 1 - b^t; it has to be the new ones":
+        {"    m = ": "    mean, square = m / (1 - b1**t), v / (1 - b2**t)\n    m = ",
+         "    mean, square = m / (1 - b1**t), v / (1 - b2**t)\n    return": "    return"},
+    "g and g^2 lack the factors 1 - b1 and 1 - b2":
+        {"(1 - b1) * g\n": "g\n", "(1 - b2) * g**2": "g**2"},
     "the decay lacks the factor rate": {"(1 - rate * decay)": "(1 - decay)"},
     "m and v are returned divided by 1 - b^t: the next step divides them again":
         {", m, v\n": ", mean, square\n"},

@@ -35,6 +35,29 @@ def cases(rng):
 
 
 FAULTS = {
+    "masked scores are 0 and not -inf, as after a product with the mask: e^0 is 1, so positions "
+    "that are hidden still get weight": {"-np.inf": "0"},
+    "masked scores are -1 and not -inf, so positions that are hidden still get weight":
+        {"-np.inf": "-1"},
+    "0 times -inf is nan: choose between a score and -inf by np.where, without a product":
+        {"np.where(causal_mask(q_HTD.shape[1]), scores(q_HTD, k_HTD), -np.inf)":
+         "scores(q_HTD, k_HTD) * np.where(causal_mask(q_HTD.shape[1]), 1, -np.inf)"},
+    "-inf is put in after the softmax; it belongs into the scores, before it":
+        {"np.where(causal_mask(q_HTD.shape[1]), scores(q_HTD, k_HTD), -np.inf)":
+         "scores(q_HTD, k_HTD)",
+         "return a_HTT @ v_HTD":
+         "a_HTT = np.where(causal_mask(q_HTD.shape[1]), a_HTT, -np.inf)\n    return a_HTT @ v_HTD"},
+    "e^z is divided by the sum of everything; each row has its own sum":
+        {"e_HTT.sum(axis=2, keepdims=True)": "e_HTT.sum()"},
+    "e^z is divided by the sum over t, and not over s: the rows of weights do not sum to 1":
+        {"e_HTT.sum(axis=2": "e_HTT.sum(axis=1"},
+    "e^z is not divided by its sum: the rows of weights do not sum to 1":
+        {" / e_HTT.sum(axis=2, keepdims=True)": ""},
+    "the scores are divided by sqrt(D) twice: `scores` does it already":
+        {"scores(q_HTD, k_HTD)": "scores(q_HTD, k_HTD) / np.sqrt(q_HTD.shape[2])"},
+    "the weights are transposed before the average: row t has what t reads":
+        {"return a_HTT @": "return a_HTT.swapaxes(1, 2) @"},
+    "the weights are missing: return y, a": {", a_HTT\n": "\n"},
     "nothing is masked": {"causal_mask(q_HTD.shape[1])": "True"},
     "the mask is the wrong way round":
         {"causal_mask(q_HTD.shape[1])": "~causal_mask(q_HTD.shape[1])"},

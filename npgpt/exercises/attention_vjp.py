@@ -36,6 +36,9 @@ def cases(rng):
 
 FAULTS = {
     "dq and dk are not divided by sqrt(D)": {"dz_HTT = dz_HTT / D**0.5": "pass"},
+    "dk is not divided by sqrt(D)": {"dz_HTT.swapaxes(1, 2) @ q_HTD":
+                                      "D**0.5 * dz_HTT.swapaxes(1, 2) @ q_HTD"},
+    "dq is not divided by sqrt(D)": {"return dz_HTT @ k_HTD": "return D**0.5 * dz_HTT @ k_HTD"},
     "the softmax is left out: da is used as dz":
         {"softmax_vjp(da_HTT.reshape(-1, T), a_HTT.reshape(-1, T))": "da_HTT"},
     "the softmax's backward lacks its sum":

@@ -32,6 +32,10 @@ def cases(rng):
 
 
 FAULTS = {
+    "dy has more entries than dx: add them up, a reshape cannot":
+        {"    while": "    return dy.reshape(shape)\n    while"},
+    "it is always summed over axis 0; which axes were stretched depends on the shape":
+        {"    while": "    return dy.sum(axis=0)\n    while"},
     "the gradients of the copies are averaged; they add up": {".sum(": ".mean("},
     "nothing is summed over an axis of length 1, which was stretched, too":
         {"if size == 1": "if False"},

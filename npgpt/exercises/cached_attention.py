@@ -42,6 +42,13 @@ FAULTS = {
         {"[keys_HSD, k_H1D]": "[k_H1D, keys_HSD]", "[values_HSD, v_H1D]": "[v_H1D, values_HSD]"},
     "the new key and value are not returned in the cache":
         {", keys_HSD, values_HSD\n": ", keys_HSD[:, :-1], values_HSD[:, :-1]\n"},
+    "the query reads the old keys and values only: append the new ones first":
+        {" - score_H1S.max(axis=2, keepdims=True)": "",
+         "scores(q_H1D, keys_HSD)": "scores(q_H1D, keys_HSD[:, :-1])",
+         "@ values_HSD,": "@ values_HSD[:, :-1],"},
+    "new keys are joined along the axis of heads; positions are axis 1":
+        {"[keys_HSD, k_H1D], axis=1": "[keys_HSD, k_H1D], axis=0",
+         "[values_HSD, v_H1D], axis=1": "[values_HSD, v_H1D], axis=0"},
     "the weights are not divided by their sum": {" / e_H1S.sum(axis=2, keepdims=True)": ""},
     "the scores are not divided by sqrt(D)":
         {"scores(q_H1D, keys_HSD)": "q_H1D @ keys_HSD.swapaxes(1, 2)"},

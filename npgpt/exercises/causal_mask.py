@@ -26,6 +26,10 @@ def cases(rng):
 
 
 FAULTS = {
+    "these are the right positions, as numbers: make them True and False, for instance by > 0":
+        {"return ": "return 1.0 * (", "[:, None]": "[:, None])"},
+    "this is a mask to add to scores (0 and -inf); here True and False are wanted":
+        {"return ": "return np.where(", "[:, None]": "[:, None], 0, -np.inf)"},
     "a position does not read itself": {"<=": "<"},
     "a position reads the one after it, which it has to predict": {"<=": "<= 1 +"},
     "rows and columns are swapped: it reads later positions": {"<=": ">="},

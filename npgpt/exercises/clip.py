@@ -36,6 +36,8 @@ FAULTS = {
     "each entry is clipped on its own, which turns the direction of the step":
         {"a * factor, b * factor": "a.clip(-longest, longest), b.clip(-longest, longest)"},
     "a short gradient is scaled up": {"min(1.0, ": "("},
+    "the longer of the two lengths is taken; the length is that of both arrays as one vector":
+        {"np.sqrt((a**2).sum() + (b**2).sum())": "max(np.linalg.norm(a), np.linalg.norm(b))"},
     "the length lacks its root": {"np.sqrt": ""},
     "the lengths of the two are added, instead of their squares":
         {"np.sqrt((a**2).sum() + (b**2).sum())": "np.linalg.norm(a) + np.linalg.norm(b)"},

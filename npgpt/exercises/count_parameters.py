@@ -33,5 +33,6 @@ FAULTS = {
     "the positions are left out": {" + T * C": ""},
     "the biases of the projections are left out": {"3 * C + C + 4 * C + C + ": ""},
     "the layer norms of the blocks are left out": {" + 2 * 2 * C": ""},
+    "all biases and norms are left out": {"(matrices + vectors) + 2 * C": "matrices"},
     "the last layer norm is left out": {") + 2 * C": ")"},
 }

@@ -31,6 +31,15 @@ def cases(rng):
 
 
 FAULTS = {
+    "1 is subtracted at every target in every row; each row has one target: np.arange(N), targets":
+        {"[np.arange(len(targets_N)), targets_N]": "[:, targets_N]"},
+    "it is divided by N V; the loss is a mean over the N rows":
+        {"len(targets_N)\n": "logits_NV.size\n"},
+    "the softmax is taken over the whole array; each row has its own sum":
+        {"e_NV.sum(axis=1, keepdims=True)": "e_NV.sum()"},
+    "this is the loss, one number; its gradient has an entry for each logit":
+        {"    dlogits_NV[np": "    return -np.log(dlogits_NV[np.arange(len(targets_N)), targets_N])"
+                              ".mean()\n    dlogits_NV[np"},
     "it is not divided by N: the loss is a mean": {" / len(targets_N)": ""},
     "the sign is flipped: it leads up the loss": {"return ": "return -"},
     "the 1 at the target is left out": {"-= 1": "-= 0"},

@@ -34,6 +34,7 @@ FAULTS = {
     "the gradients of a row are averaged; they add up":
         {"return dweight_VC":
          "return dweight_VC / np.bincount(indices_N, minlength=V).clip(1)[:, None]"},
+    "1 is added for each lookup; add the row of dy": {"indices_N, dy_NC)": "indices_N, 1)"},
     "the sum is divided by the number of lookups":
         {"return dweight_VC": "return dweight_VC / len(indices_N)"},
     "rows are taken from dy, as in the lookup itself, and not added to the table":

@@ -40,6 +40,8 @@ FAULTS = {
     "the leftmost pair is merged first, whenever it was learned":
         {"min(pairs, key=merges.get)": "pairs[0]"},
     "the pair that was learned last is merged first": {"min(": "max("},
+    "the most frequent pair is merged first; the order of learning decides":
+        {"min(pairs, key=merges.get)": "max(pairs, key=pairs.count)"},
     "it ends after one merge": {"ids = merge(": "return merge("},
     "a merged token is never merged with its neighbours again":
         {"if pair in merges": "if pair in merges and max(pair) < min(merges.values())"},

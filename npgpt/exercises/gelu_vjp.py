@@ -36,5 +36,8 @@ FAULTS = {
     "ds/dx lacks the factor x": {"x * (1 - tanh": "(1 - tanh"},
     "the derivative of x^3 lacks its 3": {"3 * 0.044715": "0.044715"},
     "the x^3 in u is left out of du/dx": {" + 3 * 0.044715 * x**2": ""},
+    "ds/dx lacks du/dx, the derivative of what stands inside tanh": {" * slope": ""},
+    "ds/dx lacks the factor 1/2 of s": {"(1 - tanh**2) / 2": "(1 - tanh**2)"},
+    "the factor dy is left out: the chain rule multiplies by it": {"return dy * ": "return "},
     "the derivative of tanh is 1 - tanh^2, and not 1 - tanh": {"tanh**2": "tanh"},
 }

@@ -41,6 +41,10 @@ FAULTS = {
         {" - r_GN.mean(axis=1, keepdims=True)": " * 1.0"},
     "one mean for all groups: an easy prompt's stories all look good":
         {"r_GN.mean(axis=1, keepdims=True)": "r_GN.mean()"},
+    "mean and deviation are taken over each column; a group is a row":
+        {"axis=1": "axis=0"},
+    "one mean and one deviation for all groups; each row has its own":
+        {"axis=1, keepdims=True": ""},
     "the sign is wrong: the better story gets the lower advantage":
         {"r_GN - r_GN.mean(axis=1, keepdims=True)": "r_GN.mean(axis=1, keepdims=True) - r_GN"},
     "divided by the deviation even when not asked to": {"    if not scaled:\n"

@@ -40,6 +40,8 @@ FAULTS = {
     "the scores are still divided by the root of the number of positions": {"shape[1]": "shape[0]"},
     "nothing is masked": {MASK: ""},
     "masked scores are 0 and not -inf: e^0 is 1, so they still have weight": {"-np.inf": "0"},
+    "masked scores are 0 and not -inf, and the root is still of the number of positions":
+        {"-np.inf": "0", "shape[1]": "shape[0]"},
     "the mask is the wrong way round: it hides what came before":
         {"score_TS, -np.inf": "-np.inf, score_TS"},
 }

@@ -38,5 +38,11 @@ FAULTS = {
     "the mean is still taken down each column": WRONG_AXIS,
     "mean and variance are taken down each column, as in batch norm": {"axis=1": "axis=0"},
     "it divides by the variance, and not by its root": {"np.sqrt": ""},
+    "mean and variance are taken over the whole array; each row has its own":
+        {"axis=1, keepdims=True": ""},
+    "the variance is divided by C - 1; here it is the mean over C":
+        {"((x_NC - mean_N1) ** 2).mean(axis=1,": "x_NC.var(axis=1, ddof=1,"},
+    "eps is added to the root; it belongs under it":
+        {"np.sqrt(variance_N1 + 1e-5)": "(np.sqrt(variance_N1) + 1e-5)"},
     "eps is missing: a row of equal entries has variance 0": {" + 1e-5": ""},
 }

@@ -1,8 +1,9 @@
-"""Verdicts on a reader's function: the wrong result, its entry, its factor, its line, its cause.
+"""Verdicts on a reader's function: the cause, its line, the wrong result, its entry, its factor.
 
-The reader's function and the solution get the same arguments. The first difference is reported,
-a wrong shape before a wrong value, and so is a known fault that explains all results. A line is
-named if it alone mends the function when it is written as in the solution.
+The reader's function and the solution get the same arguments. If a known fault gives the same
+results, or the same error, it is the cause, and the message begins with it. Then comes the first
+difference, a wrong shape before a wrong value. A line is named if it alone mends the function when
+it is written as in the solution.
 """
 
 import ast
@@ -51,19 +52,19 @@ def judge(exercise, function, path=None):
     """Raise WrongError unless a function returns what the solution does, for all cases."""
     calls, right, what = [], [], None
     for arguments in exercise.cases(np.random.default_rng(0)):
-        found = _call(function, arguments, path)
-        expected = _call(function_of(exercise), arguments)
+        found = _outcome(function, arguments, path)
         calls.append((arguments, found))
-        right.append((arguments, expected))
-        what = what or _compared(exercise.RETURNS.split(), found, expected, arguments)
+        if isinstance(found, WrongError):
+            what = what or str(found)
+            break
+        right.append((arguments, _call(function_of(exercise), arguments)))
+        what = what or _compared(exercise.RETURNS.split(), found, right[-1][1], arguments)
     if what is None:
         return
-    if path:
-        what += _line(exercise, function, right)
-    for cause, edits in exercise.FAULTS.items():
-        if _explains(edited(exercise, edits), calls):
-            raise WrongError(f"{what}\nThis is the result if {cause}.")
-    raise WrongError(what)
+    line = _line(exercise, function, right) if path and len(right) == len(calls) else ""
+    causes = (f"The cause: {cause}.\n" for cause, edits in exercise.FAULTS.items()
+              if _explains(edited(exercise, edits), calls))
+    raise WrongError(next(causes, "") + line + what)
 
 
 def _compared(names, found, expected, arguments):
@@ -86,15 +87,15 @@ def _compared(names, found, expected, arguments):
 def _explains(fault, calls):
     """Return whether a faulty function returns the reader's results.
 
-    calls   pairs (arguments, the reader's results)
+    calls   pairs (arguments, the reader's results, or the error)
     """
-    try:
-        return all(_same(found, _call(fault, arguments)) for arguments, found in calls)
-    except WrongError:
-        return False
+    return all(_same(found, _outcome(fault, arguments)) for arguments, found in calls)
 
 
 def _same(found, expected):
+    if isinstance(found, WrongError) or isinstance(expected, WrongError):
+        causes = [getattr(outcome, "__cause__", None) for outcome in (found, expected)]
+        return causes[0] is not None and repr(causes[0]) == repr(causes[1])
     pairs = _paired(found, expected)
     return bool(pairs) and not any(difference("", *pair) for pair in pairs)
 
@@ -153,6 +154,14 @@ def difference(name, found, expected):
     return f"{name} {text}"
 
 
+def _outcome(function, arguments, path=None):
+    """Return a function's result, or the WrongError that it ends in."""
+    try:
+        return _call(function, arguments, path)
+    except WrongError as error:
+        return error
+
+
 def _call(function, arguments, path=None):
     """Return a function's result. Raises WrongError for an error, or a changed argument."""
     theirs = copy.deepcopy(arguments)
@@ -189,7 +198,7 @@ def _line(exercise, function, calls):
         line = _mended(exercise, tree, function, calls)
     except (AttributeError, OSError, SyntaxError, TypeError):  # it is no plain function
         return ""
-    text = f"\nThe fault is in line {first + line - 1}:\n    {lines[line - 1].strip()}"
+    text = f"The fault is in line {first + line - 1}:\n    {lines[line - 1].strip()}\n"
     return text if line else ""
 
 

@@ -43,6 +43,12 @@ def cases(rng):
 FAULTS = {
     "n mean(g n) is added: a sign is flipped": {"- along_scale": "+ along_scale"},
     "n mean(g n) is left out, as if a scale of the row changed n": {" - along_scale": ""},
+    "mean(g) and n mean(g n) are left out, as if mean and variance were constants":
+        {" - along_shift - along_scale": ""},
+    "mean(g) is left out, as if a shift of the row changed n": {" - along_shift": ""},
+    "n sum(g n) is taken out; it has to be n mean(g n)":
+        {"(g_NC * n_NC).mean": "(g_NC * n_NC).sum"},
+    "the means are taken down the columns, and not along each row": {"axis=1": "axis=0"},
     "dx lacks the factor weight: dy is used instead of g": {"= dy_NC * weight_C": "= dy_NC"},
     "dx lacks the factor rstd": {" * rstd_N[:, None]": ""},
     "weight and bias get the mean over rows, and not the sum": {".sum(": ".mean("},

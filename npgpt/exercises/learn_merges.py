@@ -39,6 +39,15 @@ def cases(rng):
 
 
 FAULTS = {
+    "each merge needs a new token: first_id, first_id + 1, ...; here all merges get first_id":
+        {"first_id + len(merges)": "first_id"},
+    "the pairs are counted only once: count again after each merge, when new pairs exist":
+        {"    merges = []": "    merges, text = [], ids", "len(ids)": "len(text)",
+         "ids[i], ids[i + 1]": "text[i], text[i + 1]",
+         "        pair = min(": "        counts = {p: n for p, n in counts.items() "
+                                 "if p not in merges} or counts\n        pair = min("},
+    "no pair is left, and the loop goes on: end it when ids has one token":
+        {" and len(ids) > 1": ""},
     "the text stays as it was: each merge has to be applied before the next count":
         {"ids = merge(": "merge("},
     "the counts of earlier rounds are still in it":

@@ -31,6 +31,12 @@ def cases(rng):
 
 
 FAULTS = {
+    "step 0 has a rate of 0, and after the last step the cosine rises again":
+        {"(step + 1) / (warmup + 1)": "step / warmup", "min(1.0, ": "("},
+    "the warm-up divides by warmup, and not by warmup + 1: it is at the peak a step too early":
+        {"(warmup + 1)": "warmup"},
+    "it falls along a straight line, and not along a cosine":
+        {"(1 + math.cos(math.pi * along)) / 2": "(1 - along)"},
     "step 0 has a rate of 0, so nothing is learned in it": {" + 1)": ")"},
     "the cosine is counted from step 0, and jumps where the warm-up ends":
         {"(step - warmup) / (steps - warmup)": "step / steps"},

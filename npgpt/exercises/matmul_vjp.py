@@ -27,6 +27,9 @@ def cases(rng):
 
 
 FAULTS = {
+    "x.T turns all axes; flatten the axes in front first: x.reshape(-1, x.shape[-1])":
+        {"x_NI.T @ dy_NO": "x.T @ dy"},
+    "w is not transposed": {"dy @ w.T": "dy @ w"},
     "dw is transposed": {"x_NI.T @ dy_NO": "dy_NO.T @ x_NI"},
     "dw is the mean over rows, and not the sum": {"@ dy_NO": "@ dy_NO / len(x_NI)"},
     "dw is not summed over the axes in front": {"x_NI.T @ dy_NO": "x.swapaxes(-1, -2) @ dy"},

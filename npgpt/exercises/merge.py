@@ -43,4 +43,15 @@ FAULTS = {
     "a pair is taken in either order, and (1, 2) is not (2, 1)":
         {"== pair": "in (pair, pair[::-1])"},
     "the last token is lost, unless it is part of a pair": {"i < len(ids)": "i < len(ids) - 1"},
+    "the last token has no right neighbour: at the last i, ids[i + 1] is past the end":
+        {"tuple(ids[i : i + 2]) == pair": "(ids[i], ids[i + 1]) == pair"},
+    "a list is never equal to a tuple: [1, 2] == (1, 2) is False, so nothing is merged":
+        {"tuple(ids[i : i + 2])": "ids[i : i + 2]"},
+    "the list gets shorter with each merge, and the loop still counts to its old end":
+        {"    merged, i = [], 0\n":
+         "    out = list(ids)\n    for i in range(len(out) - 1):\n"
+         "        if (out[i], out[i + 1]) == pair:\n            out[i : i + 2] = [new_id]\n"
+         "    return out\n    merged, i = [], 0\n"},
+    "after a merge i moves by 1 and the loop ends before the last token":
+        {"i < len(ids)": "i < len(ids) - 1", "i += 2": "i += 1"},
 }

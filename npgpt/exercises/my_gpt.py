@@ -1,14 +1,16 @@
 """A GPT made of your answers. An import below becomes yours when `npgpt exercise` finds it right.
 
-    python my_gpt.py
+    python my_gpt.py show       runs each part once, in seconds, and says whose it is
+    python my_gpt.py            learns the tales, some seven minutes on one core
 
-learns the tales, some seven minutes on one core, and is judged: by its loss on stories that it has
-not read (2.4 % above the grammar's with the solutions), and by how many of its own stories the
-grammar derives (36 of 50). What stands here only puts your functions together; change it.
+After training it is judged: by its loss on stories that it has not read (2.4 % above the grammar's
+with the solutions), and by how many of its own stories the grammar derives (36 of 50). What stands
+here only puts your functions together; change it.
 """
 
 import math
 import os
+import sys
 import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in examples/whole_gpt.py
@@ -24,6 +26,7 @@ from npgpt.exercises.cached_attention import cached_attention
 from npgpt.exercises.clip import clip
 from npgpt.exercises.count_parameters import count_parameters
 from npgpt.exercises.cross_entropy_vjp import cross_entropy_vjp
+from npgpt.exercises.embed import embed
 from npgpt.exercises.embedding_vjp import embedding_vjp
 from npgpt.exercises.encode import encode
 from npgpt.exercises.gelu_vjp import gelu_vjp
@@ -55,10 +58,17 @@ class Tape:
 
 
 # ---- Ops. They take and return positions on the tape.
-def embedding(tape, table, ids):
-    weight, flat = tape.values[table], ids.ravel()
-    return tape.put(weight[ids], (table,), lambda dy: [
-        embedding_vjp(dy.reshape(len(flat), -1), flat, len(weight))])
+def embedding(tape, tokens, positions, ids_BT, first=0):
+    """Look up rows of both tables.    first: the position of the first token"""
+    tables = tape.values[tokens], tape.values[positions]
+    at_BT = np.broadcast_to(np.arange(first, first + ids_BT.shape[1]), ids_BT.shape)
+
+    def vjp(dy):
+        rows = dy.reshape(ids_BT.size, -1)
+        return [embedding_vjp(rows, at.ravel(), len(table))
+                for table, at in zip(tables, (ids_BT, at_BT), strict=True)]
+
+    return tape.put(embed(tables[0], tables[1][first:], ids_BT), (tokens, positions), vjp)
 
 
 def add(tape, a, b):
@@ -155,8 +165,7 @@ class GPT:
             return add(tape, matmul(tape, a, w[f"w_{name}"]), w[f"b_{name}"])
 
         first = caches[0][0].shape[1] if caches else 0
-        positions = np.arange(first, first + x_BT.shape[1])
-        x = add(tape, embedding(tape, w["wte"], x_BT), embedding(tape, w["wpe"], positions))
+        x = embedding(tape, w["wte"], w["wpe"], x_BT, first)
         for i in range(self.layers):
             qkv = linear(layer_norm(tape, x, w[f"g1_{i}"], w[f"b1_{i}"]), f"qkv{i}")
             found = attend(tape, qkv, self.H, caches and caches[i])
@@ -199,17 +208,14 @@ def update(states, gradients, step, steps, warmup=100, peak=4e-3):
     return new
 
 
-def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, write=50):
-    """Train on so many characters, judge by others and by the stories written; merges: of pairs."""
-    rng, started = np.random.default_rng(1), time.perf_counter()
-    seen, unseen = (tales.stories(tales.generate(n, i)) for i, n in enumerate((read, judged)))
-    vocab = sorted(set("".join(seen)))
+def tokenizer(stories, merges):
+    """Return the vocabulary, and two functions: from a story to its tokens, and back."""
+    vocab = sorted(set("".join(stories)))
     number = {character: i for i, character in enumerate(vocab)}
-    pairs = learn_merges([number[c] for c in "".join(seen[:100])], merges, len(vocab))
     table = {}
-    for a, b in pairs:
-        table[a, b] = len(vocab)
-        vocab.append(vocab[a] + vocab[b])
+    for pair in learn_merges([number[c] for c in "".join(stories[:100])], merges, len(vocab)):
+        table[pair] = len(vocab)
+        vocab.append(vocab[pair[0]] + vocab[pair[1]])
 
     def tokens(story):
         return np.array([number["\n"], *encode([number[c] for c in story], table)])
@@ -217,6 +223,57 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
     def text(ids):
         return "".join(vocab[i] for i in ids[1:])
 
+    return vocab, tokens, text
+
+
+def show(C=32, H=2):
+    """Run each part once on a story, and say whose it is."""
+    stories = tales.stories(tales.generate(2**15, 1))
+    vocab, tokens, text = tokenizer(stories, 30)
+    ids = tokens(stories[0])[None]
+    x_BT, y_BT, T, V = ids[:, :-1], ids[:, 1:], ids.size - 1, len(vocab)
+    gpt = GPT(V, T, C, H, 1)
+    weights = gpt.initial(np.random.default_rng(1), float)
+    states = [(w, 0 * w, 0 * w) for w in weights]
+
+    def say(exercises, functions, result):
+        own = sum(function.__module__.startswith("exercise_") for function in functions)
+        print(f"exercises {exercises:10}{own} of {len(functions)} yours   {result}", flush=True)
+
+    cut = "|".join(vocab[i] for i in ids[0, 1:12])
+    say("1 to 3", (learn_merges, encode), f"{T} tokens: {cut}| ...")
+    h = embed(*(gpt.run(weights, x_BT)[0].values[i] for i in (0, 1)), x_BT)
+    say("4", (embed,), f"a vector for each, an array of the shape {h.shape}")
+    a = attention(*split_heads(np.tile(h, 3), 3 * H)[0].reshape(3, H, T, C // H))[1]
+    say("5 to 9", (split_heads, attention),
+        f"the first 3 tokens read {', '.join(map(str, (a[0, :3] > 0).sum(axis=1)))} tokens")
+    loss, gradient = gpt.loss_and_gradient(weights, x_BT, y_BT)
+    say("10", (hunt_layer_norm,), f"a GPT bets on each next token: loss {loss:.2f} at first")
+    states, losses = train(
+        states, 200, lambda step: (x_BT, y_BT),
+        lambda states, x, y: gpt.loss_and_gradient([w for w, _, _ in states], x, y),
+        lambda states, g, step: update(states, g, step, 200, 10, 0.01))
+    say("11 to 15", (cross_entropy_vjp, learning_rate, clip, adamw, train),
+        f"after 200 steps on this one story {losses[-1]:.2f}")
+    own = text(gpt.tell([w for w, _, _ in states], list(ids[0, :1]),
+                        lambda ids: len(ids) > 12, np.random.default_rng(1)))
+    say("16 to 19", (temperature, top_k, top_p, cached_attention), f"it writes: {own.strip()} ...")
+    say("20", (count_parameters,), f"{count_parameters(V, T, C, 1):,} parameters")
+    i, nudged = int(np.abs(gradient[0]).argmax()), []
+    for eps in (1e-5, -1e-5):
+        moved = [weights[0].copy(), weights[1]]
+        moved[0][i] += eps
+        nudged.append(gpt.loss(moved, x_BT, y_BT)[0])
+    say("23 to 31", (embedding_vjp, broadcast_vjp, matmul_vjp, gelu_vjp, layer_norm_vjp,
+                     attention_vjp, backward),
+        f"a gradient of {gradient[0][i]:.6f}, by nudging {(nudged[0] - nudged[1]) / 2e-5:.6f}")
+
+
+def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**15, write=50):
+    """Train on so many characters, judge by others and by the stories written; merges: of pairs."""
+    rng, started = np.random.default_rng(1), time.perf_counter()
+    seen, unseen = (tales.stories(tales.generate(n, i)) for i, n in enumerate((read, judged)))
+    vocab, tokens, text = tokenizer(seen, merges)
     texts, judges = [tokens(story) for story in seen], [tokens(story) for story in unseen]
     T, ends = max(map(len, texts + judges)), np.cumsum([len(ids) for ids in texts])
     ids, starts = np.concatenate(texts), ends[ends < ends[-1] - T]
@@ -241,7 +298,7 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
         each = above / sum(map(len, unseen))
         print(f"{time.perf_counter() - started:5.0f} s  {each:.4f} nats per character above the "
               f"grammar's, {above / grammar:.1%} of it", flush=True)
-    own = [text(gpt.tell(weights, [number["\n"]], lambda ids: text(ids).endswith(tales.END), rng))
+    own = [text(gpt.tell(weights, tokens(""), lambda ids: text(ids).endswith(tales.END), rng))
            for _ in range(write)]
     derived = sum(tales.log_probability(story) is not None for story in own)
     print(*own[:3], f"The grammar derives {derived} of its {write} stories.", sep="")
@@ -249,4 +306,4 @@ def main(steps=5000, C=128, H=2, layers=2, B=8, merges=0, read=2**21, judged=2**
 
 
 if __name__ == "__main__":
-    main()
+    show() if "show" in sys.argv else main()

@@ -44,6 +44,8 @@ FAULTS = {
         {" * advantage_N[:, None]": ""},
     "1 is not taken off at the drawn token":
         {"    d_NV[np.arange(N), y_N] -= 1\n": ""},
+    "the advantage multiplies only the 1 at the drawn token; it multiplies the whole row":
+        {"] -= 1": "] -= advantage_N", " * advantage_N[:, None]": ""},
     "the rows are added up, not averaged": {" / N": ""},
     "e^logits overflows: subtract the largest of each row":
         {" - logits_NV.max(axis=1, keepdims=True)": ""},

@@ -31,6 +31,12 @@ FAULTS = {
     "the products are not divided by sqrt(D)": {" / math.sqrt(q_HTD.shape[2])": ""},
     "the products are divided by D, not by its root": {"math.sqrt": ""},
     "the products are multiplied by sqrt(D)": {"/ math.sqrt": "* math.sqrt"},
+    "the last two axes of k have to be swapped, and no others (k.T turns the heads, too)":
+        {"k_HSD.swapaxes(1, 2)": "k_HSD.T"},
+    "each query meets one key only; every t has to meet every s, as in a matrix product":
+        {"q_HTD @ k_HSD.swapaxes(1, 2)": "(q_HTD * k_HSD).sum(axis=2)"},
+    "the root is of all C channels, and not of the D channels of a head":
+        {"math.sqrt(q_HTD.shape[2])": "math.sqrt(q_HTD.shape[0] * q_HTD.shape[2])"},
     "the root is of the number of positions, not of channels": {"shape[2]": "shape[1]"},
     "queries and keys are swapped": {"q_HTD @ k_HSD": "k_HSD @ q_HTD"},
 }

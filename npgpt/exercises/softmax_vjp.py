@@ -32,5 +32,9 @@ FAULTS = {
         {".sum(axis=1, keepdims=True)": ""},
     "the sum is taken down the columns, and not along each row": {"axis=1": "axis=0"},
     "the factor y in front is left out": {"return y_NC * (": "return ("},
+    "the mean of dy is subtracted; it has to be the sum of dy y":
+        {"(dy_NC * y_NC).sum": "dy_NC.mean"},
+    "the mean of dy y is subtracted; it has to be the sum": {".sum(": ".mean("},
+    "one sum for all rows is subtracted; each row has its own": {"axis=1, keepdims=True": ""},
     "the sum lacks the factor y": {"(dy_NC * y_NC).sum": "dy_NC.sum"},
 }

@@ -29,6 +29,11 @@ def cases(rng):
 
 
 FAULTS = {
+    "the probabilities are divided by the temperature; divide the logits, before the softmax":
+        {"/ temperature)": ")", "e_V.sum()": "e_V.sum() / temperature"},
+    "a power of the probabilities, which is right, is not divided by its sum":
+        {"/ temperature)": ")", "return e_V / e_V.sum()":
+         "return (e_V / e_V.sum()) ** (1 / temperature)"},
     "the temperature multiplies: high and low are swapped": {"/ temperature": "* temperature"},
     "the temperature is left out": {" / temperature": ""},
     "the softmax is taken of probabilities, and not of logits":

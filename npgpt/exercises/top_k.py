@@ -31,6 +31,13 @@ def cases(rng):
 
 
 FAULTS = {
+    "all tokens that are as probable as the last one stay, and nothing is divided by the sum":
+        {"kept_V[ids_K] = p_V[ids_K]": "kept_V = np.where(p_V >= p_V[ids_K[-1]], p_V, 0)",
+         " / kept_V.sum()": ""},
+    "only the k that stay are returned: the result has an entry for each of the V tokens":
+        {"return kept_V / kept_V.sum()": "return p_V[ids_K] / p_V[ids_K].sum()"},
+    "of equal probabilities the higher id stays; np.argsort(-p, kind='stable') keeps the lower":
+        {'np.argsort(-p_V, kind="stable")[:k]': 'np.argsort(p_V, kind="stable")[-k:]'},
     "the result is not divided by its sum": {" / kept_V.sum()": ""},
     "the k least probable stay": {"-p_V": "p_V"},
     "one token too many stays": {"[:k]": "[: k + 1]"},

@@ -42,4 +42,6 @@ FAULTS = {
         {'np.argsort(-p_V, kind="stable")': "np.arange(len(p_V))"},
     "each probability is compared with the share, and not their sum":
         {"before_V < share": "p_V[ids_V] >= share"},
+    "each probability is compared with the share, and the result is not divided by its sum":
+        {"before_V < share": "p_V[ids_V] >= share", " / kept_V.sum()": ""},
 }

@@ -50,6 +50,10 @@ FAULTS = {
         {"    losses = []": "    losses, total = [], 0",
          "        w = update(w, g, step)":
          "        total = total + g\n        w = update(w, total, step)"},
+    "every gradient is taken at the weights of the beginning: give gradient the new w":
+        {"    losses = []": "    losses, start = [], w",
+         "gradient(w, x, y)": "gradient(start, x, y)"},
+    "w - g is the step, and `update` is not used": {"update(w, g, step)": "w - g"},
     "steps are counted from 1, not from 0": {"g, step)": "g, step + 1)"},
     "the loss is measured after the update, with the new weights":
         {"losses.append(loss)": "losses.append(gradient(w, x, y)[0])"},

@@ -40,6 +40,11 @@ def encode(ids, merges):
     return byte_pair_encoding.encode_word(bytes(ids), merges)
 
 
+def embed(tokens_VC, positions_SC, ids_BT):
+    at_BT = np.indices(ids_BT.shape)[1]
+    return (ag.embedding(Tensor(tokens_VC), ids_BT) + positions_SC[at_BT]).data
+
+
 def embedding_vjp(dy_NC, indices_N, V):
     table = np.zeros((V, dy_NC.shape[1]))
     return vjp(lambda weight: ag.embedding(weight, indices_N), dy_NC, table)[0]

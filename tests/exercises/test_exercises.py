@@ -67,7 +67,7 @@ def test_a_known_fault_is_refused_by_its_name(number, words):
     exercise = load(number)
     with pytest.raises(WrongError) as refused:
         judge(exercise, edited(exercise, exercise.FAULTS[words]))
-    assert str(refused.value).endswith(f"This is the result if {words}.")
+    assert str(refused.value).startswith(f"The cause: {words}.")
 
 
 def test_a_wrong_file_is_refused_with_the_fault_and_its_line(cli, answer):

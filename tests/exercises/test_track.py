@@ -116,6 +116,19 @@ def test_my_gpt_learns_the_tales_and_is_judged(capsys, merges):
     assert found < 3.4 < np.log(50) - tales.entropy_rate()  # a blind guess
 
 
+def test_show_runs_each_part_of_the_readers_gpt_once(cli, here, capfd):
+    solve(cli, "attention")
+    importlib.import_module("my_gpt").show()
+    out = capfd.readouterr().out
+    assert re.search(r"^exercises 5 to 9 +1 of 2 yours .* 1, 2, 3 tokens$", out, re.M)
+    assert re.search(r"^exercises 1 to 3 +0 of 2 yours ", out, re.M)
+    first, last = (float(x) for x in re.findall(r"loss (\S+) at first|story (\S+)$", out, re.M)
+                   for x in x if x)
+    assert last < 0.1 < 3 < first
+    found, nudged = re.search(r"gradient of (\S+), by nudging (\S+)$", out, re.M).groups()
+    assert float(found) == pytest.approx(float(nudged), abs=2e-6)
+
+
 def test_a_broken_answer_leaves_my_gpt_and_what_the_reader_wrote_there_stays(cli, here):
     solve(cli, "clip")
     path = here / "my_gpt.py"

@@ -91,6 +91,35 @@ ROWS = [
     return dx * rstd_N[:, None], dy_NC.sum(axis=0), (dy_NC * n_NC).sum(axis=0)
 """, "dweight and dbias are swapped",
      "return dx * rstd_N[:, None], dy_NC.sum(axis=0), (dy_NC * n_NC).sum(axis=0)"),
+    ("merge", """
+    out, i = [], 0
+    while i < len(ids):
+        if ids[i] == pair[0] and ids[i + 1] == pair[1]:
+            out.append(new_id)
+            i += 2
+        else:
+            out.append(ids[i])
+            i += 1
+    return out
+""", "past the end", "if ids[i] == pair[0] and ids[i + 1] == pair[1]:"),
+    ("embed", """
+    return tokens_VC[ids_BT] + positions_SC[ids_BT]
+""", "chosen by the token", "return tokens_VC[ids_BT] + positions_SC[ids_BT]"),
+    ("scores", """
+    return q_HTD @ k_HSD.T / math.sqrt(q_HTD.shape[-1])
+""", "turns the heads, too", "return q_HTD @ k_HSD.T / math.sqrt(q_HTD.shape[-1])"),
+    ("attention", """
+    score = scores(q_HTD, k_HTD) * np.tri(q_HTD.shape[1])
+    e = np.exp(score - score.max(axis=-1, keepdims=True))
+    a = e / e.sum(axis=-1, keepdims=True)
+    return a @ v_HTD, a
+""", "after a product with the mask", "score = scores(q_HTD, k_HTD) * np.tri(q_HTD.shape[1])"),
+    ("cross_entropy_vjp", """
+    e = np.exp(logits_NV - logits_NV.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    p[:, targets_N] -= 1
+    return p / len(targets_N)
+""", "at every target in every row", "p[:, targets_N] -= 1"),
     ("backward", """
     grads = [0.0] * len(sources)
     def along(i, grad):
