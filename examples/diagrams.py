@@ -79,9 +79,9 @@ def table(axes, x, y, values, colours, title, decimals=1, filled=True):
 
 
 def one_pass(path):
-    """Draw every number of the first snippet of CONCEPTS.md, which is run for them."""
-    of = {}
-    what_they_print(snippets(DOCUMENT.read_text(encoding="utf-8"))[:1], DOCUMENT, of)
+    """Draw every number of One Pass in CONCEPTS.md, whose snippets are run for them."""
+    of, document = {}, DOCUMENT.read_text(encoding="utf-8")
+    what_they_print(snippets(document.partition("\n## What is")[0]), DOCUMENT, of)
     inputs = [of["words"][i] for i in of["input_T"]]
     bet_TV, loss_T = of["bet_TV"], of["loss_T"]
     came = np.arange(5) == of["target_T"][:, None]
