@@ -68,7 +68,7 @@ def check_settings(config):
         value, choices = getattr(config, known.name), known.metadata.get("choices")
         instead = type_error(value, known.type)
         if choices and value not in choices:
-            instead = " or ".join(choice or "nothing" for choice in choices)
+            instead = " or ".join(choices)
         if instead:
             raise ValueError(f"{owner}: {known.name}={value!r}; use {instead}")
         if known.type in (int, float):
@@ -138,6 +138,8 @@ class TrainConfig:
     keep: int = setting(
         "checkpoints to leave, most of them early", group="evaluation", below=101, default=0
     )
+
+    reward = ""  # only a `npgpt.reward.settings.RewardConfig` has one
 
     @property
     def drawn(self):

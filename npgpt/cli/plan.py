@@ -18,7 +18,7 @@ from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset, preset_for
 from npgpt.models.writing import continue_text
 from npgpt.progress import note
-from npgpt.reward.settings import DEFAULTS, RewardConfig, checked
+from npgpt.reward.settings import DEFAULTS, settings_class
 
 # What only a new run is asked.
 NEW_RUN_FLAGS = ("config", "tokenizer", "bpe_size", "init_from", "check")
@@ -57,14 +57,14 @@ def new_run(args):
         start, template = load_model(path), template_of(path)
         _check_shape(args, given, start)
     preset, model, training = merged(given, start, template)
-    training, talks = checked(training), training.conversations
+    talks = training.conversations
     check_texts(training.corpus)
     for wrong, message in (
         (talks and architecture(training.arch).write is not continue_text,
          "--conversations: only models that continue text learn them; use --arch gpt or llama"),
         (args.corpus and args.conversations,
          "--corpus and --conversations: a run reads one of them; leave one out"),
-        (training.hold and (isinstance(training, RewardConfig) or not (talks and start)),
+        (training.hold and (training.reward or not (talks and start)),
          "--hold is for --conversations and a model of --init-from, which writes already: leave "
          "--hold out"),
     ):
@@ -124,7 +124,7 @@ def merged(given, start=None, template=None):
     if start and like not in (TrainConfig.corpus, ("conversations of", "tales")):
         like = ("shakespeare",)  # at a lower rate
     preset = given.pop("preset", preset_for(like, given.get("arch", TrainConfig.arch)))
-    return preset, *from_preset(preset, RewardConfig, **given)
+    return preset, *from_preset(preset, settings_class(given), **given)
 
 
 def _shape(start):

@@ -91,7 +91,7 @@ def add_arguments(parser):
         elif field.type == tuple[str, ...]:
             how = {"nargs": "+", "action": "extend", "metavar": "FILE"}
         elif choices:
-            how = {"choices": tuple(filter(None, choices))}
+            how = {"choices": choices}
         else:
             how = {"type": field.type, "metavar": "N" if field.type is int else "X"}
         add(flag_of(field.name), help=help, default=None, dest=field.name, **how)

@@ -95,8 +95,8 @@ def best_of(name):
     if not (best.exists() and Path(name, RUN_STATE).exists()):
         return name
     training = read_run(name).training
-    reward = getattr(training, "reward", "")
-    return best if reward == "answers" or not (reward or training.conversations) else name
+    plain = not (training.reward or training.conversations)
+    return best if plain or training.reward == "answers" else name
 
 
 @progress("reading the model")

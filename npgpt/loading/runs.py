@@ -30,7 +30,7 @@ from npgpt.files import RUN_STATE, member
 from npgpt.folders import check_free, new_folder, working_in
 from npgpt.loading.pretrained import filled
 from npgpt.models import architecture
-from npgpt.reward.settings import RewardConfig
+from npgpt.reward.settings import settings_class
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"
@@ -169,7 +169,7 @@ def read_run(folder):
                          "that wrote it, or train again")
     try:
         training = settings["training"]
-        training = _as_settings(RewardConfig if training.get("reward") else TrainConfig, training)
+        training = _as_settings(settings_class(training), training)
         model = _as_settings(architecture(training.arch).Config, settings["model"])
         text = _as_settings(TextSource, settings["text"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:

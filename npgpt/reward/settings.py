@@ -1,6 +1,6 @@
 """The settings of a run that learns from a reward: those of any training, and these."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from npgpt.config import TrainConfig, setting
 
@@ -16,11 +16,11 @@ DEFAULTS["answers"] = DEFAULTS["grammar"] | {
 
 @dataclass(frozen=True)
 class RewardConfig(TrainConfig):
-    """The settings of training with a reward. Raises ValueError for a value that none can have."""
+    """The settings of training with a reward. Raises ValueError for what it does not judge."""
 
     reward: str = setting(
         "grammar: judges tales; answers: tales asked for", group="reward",
-        choices=("", *DEFAULTS), default="",
+        choices=tuple(DEFAULTS), default="",
     )
     reward_credit: str = setting(
         "of a wrong story blame all (story) or up to the first wrong token (token)",
@@ -28,21 +28,21 @@ class RewardConfig(TrainConfig):
     )
     reward_kl: float = setting("weight of the KL penalty, 0.1 for answers", default=0.0)
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.conversations != DEFAULTS[self.reward]["conversations"]:
+            raise ValueError("--reward grammar judges stories, and --reward answers what is asked "
+                             "of tales: leave --conversations out")
 
-def checked(config):
-    """Return the settings of a new run by a RewardConfig: a TrainConfig if it has no reward.
 
-    Raises ValueError for a setting of a reward that nothing reads, or that contradicts another.
+def settings_class(given):
+    """Return the class for settings of training by name: a RewardConfig has a reward.
+
+    Raises ValueError for a setting of a reward without one.
     """
-    for name in ("reward_credit", "reward_kl"):
-        value = getattr(config, name)
-        if value != getattr(RewardConfig, name) and not config.reward:
-            raise ValueError(f"RewardConfig: {name}={value} needs reward=grammar or answers; give "
-                             f"that, or leave {name} out")
-    judged = DEFAULTS.get(config.reward, vars(config))["conversations"]
-    if config.conversations != judged:
-        raise ValueError("--reward grammar judges stories, and --reward answers what is asked of "
-                         "tales: leave --conversations out")
-    if config.reward:
-        return config
-    return TrainConfig(**{known.name: getattr(config, known.name) for known in fields(TrainConfig)})
+    if given.get("reward"):
+        return RewardConfig
+    for name in vars(RewardConfig)["__annotations__"].keys() & given:
+        raise ValueError(f"RewardConfig: {name}={given[name]} needs reward=grammar or answers; "
+                         f"give that, or leave {name} out")
+    return TrainConfig

@@ -15,7 +15,6 @@ from npgpt.models import architecture, resize_embeddings
 from npgpt.models.size import check_memory, flops_per_token, step_memory, tokens_per_step
 from npgpt.optim import make_optimizer
 from npgpt.progress import note
-from npgpt.reward.settings import RewardConfig
 from npgpt.text import counted, rounded, shown
 
 
@@ -99,7 +98,7 @@ def open_run(run, stack, tokenizer, corpus=None, conversations=None, whole=False
 
 def _optimizer(model, training):
     optimizer = make_optimizer(model, training)
-    if training.hold or isinstance(training, RewardConfig):
+    if training.hold or training.reward:
         from npgpt.objectives.reference import keep_reference
 
         keep_reference(model, optimizer)
@@ -108,7 +107,7 @@ def _optimizer(model, training):
 
 def _with_objective(run, dataset, model, optimizer):
     """Return the `Dataset` with the objective that the settings ask for."""
-    if isinstance(run.training, RewardConfig):
+    if run.training.reward:
         from npgpt.reward.draws import rewarded
 
         return rewarded(dataset, model, optimizer, run.training)
