@@ -10,8 +10,12 @@ and the packages around it, which import the core.
 """
 
 from npgpt.config import GPTConfig, TrainConfig
+from npgpt.fast import decoder_of as _decoder_of
+from npgpt.gpt import ABOVE as _ABOVE
 from npgpt.gpt import GPT
 from npgpt.loading import load, save
+from npgpt.loading.pretrained import load_pretrained as _load_pretrained
+from npgpt.loading.pretrained import save_pretrained as _save_pretrained
 from npgpt.loading.runs import load_run
 from npgpt.loading.runs import version_of as _version_of
 from npgpt.models.bert import Bert, BertConfig
@@ -20,6 +24,9 @@ from npgpt.models.t5 import T5, T5Config
 from npgpt.optim import AdamW
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, load_tokenizer
 
+# Methods of a model that the core declares, and packages above it implement.
+_ABOVE.update(from_pretrained=_load_pretrained, save_pretrained=_save_pretrained,
+              decoder=_decoder_of)
 __version__ = _version_of("npgpt")
 
 __all__ = [

@@ -172,6 +172,7 @@ class Objective:
     every_token = True  # an evaluation has each token as a target, so its loss is the text's
     target = "token"
     columns, measured = (), {}  # measurements of a step beside the loss: names, name -> number
+    picture = None  # draws a run in place of its loss, as `npgpt.reward.draws.draw_reward`
 
     def __init__(self, tokenizer=None):
         self.tokenizer = tokenizer

@@ -39,6 +39,8 @@ from npgpt.sampling import Sampling, SamplingKeywords
 INIT_STD = 0.02  # the standard deviation of initial weights, as in GPT-2
 UNDRAWN = ContextVar("undrawn", default=None)  # (shape, dtype) -> initial weights to replace
 IN_EVAL_MODE = ContextVar("in_eval_mode", default=())  # models in `evaluating` blocks, by thread
+# What lies above the core; `npgpt/__init__.py`, which is always loaded first, fills it.
+ABOVE: dict[str, Callable] = {}
 MaybeIds = ArrayLike | None  # token ids or a mask that may be left out
 LogitsAndLoss = tuple[Tensor, Any]  # the loss, a Tensor, or None without targets
 
@@ -240,6 +242,7 @@ class Model(Module):
     def __init__(self, config: Any, seed: int) -> None:
         self.config, self.seed = config, seed
         self.training, self.dropout_step = True, 0
+        self.storage = None  # the format of `npgpt.fast.storage` that it generates from
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config}, {self.num_parameters():,} parameters)"
@@ -304,15 +307,11 @@ class Model(Module):
 
         Raises FileNotFoundError for a missing file, ValueError for a model that does not fit.
         """
-        from npgpt.loading.pretrained import load_pretrained
-
-        return load_pretrained(cls, folder, weights)
+        return ABOVE["from_pretrained"](cls, folder, weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors for the transformers library."""
-        from npgpt.loading.pretrained import save_pretrained
-
-        save_pretrained(self, folder)
+        ABOVE["save_pretrained"](self, folder)
 
 
 class CausalLM(Model):
@@ -385,9 +384,7 @@ class CausalLM(Model):
 
     def decoder(self) -> Callable[..., np.ndarray]:
         """Return a function from contexts to next-token logits; for many texts make it once."""
-        from npgpt.fast.storage import decoder_of
-
-        return decoder_of(self)
+        return ABOVE["decoder"](self)
 
 
 class GPT(CausalLM):

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from autograd import backend, using_matmul_precision
+from npgpt.cli import plan
 from npgpt.cli.settings import MAY_CHANGE, add_texts, all_settings, flag_of
 from npgpt.config import TrainConfig
 from npgpt.data.tokens import KINDS
@@ -16,6 +17,11 @@ from npgpt.files import quoted
 from npgpt.loading import runs
 from npgpt.models import ARCHITECTURES
 from npgpt.models.presets import PRESETS, model_settings
+from npgpt.run import opening
+from npgpt.run.diagnostics import check_model, explained
+from npgpt.run.parallel import join_ranks, run_worker
+from npgpt.run.watch import Watch, like_ctrl_c
+from npgpt.train import CURRENT_RANKS, SingleProcess, train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.
 LAUNCHED = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}
@@ -109,17 +115,9 @@ def add_arguments(parser):
 
 def run(args):
     """Plan, open and train a run; return the exit status."""
-    # here, as --help needs none of them
-    from npgpt.cli import plan
-    from npgpt.run import opening
-    from npgpt.run.watch import Watch
-    from npgpt.train import CURRENT_RANKS, SingleProcess, train
-
     with ExitStack() as stack:
         ranks = SingleProcess()
         if LAUNCHED & os.environ.keys():
-            from npgpt.run.parallel import join_ranks, run_worker
-
             ranks = stack.enter_context(join_ranks())
         stack.callback(CURRENT_RANKS.reset, CURRENT_RANKS.set(ranks))
         _ = backend.adamw_  # what cannot load refuses now, before a folder is made
@@ -145,8 +143,6 @@ def run(args):
         if ranks.size > 1:
             print(f"ranks   {ranks.size}, each computes its share of every batch")
         if args.check:
-            from npgpt.run.diagnostics import check_model
-
             return check_model(model, dataset.train_ids, run.training, dataset.objective)
         if ranks.is_main:
             if args.resume:
@@ -166,8 +162,6 @@ def run(args):
         try:
             finished = loop()
         except FloatingPointError as error:
-            from npgpt.run.diagnostics import explained
-
             raise explained(error, run, dataset, model, optimizer) from error
         if not ranks.is_main:
             return 0  # so that mpirun waits until the first rank has saved
@@ -195,9 +189,8 @@ def _again(args, files, name, value):
 
 def _finish(run, dataset, model, again):
     """Evaluate a finished run, and say what can be done with it."""
-    from npgpt.look.page import shows
-    from npgpt.run import summary
-    from npgpt.run.watch import like_ctrl_c
+    from npgpt.look.page import shows  # here: 40 ms, after the training
+    from npgpt.run import summary  # here: the same
 
     name = quoted(run.folder)
     try:

@@ -57,10 +57,8 @@ class ChatTemplate:
         while part := [*islice(asked, TEXTS_AT_ONCE)]:
             for text, error in self._rendered(part):
                 if error:
-                    from npgpt.text import shown  # the template's process imports nothing of ours
-
                     raise ValueError(f"the chat template of {self.source} cannot be used: "
-                                     f"{shown(error)}; {self.instead}")
+                                     f"{error!r}; {self.instead}")
                 yield text
 
     def files(self):

@@ -17,6 +17,7 @@ from collections import defaultdict
 from functools import cache
 from typing import NamedTuple
 
+from npgpt.tales import GRAMMAR  # noqa: F401 (for those who compute its loss)
 from npgpt.tales.grammar import Choice, Mention
 from npgpt.tokenizers import CharTokenizer
 

@@ -13,9 +13,8 @@ positions are not.
 
 import numpy as np
 
-from autograd import Tensor, backend
+from autograd import Tensor
 from npgpt.config import unhandled
-from npgpt.generate import CachedLogits
 from npgpt.gpt import GPT
 from npgpt.models.llama import Llama
 
@@ -60,20 +59,6 @@ def use_storage(model, kind):
                     weight_OI[o : o + 64] = restored(*stored(weight_OI[o : o + 64], kind))
     model.storage = kind if kind != PLAIN and decodes(model) else None
     return model
-
-
-def decoder_of(model):
-    """Return the function from contexts to next-token logits that generation with a model calls.
-
-    It is the compiled `npgpt.fast.decoder.Decoder` if `use_storage` has set the model's `storage`,
-    else `CachedLogits`, the plain path. A Decoder copies the weights as they are now.
-    """
-    storage = getattr(model, "storage", None)
-    if storage and model.wte.weight.dtype == np.float32 and backend.name == "numba":
-        from npgpt.fast.decoder import Decoder  # here: the NumPy backend never loads Numba
-
-        return Decoder(model, storage)
-    return CachedLogits(model.next_logits, model.config.block_size)
 
 
 class StoredWeight(Tensor):

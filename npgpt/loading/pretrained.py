@@ -43,7 +43,11 @@ def load_pretrained(cls, folder, weights=None):
     folder = local_folder(folder)
     files = next(f.files for f in ARCHITECTURES.values() if f.Config is cls.Config)
     settings, arrays = reader(folder).load(folder, files, exact=weights == "q8")
-    return use_storage(filled(cls, cls.Config(**settings), arrays, folder), weights)
+    try:
+        config = cls.Config(**settings)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    return use_storage(filled(cls, config, arrays, folder), weights)
 
 
 def filled(cls, config, arrays, path, seed=0):

@@ -88,6 +88,12 @@ class Draw:
         return policy_loss(logp_BT, all_BTV, self, self.config.reward_kl)
 
 
+def draw_reward(run, rows, dataset, *_):
+    """Draw reward.png of a run that learned from a reward; return its path."""
+    return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
+                                entropy=dataset.objective.entropy)
+
+
 class Rewarded(NextToken):
     """The objective that draws its batches from the model; evaluations are a GPT's, on a text.
 
@@ -97,6 +103,7 @@ class Rewarded(NextToken):
     """
 
     columns, better_start = REWARD_COLUMNS, "a better run of the tales"
+    picture = staticmethod(draw_reward)
 
     def __init__(self, tokenizer, model, reference, verify, prompt_P, config):
         super().__init__(tokenizer)
@@ -244,9 +251,3 @@ def rewarded(dataset, model, optimizer, config):
         prompt_P, verify = tokenizer.encode(starting_prompt(tokenizer)), GrammarVerifier(tokenizer)
         objective = Rewarded(tokenizer, model, reference, verify, prompt_P, config)
     return replace(dataset, objective=objective)
-
-
-def draw_reward(run, rows, dataset, *_):
-    """Draw reward.png of a run that learned from a reward; return its path."""
-    return plots.reward_picture(run.folder / "reward.png", rows, title=run.folder.name,
-                                entropy=dataset.objective.entropy)

@@ -108,10 +108,7 @@ def print_results(run, dataset, model, results, again):
 
 def draw_results(run, dataset, results):
     """Draw the picture of a run, and say where it is."""
-    if dataset.objective.columns:
-        from npgpt.reward.draws import draw_reward as draw
-    else:
-        draw = draw_loss
+    draw = dataset.objective.picture or draw_loss
     try:
         print(f"picture {draw(run, results.rows, dataset, results.loss, results.grammar)}")
     except plots.MatplotlibMissing as missing:

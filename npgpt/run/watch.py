@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from tqdm import tqdm
 
 from npgpt.models.size import tokens_per_step
+from npgpt.run.learning_curve import STATES, state_of
+from npgpt.run.profile import Profile
 from npgpt.text import clock, rounded
 from npgpt.train import CURRENT_RANKS
 
@@ -33,8 +35,6 @@ class Watch(ExitStack):
         self.tokens = tokens_per_step(run.model, run.training)
         self.profile = None
         if profile_steps > 0:
-            from npgpt.run.profile import Profile  # which imports what few runs need
-
             self.profile = Profile(profile_steps, optimizer, self.write)
         self.steps_per_epoch, self.state, self.said = steps_per_epoch, None, time.perf_counter()
         self.bar = tqdm(
@@ -66,8 +66,6 @@ class Watch(ExitStack):
         """Print a text, then the state of the training by the rows of metrics.csv, if it is a
         different one than before."""
         self.write(text)
-        from npgpt.run.learning_curve import STATES, state_of
-
         state = state_of(rows, self.training, self.steps_per_epoch)
         if state not in (None, self.state):
             self.write(f"state   {STATES[state]}")

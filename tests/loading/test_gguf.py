@@ -221,6 +221,7 @@ NUMBERS = st.sampled_from([0, 1, 31, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 62, (
 @given(st.lists(st.tuples(st.integers(0, 1 << 14), NUMBERS, st.sampled_from([1, 4, 8])),
                 max_size=3), st.integers(0, len(WHOLE)))
 @example([(8, 1 << 62, 8)], 0)  # tensors
+@example([(127, 1, 1)], 0)  # channels, fewer than heads
 @example([(WHOLE.index(b"output_norm.weight") + 34, 1 << 40, 8)], 0)  # the position of one
 @settings(max_examples=60)
 def test_a_mutated_file_is_read_or_refused_in_little_memory(tmp_path_factory, edits, cut):
