@@ -4,6 +4,7 @@ The equations are in `autograd.kernels.optimizer`, and in NumPy in `autograd.ref
 """
 
 import math
+import time
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -44,7 +45,7 @@ class AdamW:
         check_range("AdamW", lr=lr, eps=eps, weight_decay=weight_decay, grad_clip=grad_clip or 0)
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
-        self.steps = 0
+        self.steps, self.seconds = 0, 0.0  # taken; how long the last one took
         self.missed = dict.fromkeys(self.parameters, 0)
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in self.parameters.items()}
@@ -67,6 +68,7 @@ class AdamW:
         that cannot be updated in place or a gradient of the wrong shape, FloatingPointError if the
         norm is not finite. After an error no weight has moved.
         """
+        started = time.perf_counter()
         check_range("AdamW", lr=(lr := self.lr if lr is None else lr))
         updated = {n: self._arrays(n) for n, p in self.parameters.items() if p.grad is not None}
         if not updated:
@@ -91,6 +93,7 @@ class AdamW:
             decay = [self.weight_decay if weight.ndim >= 2 else 0.0 for weight, *_ in arrays]
             floats = map(float, (lr, *self.betas, self.eps, scale))
             backend.adamw_(*zip(*arrays, strict=True), decay, *floats, self.steps - missed)
+        self.seconds = time.perf_counter() - started
         return norm
 
     def zero_grad(self) -> None:

@@ -5,12 +5,10 @@ batch, the engine, adding gradients) has its own line. GFLOP/s are counted from 
 declares (`@op(flops=...)`).
 """
 
-import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack
 
 from autograd import Observer, observing
-from npgpt.optim import AdamW
 
 SKIPPED = 3  # steps before the profile begins, which allocate memory
 
@@ -22,7 +20,7 @@ class Profile(Observer, ExitStack):
     two steps, are not counted.
 
     count      number of profiled steps, after the first SKIPPED ones
-    optimizer  that of the loop, an `AdamW`, whose step is timed from now on
+    optimizer  that of the loop, an `AdamW`, which times its own steps
     report     called with the table after `count` steps, or at the end of a shorter loop; not
                called if no step was profiled
     """
@@ -32,7 +30,6 @@ class Profile(Observer, ExitStack):
         self.count, self.optimizer, self.report = count, optimizer, report
         self.costs = defaultdict(Counter)  # (op, direction) -> calls, seconds, FLOPs
         self.forward_flops, self.steps, self.seconds = {}, -SKIPPED, 0.0
-        optimizer.step = self._timed
 
     def forward(self, op, node, inputs, settings, outputs, seconds):
         if node is not None:
@@ -43,12 +40,6 @@ class Profile(Observer, ExitStack):
     def vjp(self, op, node, d_outputs, gradients, seconds):
         flops = op.vjp_flops * self.forward_flops.pop(node, 0)
         self.costs[op.name, "backward"].update(calls=1, seconds=seconds, flops=flops)
-
-    def _timed(self, lr=None):
-        started = time.perf_counter()
-        norm = AdamW.step(self.optimizer, lr)
-        self.costs["AdamW", ""].update(calls=1, seconds=time.perf_counter() - started)
-        return norm
 
     def __enter__(self):
         self.callback(self._print)
@@ -66,6 +57,7 @@ class Profile(Observer, ExitStack):
             self.costs.clear()
         elif self.steps <= self.count:
             self.seconds += seconds
+            self.costs["AdamW", ""].update(calls=1, seconds=self.optimizer.seconds)
             if self.steps == self.count:
                 self.close()
 

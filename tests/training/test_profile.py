@@ -30,6 +30,8 @@ def test_what_is_recorded_in_the_profiled_steps_is_counted_and_adds_up_to_a_step
     rows = [line.split() for line in report.splitlines()[2:]]
     counted = [" ".join(row[:3]) for row in rows]
     assert {"gelu forward 2", "gelu backward 2", "linear forward 8"} <= {*counted}
+    assert [row[1] for row in rows if row[0] == "AdamW"] == ["1"]
+    assert profile.costs["AdamW", ""]["seconds"] > 0
     assert sum(float(row[-1].rstrip("%")) for row in rows) == pytest.approx(100, abs=1.5)
 
 
