@@ -76,6 +76,16 @@ def as_one_dtype(op, arrays, of_tensors, keeps_dtype=False):
     return [a if a is None or a.dtype.kind in kept else a.astype(dtype, copy=False) for a in arrays]
 
 
+def one_list(op, arguments):
+    """Return the arrays of an op that takes a list, read once; refuse them one by one."""
+    if not arguments or any(np.ndim(getattr(x, "data", x)) for x in arguments[1:]):
+        raise TypeError(f"{op}: arrays come in one list; write {op}([a, b])")
+    arrays = tuple(arguments[0])
+    if not arrays:
+        raise ValueError(f"{op}: an empty list; give one array or more")
+    return arrays
+
+
 # ---- Lengths
 
 

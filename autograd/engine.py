@@ -204,14 +204,17 @@ class Op(Generic[P]):
 
     def __call__(self, *arguments: P.args, **settings: P.kwargs) -> Tensor:
         inputs, rest = arguments, ()
-        if settings or len(arguments) != len(self.array_names):
+        if settings or not arguments or len(arguments) != len(self.array_names):
             inputs, rest, settings = self._split(arguments, settings)
-        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        recording = _recording.get()
+        needs = [recording and isinstance(x, Tensor) and x.requires_grad for x in inputs]
+        # Nobody sees a write into an ndarray: what backward may need of the caller's is copied.
+        own = np.copy if any(needs) else np.asarray
+        arrays = [x.data if isinstance(x, Tensor) else own(x) if type(x) is np.ndarray else x
+                  for x in inputs]
         if not checks.of_one_dtype(arrays):
             of_tensors = [x.data for x in inputs if isinstance(x, Tensor)]
             arrays = checks.as_one_dtype(self.name, arrays, of_tensors, self.keeps_dtype)
-        recording = _recording.get()
-        needs = [recording and isinstance(x, Tensor) and x.requires_grad for x in inputs]
         kwargs = {"needs": needs} if self.forward_takes_needs else {}
         start = time.perf_counter()
         output, saved = self.forward(*arrays, *rest, **settings, **kwargs)
@@ -241,8 +244,8 @@ class Op(Generic[P]):
         n = len(self.array_names)
         inputs, rest = arguments[:n], arguments[n:]
         inputs += tuple([settings.pop(name, None) for name in self.array_names[len(inputs) :]])
-        if n == 0:  # it takes a list
-            inputs, *rest = arguments
+        if n == 0:  # it takes a list, or what gives its elements once
+            inputs, rest = checks.one_list(self.name, arguments), arguments[1:]
             settings |= zip(self.setting_names[: len(rest)], rest, strict=True)
             rest = ()
         settings = {name: _as_setting(self.name, x) for name, x in settings.items()}
@@ -252,7 +255,8 @@ class Op(Generic[P]):
 def _as_setting(name, x):
     if isinstance(x, Tensor) and x.requires_grad:
         raise TypeError(f"{name}: a setting gets no gradient; pass its .detach()")
-    return x.data if isinstance(x, Tensor) else x
+    x = x.data if isinstance(x, Tensor) else x
+    return x.copy()[()] if isinstance(x, np.ndarray) else x  # the caller may write into it
 
 
 @overload

@@ -4,6 +4,8 @@ Backward moves the gradients the opposite way. Where one element was copied to s
 (broadcast_to, an index used twice), the gradients of these positions add up.
 """
 
+import operator
+
 import numpy as np
 
 from autograd import checks
@@ -28,7 +30,7 @@ def transpose(x, /, *axes):
 
     As in NumPy, x.transpose(0, 1) of two axes is x; swapaxes exchanges two.
     """
-    axes = axes[0] if len(axes) == 1 and np.ndim(axes[0]) else axes or range(x.ndim)[::-1]
+    axes = tuple(axes[0]) if len(axes) == 1 and np.ndim(axes[0]) else axes or range(x.ndim)[::-1]
     return x.transpose(axes), axes
 
 
@@ -63,21 +65,22 @@ def broadcast_to_vjp(dz, shape):
 def getitem(x, /, index):
     """Return x[index], with ints, slices, None, `...`, integer arrays and masks, as in NumPy.
 
-    An element that an integer array names twice gets the sum of both gradients.
+    A list, a range, or a tuple inside the index is an array to NumPy. An element that is named
+    twice gets the sum of both gradients: only where NumPy returns a view is none.
     """
-    index = _plain_index(index)
-    return x[index], (x.shape, index)
+    index = tuple(map(_own_index, index if isinstance(index, tuple) else (index,)))
+    z = x[index]
+    return z, (x.shape, index, np.may_share_memory(x, z))
 
 
 @vjp(getitem)
 def getitem_vjp(dz, saved):
-    shape, index = saved
+    shape, index, is_view = saved
     dx = np.zeros(shape, dz.dtype)
-    indices = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(i, np.ndarray) for i in indices):
-        np.add.at(dx, index, dz)
-    else:
+    if is_view:
         dx[index] = dz
+    else:
+        np.add.at(dx, index, dz)
     return dx
 
 
@@ -153,14 +156,12 @@ def _uncut(parts, axis):
     return np.lib.stride_tricks.as_strided(first, shape, first.strides)
 
 
-def _plain_index(index):
-    """Return an index without Tensors or lists, its arrays copied for an unchanged backward."""
-    if isinstance(index, tuple):
-        return tuple(map(_plain_index, index))
-    if isinstance(index, Tensor):
-        index = index.data
-    if isinstance(index, list):
-        index = np.array(index, dtype=None if index else int)
-    elif isinstance(index, np.ndarray):
-        index = index.copy()
-    return index
+def _own_index(i):
+    """Return a part of an index as NumPy reads it, no array of the caller's among it."""
+    i = i.data if isinstance(i, Tensor) else i
+    if isinstance(i, slice):
+        return slice(*[n if n is None else operator.index(n) for n in (i.start, i.stop, i.step)])
+    if i is None or i is ... or type(i) is int:
+        return i
+    array = np.array(i)
+    return array if array.size or isinstance(i, np.ndarray) else array.astype(int)  # [] has floats

@@ -57,6 +57,7 @@ VALUES = [
        "linear_cross_entropy: channels")
       for x, table in [(t(2, 3), t(3, 4)), (t(2, 3), t(3)), (t(), t(4, 3))]],
     (lambda: t(2).backward(1.0), "backward: (2,)"),
+    (lambda: ag.stack([]), "stack: one array"),
 ]
 TYPES = [
     *[(lambda ids=ids: ag.embedding(t(3, 2), ids), "embedding: int")
@@ -69,6 +70,8 @@ TYPES = [
       for x in (np.ones(2, np.float16), "1", np.ones(2, complex))],
     (lambda: ag.exp(np.ma.masked_array([1.0], [True])), "exp: filled"),
     (lambda: Tensor([1], requires_grad=True), "Tensor: int64"),
+    *[(lambda join=join, arrays=arrays: join(*arrays), f"{join.name}: {join.name}([a, b])")
+      for join in (ag.concat, ag.stack) for arrays in [(t(2), t(2)), ()]],
 ]
 INDICES = [
     (lambda: ag.embedding(t(3, 2), np.array([[0, 1], [3, -1]])), "embedding: (1, 0)"),
