@@ -7,40 +7,37 @@ module is imported at the first use, so importing autograd compiles, loads and c
 `backend.bf16` has the functions that multiply once more, on operands rounded to bfloat16.
 """
 
-import inspect
+import functools
 import os
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+_used = ContextVar("backend", default=None)
 
 
 def __getattr__(attribute):
-    """Return the backend's `name`, its function of this name or `bf16`, and keep it as a global.
+    """Return the `name` of this thread's backend, its function of this name or `bf16`.
 
     Raises ValueError for an unknown backend: here and not at import, so that a program can report
     it in its own way.
     """
     if attribute.startswith("__"):
         raise AttributeError(attribute)
-    globals()[attribute] = _name() if attribute == "name" else _part(_name(), attribute)
-    return globals()[attribute]
+    name = _used.get() or _name()
+    return name if attribute == "name" else _part(name, attribute)
 
 
 @contextmanager
 def using(name):
-    """Compute with the backend "numba" or "numpy", whatever the environment says."""
-    from autograd import reference
-
-    own, functions = globals(), inspect.getmembers(reference, inspect.isfunction)
-    names = ["bf16", *(n for n, _ in functions if n[0] != "_")]
-    before = {n: own[n] for n in names if n in own}
-    own.update((n, _part(name, n)) for n in names)
+    """Compute in this thread with "numba" or "numpy", whatever the environment says."""
+    token = _used.set(name)
     try:
         yield
     finally:
-        for n in names:
-            del own[n]
-        own.update(before)
+        _used.reset(token)
 
 
+@functools.cache
 def _name():
     name = os.environ.get("AUTOGRAD_BACKEND", "numba")
     if name not in ("numba", "numpy"):
@@ -48,6 +45,7 @@ def _name():
     return name
 
 
+@functools.cache
 def _part(name, attribute):
     if attribute == "bf16":
         if name == "numba":

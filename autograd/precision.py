@@ -1,4 +1,4 @@
-"""The precision of matrix products: a setting of the process, for float32 arrays.
+"""The precision of matrix products: a setting of the thread, for float32 arrays.
 
 "bfloat16" rounds the operands of each product to 8 bits of precision, and multiplies and adds them
 in float32 (`autograd.kernels.bf16.matmul`). Weights, activations and gradients stay float32. An op
@@ -10,6 +10,7 @@ import functools
 import time
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -17,11 +18,12 @@ from autograd import backend
 
 PRECISIONS = ("float32", "bfloat16")
 SIDE, SECONDS = 512, 0.02  # of the matrices that are multiplied to compare both; how long
-_setting = {"precision": "float32"}
+_setting = ContextVar("precision", default="float32")
 
 
 def set_matmul_precision(precision):
-    """Compute products of float32 arrays in "float32" (the default) or "bfloat16" from now on.
+    """Compute products of float32 arrays in "float32" (the default) or "bfloat16" from now on, in
+    this thread: another one, also one that it starts, has the default.
 
     Warns where a product in bfloat16, measured at the first use, is no faster than in float32: the
     processor may have no instruction for it, or one of half the rate. Raises ValueError for any
@@ -36,7 +38,7 @@ def set_matmul_precision(precision):
             RuntimeWarning,
             stacklevel=2,
         )
-    _setting["precision"] = precision
+    _setting.set(precision)
 
 
 @functools.cache
@@ -62,7 +64,7 @@ def _seconds(product, x):
 
 def matmul_precision():
     """Return the precision that `set_matmul_precision` has set."""
-    return _setting["precision"]
+    return _setting.get()
 
 
 @contextmanager

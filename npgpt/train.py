@@ -8,6 +8,7 @@ has the objective of the architecture. CURRENT_RANKS are the processes that shar
 import math
 import textwrap
 from collections import deque
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -66,6 +67,17 @@ SINGLE_PROCESS = SingleProcess()
 CURRENT_RANKS = ContextVar("ranks", default=SINGLE_PROCESS)  # or `npgpt.run.parallel.Ranks`
 
 
+@contextmanager
+def _ranks():
+    """Give a training a process of its own, if none is set: Ctrl-C ends it, and no later one."""
+    ranks = CURRENT_RANKS.get()
+    token = CURRENT_RANKS.set(SingleProcess() if ranks is SINGLE_PROCESS else ranks)
+    try:
+        yield
+    finally:
+        CURRENT_RANKS.reset(token)
+
+
 def train(run, dataset, model, optimizer, watch):
     """Train from `optimizer.steps` to the last step or a request to stop; return True at the end.
 
@@ -94,7 +106,7 @@ def train(run, dataset, model, optimizer, watch):
     steps = training_steps(model, optimizer, dataset.train_ids, config, dataset.objective)
     grammar = dataset.grammar_loss(model.config.block_size, **config.drawn)
     recent = deque(maxlen=min(MEAN_LOSS_STEPS, config.eval_interval))  # losses of the last steps
-    with watch:
+    with _ranks(), watch:
         if optimizer.steps == 0 and 0 in keep_at:
             checkpoint.keep_weights(folder, model, 0, config.keep)
         timer = StepTimer(optimizer)

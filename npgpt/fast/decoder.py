@@ -124,7 +124,7 @@ class Decoder:
             else:
                 prompts.append(b)
         self._prompts(np.array(prompts, np.int64), contexts, logits_BV)
-        self.read = contexts
+        self.read = [np.array(ids) for ids in contexts]  # the caller may write into its own
         return logits_BV
 
     def _compute(self, rows_B, ids_B, before_B, count):

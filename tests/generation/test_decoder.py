@@ -194,3 +194,14 @@ def test_of_a_text_that_begins_as_before_only_the_rest_is_computed(stepped):
     for context in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 9, 9, 9], [1, 2, 3, 4]):
         fast([np.array(context)])
     assert stepped == [6, 3, 1]
+
+
+@pytest.mark.parametrize("decoding", [Decoder, plain] if backend.name == "numba" else [])
+def test_a_text_that_its_owner_changes_is_read_again(decoding):
+    """As a list that grows, or an array written in place: what was read before is not taken."""
+    model = a_model()
+    decode_next, contexts = decoding(model), [np.array([1, 2, 3]), np.array([4, 5])]
+    decode_next(contexts)
+    contexts[0][:] = 7, 8, 9
+    contexts[0], contexts[1] = np.append(contexts[0], 3), np.array([4, 5, 6])
+    assert_close(decode_next(contexts), plain(model)(contexts))

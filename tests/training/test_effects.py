@@ -1,6 +1,7 @@
 """Every setting of training has an effect: on the steps, or elsewhere, as it says here; and a run
 that is resumed with it is the run that never stopped."""
 
+import signal
 from contextlib import nullcontext
 from dataclasses import fields, replace
 
@@ -110,3 +111,25 @@ def test_a_setting_changes_the_steps_and_a_resumed_run_is_the_one_that_never_sto
     )
     for file in ("train_state.safetensors", "best.safetensors"):
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes(), file
+
+
+class Interrupted(Until):
+    """A watch that Ctrl-C reaches at a step, as `npgpt.run.watch` notes it."""
+
+    def update(self, step, loss, seconds):
+        if step.step == self.enter_result:
+            CURRENT_RANKS.get().interrupted.append(signal.SIGINT)
+
+
+def test_a_ctrl_c_ends_its_training_and_no_later_one_of_the_session(tmp_path):
+    source, tokenizer = TextSource("letters", 200, "", None), CharTokenizer("\nabcd")
+    dataset = Dataset(source, tokenizer, IDS, IDS, NextToken(tokenizer), None)
+    steps = []
+    for name, stop in [("first", 2), ("second", None)]:
+        run = Run(tmp_path / name, CONFIG, TRAINING, source)
+        model = GPT(run.model, seed=1)
+        optimizer = make_optimizer(model, run.training)
+        create_run(run, tokenizer, model, optimizer)
+        train(run, dataset, model, optimizer, Interrupted(stop))
+        steps.append(optimizer.steps)
+    assert steps == [2, TRAINING.max_iters]
