@@ -187,6 +187,11 @@ def reduction(draw):
     return [x], (), {"axis": draw(st.none() | some | one), "keepdims": draw(st.booleans())}
 
 
+def of_var(draw):
+    x, rest, settings = reduction(draw)
+    return x, rest, settings | {"correction": draw(st.sampled_from([0, 0.5]))}
+
+
 def along_one_axis(draw):
     x = a_shape(draw, least=1)
     return [x], (), {"axis": an_axis(draw, len(x))}
@@ -273,12 +278,13 @@ def of_linear(draw):
 
 def of_layer_norm(draw):
     x = a_shape(draw, least=1)
-    return [x, draw(st.sampled_from([x[-1:], None])), draw(st.sampled_from([x[-1:], None]))], (), {}
+    weight, bias = (draw(st.sampled_from([x[-1:], None])) for _ in range(2))
+    return [x, weight, bias], (), {"eps": draw(st.sampled_from([1e-5, 0.1]))}
 
 
 def of_rms_norm(draw):
     x = a_shape(draw, least=1)
-    return [x, x[-1:]], (), {}
+    return [x, x[-1:]], (), {"eps": draw(st.sampled_from([1e-6, 0.1]))}
 
 
 def of_rotary_embedding(draw):
@@ -418,12 +424,12 @@ TABLE = {
                  kink=True),
     "min": Entry(np.min, reduction, matrix, lambda x: x.amin(1), lambda x: ag.min(x, 1),
                  kink=True),
-    "std": Entry(lambda x, correction=0, **along: np.std(x, ddof=correction, **along), reduction,
+    "std": Entry(lambda x, correction=0, **along: np.std(x, ddof=correction, **along), of_var,
                  matrix, lambda x: x.std(1, correction=0), lambda x: ag.std(x, 1), scale=largest,
                  kink=True),
     "logsumexp": Entry(logsumexp, reduction, matrix,
                        lambda x: x.logsumexp(1), lambda x: ag.logsumexp(x, 1)),
-    "var": Entry(lambda x, correction=0, **along: np.var(x, ddof=correction, **along), reduction,
+    "var": Entry(lambda x, correction=0, **along: np.var(x, ddof=correction, **along), of_var,
                  matrix, lambda x: x.var(1, correction=0), lambda x: ag.var(x, 1),
                  scale=lambda arrays: largest(arrays) ** 2),
     "softmax": Entry(softmax, along_one_axis, matrix, lambda x: x.softmax(1)),

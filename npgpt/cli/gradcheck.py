@@ -1,6 +1,7 @@
 """`npgpt gradcheck`: a table of every explicit gradient against finite differences.
 
-The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step.
+The column "transpose" has the gap between <u, J v> and <J^T u, v>, with J v by a complex step;
+"forms" has in how many forms the arguments came: memory layouts, an axis as a NumPy integer.
 """
 
 import time
@@ -10,12 +11,13 @@ import numpy as np
 
 from autograd import OPS, Tensor, backend, cross_entropy, linear, rms_norm, tanh
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
+from autograd.gradcheck_forms import check_forms
 from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.models import ARCHITECTURES, architecture
 
-ROW = "{:<30}{:>8}  {:>11}{:>11}{:>9}  {}"
+ROW = "{:<30}{:>8}{:>7}  {:>11}{:>11}{:>9}  {}"
 
 
 def add_arguments(parser):
@@ -36,7 +38,7 @@ def run(args):
         path = str(_plot(args))
         return print_json({"picture": path}) if args.json else print(f"picture {path}")
     arch = args.arch or (args.model and TrainConfig.arch)
-    first = ("parameter", "entries") if arch else ("op", "cases")
+    first = ("parameter", "entries", "") if arch else ("op", "cases", "forms")
     found = _model_rows(arch, args.seed) if arch else _op_rows(args.op, args.seed)
     started, rows = time.perf_counter(), []
     say = partial(print, flush=True) if not args.json else lambda text: None
@@ -47,7 +49,8 @@ def run(args):
         errors = ("-" if row[name] is None else f"{row[name]:.1e}"
                   for name in ("error", "transpose"))
         where = f"{'WRONG at ' if row['failure'] else ''}{row['where']}"
-        say(ROW.format(row["name"], row["samples"], *errors, f"{row['seconds']:.2f}", where))
+        counts = row["samples"], len(row.get("forms", ())) or ""
+        say(ROW.format(row["name"], *counts, *errors, f"{row['seconds']:.2f}", where))
     wrong = [row["failure"] for row in rows if row["failure"]]
     say(f"\n{len(rows) - len(wrong)} of {len(rows)} right, {time.perf_counter() - started:.1f} s")
     if args.json:
@@ -61,8 +64,9 @@ def _op_rows(op, seed):
     for name in [op] if op else OPS:
         started = time.perf_counter()
         samples, report = len(cases_of(name)), check_op(name, seed)
+        forms = check_forms(name, seed) if report.passed else []
         worst = report.worst
-        yield {"name": name, "samples": samples, "error": worst.error,
+        yield {"name": name, "samples": samples, "forms": forms, "error": worst.error,
                "transpose": report.transpose, "seconds": time.perf_counter() - started,
                "where": f"{worst.name}{list(worst.index)} ({worst.case})",
                "failure": None if report.passed else str(report)}
