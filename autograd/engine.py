@@ -147,8 +147,11 @@ class Tensor:
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Record nothing to differentiate: `with no_grad():` or `@no_grad()`. In a generator, end the
-    block before each `yield`: it also holds for whoever reads from it."""
+    """Switch recording off, as `with no_grad():` or `@no_grad()`.
+
+    In a generator, end the block before each `yield`: the code that reads from it would not be
+    recorded either.
+    """
     token = _recording.set(False)
     try:
         yield
@@ -182,9 +185,9 @@ def _edge(x):
 class Op(Generic[P]):
     """A forward and its VJP under one name, callable on Tensors.
 
-    A forward's parameters before `/` are the arrays: Tensors, ndarrays, numbers, or None where that
-    is the default. An op whose forward takes `*arrays` is called with a list. All other parameters
-    are settings, except `needs`: for each array, whether backward may ask for its gradient.
+    A forward's parameters before `/` are the arrays: Tensors, ndarrays, numbers, or None if that is
+    the default. If a forward takes `*arrays`, call its op with a list. All other parameters are
+    settings, except `needs`, which says for each array whether backward may ask for its gradient.
     """
 
     def __init__(self, forward: Callable[P, Any], keeps_dtype: bool, flops: Any) -> None:
@@ -287,9 +290,9 @@ def vjp(of: Op, *, flops: float = 1) -> Callable[[Callable], Callable]:
     """Attach a vector-Jacobian product to the op `of`; it takes `flops` per FLOP of the forward.
 
     The function takes (d_output, saved) and returns one gradient per array input: an array, or
-    None for an input that has no derivative. It must not write into d_output, nor return an array
-    that the op needs again: the engine may write into it. It may take two more parameters, each
-    with an entry per array input:
+    None for an input that has no derivative. It must not write into d_output. It must not return
+    an array that the op needs again, because the engine may write into what it returns. It may take
+    two more parameters, each with an entry per array input:
 
     needs   whether the gradient is wanted; where it is not, None may be returned
     sums    the gradient of a leaf so far, from its other uses, or None. The VJP may add to that

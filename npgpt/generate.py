@@ -4,12 +4,14 @@
 token. The model is passed as a `decoder`: a callable that maps contexts, a list of arrays (T,) of
 token ids, to the logits (B, V) of the next token of each.
 
-A decoder never sees more than `block_size` tokens: a longer text's beginning is forgotten. A GPT
-has to compute a token again when its position changes, so a full window moves on by half its length
-(`window_start`), not by one token: on average one more position is computed for each token.
+A decoder never sees more than `block_size` tokens, so the beginning of a longer text is forgotten.
+When the window moves, the position of every token changes, and a GPT has to compute all of them
+again. So a full window moves by half its length, and not by one token (`window_start`). On average
+this costs one more position for each token.
 
-Each row of a batch has its own random generator, spawned from the seed by the row's index. So its
-text does not depend on the rows beside it, and row 0 samples what `stream` does from the same seed.
+Each row of a batch has its own random generator, spawned from the seed by the row's index. So the
+text of a row does not depend on the other rows, and row 0 samples the same tokens as `stream` does
+from the same seed.
 """
 
 from collections.abc import Iterable
@@ -21,8 +23,8 @@ import numpy as np
 class KVCache:
     """The keys and values (B, H, S, D) of the S tokens read so far, for each layer.
 
-    In a causal model a later token cannot change the keys and values of an earlier one. So they are
-    stored, and a step of generation computes the new position only.
+    In a causal model a later token cannot change the keys and values of an earlier token. So they
+    are stored, and a step of generation computes the new position only.
 
     longest   the largest S: memory for it is allocated at the first token
     length    S before a forward pass; its caller sets it afterwards
@@ -112,8 +114,8 @@ def stream(decoder, prompt_T, max_new_tokens, sampling, *, block_size, seed=None
 def generate(decoder, prompt, max_new_tokens, sampling, *, block_size, seed=None, stop=None):
     """Return a prompt (T,), B prompts (B, T), or a list of prompts of any lengths, continued.
 
-    The result is int64, of the prompt's rank, with up to max_new_tokens more columns; or a list of
-    such rows. The arguments and errors are as in `stream`.
+    The result is int64 and has the rank of the prompt, with up to max_new_tokens more columns. If
+    the prompt is a list of rows, so is the result. The arguments and errors are as in `stream`.
 
     A row that samples a stop token is finished: it repeats that token until all rows are finished.
     """

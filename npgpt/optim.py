@@ -1,4 +1,4 @@
-"""AdamW and its learning rate: a weight moves by its mean gradient over the gradient's usual size.
+"""AdamW and its learning rate: a weight moves by its mean gradient, divided by its usual size.
 
 The equations are in `autograd.kernels.optimizer`, and in NumPy in `autograd.reference.adamw_`.
 """
@@ -21,15 +21,15 @@ class AdamW:
     lr             learning rate: about how far each entry of a weight moves per step
     betas          decay rates of the running means m of the gradient and v of its square
     eps            added to the root of the mean square, against division by 0
-    weight_decay   a step removes the share lr * weight_decay of a weight; matrices and embeddings
-                   only: biases and gains of norms do not overfit, and must not shrink
+    weight_decay   a step removes the share lr * weight_decay of a weight. It applies to matrices
+                   and embeddings only: biases and the gains of norms must not shrink
     grad_clip      largest norm of all gradients as one vector; None or 0 for no clipping
 
     PyTorch's defaults differ: betas (0.9, 0.999), a weight_decay of 0.01 on every weight, biases
     included, and no clipping.
 
-    A step leaves a weight without a gradient as it is, and does not count for it: `missed` has the
-    number of such steps by name.
+    If a weight has no gradient, a step leaves it as it is. For this weight the step does not count:
+    `missed` has the number of such steps by name.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2.
     """

@@ -45,7 +45,7 @@ class Step:
 
 
 class SingleProcess:
-    """The process of a run that has only one, as `npgpt.run.parallel.Ranks` are of several."""
+    """Stand for the ranks of a run that has only one process; see `npgpt.run.parallel.Ranks`."""
 
     rank, size, is_main = 0, 1, True
 
@@ -82,14 +82,15 @@ def train(run, dataset, model, optimizer, watch):
     """Train from `optimizer.steps` to the last step or a request to stop; return True at the end.
 
     run     a `npgpt.loading.runs.Run`, whose folder is there
-    watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods: `update` gets each
-            `Step`, the mean loss of the last ones and the seconds it took, `evaluated` each
-            evaluation's text, and all rows of the metrics
+    watch   a context manager, such as `npgpt.run.watch.Watch`, with two methods. `update` gets each
+            `Step`, the mean loss of the last steps, and the seconds that the step took.
+            `evaluated` gets the text of each evaluation, and all rows of the metrics.
 
-    Of several CURRENT_RANKS the main one calls this, the others `npgpt.run.parallel.run_worker`.
+    If there are several CURRENT_RANKS, the main one calls this function. The others call
+    `npgpt.run.parallel.run_worker`.
 
-    Raises FloatingPointError if the loss or a weight is not finite, OSError if a checkpoint cannot
-    be saved; the previous checkpoint is still intact then.
+    Raises FloatingPointError if the loss or a weight is not finite, and OSError if a checkpoint
+    cannot be saved. The previous checkpoint is then still intact.
     """
     config, folder = run.training, run.folder
     metrics = Metrics(folder / "metrics.csv", optimizer.steps, dataset.objective.columns)
@@ -137,8 +138,8 @@ def training_steps(model, optimizer, ids_N, config, objective=NEXT_TOKEN):
 
     objective   `npgpt.batches.NextToken`, or the model's in `npgpt.objectives.denoising`
 
-    Batches, dropout masks and rates are functions of (seed, step, CURRENT_RANKS): a run that is
-    continued takes the same steps as one that never stopped.
+    Batches, dropout masks and rates depend on (seed, step, CURRENT_RANKS) alone. So a run that is
+    resumed takes the same steps as one that never stopped.
 
     Raises FloatingPointError, with the weights as they were before the step, if the loss or the
     gradient is not finite.
@@ -165,9 +166,9 @@ def training_steps(model, optimizer, ids_N, config, objective=NEXT_TOKEN):
 def micro_batches(model, ids_N, config, step, objective=NEXT_TOKEN):
     """Yield (micro-batch, weight) for a step's batch; the weights of a step add up to 1.
 
-    `gradient_accumulation_steps` micro-batches take less memory than one batch. Each of several
-    ranks gets its own rows, weighted so that the mean over the ranks is that of the batch. The
-    model's `dropout_step` is set for each micro-batch.
+    `gradient_accumulation_steps` micro-batches take less memory than one batch. If there are
+    several ranks, each gets its own rows, and the weights make the mean over the ranks equal to the
+    mean over the batch. The model's `dropout_step` is set for each micro-batch.
     """
     count, B = config.gradient_accumulation_steps, config.batch_size
     ranks = CURRENT_RANKS.get()
@@ -187,12 +188,13 @@ def micro_batches(model, ids_N, config, step, objective=NEXT_TOKEN):
 def evaluation(model, dataset, config, step, recent, grammar=None):
     """Return (loss in nats per target, in bits per byte or None, a text with a sample).
 
-    recent    losses of the last steps of training, whose mean the text has
+    recent    losses of the last training steps; the text has their mean
     grammar   the `npgpt.batches.GrammarLoss` on the same targets, or None
 
-    The loss is computed on a part of the validation text, always the same part. Where there is none
-    it is computed on what is taught, and only the text has it: None is returned. Raises
-    DivergedError if it or a weight is not finite: a checkpoint has to be worth loading.
+    The loss is computed on a part of the validation text, always the same part. If there is no
+    validation text, it is computed on the training text: then only the text has it, and None is
+    returned. Raises DivergedError if the loss or a weight is not finite, so that no checkpoint is
+    saved that is not worth loading.
     """
     # Another sample each time, but the same targets: others would add their noise to the curve.
     objective, tokenizer, seed = dataset.objective, dataset.tokenizer, config.seed + step.step
