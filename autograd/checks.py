@@ -6,6 +6,10 @@ returns the argument as the op computes with it, or nothing.
 
 import math
 import operator
+import threading
+import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -15,6 +19,21 @@ INTEGERS = int | np.integer  # made once: making it takes longer than the check 
 # ---- Numbers
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # dtypes that have gradients
+_floats = ContextVar("floats", default=FLOATS)  # of this thread: complex128, too, in a complex step
+_filters = threading.RLock()  # Python's filters of warnings are one list for all threads
+
+
+@contextmanager
+def complex_numbers():
+    """Let this thread compute with complex numbers, and refuse to discard an imaginary part."""
+    token = _floats.set((*FLOATS, np.dtype(np.complex128)))
+    try:
+        with _filters, warnings.catch_warnings(
+            action="error", category=np.exceptions.ComplexWarning
+        ):
+            yield
+    finally:
+        _floats.reset(token)
 
 
 def array(op, x):
@@ -22,7 +41,7 @@ def array(op, x):
     if hasattr(x, "filled"):  # np.ma is imported at its first use only
         raise TypeError(f"{op}: a masked array, whose mask would be lost; use its .filled(value)")
     found = np.asarray(x)
-    if found.dtype not in FLOATS and found.dtype.kind not in "iub":
+    if found.dtype not in _floats.get() and found.dtype.kind not in "iub":
         raise TypeError(f"{op}: dtype {found.dtype} is not supported; use float32 or float64")
     return found
 
@@ -32,7 +51,7 @@ def tensor_data(data, requires_grad):
     if type(data) is np.ndarray and data.dtype in FLOATS:
         return data
     found = array("Tensor", data)
-    if requires_grad and found.dtype not in FLOATS:
+    if requires_grad and found.dtype not in _floats.get():
         raise TypeError(f"Tensor: {found.dtype} values have no gradient; use float data")
     single = found.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic)
     return found.astype(np.float32) if single else found
@@ -64,10 +83,10 @@ def as_one_dtype(op, arrays, of_tensors, keeps_dtype=False):
     The data of Tensors decide the dtype, else the given arrays, else it is float32. If the op
     `keeps_dtype`, bools stay bools, and integers stay integers unless something else is a float.
     """
-    given = [a for a in arrays if isinstance(a, np.ndarray)]
+    floats, given = _floats.get(), [a for a in arrays if isinstance(a, np.ndarray)]
     arrays = [a if a is None else array(op, a) for a in arrays]
-    decisive = [a.dtype for a in of_tensors if a.dtype in FLOATS]
-    dtypes = decisive or [a.dtype for a in given if a.dtype in FLOATS]
+    decisive = [a.dtype for a in of_tensors if a.dtype in floats]
+    dtypes = decisive or [a.dtype for a in given if a.dtype in floats]
     if len(set(dtypes)) > 1:
         raise TypeError(f"{op}: float32 and float64 in one op; convert one: "
                         "x.data.astype(numpy.float64)")

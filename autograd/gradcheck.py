@@ -39,7 +39,6 @@ Source: Squire and Trapp, Using Complex Variables to Estimate Derivatives of Rea
 """
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -158,25 +157,13 @@ class Function:
         Computed by the reference implementation, on any backend. TypeError, or ComplexWarning, if
         it is not made for complex numbers.
         """
-        with self.restored(), no_grad(), backend.using("numpy"), _complex_numbers():
+        with self.restored(), no_grad(), backend.using("numpy"), checks.complex_numbers():
             for x in self.checked.values():
                 x.data = x.data.astype(np.complex128)
             for x, v in along:
                 x.data = x.data + 1j * h * v
             terms = zip(cotangents, self(), strict=True)
             return float(sum(np.sum(c * y.data.imag) for c, y in terms)) / h
-
-
-@contextmanager
-def _complex_numbers():
-    """Let the engine compute with complex numbers, and refuse to discard an imaginary part."""
-    floats = checks.FLOATS
-    checks.FLOATS = (*floats, np.dtype(np.complex128))
-    try:
-        with warnings.catch_warnings(action="error", category=np.exceptions.ComplexWarning):
-            yield
-    finally:
-        checks.FLOATS = floats
 
 
 def random_signed(rng, shape):

@@ -1,6 +1,8 @@
 """gradcheck itself: what it finds, and what it says."""
 
 import re
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from unittest import mock
 
@@ -11,7 +13,13 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import OPS, GradcheckError, Tensor, gradcheck, op, vjp
-from autograd.gradcheck import FULL_CHECK_ENTRIES, RTOL, SAMPLED_ENTRIES, random_signed
+from autograd.gradcheck import (
+    FULL_CHECK_ENTRIES,
+    RTOL,
+    SAMPLED_ENTRIES,
+    error_by_step,
+    random_signed,
+)
 
 
 def op_with(rule, forward=lambda x, /: (x * x, (x,))):
@@ -195,3 +203,24 @@ def test_cotangents_are_of_order_one_and_of_both_signs(seed, shape):
     assert c.shape == tuple(shape)
     assert ((np.abs(c) >= 0.5) & (np.abs(c) <= 1)).all()
     assert abs((c > 0).sum() - (c < 0).sum()) <= 1
+
+
+def test_a_complex_step_changes_nothing_for_another_thread():
+    """Complex numbers are for the thread that checks, and only until it has checked."""
+
+    def refuses():
+        with pytest.raises(TypeError, match="complex128"):
+            Tensor(np.ones(2, complex))
+
+    def f(x):
+        if x.dtype == complex:
+            stepped.append(True)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(refuses).result()
+        return x * x
+
+    stepped, filters = [], warnings.filters[:]
+    error_by_step(f, [np.ones(2)], [1e-20], complex)
+    assert stepped
+    refuses()
+    assert warnings.filters == filters
