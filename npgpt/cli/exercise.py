@@ -4,6 +4,7 @@ The reader's code runs in another process, which ends after a time: see `npgpt.e
 """
 
 import os
+import textwrap
 from pathlib import Path
 
 from npgpt.cli import print_json
@@ -108,8 +109,9 @@ def check(number, path, command):
     grades = track.grades([(number, path), *others], loud=True)
     grade = next(grades)
     if grade["status"] != "right":
-        print(f"{path} is not right yet.\n\n{grade['message']}\n\na hint: {command} --hint",
-              flush=True)
+        cause, *rest = grade["message"].split("\n")
+        message = "\n".join([textwrap.fill(cause, 80), *rest])
+        print(f"{path} is not right yet.\n\n{message}\n\na hint: {command} --hint", flush=True)
         if os.path.exists(track.MY_GPT):
             track.update_my_gpt(track.right(grades))
         return 1

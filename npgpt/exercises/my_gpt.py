@@ -248,7 +248,7 @@ def show(C=32, H=2):
     say("5 to 9", (split_heads, attention),
         f"the first 3 tokens read {', '.join(map(str, (a[0, :3] > 0).sum(axis=1)))} tokens")
     loss, gradient = gpt.loss_and_gradient(weights, x_BT, y_BT)
-    say("10", (hunt_layer_norm,), f"a GPT bets on each next token: loss {loss:.2f} at first")
+    say("10", (hunt_layer_norm,), f"its bets: loss {loss:.2f} at first, ln V {math.log(V):.2f}")
     states, losses = train(
         states, 200, lambda step: (x_BT, y_BT),
         lambda states, x, y: gpt.loss_and_gradient([w for w, _, _ in states], x, y),
