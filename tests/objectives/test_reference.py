@@ -117,6 +117,6 @@ def test_of_a_model_that_only_writes_its_own_texts_are_held():
 
 
 def test_the_manual_says_from_which_step_a_model_that_writes_is_held():
-    manual = (Path(npgpt.__file__).parent / "README.md").read_text(encoding="utf-8")
+    manual = (Path(npgpt.__file__).parent / "guides" / "answers.md").read_text(encoding="utf-8")
     (share,) = re.findall(r"after the first\s+(\d+) %", manual)
     assert float(share) == 100 * KL_FREE_FRACTION
