@@ -94,7 +94,8 @@ def drop_kept_after(last_step, folder):
 def drop_samples_after(last_step, path):
     """Remove the samples written after the checkpoint that a run continues from."""
     if path.exists():
-        text = path.read_bytes()
+        with files.open_file(path, "rb") as file:  # a pipe would wait for ever
+            text = file.read()
         for found in re.finditer(rb"^step (\d{1,18}): ", text, re.M):
             if int(found[1]) > last_step:
                 files.atomic_write(path, text[: found.start()])

@@ -4,9 +4,12 @@ The contracts in setup.cfg say who may import whom; those of one layer may.
 """
 
 import ast
+import configparser
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import numba
 import pytest
 
 import autograd
@@ -75,3 +78,14 @@ def test_few_imports_of_ours_are_inside_functions_and_each_says_why(sources):
                 assert said, f"{name}: say beside it or in the file's docstring why a function " \
                              f"has {ast.unparse(statement)}"
     assert 0 < count <= MAX_INSIDE
+
+
+def test_the_numba_that_is_installed_was_tried():
+    """Kernels are compiled by private names of Numba, so each new release has to be tried."""
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    [bound] = re.findall(r"^numba.*<([\d.]+)$", setup["options"]["install_requires"], re.M)
+    found = numba.__version__
+    assert [*map(int, found.split(".")[:2])] < [*map(int, bound.split("."))], (
+        f"numba {found} is newer than what was tried: run tests/kernels and tests/autograd with "
+        "it, mend autograd/kernels/compiler.py, then raise the bound in setup.cfg")

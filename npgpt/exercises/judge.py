@@ -37,6 +37,8 @@ def judge_file(exercise, path):
             if not callable(found):
                 raise WrongError(f"there is no function {name} in it; write it, or begin again in "
                                  "a new file (--out)")
+            if inspect.iscoroutinefunction(found):
+                raise WrongError(f"{name} is an async def, which returns no number; write def")
             judge(exercise, found, path)
     except WrongError:
         raise

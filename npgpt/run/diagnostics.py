@@ -108,7 +108,8 @@ def sees_ahead(model, batch):
 
 def overfit(model, batch):
     """Return the losses of 100 steps on one batch, which any sound model memorises."""
-    optimizer = AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    rate = 3e-3 * max(1, 64 / model.config.n_embd)  # a narrow model needs larger steps
+    optimizer = AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     losses = []
     model.eval()  # without dropout, which prevents memorising
     with suppress(FloatingPointError):  # a loss that is not finite is a finding, the last one

@@ -47,6 +47,10 @@ def read_gpt2_files(vocab_json: str | Path, merges_txt: str | Path) -> dict:
     """
     vocab_json, merges_txt = Path(vocab_json), Path(merges_txt)
     vocab = read_json(vocab_json)
+    for token, i in vocab.items():
+        if type(i) is not int:
+            raise ValueError(f"{vocab_json}: {token!r} has the id {i!r}, which is no integer; "
+                             "restore the file")
     lines = read_text(merges_txt).splitlines()
     merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
     arguments = from_spelled(vocab, merges, vocab_json, merges_txt)

@@ -68,6 +68,12 @@ def test_a_prompt_may_come_from_a_pipe(done, here, run):
     assert out.startswith(TEXT[:4])
 
 
+def test_a_resume_does_not_wait_for_a_pipe_in_place_of_the_samples(refuses, run):
+    (run / "samples.txt").unlink()
+    os.mkfifo(run / "samples.txt")
+    refuses("samples.txt", "train", "--resume", "--out", run)
+
+
 def test_a_resume_tidies_up_after_a_killed_one_and_changes_nothing_else(done, run):
     before = (run / "samples.txt").read_bytes() + b"\xff\n"
     (run / "samples.txt").write_bytes(before)  # they may be in no UTF-8

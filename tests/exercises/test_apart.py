@@ -115,3 +115,13 @@ def test_the_verdict_is_told_while_the_count_waits_which_ctrl_c_ends(write):
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "of 31" not in out
+
+
+def test_an_async_answer_is_told_what_it_is_and_nothing_else_is_printed(cli, write):
+    write("scores", "return right(**k)")
+    with open(file_of("scores"), "r+", encoding="utf-8") as file:
+        text = file.read().replace("def scores", "async def scores")
+        file.seek(0)
+        file.write(text)
+    status, out, err = cli("exercise", "scores")
+    assert status == 1 and "async def" in out + err and "RuntimeWarning" not in out + err

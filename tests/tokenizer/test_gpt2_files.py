@@ -43,6 +43,8 @@ def test_gpt2_files_give_the_same_tokens_under_gpt2s_ids(newline, tmp_path):
     ("damage", "message"),
     [
         (lambda vocab, lines: vocab.update({"[new]": "270"}), "'270'"),
+        (lambda vocab, lines: vocab.update({"a": [1]}), "encoder.json.*'a'"),
+        (lambda vocab, lines: vocab.update({"a": None}), "encoder.json.*'a'"),
         (lambda vocab, lines: vocab.update({"new": 270}), "'new' .* short"),
         (lambda vocab, lines: lines.pop(1), "order|short"),
         (lambda vocab, lines: lines.pop(), "short"),
