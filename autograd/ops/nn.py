@@ -55,7 +55,9 @@ def gelu(x, /, approximate="tanh"):
     written x/2 (1 + tanh u), where (1 + tanh u)/2 is sigmoid(2u).
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
-    function = {"tanh": backend.gelu, "none": backend.gelu_exact}[approximate]
+    if approximate not in ("tanh", "none"):
+        raise ValueError(f"gelu: approximate={approximate!r}; use 'tanh' or 'none'")
+    function = backend.gelu if approximate == "tanh" else backend.gelu_exact
     return _by_element(function, x), (x, approximate)
 
 
@@ -209,6 +211,8 @@ def embedding(weight, /, indices):
 
     weight (V, C), indices (...) integers in [0, V) -> y (..., C)
     """
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight {weight.shape}; use (vocabulary, channels)")
     indices = checks.indices("embedding", indices, len(weight))
     y_NC = backend.embedding(contiguous(weight), indices.reshape(-1))
     return y_NC.reshape(*indices.shape, weight.shape[1]), (indices, weight.shape[0])

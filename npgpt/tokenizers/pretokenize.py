@@ -90,6 +90,8 @@ def split(text: str, pattern: str | None = "gpt2") -> list[str]:
     """
     if pattern is None:
         return [text] if text else []
+    if pattern not in PATTERNS:
+        raise ValueError(f"pattern {pattern!r} is unknown; use None or one of {[*PATTERNS]}")
     return compiled(PATTERNS[pattern], bool(ASTRAL.search(text))).findall(text)
 
 

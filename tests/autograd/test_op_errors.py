@@ -58,6 +58,9 @@ VALUES = [
       for x, table in [(t(2, 3), t(3, 4)), (t(2, 3), t(3)), (t(), t(4, 3))]],
     (lambda: t(2).backward(1.0), "backward: (2,)"),
     (lambda: ag.stack([]), "stack: one array"),
+    (lambda: ag.gelu(t(2), approximate="exact"), "gelu: 'none'"),
+    *[(lambda shape=shape: ag.embedding(t(*shape), [0]), "embedding: (vocabulary, channels)")
+      for shape in [(2, 3, 4), (3,), ()]],
 ]
 TYPES = [
     *[(lambda ids=ids: ag.embedding(t(3, 2), ids), "embedding: int")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npgpt import BPETokenizer
 from npgpt.tokenizers import unicode_classes
 from npgpt.tokenizers.pretokenize import PATTERNS, split
 from npgpt.tokenizers.unicode_classes import LETTERS, NUMBERS, ranges
@@ -67,3 +68,8 @@ def test_the_tables_hold_what_this_python_has_assigned():
     assert members(unicode_classes.WHITE_SPACE) == WHITE_SPACE
     # of Unicode 16.0, for the code points that an older Python does not know
     assert (len(members(LETTERS)), len(members(NUMBERS))) == (141_028, 1_911)
+
+
+def test_an_unknown_pattern_is_an_error():
+    with pytest.raises(ValueError, match="'cl100k'.*gpt2"):
+        BPETokenizer.train("a hen", 260, pattern="cl100k")
