@@ -187,6 +187,7 @@ def settled(browser, looks=6):
     measuring = (
         "return Boolean(document.querySelector('#view button[aria-label^=\"in, \"]'))"
         "|| [1, 2, 3].includes(document.querySelectorAll('[aria-label=answers] tr').length)"
+        "|| document.getAnimations().length > 0"
     )
     while same < looks or browser.run(measuring):
         now = browser.run("return document.getElementById('view').innerHTML")
@@ -343,7 +344,6 @@ const texts = (css) => [...root.querySelectorAll(css)].map((e) =>
 return { x: texts("text[text-anchor=middle]"), y: texts("text[text-anchor=end]:not(.name)"),
   names: texts(".name"), width: root.getBoundingClientRect().width,
   fits: root.parentElement.scrollWidth <= root.parentElement.clientWidth,
-  levels: [...root.querySelectorAll(".level")].map((e) => +e.getAttribute("y1")),
   lines: [...root.querySelectorAll("polyline")].map((e) => [e.getAttribute("class"),
     e.getAttribute("points").split(" ").map((p) => p.split(",").map(Number))]) };
 """
@@ -370,14 +370,9 @@ def label(tokenizer, v):
     )
 
 
-# A training, as a page records it.
-HISTORY = {
-    "step": [1, 10, 100, 1000], "loss": [3.0, 2.0, 0.8, 0.41],
-    "val": [[10, 2.2], [1000, 0.5]], "levels": [["a uniform guess", 3.9], ["the entropy", 0.39]],
-}
 # Another choice for each field of an address.
 CHOICES = {
-    "text": "One dawn a cat", "kept": 1, "view": "bet", "t": 5, "s": 1, "layer": 1, "head": 1,
+    "text": "One dawn a cat", "kept": 1, "view": "tokens", "t": 5, "s": 1, "layer": 1, "head": 1,
     "heads": "1.0", "mlps": "0", "positions": "2", "temperature": 0.5, "topK": 3, "topP": 0.5,
     "seed": 2, "weight": "h.0.mlp.c_fc.weight", "at": 3, "fault": "gelu",
     "other": "One dawn a shy owl", "point": 2, "alpha": 2, "rate": -2,

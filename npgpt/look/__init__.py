@@ -1,7 +1,7 @@
 """The microscope: one HTML file, in which a trained GPT runs and every number can be opened.
 
-Reading order: `record` observes a gradient, `history` reads the training curves, `packing` packs
-the weights, `page` opens a model and assembles the file.
+Reading order: `record` observes a gradient, `history` reads a run's settings and text, `packing`
+packs the weights, `page` opens a model and assembles the file.
 
 The browser's part is in `page/`: `ops.js` and `model.js` are `npgpt.gpt` in JavaScript, `rules.js`
 the vector-Jacobian products of `autograd.ops`, and `check.js` compares these with finite

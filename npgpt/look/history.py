@@ -1,16 +1,8 @@
-"""The training of a run, from its folder: losses and reference losses."""
-
-import math
-
-import numpy as np
+"""What a page says of a run's training: its settings, and some of its text."""
 
 from npgpt.config import TrainConfig
-from npgpt.files import member
-from npgpt.metrics import read_metrics
-from npgpt.ngram import landmarks
 from npgpt.run.opening import open_run
 
-POINTS = 400  # of a curve, each the mean of the steps around it
 READ = 20_000_000  # characters of the longest corpus that is read again
 
 
@@ -46,26 +38,6 @@ def validation_text(data, count):
     return data.tokenizer.decode(ids).replace("\ufffd", "")  # cut at the end
 
 
-def history(run, data):
-    """Return a run's metrics.csv as an object for JSON; None if it has no steps.
-
-    Raises ValueError for a metrics.csv that is damaged, with its line.
-    """
-    path = member(run.folder, "metrics.csv")
-    rows = read_metrics(path) if path.exists() else []
-    if not rows:
-        return None
-    curves = {
-        name: [
-            round(float(np.mean([row[name] for row in part])), 5)
-            for part in np.array_split(np.array(rows), min(POINTS, len(rows)))
-        ]
-        for name in ("step", "loss")
-    }
-    val = [[row["step"], row["val_loss"]] for row in rows if row["val_loss"] is not None]
-    return curves | {"val": val, "levels": _levels(run, data, rows)}
-
-
 def validation_prompt(data, size=40):
     """Return `size` tokens or more of a validation text, from a line's start to a line's end, or
     else to a word's end."""
@@ -73,18 +45,3 @@ def validation_prompt(data, size=40):
     text = text[text.find("\n", 0, len(text) // 2) + 1 :].lstrip("\n")
     end = text.find("\n", least)
     return text[: end if end >= 0 else max(least, text.rfind(" ", 0, 2 * least))]
-
-
-def _levels(run, data, rows):
-    """Return reference losses as [name, nats per token]; the grammar's is of the last evaluation.
-
-    N-gram models are fitted to the embedded text only, which needs no file and no network.
-    """
-    V = run.model.vocab_size
-    levels = [["a uniform guess", math.log(V)]]
-    if data and is_tales(run):
-        val_ids = data.val_ids[:50_000]
-        levels += landmarks(data.train_ids[:300_000], val_ids, V)
-    levels += [["the grammar, on the tokens of validation", row["grammar_loss"]]
-               for row in rows if row["grammar_loss"] is not None][-1:]
-    return levels

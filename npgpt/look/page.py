@@ -12,7 +12,6 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,6 @@ from npgpt.look.packing import pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.models import architecture
 from npgpt.models.llama import Llama
-from npgpt.ngram import NgramModel
 from npgpt.tales.grammar import Mention
 from npgpt.text import starting_prompt
 from npgpt.tokenizers import CharTokenizer
@@ -140,12 +138,10 @@ def _record(subject, prompt, kind, data):
         "ids": ids.tolist(),
         "gradient": record_gradient(model, ids, entries=live),
         "pass": passed,
-        "training": history.history(run, data) if run else None,
         "kept": _kept(run) if live and run else [],
         "optimizer": history.optimizer_settings(run),
         "others": history.validation_text(data, window) if live and data else None,
         "grammar": _grammar(tales.GRAMMAR) if exact else None,
-        "bet": _bet(tokenizer) if exact else None,
     }
 
 
@@ -187,15 +183,6 @@ def _kept(run):
     """Return [[step, weights in int8], ...] of the checkpoints that a run has kept."""
     models = {step: load_run(path)[0] for step, path in kept(run.folder).items()}
     return [[step, pack(arrays_of(model), "int8")[0]] for step, model in models.items()]
-
-
-def _bet(tokenizer):
-    """Return a story of a text that no run learns, and what a bigram model of the tales gives to
-    each of its tokens after the first."""
-    bigrams = NgramModel(tokenizer.encode(tales.generate(200_000)), tokenizer.vocab_size, 2)
-    story = tales.stories(tales.generate(2000, seed=7))[0]
-    pairs = pairwise(tokenizer.encode(story))
-    return {"story": story, "bigrams": [float(bigrams.probabilities([a])[b]) for a, b in pairs]}
 
 
 def _grammar(grammar):

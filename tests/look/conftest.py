@@ -69,7 +69,7 @@ class Browser:
     def __init__(self, driver):
         self.driver = driver
 
-    def open(self, path, address="", width=1000, ratio=1):
+    def open(self, path, address="view=overview", width=1000, ratio=1):
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": 900, "deviceScaleFactor": ratio, "mobile": width == 400},

@@ -42,7 +42,7 @@ def violations(browser, axe):
 
 @pytest.mark.parametrize(
     "address",
-    [*(f"view={view}&text=One+dawn+shy+Lady+Zora+of" for view in (*VIEWS, "bet")), "text=é"],
+    [*(f"view={view}&text=One+dawn+shy+Lady+Zora+of" for view in VIEWS), "text=é"],
 )
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 640, 1280, 2000])

@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 from look_page import record_in
 from tiny_run import TINY, files, settings_of
@@ -11,9 +10,7 @@ from npgpt.config import GPTConfig
 from npgpt.gpt import GPT
 from npgpt.loading.runs import load_run
 from npgpt.look import page
-from npgpt.look.history import POINTS, history
 from npgpt.models import ARCHITECTURES, architecture
-from npgpt.ngram import landmarks
 from npgpt.tokenizers import CharTokenizer
 
 
@@ -40,7 +37,6 @@ def test_it_writes_one_file_named_after_the_run_and_states_its_size(done, finish
         assert fact in out
     record = record_in(path)
     assert record["name"] == "hens" and record["parameters"] == parameters
-    assert len(record["training"]["val"]) == 2
 
 
 def test_the_prompt_the_weights_and_the_address_are_as_asked(look, refused, finished, tmp_path):
@@ -52,16 +48,6 @@ def test_the_prompt_the_weights_and_the_address_are_as_asked(look, refused, fini
     assert a["prompt"] == b["prompt"] == "The hen" and (a["kind"], b["kind"]) == ("fp16", "int8")
     assert len(a["weights"]["wte.weight"]["data"]) > 1.9 * len(b["weights"]["wte.weight"]["data"])
     assert "--address" in refused("look", finished, "--address", "file:///hens.html")
-
-
-def test_the_losses_of_a_page_are_beside_those_of_n_grams_and_the_grammar(look, done, tmp_path):
-    done("train", "--out", tmp_path / "tales", *TINY, "--train-fraction", 0.999)
-    record, _ = look(tmp_path / "tales")
-    (_, uniform), *grams, (_, grammar) = record["training"]["levels"]
-    V = record["config"]["vocab_size"]
-    assert np.isclose(uniform, np.log(V)) and 0 < grammar < grams[-1][1] < uniform
-    ids = np.arange(V).repeat(9)
-    assert [name for name, _ in grams] == [name for name, _ in landmarks(ids, ids, V)]
 
 
 @pytest.mark.parametrize("fraction", [1e-9, 0.5])
@@ -85,7 +71,7 @@ def test_an_exported_model_a_large_one_and_a_run_without_metrics_are_looked_at_t
 ):
     done("export", finished, tmp_path / "model")
     record, _ = look(tmp_path / "model")
-    assert record["name"] == "model" and record["training"] is None
+    assert record["name"] == "model"
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "metrics.csv").unlink()
     assert look(run)[0]["name"] == "run"
@@ -131,18 +117,6 @@ def test_a_target_that_cannot_be_written_is_refused_by_its_flag(refused, finishe
     for name in ("no/a.html", "page.pdf", "."):
         assert "--out" in refused("look", finished, "--out", tmp_path / name)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_long_history_is_thinned_to_means(finished, tmp_path):
-    folder = shutil.copytree(finished, tmp_path / "run")
-    header, *_, last = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    row = dict(zip(header.split(","), last.split(","), strict=True)) | {"val_loss": ""}
-    rows = [row | {"step": f"{i + 1}", "loss": f"{i}"} for i in range(3 * POINTS)]
-    lines = [header, *(",".join(row.values()) for row in rows), ""]
-    (folder / "metrics.csv").write_text("\n".join(lines), encoding="utf-8")
-    found = history(load_run(folder)[2], None)
-    assert len(found["step"]) == POINTS
-    assert found["loss"][:2] == [1, 4] and found["step"][:2] == [2, 5]
 
 
 @pytest.mark.parametrize("kind", ["char", "words"])

@@ -8,18 +8,18 @@ CONTROLS = (
     ("overview", "[aria-label*='block 2, head 1']", ENTER, {
         "view": "attention", "layer": 2, "head": 1, "s": -1}),
     ("overview", ".part[tabindex='0']", RIGHT + ENTER, {"view": "tokens"}),
-    ("overview", ".controls button:last-child", "", {"t": 6}),
-    ("knockout", "[aria-label$='block 3, MLP']", "", {"mlps": "3"}),
-    ("knockout", "[aria-label^=Positions] [data-t='4']", "", {"positions": "4", "t": 4}),
-    ("knockout", "[aria-label^=Positions]", RIGHT + " ", {"positions": "6", "t": 6}),
-    ("tokens", "[role=listbox]", HOME + RIGHT, {"t": 1}),
-    ("tokens", "[type=number]", f"7{ENTER}", {"seed": 17}),
-    ("attention", "[aria-label^='2.1']", "", {"layer": 2, "head": 1}),
-    ("attention", "canvas[tabindex]", DOWN + DOWN + RIGHT, {"t": 7, "s": 4}),
-    ("attention", "[role=listbox] [data-t='2']", "", {"s": 2}),
-    ("attention", "[role=listbox] [data-t='8']", "", {"t": 8}),  # beyond the chosen position
-    ("backward", "label:nth-child(2) [type=number]", BACKSPACE + ENTER, {"at": 4}),
-    ("backward", ".controls select", DOWN, {"weight": "h.0.attn.c_proj.weight", "at": -1}),
+    ("overview", "#reads [role=listbox]", RIGHT, {"t": 6}),
+    ("knockout", "section [aria-label$='block 3, MLP']", "", {"mlps": "3"}),
+    ("knockout", "section [aria-label^=Positions] [data-t='4']", "", {"positions": "4", "t": 4}),
+    ("knockout", "section [aria-label^=Positions]", RIGHT + " ", {"positions": "6", "t": 6}),
+    ("tokens", "section [role=listbox]", HOME + RIGHT, {"t": 1}),
+    ("tokens", "section [type=number]", f"7{ENTER}", {"seed": 17}),
+    ("attention", "section [aria-label^='2.1']", "", {"layer": 2, "head": 1}),
+    ("attention", "section canvas[tabindex]", DOWN + DOWN + RIGHT, {"t": 7, "s": 4}),
+    ("attention", "section [role=listbox] [data-t='2']", "", {"s": 2}),
+    ("attention", "section [role=listbox] [data-t='8']", "", {"t": 8}),  # it comes later
+    ("backward", "section label:nth-child(2) [type=number]", BACKSPACE + ENTER, {"at": 4}),
+    ("backward", "section .controls select", DOWN, {"weight": "h.0.attn.c_proj.weight", "at": -1}),
 )
 # Whether the focus is on an element of the view, or on what it is a part of.
 FOCUSED = """
@@ -33,14 +33,14 @@ def test_a_control_changes_what_it_says_and_keeps_the_focus(
     browser, pages, view, css, keys, changes
 ):
     def act():
-        control = browser.find(f"section {css}")
+        control = browser.find(css)
         return [control.send_keys(keys) if keys else control.click()]
 
     browser.open(pages["tales"][0], f"view={view}&text=One+dawn+shy&t=5&s=3&at=45", 1280)
     before = browser.run("return npgpt.state")
     until(browser, act)  # it may be drawn anew meanwhile
     assert browser.run("return npgpt.state") == before | changes
-    assert "view" in changes or browser.run(FOCUSED, f"section {css}")
+    assert "view" in changes or browser.run(FOCUSED, css)
 
 
 def test_a_token_of_the_lens_is_chosen_and_read_aloud(browser, pages):

@@ -31,7 +31,7 @@ from look_page import (
 from npgpt import tales
 
 TEXTS = """
-return [...document.querySelectorAll("#view section:not([hidden]) :is(p, h3, summary)")]
+return [...document.querySelectorAll("#said, #view section:not([hidden]) :is(p, h3, summary)")]
   .filter((e) => e.checkVisibility() &&
   /\\d/.test(e.innerText) && !e.querySelector(".swatch, .ramp") &&
   !e.closest(".concept, .verdict, .tokens")).map((e) => e.innerText).join(" ");
@@ -124,6 +124,7 @@ def test_light_or_dark_reaches_every_picture_and_stays(browser, pages):
         colour = browser.run("return getComputedStyle(document.body).backgroundColor")
         return re.findall(r"\d+", colour), pixel(browser, "canvas[tabindex]", 4, 300)
 
+    browser.run("scrollTo(0, 0)")
     light = seen()
     press(browser, "Dark")
     dark = seen()

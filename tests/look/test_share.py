@@ -10,7 +10,6 @@ from look_page import (
     LEFT,
     PASTE,
     RIGHT,
-    VIEWS,
     changed_address,
     press,
     shown,
@@ -26,8 +25,8 @@ def test_back_returns_to_the_view_before_with_the_text_as_it_is(browser, pages):
     entries = browser.run("return history.length")
     browser.find("#tab-tokens").click()
     browser.run(PASTE, "The hen")  # and nothing but a view is an entry
-    browser.find("#tab-backward").click()
-    for step, view in ((-1, "tokens"), (-1, "attention"), (2, "backward")):
+    press(browser, "Learn")
+    for step, view in ((-1, "tokens"), (-1, "attention"), (2, "teach")):
         browser.run(f"history.go({step})")
         until(browser, lambda view=view: browser.run("return npgpt.state.view") == view, 60)
         time.sleep(0.5)  # an address that follows late would take the way forward away
@@ -61,11 +60,12 @@ def test_the_link_of_a_published_page_leads_to_its_address(browser, pages, tmp_p
 
 def test_the_keys_on_the_tabs_choose_a_view_and_stay_in_one_entry(browser, pages):
     browser.open(pages["tales"][0], "view=overview")
-    entries, ring = browser.run("return history.length"), (*VIEWS[:4], "bet", *VIEWS[4:])
-    for key, at in [*((RIGHT, i % 9) for i in range(1, 10)), (LEFT, 8), (HOME, 0)]:
-        browser.find("#views [aria-selected=true]").send_keys(key)
-        now = browser.run("return [document.activeElement.id, npgpt.state.view]")
-        assert now == [f"tab-{ring[at]}", ring[at]]
+    entries = browser.run("return history.length")
+    ring = ("Read", "overview"), ("Change", "knockout"), ("Learn", "teach")
+    for key, at in [*((RIGHT, i % 3) for i in range(1, 4)), (LEFT, 2), (HOME, 0)]:
+        browser.find("#groups [aria-selected=true]").send_keys(key)
+        now = browser.run("return [document.activeElement.textContent, npgpt.state.view]")
+        assert now == [*ring[at]]
     assert browser.run("return history.length") == entries  # or Back would lead through all
 
 
@@ -79,8 +79,8 @@ def test_every_field_of_a_link_comes_back(browser, pages):
         browser.run("npgpt.set(arguments[0])", state)
         address = changed_address(browser)
         assert browser.open(path, address[1:]).run("return npgpt.state") == state
-        browser.run("location.hash = '#view=bet'")  # a link in the open page: nothing else is left
-        until(browser, lambda: browser.run("return npgpt.state") == first | {"view": "bet"})
+        browser.run("location.hash = '#view=patch'")  # a link in the page: all else leaves
+        until(browser, lambda: browser.run("return npgpt.state") == first | {"view": "patch"})
 
 
 def test_what_no_field_has_leaves_the_address(browser, pages):
@@ -106,7 +106,7 @@ def test_back_in_the_tour_closes_it_and_puts_the_weights_back(browser, pages):
     "weight=none&at=1e99&view=backward", "fault=constructor&view=backward",
     "heads=9.9,x,0.0&mlps=99,-1&view=knockout", "positions=1e9,-1&view=knockout",
     "point=1e99&alpha=-1e99&other=x&view=patch",
-    "rate=1e99&sentence=%00&view=teach", "kept=7&view=overview", "only=1&view=bet",
+    "rate=1e99&sentence=%00&view=teach", "kept=7&view=overview", "only=1&view=teach",
     "text=%ED%A0%80", "text=A&heads=0.0&t=1.5&s=0.5&at=3.7&topK=0&view=tokens", "=&&==&%&view",
 ])
 def test_a_hostile_link_opens_a_view_that_holds(browser, pages, link):

@@ -2,13 +2,10 @@
 
 import math
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from look_page import (
-    CHART,
-    HISTORY,
     PAIRS,
     PASTE,
     STRONG,
@@ -31,7 +28,6 @@ from look_page import (
     pixel,
     press,
     same_colour,
-    scale,
     shown,
     softmax,
     stored,
@@ -156,7 +152,6 @@ def test_knockout(browser, pages, subjects):
         wanted = np.exp([-before[t - 1], -now[t - 1]])
         assert t == 0 or differ(facts(title), wanted.tolist()) == []
     wait(browser, "[aria-label$='block 1, MLP'][style]")  # without a click
-    browser.find(".digits").click()
     _, *rows = table(browser, "parts of the model")
     for block, (_, *cells) in enumerate(rows):
         for h, text in enumerate(cells):
@@ -197,24 +192,6 @@ def test_backward(browser, pages, subjects):
     until(browser, lambda: "not recorded" not in shown(browser, ".verdict") != "")
     _, rule, _, engine = table(browser, "three gradients of one weight")
     assert math.isclose(float(rule[1]), float(engine[1]), rel_tol=1e-6, abs_tol=1e-12)
-
-
-def test_training(browser, subjects, tmp_path):
-    path, _ = page_of(subjects["untied"], tmp_path, training=HISTORY)
-    browser.open(path, "view=teach", 400)
-    browser.run("[...document.querySelectorAll('#view details')].at(-1).open = true")
-    wait(browser, "[aria-label='loss by step']")
-    found = browser.run(CHART, "loss by step")
-    y, (_, left, *_), (_, right, *_) = (
-        scale(found["y"], lambda t: t[2] - 4), found["x"][0], found["x"][-1])
-    last = int(found["x"][-1][0].replace(",", ""))
-    steps = list(zip(HISTORY["step"], HISTORY["loss"], strict=True))
-    for (_, line), points in zip(found["lines"], (steps, HISTORY["val"]), strict=True):
-        drawn = [[(at[0] - left) / (right - left) * last, y(at[1])] for at in line]
-        assert np.allclose(drawn, points, rtol=1e-3, atol=1e-6)
-    assert np.allclose([y(at) for at in found["levels"]], [3.9, 0.39], rtol=1e-3)
-    names = sorted(found["names"], key=lambda name: name[2])
-    assert len(names) == 4 and all(a[3] + a[4] <= b[3] + 6 for a, b in pairwise(names))
 
 
 # ---- what holds in all views
@@ -298,5 +275,5 @@ def test_on_paper_the_chosen_view_is_named_and_fits(browser, pages):
     with on_paper(browser):
         browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": 720, "height": 1000, "deviceScaleFactor": 1, "mobile": False})
-        assert shown(browser, "#views") == "Residual stream"
+        assert shown(browser, "#parts") == "Residual stream"
         assert browser.run("return document.documentElement.scrollWidth") <= 720

@@ -1,7 +1,7 @@
 // Pictures: matrices and rows of cells on canvases, and charts.
 
 import { colour, css, inkOn, palette } from "./colours.js";
-import { el, range, short, svg, whole } from "./elements.js";
+import { el, range, svg, whole } from "./elements.js";
 
 // By what pictures are larger than drawn, as the text of the page is on a large screen.
 export function zoom() {
@@ -91,15 +91,16 @@ export function cellAt(letters, { offsetX, offsetY }) {
   return [Math.floor(y / HIGH), Math.max(0, Math.floor((x - LEFT) / wide(letters)))];
 }
 
-// Lines by step, from 0 on: curves [{ name, points: [[step, value]], style }], levels [[name,
-// value]]; the values are in a logarithmic scale.
-export function chart(label, curves, levels = []) {
+// Lines by step, from 0 on: curves [{ name, points: [[step, value]], style }]; the values are in a
+// logarithmic scale.
+export function chart(label, curves) {
   const W = Math.max(320, document.getElementById("view").clientWidth / zoom()),
     [height, left, top, right, bottom] = [300, 56, 16, W - 16, 270],
     seen = curves.map(({ points }) => points.filter(([, value]) => value > 0)),
     [all, values] = [0, 1].map((at) => seen.flat().map((point) => point[at])),
     x = steps(all, left, right),
-    y = axis([...values, ...levels.map(([, value]) => value)], bottom, top);
+    y = axis(values, bottom, top),
+    names = [];
   const line = (x1, x2, y1, y2, look) => svg(`line.${look}`, { x1, x2, y1, y2 });
   const text = (at, y, anchor, words, look) =>
     svg("text", { x: at, y, "text-anchor": anchor, class: look }, words);
@@ -109,8 +110,6 @@ export function chart(label, curves, levels = []) {
   ]);
   parts.push(...x.ticks.map(([at, words]) => text(at, height - 10, "middle", words)));
   parts.push(text(8, height - 10, "start", "step", "unit"));
-  const names = levels.map(([words, value]) => [y.of(value), `${words} ${short(value)}`, ""]);
-  parts.push(...names.map(([at]) => line(left, right, at, at, "level")));
   curves.forEach(({ name, style }, i) => {
     if (seen[i].length < 2) return;
     const at = seen[i].map(([step, value]) => [x.of(step), y.of(value)]);

@@ -75,9 +75,34 @@ export function onArrows(element, move) {
   });
 }
 
+// Makes the children of an element those given, and keeps each node that has the same tag, so that
+// what is the same does not move and what has changed can be seen to.
+export function keep(parent, ...children) {
+  children.forEach((child, i) => {
+    const old = parent.childNodes[i];
+    if (!old) parent.append(child);
+    else if (old.nodeName !== child.nodeName) old.replaceWith(child);
+    else if (old.nodeType === Node.TEXT_NODE) {
+      if (old.data !== child.data) old.data = child.data;
+    } else become(old, child);
+  });
+  while (parent.childNodes.length > children.length) parent.lastChild.remove();
+  return parent;
+}
+
+function become(old, now) {
+  for (const { name } of Array.from(old.attributes))
+    if (!now.hasAttribute(name) && name !== "style") old.removeAttribute(name);
+  for (const { name, value } of now.attributes)
+    if (name !== "style" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  if (old.style.cssText !== now.style.cssText) old.style.cssText = now.style.cssText;
+  old.onclick = now.onclick;
+  keep(old, ...now.childNodes);
+}
+
 // The text as tokens to choose from, by mouse, or by the arrow keys and Enter.
-// look(t) -> { rgb, title, style: a class, mark }
-export function tokenStrip(label, choose = (t) => set({ t })) {
+// look(t) -> { rgb, title, style: a class, mark, after: an element }; of(t): what is written of it
+export function tokenStrip(label, choose = (t) => set({ t }), of = (t) => pass.labels[t]) {
   const about = { role: "listbox", tabindex: 0, "aria-label": label },
     strip = el(`div.tokens.${tokenizer.kind}`, about),
     move = (by) => () => set({ t: position(state.t + by) }),
@@ -105,11 +130,14 @@ export function tokenStrip(label, choose = (t) => set({ t })) {
     return token;
   };
   const update = (look) => {
-    const parts = pass.labels.flatMap((text, t) => [
-      tokenOf(text, t, look(t)),
-      text.endsWith("⏎") ? el("br") : text.includes("␣") ? el("wbr") : "",
-    ]);
-    strip.replaceChildren(...parts);
+    const parts = range(pass.T).flatMap((t) => {
+      const text = of(t),
+        looks = look(t),
+        [before, word] = / ./.test(text) ? [new Text(" "), text.slice(1)] : [[], text],
+        gap = text.endsWith("⏎") ? el("br") : text.includes("␣") ? el("wbr") : [];
+      return [before, tokenOf(word, t, looks), looks.after || [], gap].flat();
+    });
+    keep(strip, ...parts);
   };
   return [strip, update];
 }

@@ -1,13 +1,14 @@
-// The page: the text, the views to choose from, and the view that is shown.
+// The page: the text, the groups of views, and the view that is shown.
 
-import { chips } from "./chips.js";
 import { prefersDark, scheme } from "./colours.js";
 import { button, counted, el, onKeys, whole } from "./elements.js";
 import { nextCharacters } from "./grammar.js";
+import { demonstrate, hero } from "./hero.js";
 import { keptWeights } from "./kept.js";
 import { backward as gradients } from "./rules.js";
 import { probabilities } from "./sampling.js";
 import {
+  L,
   likeliest,
   live,
   model,
@@ -26,63 +27,80 @@ import { visible } from "./tokenizer.js";
 import { tour } from "./tour.js";
 import { attention } from "./views/attention.js";
 import { backward } from "./views/backward.js";
-import { bet } from "./views/bet.js";
 import { knockout } from "./views/knockout.js";
-import { overview } from "./views/overview.js";
+import { figure, inWords, overview } from "./views/overview.js";
 import { patch } from "./views/patch.js";
 import { residual } from "./views/residual.js";
 import { teach } from "./views/teach.js";
 import { tokens } from "./views/tokens.js";
 import { explained } from "./words.js";
 
-const ALL = [overview, teach, patch, knockout, bet, tokens, attention, residual, backward];
-const VIEWS = ALL.filter((view) => view !== bet || (record.bet && record.window > 15));
+// Each group begins with one question; its first view opens with it.
+const READ = {
+  title: "Read",
+  ask: (answer) => `Why does it answer “${answer}”?`,
+  views: [overview, attention, residual, tokens],
+};
+const GROUPS = [
+  READ,
+  {
+    title: "Change",
+    ask: (answer) => `Which part decides for “${answer}”?`,
+    views: [knockout, patch],
+  },
+  { title: "Learn", ask: () => "How does it learn a sentence?", views: [teach, backward] },
+];
+const VIEWS = GROUPS.flatMap(({ views }) => views),
+  groupOf = (id) => GROUPS.find(({ views }) => views.some((view) => view.id === id));
 const updates = new Map(); // of views that were opened
-const [prompt, note, tabs, main, theme] = ["prompt", "note", "views", "view", "theme"].map((id) =>
-  document.getElementById(id),
-);
+const [question, said, note, tabs, parts, main, theme, stage] = [
+  "question",
+  "said",
+  "note",
+  "groups",
+  "parts",
+  "view",
+  "theme",
+  "stage",
+].map((id) => document.getElementById(id));
 
 document.getElementById("pitch").append(...pitch());
 document.getElementById("holds").textContent = holds();
-prompt.readOnly = !live;
+document.getElementById("prompt").readOnly = !live;
 const characters = Array.from(tokenizer.known?.keys() ?? [], visible).slice(0, 300),
   leaveOut = () => set({ text: tokenizer.readable(state.text) }),
   leaving = button("Leave out what it does not know", leaveOut),
-  known = el("p", leaving, " It knows: ", el("code", characters.join(" ")));
-const [kept, updateKept] = keptWeights();
-prompt.after(known, kept);
-const [ideas, updateIdeas] = chips();
-document.getElementById("reads").append(ideas);
-const [begin, guide, follow] = tour();
+  known = el("p", { id: "known" }, leaving, " It knows: ", el("code", characters.join(" ")));
+const [kept, updateKept] = keptWeights(),
+  [tools, updateHero] = hero(),
+  [drawing, updateDrawing] = figure(),
+  [begin, guide, follow] = tour();
 let first, // the view of a frame in the book
   shown;
 const back = button("", () => set({ view: first.id }));
+note.after(...tools);
+note.parentNode.after(known, kept);
+stage.append(drawing);
 main.before(back);
 main.after(guide);
-theme.before(...shareButtons());
-const lesson = button("Teach it a sentence", () => {
-  set({ view: teach.id });
-  main.querySelector("section:not([hidden]) textarea").focus();
-});
-document.getElementById("pitch").before(begin, ...(live ? [lesson] : []));
-prompt.oninput = () => set({ text: prompt.value });
+theme.before(begin, ...shareButtons());
 theme.onclick = () => {
   document.documentElement.dataset.theme = theme.textContent.toLowerCase();
   set({});
 };
 
-const choose = VIEWS.map((view) =>
-  button(view.title, () => set({ view: view.id }), {
-    role: "tab",
-    id: `tab-${view.id}`,
-    "aria-controls": "view",
-  }),
-);
-tabs.append(...choose);
+const heads = GROUPS.map(({ title, views: [{ id }] }) =>
+    button(title, () => set({ view: id }), { role: "tab", "aria-controls": "view" }),
+  ),
+  choose = VIEWS.map(({ id, title }) =>
+    button(title, () => set({ view: id }), { id: `tab-${id}` }),
+  );
+tabs.append(...heads);
+parts.append(...choose);
 const go = (to) => () => {
-  const at = to(VIEWS.findIndex(({ id }) => id === state.view));
-  stayWith(VIEWS.at(at % VIEWS.length).id);
-  choose.at(at % VIEWS.length).focus();
+  const at = to(GROUPS.indexOf(groupOf(state.view))) % GROUPS.length;
+  stayWith(GROUPS.at(at).views[0].id);
+  heads.at(at).focus();
 };
 onKeys(tabs, {
   ArrowLeft: go((at) => at - 1),
@@ -115,47 +133,57 @@ function holds() {
 }
 
 function render() {
-  const view = VIEWS.find(({ id }) => id === state.view);
-  if (prompt.value !== state.text) prompt.value = state.text;
-  const cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read` : "";
-  const taught = pass.taught ? ", its weights as you taught them" : "";
+  const view = VIEWS.find(({ id }) => id === state.view),
+    group = groupOf(view.id),
+    isWhole = view === overview,
+    cut = pass.cut ? `; the ${whole(pass.cut)} before them are not read` : "",
+    taught = pass.taught ? ", its weights as you taught them" : "";
   note.textContent =
     pass.note || `${pass.cut ? "The last " : ""}${counted(pass.T, "token")}${cut}${taught}`;
   note.classList.toggle("bad", Boolean(pass.note));
   theme.textContent = scheme() === "dark" ? "Light" : "Dark";
   updateKept();
   known.hidden = !pass.note || !state.text || !tokenizer.known;
-  updateIdeas();
-  if (view !== shown) turnTo(view);
+  const turned = view !== shown;
+  if (turned) turnTo(view, group);
+  question.textContent = group.ask(tokenizer.label(likeliest(2 * L, state.t, 1)[0][0]));
+  said.hidden = !isWhole;
+  if (isWhole && said.textContent !== inWords()) said.textContent = inWords();
+  drawing.hidden = group !== READ || (state.only && !isWhole);
+  updateHero(!drawing.hidden);
+  if (!drawing.hidden) updateDrawing();
   updates.get(view.id).update();
+  if (turned && group === READ && !isWhole) main.scrollIntoView({ block: "nearest" });
   follow();
   writeAddress();
 }
 
-function turnTo(view) {
+function turnTo(view, group) {
   first ??= view;
   shown = view;
   back.textContent = `Back to ${first.title}`;
   back.hidden = !state.only || view === first;
-  VIEWS.forEach(({ id }, i) => {
-    choose[i].setAttribute("aria-selected", id === view.id);
-    choose[i].tabIndex = id === view.id ? 0 : -1;
+  GROUPS.forEach((each, i) => {
+    heads[i].setAttribute("aria-selected", each === group);
+    heads[i].tabIndex = each === group ? 0 : -1;
   });
-  tabs.scrollLeft = choose[VIEWS.indexOf(view)].offsetLeft - 60;
+  VIEWS.forEach((each, i) => {
+    choose[i].hidden = groupOf(each.id) !== group;
+    choose[i].ariaPressed = each === view;
+  });
   if (!updates.has(view.id)) open(view);
   for (const [id, { root }] of updates) root.hidden = id !== view.id;
-  main.setAttribute("aria-labelledby", `tab-${view.id}`);
+  main.ariaLabel = view.title;
 }
 
 function open(view) {
   const root = el("section");
   main.append(root);
-  root.append(el("div.about", el("h2", view.about), explained(view)));
+  root.append(el("div.about", el("p", view.about), explained(view)));
   let update = () => {};
   if (view.needsModel && !live) {
     const words = "This needs the model itself; the page holds what it computed for one text.";
     root.append(el("p", words));
-    update = view.rest?.(root) ?? update;
   } else update = view.build(root);
   updates.set(view.id, { root, update });
 }
@@ -182,9 +210,11 @@ window.npgpt = {
 }; // for the console
 const { theme: chosen } = history.state ?? {};
 if (chosen) document.documentElement.dataset.theme = chosen;
+if (!location.hash) demonstrate();
 readAddress();
 if (state.only) {
   document.documentElement.classList.add("only");
+  set({});
   const tell = () => parent.postMessage({ height: document.body.scrollHeight + 4 }, "*");
   new ResizeObserver(tell).observe(document.body);
 }

@@ -190,6 +190,14 @@ export function readsFar(trace, L, H, readers, far) {
   return best;
 }
 
+// The largest weight of any head of t on an earlier token, as a function of that.
+export function readMost(trace, L, H, t) {
+  const heads = Array.from({ length: L * H }, (_, i) =>
+    weightsOf(trace, H, Math.floor(i / H), i % H),
+  );
+  return (s) => Math.max(...heads.map((weightAt) => weightAt(t, s)));
+}
+
 // The position of the last third of a text, where there is something to read, at which the likeliest
 // token is the least likely.  sure(t): its probability
 export function leastCertain(T, sure) {

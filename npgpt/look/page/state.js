@@ -108,6 +108,7 @@ function readText() {
   pass.T = pass.ids.length;
   compute();
   pass.labels = pass.ids.map((id) => tokenizer.label(id));
+  pass.texts = pass.ids.map((id) => tokenizer.written(id));
   Object.assign(pass, { read: ids, odds: null });
 }
 

@@ -122,6 +122,12 @@ export class Tokenizer {
     return (this.labels[id] ??= this.labelOf(id));
   }
 
+  // A token as it is written in a text, or its label if that cannot be seen.
+  written(id) {
+    const text = this.decode([id]);
+    return /[\ufffd\p{Zl}\p{Zp}]|[^\P{C}\n\t]/u.test(text) ? this.label(id) : text;
+  }
+
   labelOf(id) {
     const text = this.decode([id]);
     if (this.kind === "words" && text.length > 1) return text.trimStart();

@@ -2,7 +2,7 @@
 // says, whose numbers are in the view, and the marks (data-mark) of what it speaks of, which is
 // brought into sight. It is left out where it does not hold.
 
-import { SWAPS } from "./chips.js";
+import { SWAPS } from "./hero.js";
 import { button, el, percent, range } from "./elements.js";
 import { branchName, leastCertain, readsFar } from "./model.js";
 import { endOf, near } from "./views/overview.js";

@@ -2,7 +2,7 @@
 
 import { checkPanel, computed, gradientsOfText } from "../check.js";
 import { palette } from "../colours.js";
-import { bar, el, short, table, tokenStrip } from "../elements.js";
+import { bar, el, keep, short, table, tokenStrip } from "../elements.js";
 import { live, pass, record } from "../state.js";
 
 export const backward = {
@@ -34,7 +34,7 @@ export const backward = {
         rgb: share((saliency[t] ?? 0) / largest),
         title: short(saliency[t] ?? 0),
       }));
-      norms.replaceChildren(...byLayer(found));
+      keep(norms, ...byLayer(found));
       updateCheck?.();
     };
     return () => {

@@ -40,7 +40,6 @@ export const knockout = {
         el(
           "div",
           el("h3", "Heads and MLPs: press one to take it out"),
-          el("details.digits", el("summary", "The change of the loss, in nats")),
           parts,
           legend(
             "the loss falls",

@@ -7,6 +7,7 @@ import {
   bar,
   counted,
   el,
+  keep,
   legend,
   onArrows,
   percent,
@@ -79,7 +80,7 @@ export const patch = {
       draw(canvas);
       words.textContent = inWords();
       canvas.ariaLabel = `how much of the answer comes back; ${inWords()}`;
-      answers.replaceChildren(compared());
+      keep(answers, compared());
     };
   },
 };

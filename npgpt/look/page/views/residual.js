@@ -3,7 +3,7 @@
 
 import { LEFT, cellAt, cells, wide, zoom } from "../charts.js";
 import { palette } from "../colours.js";
-import { bar, el, legend, percent, range, short, table, tokenStrip } from "../elements.js";
+import { bar, el, keep, legend, percent, range, short, table, tokenStrip } from "../elements.js";
 import { branchName } from "../model.js";
 import { meanAndRstd } from "../ops.js";
 import {
@@ -22,7 +22,7 @@ import {
   V,
 } from "../state.js";
 
-const LETTERS = tokenizer.kind === "char" ? 2 : 9; // of a token in the lens; more are cut
+const LETTERS = tokenizer.kind === "char" ? 2 : 8; // of a token in the lens; more are cut
 
 export const residual = {
   id: "residual",
@@ -52,7 +52,7 @@ export const residual = {
       const { rows, together } = branches(a, b),
         head = ["after", "adds, length", "stream, length", "logit lens"];
       if (live) head.push("contribution");
-      stream.replaceChildren(table("the stream at the chosen token", head, rows));
+      keep(stream, table("the stream at the chosen token", head, rows));
       check.textContent = together;
       drawLens(lens, ...seen(root));
     };

@@ -2,7 +2,6 @@
 
 import { chart } from "../charts.js";
 import { button, el, setting, table, textLine, whole } from "../elements.js";
-import { runHistory } from "../history.js";
 import { losses, mean, Trace } from "../model.js";
 import { AdamW } from "../optim.js";
 import { backward } from "../rules.js";
@@ -44,10 +43,10 @@ export const teach = {
       words = el("p", { role: "status", "data-mark": "progress" }),
       plot = el("div.scroll", { "data-mark": "losses" }),
       written = el("div", { "data-mark": "recital" }),
+      after = el("p.legend", `What it writes after ${STEPS} steps will stand here.`),
       other = el("details", { hidden: !record.others }, el("summary", "The other text"));
     other.append(el("pre", record.others ?? ""));
-    root.append(line, el("div.controls", go, back, rate), words, plot, written, other);
-    const updateRest = this.rest(root);
+    root.append(line, el("div.controls", go, back, rate), written, after, words, plot, other);
     let drawn; // the recital that is shown, and how long it was
     forget();
     return () => {
@@ -58,22 +57,16 @@ export const teach = {
       putRate();
       go.textContent = isTeaching() ? "Stop" : `Teach it, ${STEPS} steps`;
       go.disabled = Boolean(problem);
+      after.hidden = recitals.length !== 1;
       back.disabled = !pass.taught;
       words.textContent = problem ?? inWords();
       plot.replaceChildren(...(learned.length > 1 ? [curves()] : []));
       const now = recitals.map(({ of, step, ids }) => [of, step, ids.length]).join();
       if (now !== drawn) written.replaceChildren(...(now ? [recited()] : []));
       drawn = now;
-      updateRest();
       const busy = teaching.current && !teaching.done;
       if (!problem && !busy && !opening.current && !isBegun()) opening.start();
     };
-  },
-  // What a page without the model has too.
-  rest(root) {
-    const [run, update] = runHistory();
-    root.append(run);
-    return update;
   },
 };
 

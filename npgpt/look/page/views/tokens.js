@@ -5,6 +5,7 @@ import {
   bar,
   button,
   el,
+  keep,
   legend,
   percent,
   setting,
@@ -55,7 +56,7 @@ export const tokens = {
       updateStrip((t) => ({ rgb: t && share(pass.losses[t - 1] / 6), title: expected(t) }));
       summary.textContent = summed();
       words.textContent = expected(state.t);
-      next.replaceChildren(distribution(exact));
+      keep(next, distribution(exact));
       strange.hidden = !record.grammar || exact;
       updateControls?.();
     };
