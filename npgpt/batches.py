@@ -7,6 +7,7 @@ position the target is the token that follows, so one window trains T prediction
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,6 +157,12 @@ class GrammarLoss(NamedTuple):
     targets: int
     share: float = 1.0  # of the passages: those that the grammar derives
     exact: bool = True  # False in parts of a text whose tokens have several characters
+    window: float | None = None  # as `nats`, of the best reader of the model's window alone
+
+    @property
+    def least(self):
+        """The least expected loss that what the model sees allows."""
+        return self.nats if self.window is None else self.window
 
 
 class Objective:
@@ -205,8 +212,8 @@ class NextToken(Objective):
         before   ids of the text before, in which the first story may begin
 
         Return None if the grammar does not write the text. A token's loss is the sum over its
-        characters: over a whole text that is exact. A window tells where its first token ends, and
-        the grammar is not asked where its last one ends; for byte pairs that is some 0.0001 nats.
+        characters: over a whole text that is exact. `window` is exact for characters and words; of
+        byte pairs it leaves out what a token tells beyond its characters.
         """
         from npgpt import tales  # here: it makes the grammar, for tales only
 
@@ -217,10 +224,17 @@ class NextToken(Objective):
         if nats_C is None or lengths_N.sum() != len(text):
             return None
         nats_N = np.add.reduceat(nats_C, np.cumsum(lengths_N) - lengths_N)
-        batches = self.evaluation(np.arange(len(ids_N)), block_size, 64, **sampled)
+        batches = [*self.evaluation(np.arange(len(ids_N)), block_size, 64, **sampled)]
         targets = np.concatenate([b.targets_BT[b.targets_BT >= 0] for b in batches])
+        windows = [(x_T[0], x_T[-1] + 2, y_T[y_T >= 0][0]) for b in batches
+                   for x_T, y_T in zip(b.inputs[0], b.targets_BT, strict=True) if y_T.max() >= 0]
+        ends = np.cumsum(lengths_N).tolist()
+        tokens = [text[i:j] for i, j in pairwise([0, *ends])]
+        least_N = tales.least_in_windows(
+            tokens, nats_N, windows, earlier, getattr(self.tokenizer, "write", None))
         exact = len(text) == len(ids_N) or len(targets) == len(ids_N) - 1
-        return GrammarLoss(float(nats_N[targets].mean()), len(targets), exact=exact)
+        return GrammarLoss(float(nats_N[targets].mean()), len(targets), exact=exact,
+                           window=float(least_N[targets].mean()))
 
     def sample(self, ids_N, block_size, batch_size, *, seed, step, rows=slice(None)):
         """Return the `Batch` of a step, or some rows of it."""

@@ -189,11 +189,17 @@ def beside_grammar(loss, grammar):
     more than ln n nats below the grammar.
     """
     part = "" if grammar.share == 1 else f" (of the {grammar.share:.1%} that it derives)"
-    above = loss - grammar.nats
-    share = f" ({abs(above) / grammar.nats:.1%})" if abs(above) < grammar.nats else ""
+    above, hidden = loss - grammar.least, grammar.least - grammar.nats
+    share = f" ({abs(above) / grammar.least:.1%})" if abs(above) < grammar.least else ""
     words = (f"the grammar loses {'' if grammar.exact else 'about '}{grammar.nats:.4f} on the same "
-             f"tokens{part}; the model is {abs(above):.4f}{share}")
+             f"tokens{part}")
+    if hidden >= 0.001:  # what windows cost that overlap is less
+        words += (f", and {grammar.least:.4f} if it sees no more than the model's windows: they "
+                  f"cost {hidden:.4f}, and next to nothing where they overlap (eval --stride)")
+    words += f"; the model is {abs(above):.4f}{share}"
     if above >= 0:
         return f"{words} above"
-    seen = -above * grammar.targets > MAX_CHANCE_NATS
-    return f"{words} below{': it has seen this text' if seen else ', as may be by chance'}"
+    if (grammar.nats - loss) * grammar.targets > MAX_CHANCE_NATS:
+        return (f"{words} below: a model that has not seen this text is so low by a chance of at "
+                "most 1 in 1,000")
+    return f"{words} below, as may be by chance"

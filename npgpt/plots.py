@@ -99,7 +99,7 @@ def _grammar_line(axes, rows, colour):
 
 def _beside(name, loss, level):
     """Return words for a legend.    level: the loss of the grammar, None if unknown"""
-    return name if level is None else f"{name} {loss:.4f}, {loss - level:+.4f} from the grammar's"
+    return name if level is None else f"{name} {loss:.4f}, {loss - level:+.4f} from the least"
 
 
 def reward_picture(path, rows, *, title, entropy):

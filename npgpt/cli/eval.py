@@ -35,6 +35,9 @@ def add_arguments(parser):
         "share of right answers too")
     add("--split", choices=("val", "train", "all"),
         help="part of the text, cut as in training; default val")
+    add("--stride", type=int, metavar="N", help="distance of windows: each token but the first "
+        "ones is predicted from more than block_size - N before it; 0 for disjoint windows; "
+        "default: as in training")
     add("--weights", nargs="*", choices=STORAGE_FORMATS, metavar="KIND",
         help="also a gpt's or llama's loss with weights in fp32, bf16, int8, q8; default all")
     add("--json", action="store_true", help="one JSON object")
@@ -44,6 +47,8 @@ def run(args):
     path, split = model_path(args.model, "eval MODEL TEXT"), args.split or "val"
     loaded = load_model(path)
     model, training = loaded.model, loaded.training
+    if args.stride is not None:
+        training = replace(training, eval_stride=args.stride)
     if loaded.run is None and not (args.corpus or args.conversations):
         raise ValueError(f"{path} is no run, so its text is unknown; name one: npgpt eval MODEL "
                          "TEXT")
@@ -77,6 +82,7 @@ def run(args):
         "split": split,
         "entropy_rate": source.entropy_rate,
         "grammar_loss": grammar and grammar.nats,
+        "least_loss": grammar and grammar.least,
         "grammar_share": grammar and grammar.share,
     } | ({"loss_by_weights": by_weights} if by_weights else {})
     result |= found._asdict() if found.right else {}

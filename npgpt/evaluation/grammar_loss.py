@@ -14,11 +14,11 @@ with equal mentions share a sum. Visible text leaves few choices; hidden text le
 
 import math
 from collections import defaultdict
-from functools import cache
 from typing import NamedTuple
 
 from npgpt.tales import GRAMMAR  # noqa: F401 (for those who compute its loss)
 from npgpt.tales.grammar import Choice, Mention
+from npgpt.tales.rests import compiled, kept
 from npgpt.tokenizers import CharTokenizer
 
 HIDDEN = None  # in a pattern: one unknown token
@@ -73,17 +73,10 @@ def spans_log_probability(
     return math.log(cut / total) + of_story
 
 
-class _Rest:
-    """The rest of a story: a symbol, then a further `_Rest`. Equal rests are one object."""
-
-    def __init__(self, symbol, after, mentions):
-        self.symbol, self.after, self.mentions = symbol, after, mentions
-
-
 class _Completions:
     """The derivations that match a pattern, as the paths of a graph.
 
-    A state is (`_Rest`, its mentions, position in the pattern). An edge writes a text or chooses an
+    A state is (`Rest`, its mentions, position in the pattern). An edge writes a text or chooses an
     option, and has a weight. The sum over all paths from a state is the sum over its edges of
     weight times the sum of the next state.
 
@@ -94,7 +87,7 @@ class _Completions:
     """
 
     def __init__(self, grammar, pattern, write=CharTokenizer.write):
-        self.grammar, self.pattern, self.write = _compiled(grammar), pattern, write
+        self.grammar, self.pattern, self.write = compiled(grammar), pattern, write
         self.states = {}  # state -> (sum, edges), in topological order from the end
         self.root = (self.grammar.start, frozenset(), (0, 0, ""))
         self.total = self._sum(self.root)
@@ -129,9 +122,9 @@ class _Completions:
 
     def _writings(self, rest, bound, at):
         text = bound[rest.symbol] if isinstance(rest.symbol, Mention) else rest.symbol
-        kept = _kept(bound, rest.after)
+        left = kept(bound, rest.after)
         for (end, written), ways in self._matched(text, at).items():
-            yield ways, written, (rest.after, kept, end)
+            yield ways, written, (rest.after, left, end)
 
     def _choices(self, rest, bound, at):
         slot, source = rest.symbol
@@ -141,7 +134,7 @@ class _Completions:
             if self._matched(option.lead, at):
                 chosen = {Mention(slot, trait): text for trait, text in option.traits.items()}
                 following = self.grammar.before(option.symbols, rest.after)
-                yield option.probability, (), (following, _kept(bound | chosen, following), at)
+                yield option.probability, (), (following, kept(bound | chosen, following), at)
 
     def _endings(self, at):
         *before, word = at
@@ -185,48 +178,3 @@ class _Completions:
                 yield i + 1, 0
         elif element is HIDDEN or element == token:
             yield i + 1, 0
-
-
-class _Compiled:
-    """A grammar's lists and the rests of its stories, shared by all patterns."""
-
-    def __init__(self, grammar):
-        self.lists = grammar.lists
-        self.mentions = cache(self._mentions)
-        self.before = cache(self._before)
-        self.start = self.before((Choice("", "story"),), None)
-
-    def _before(self, symbols, after):
-        """Return the `_Rest` that writes `symbols`, then the rest `after`."""
-        if not symbols:
-            return after
-        later = self.before(symbols[1:], after)
-        mentions = self.mentions(symbols[:1]) | (later.mentions if later else frozenset())
-        return _Rest(symbols[0], later, mentions)
-
-    def _mentions(self, symbols):
-        """Return the mentions in symbols and in all options that they may choose."""
-        found = set()
-        for symbol in symbols:
-            if isinstance(symbol, Mention):
-                found.add(symbol)
-            elif isinstance(symbol, Choice):
-                names = [symbol.source]
-                if isinstance(symbol.source, Mention):
-                    found.add(symbol.source)
-                    trait, lists = symbol.source.trait, self.lists.values()
-                    named = {o.traits.get(trait) for options in lists for o in options}
-                    names = named & self.lists.keys()
-                for name in names:
-                    found |= self.mentions(sum((o.symbols for o in self.lists[name]), ()))
-        return frozenset(found)
-
-
-_compiled = cache(_Compiled)
-
-
-def _kept(bound, rest):
-    """Return the earlier choices that the rest mentions."""
-    if rest is None or not rest.mentions:
-        return frozenset()
-    return frozenset(pair for pair in bound.items() if pair[0] in rest.mentions)

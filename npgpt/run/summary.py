@@ -61,6 +61,7 @@ def write_results(run, dataset, results):
     grammar, total = results.grammar, len(dataset.val_ids) - 1
     result = {"step": run.training.max_iters, "loss": results.loss,
               "bits_per_byte": results.bits_per_byte, "grammar_loss": grammar and grammar.nats,
+              "least_loss": grammar and grammar.least,
               "tokens": min(total, LAST_TOKENS)}
     atomic_write(run.folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
 
@@ -128,7 +129,7 @@ def draw_loss(run, rows, dataset, loss, grammar):
     title = (f"{shown(run.text.name)}: {counted(run.model.n_layer, 'layer')}, "
              f"{counted(run.model.n_embd, 'channel')}")
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels,
-                              whole=loss, grammar=grammar and grammar.nats)
+                              whole=loss, grammar=grammar and grammar.least)
 
 
 def _kind(dataset):

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from npgpt.progress import progress
+from npgpt.tales.chain import Chain
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import WORDS
 from npgpt.text import starting_prompt
@@ -125,6 +126,10 @@ def entropy_rate():
     times the entropy of one story, and about n times its expected length: the entropy per character
     is the ratio of the two (the renewal-reward theorem).
 
+    That holds for a fixed set of targets and a model that predicts from the text before and does
+    not depend on the text otherwise; one text may have less, by more than ln n nats in all with a
+    probability of at most 1 / n.
+
     A model that knows the grammar and all text so far reaches the bound. A model that sees only the
     last T characters has to guess the beginning of the story, so its lowest loss is higher. A story
     has about 160 characters: T = 256 costs next to nothing where every prediction has that much
@@ -148,6 +153,38 @@ def surprisals(text, before=""):
     *complete, cut = (before.rpartition(END)[2] + text).split(END)
     found = [*(GRAMMAR.surprisals(story + END) for story in complete), GRAMMAR.surprisals(cut)]
     return None if None in found else np.concatenate(found)[-len(text) :]
+
+
+_chain = lru_cache(maxsize=2)(Chain)
+
+
+def least_in_windows(tokens, nats_N, windows, before="", write=None, grammar=GRAMMAR):
+    """Return the least loss of each target from its window, as `Chain.in_windows` does.
+
+    tokens   of a text of the tales, as texts
+    nats_N   `surprisals`, summed over each token's characters
+    before   the text that comes first, as for `surprisals`
+    write    the tokenizer, character by character; None for tokens that are not characters or words
+
+    The grammar reads tokens here, too, which say more than their characters do. The end of the text
+    may cut off a word: its tokens count by their characters.
+    """
+    chain, known = _chain(grammar, write), nats_N
+    pending = ""
+    for character in "".join(tokens).rpartition(END)[2] if write else "":
+        _, pending = write(pending, character)
+    cut = len(write(pending, "")[0]) if write else 0
+    whole = len(tokens) - cut
+    if write and any(len(token) > 1 for token in tokens):
+        letters, belief = _chain(grammar, None), _chain(grammar, None).beginning
+        for character in before.rpartition(END)[2]:
+            _, belief = letters.read(belief, character)
+        belief = {chain.state(state.left): p for state, p in belief.items()}
+        known = np.append(chain.surprisals(tokens[:whole], belief), nats_N[whole:])
+    found = chain.in_windows(tokens, known, [(s, min(e, whole), f) for s, e, f in windows],
+                             chain.cut_anywhere())
+    found[whole:] = known[whole:]
+    return found
 
 
 def stories(text):
