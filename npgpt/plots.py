@@ -63,12 +63,12 @@ def _of_256_colours(png, made_by):
     return smaller.getvalue()
 
 
-def loss_picture(path, rows, *, title, levels, whole, grammar):
+def loss_picture(path, rows, *, title, levels, whole, least):
     """Plot training and validation loss against the step; below, gradient norm and update ratio.
 
     levels           pairs (name, nats per token) for horizontal lines: the loss of a bigram model
-    whole, grammar   the final loss on the validation text, and the grammar's or None; the curves
-                     are of sampled parts
+    whole, least     the final loss on the validation text, and the least that windows allow or
+                     None; the curves are of sampled parts
     """
     drawing, (axes, below) = figure(7.0, 5.5, 2, 1, sharex=True, height_ratios=(3, 1))
     _curve(axes, rows, "loss", color=COLOURS[0], alpha=0.25, linewidth=0.8)
@@ -79,7 +79,7 @@ def loss_picture(path, rows, *, title, levels, whole, grammar):
         label = _beside("validation", last["val_loss"], last["grammar_loss"])
         _curve(axes, rows, "val_loss", marker="o", markersize=3.5, color=COLOURS[1], label=label)
         _grammar_line(axes, rows, COLOURS[1])
-        label = _beside("validation at the end", whole, grammar)
+        label = _beside("validation at the end", whole, least, "the least")
     if rows:
         axes.plot(rows[-1]["step"], whole, "D", markersize=6, color=COLOURS[2], label=label)
     for name, level in levels:
@@ -97,9 +97,9 @@ def _grammar_line(axes, rows, colour):
         _landmark(axes, "the grammar", level, color=colour)
 
 
-def _beside(name, loss, level):
+def _beside(name, loss, level, whose="the grammar's"):
     """Return words for a legend.    level: the loss of the grammar, None if unknown"""
-    return name if level is None else f"{name} {loss:.4f}, {loss - level:+.4f} from the least"
+    return name if level is None else f"{name} {loss:.4f}, {loss - level:+.4f} from {whose}"
 
 
 def reward_picture(path, rows, *, title, entropy):

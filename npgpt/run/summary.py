@@ -129,7 +129,7 @@ def draw_loss(run, rows, dataset, loss, grammar):
     title = (f"{shown(run.text.name)}: {counted(run.model.n_layer, 'layer')}, "
              f"{counted(run.model.n_embd, 'channel')}")
     return plots.loss_picture(run.folder / "loss.png", rows, title=title, levels=levels,
-                              whole=loss, grammar=grammar and grammar.least)
+                              whole=loss, least=grammar and grammar.least)
 
 
 def _kind(dataset):

@@ -53,6 +53,9 @@ def test_eval_counts_the_validation_text_as_training_does(as_json, cli, finished
     assert result["bits_per_byte"] == pytest.approx(loss / math.log(2))  # ASCII: a byte a token
     assert result["perplexity"] == pytest.approx(math.exp(loss))
     assert as_json("eval", finished, "--split", "all")["tokens"] == len(TEXT) - 1
+    closer = as_json("eval", finished, "--stride", "2")
+    assert closer["stride"] == 2 and closer["loss"] == evaluate(
+        model, tokenizer.encode(text), stride=2)[0]
     taught = as_json("eval", finished, "--split", "train")
     assert taught["tokens"] == len(TEXT) - len(text) - 1 and taught["loss"] != loss
     other = tmp_path / "other.txt"
