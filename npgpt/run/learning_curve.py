@@ -11,12 +11,12 @@ from npgpt.train import MEAN_LOSS_STEPS
 NO_CHANGE_SHARE = 0.005  # share of a loss that counts as no change; twice as much of single batches
 OTHER_TEXT_RATIO = 1.2  # a ratio of losses that two texts of one kind do not have
 STATES = {
-    None: "the text was not read once",
+    None: "the model has not yet read the whole text",
     "another kind": "the validation text, the end of the text, is another kind of text: its loss "
                     "is far higher, though nothing was read twice",
     "still falling": "the validation loss still falls",
-    "overfitting": "overfitting: the loss falls in training alone",
-    "flat": "the validation loss is flat",
+    "overfitting": "overfitting: the training loss falls, the validation loss does not",
+    "flat": "the validation loss no longer falls",
 }
 
 

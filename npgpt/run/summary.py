@@ -94,9 +94,9 @@ def print_results(run, dataset, model, results, again):
     rows, best = results.rows, best_row(results.rows)
     if best and best["step"] < rows[-1]["step"] and best_of(run.folder) != run.folder:
         right = f"{best['answers']:.1%} right, loss " if best.get("answers") else ""
-        print_filled("best", f"{right}{best['val_loss']:.4f} at step {best['step']}, of the "
-                             "evaluations on the way; npgpt generate and chat take these weights, "
-                             "the result is of the last ones")
+        print_filled("best", f"{right}{best['val_loss']:.4f} at step {best['step']}, in an "
+                             "evaluation on the way: npgpt generate and chat use these weights, "
+                             "and the result describes the last ones")
     if rows:
         print_filled("time", f"{clock(rows[-1]['seconds'])} of training")
     # what is held is not validated, and what the grammar judges is judged by the answers
@@ -142,7 +142,7 @@ def _print_state(run, dataset, rows, again):
     state = state_of(rows, run.training, once)
     if state or run.training.max_iters < once:
         helps, command = what_helps(state, run, once, again)
-        print_filled("state", f"{STATES[state]}; what helps: {helps}")
+        print_filled("state", f"{STATES[state]}. What helps: {helps}")
         if command:
             print(f"    {command}")
 
