@@ -123,8 +123,8 @@ def downhill(path):
         panel.set_title(name, fontsize=10)
     drawing.supxlabel("$w_1$, along the valley", fontsize=9)
     drawing.supylabel("$w_2$, across it", fontsize=9)
-    drawing.suptitle("60 steps: gradient descent creeps, decay slows AdamW down (+: the bottom)",
-                     fontsize=11)
+    drawing.suptitle("60 steps: gradient descent creeps, AdamW overshoots less, then lags "
+                     "(+: the bottom)", fontsize=11)
     return plots.save(drawing, path)
 
 

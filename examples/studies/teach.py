@@ -136,5 +136,5 @@ validation (n = {n} seeds, {GB:.0f} GB of memory): llama.cpp answers {right} of 
 the exported file. On its own answers to {asked[new]} new questions the KL is {kl[new].mean:.2f}
 nats per token, on {asked[akin]} akin to the held ones {kl[akin].mean:.2f}, on {asked[near]} near
 the taught ones {kl[near].mean:.2f}; the loss on a plain text changes by {plain:+.3f}
-([teach.md](../examples/studies/teach.md)).
+([teach.md](../../examples/studies/teach.md)).
 """.format_map(found))}
