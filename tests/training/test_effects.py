@@ -104,7 +104,8 @@ def test_a_setting_changes_the_steps_and_a_resumed_run_is_the_one_that_never_sto
     assert before != after, (
         f"no step of npgpt/train.py or npgpt/optim.py reads {name}")
     found = dict(reachable(twice))
-    lost = [path for path, content in reachable(once) if found.get(path) != content]
+    lost = [path for path, content in reachable(once)
+            if found.get(path) != content and not path.endswith(".seconds")]  # measured, not made
     assert not lost, (
         f"{lost[:3]} outlives a step and is not in the checkpoint, or is replaced and not written "
         "in place: give its arrays to AdamW.add_state, or add it to _state in npgpt/checkpoint.py"
