@@ -18,6 +18,7 @@ import {
   whole,
 } from "../elements.js";
 import { branchName, NOTHING, Trace } from "../model.js";
+import { DURATION, moves } from "../motion.js";
 import { softmax } from "../ops.js";
 import { likeliestFirst, likeliestNext } from "../sampling.js";
 import {
@@ -105,7 +106,7 @@ const patching = taskOnText(
   () => [state.other],
   async (pause) => {
     found = { problem: "Computing ..." };
-    await pause(150);
+    await pause(moves() ? DURATION : 150); // the motion comes first
     found = state.other ? second(state.other) : await pair(pause);
     if (found.problem) return;
     const { ids, first, shares, before, gap } = found;
