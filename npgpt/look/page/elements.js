@@ -124,7 +124,7 @@ export function tokenStrip(label, choose = (t) => set({ t }), of = (t) => pass.l
       "aria-selected": t === state.t,
     });
     token.append(text);
-    if (/[␣⏎]/.test(text)) token.ariaLabel = spoken(text);
+    if (/[␣⏎]|^\s*$/.test(text)) token.ariaLabel = spoken(pass.labels[t]);
     if (rgb) paint(token, rgb);
     if (t === state.t) strip.setAttribute("aria-activedescendant", token.id);
     return token;

@@ -27,7 +27,7 @@ export function hero() {
   const own = button("Write your own", () => box.focus()),
     on = button("Write on", () => writeOn(WRITTEN)),
     again = button("The first text again", () => set({ text: record.prompt }));
-  box.after(strip);
+  box.before(strip); // so that the Tab key comes to it before it is hidden
   box.oninput = () => set({ text: box.value });
   strip.ondblclick = () => box.focus();
   box.parentNode.onclick = ({ target }) => target === strip && box.focus();
