@@ -77,3 +77,12 @@ def test_targets_of_windows_come_to_what_all_text_tells():
     assert np.isnan(found[:10]).all() and np.isnan(found[60:]).all()
     assert found[40:60] == pytest.approx(known[40:60])
     assert chain.surprisals("abx", chain.beginning) is None
+
+
+@pytest.mark.parametrize("length", [2, 3, 4])
+def test_a_token_that_is_certain_only_once_more_was_read(length):
+    """After "b" may come "n" or "nb", which the tokenizer writes in other tokens."""
+    grammar = Grammar({"story": [("b{:a} {:a}n.", {}, 2), ("a{:a}{:a}, b.", {}, 1)],
+                       "a": [("a", {}, 3), ("b", {}), ("nb", {})]})
+    words = WordTokenizer(" ,.abnrst", ["ba", "bnb", " an", "aab"])
+    check(grammar, words.write, encoded(words), length)
