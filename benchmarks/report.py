@@ -90,15 +90,16 @@ def sentence(found):
     """Return what README.md says of speed."""
     steps = [r for r in found if r["part"] == "train_step"]
     beside = {r["processor"]: _range([r], TORCH) for r in steps}
-    told = " and ".join(f"{least:.2f} to {most:.2f} times as long as ours on an {where}"
+    told = " and ".join(f"{least:.2f} to {most:.2f} times as long as npgpt on an {where}"
+                        f"{' (about as fast)' if least <= 1 <= most else ''}"
                         for where, (least, most, *_) in beside.items())
     least, most, *_ = _range(steps, TORCH_BF16)
     code = digest(importlib.import_module("benchmarks.train_step").CODE)
     older = any(r["code"] != code for r in steps)
-    text = (f"- **Speed.** In tuned PyTorch, a training step in float32 takes {told}. In bfloat16, "
-            f"it takes {least:.2f} to {most:.2f} times as long as ours in float32. "
-            "[Benchmarks](benchmarks/README.md) has the spreads"
-            f"{'; all were measured with older kernels than these' if older else ''}.")
+    text = (f"- **Speed.** For a training step in float32, tuned PyTorch takes {told}. With "
+            f"bfloat16, PyTorch takes {least:.2f} to {most:.2f} times as long as npgpt does with "
+            "float32. [Benchmarks](benchmarks/README.md) has the spread of each number"
+            f"{'; all were measured with earlier kernels of npgpt' if older else ''}.")
     return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
