@@ -60,7 +60,7 @@ def test_every_parameter_has_forms_which_change_nothing(name):
     """All forms of the settings of all calls drawn; each parameter comes up in one at least."""
     formed = {label.split(":")[0] for label in check_forms(name)}
 
-    @settings(max_examples=6)
+    @settings(max_examples=5)
     @given(st.data())
     def check(data):
         arrays, rest, more = draw_call(name, data.draw)
@@ -108,7 +108,7 @@ SEVERAL = sorted(n for n in OPS if len(OPS[n].array_names) > 1 or n in LISTS)
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-@settings(max_examples=6)
+@settings(max_examples=5)
 @given(st.data())
 def test_dtypes_side_by_side(name, data):
     """A float32 Tensor beside bools, integers, float16: as float32, or an error of the op."""
@@ -131,7 +131,7 @@ def test_dtypes_side_by_side(name, data):
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-@settings(max_examples=6)
+@settings(max_examples=5)
 @given(st.data())
 def test_one_tensor_for_several_inputs(name, data):
     """It gets the sum of the gradients that two Tensors of its numbers get; so does a view."""
@@ -150,7 +150,7 @@ def test_one_tensor_for_several_inputs(name, data):
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
-@settings(max_examples=6)
+@settings(max_examples=5)
 @given(st.data())
 def test_arrays_that_their_owner_changes_before_backward(name, data):
     """Nobody can see a write into an array, so an op keeps its own; of a Tensor it is marked."""
@@ -200,7 +200,7 @@ def for_numpy(index):
     return index.data if isinstance(index, Tensor) else index
 
 
-@settings(max_examples=300)
+@settings(max_examples=250)
 @given(st.data())
 def test_every_index_that_numpy_takes(data):
     """The gradient counts how often each element was taken, by an array of positions."""
