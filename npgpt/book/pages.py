@@ -91,7 +91,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("doctree-read", links.link_names)
     app.connect("html-collect-pages", links.pages)
-    app.connect("html-page-context", finish)
+    app.connect("html-page-context", finish, priority=900)  # after the theme
 
 
 # ---- Markdown for Sphinx
@@ -217,9 +217,12 @@ def spaced(formula):
 
 
 def finish(app, name, template, context, doctree):
-    """Make an empty head of a table a cell; where query, key and value are taught, give them their
-    colours in words and in formulas."""
+    """Make an empty head of a table a cell, and give a caption its level; where query, key and
+    value are taught, give them their colours in words and in formulas."""
     context["body"] = context.get("body", "").replace('<th class="head"><p></p></th>', "<td></td>")
+    for part in ("body", "furo_navigation_tree"):  # a heading that Sphinx gives no level
+        context[part] = context.get(part, "").replace(
+            'class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
     if name not in ("attention-mechanism", "looking-inside"):
         return
 
