@@ -85,10 +85,6 @@ def test_every_parameter_has_forms_which_change_nothing(name):
                          "give its type a form in SETTINGS of autograd/gradcheck_forms.py")
 
 
-def same_numbers(x, kind):
-    return (np.abs(x) > 0.5).astype(kind) if kind != "float16" else x.astype(kind)
-
-
 def gradients(inputs, name, rest, more, change=()):
     """Return the gradients of the Tensors among the inputs, `change` overwritten after forward."""
     outputs = call(name, inputs, rest, more)
