@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.train_step import CODE as STEP
 from npgpt.cli import main as npgpt
 from npgpt.data.corpora import load_corpus
-from npgpt.files import read_json
 from npgpt.loading.runs import RESULT_FILE, load_run
-from npgpt.metrics import read_metrics
+from npgpt.support.files import read_json
+from npgpt.support.metrics import read_metrics
 from npgpt.tales import stories_written
 
 CODE = (*STEP, "npgpt/train.py", "npgpt/batches.py")

@@ -34,7 +34,7 @@ from benchmarks.runners import (
 from benchmarks.train_step import CODE as STEP
 from npgpt import load
 from npgpt.loading.transformers_folder import local_folder
-from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt.support.metrics import bits_per_byte, bytes_per_token
 
 CODE = (*STEP, *GENERATION, "npgpt/models/llama.py", "npgpt/loading/gguf.py")
 TEXT = ROOT / "CONCEPTS.md"

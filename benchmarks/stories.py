@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt import plots
 from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import SHIPPED_RUN, load_run
 from npgpt.look.history import history, open_text
+from npgpt.support import plots
 
 PICTURE = Path(__file__).parent / "stories.png"
 SHARES = (0, 0.1, 0.3, 0.55, 1)  # of the run, at which a sample is shown

@@ -16,7 +16,7 @@ import numpy as np
 from example import FIGURES, expect, picture, run
 
 from autograd import Tensor, cross_entropy, gradcheck, linear, softmax, tanh
-from npgpt import plots
+from npgpt.support import plots
 
 # One neuron with a residual connection: h is used twice.
 LEAVES = {"x": 0.5, "w": 1.5, "b": -0.25, "v": 0.8, "y": 1.0}

@@ -17,9 +17,10 @@ import numpy as np
 from example import FIGURES, expect, picture, run
 from small_model import train
 
-from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, plots, tales
-from npgpt.metrics import bits_per_byte, bytes_per_token
+from npgpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, tales
 from npgpt.models.size import flops_per_token
+from npgpt.support import plots
+from npgpt.support.metrics import bits_per_byte, bytes_per_token
 from npgpt.train import evaluate
 
 SIZES = (256, 288, 320, 384, 512, 768, 1024, 2000)

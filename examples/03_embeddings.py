@@ -20,8 +20,9 @@ from example import FIGURES, expect, picture, run
 from small_model import train_small_gpt
 
 from autograd import Tensor, embedding, matmul
-from npgpt import plots, tales
+from npgpt import tales
 from npgpt.activations import activations
+from npgpt.support import plots
 
 GROUPS = {  # name -> a list of the grammar
     "lords": "lord", "ladies": "lady", "animals": "animal", "places": "place", "things": "thing",

@@ -29,9 +29,10 @@ from heads import (
 from small_model import train, train_small_gpt
 
 from autograd import scaled_dot_product_attention
-from npgpt import GPT, GPTConfig, TrainConfig, plots
+from npgpt import GPT, GPTConfig, TrainConfig
 from npgpt.activations import activations
 from npgpt.sampling import Sampling
+from npgpt.support import plots
 from npgpt.tales import SENTENCE_WITH_IT
 from npgpt.tokenizers.pretokenize import split
 

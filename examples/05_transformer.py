@@ -18,10 +18,11 @@ import numpy as np
 from example import FIGURES, expect, picture, run
 
 from autograd import cross_entropy
-from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, plots, tales
+from npgpt import GPT, AdamW, CharTokenizer, GPTConfig, tales
 from npgpt.batches import sample_batch
 from npgpt.models.size import flops_per_token, parameters_by_part
 from npgpt.ngram import NgramModel
+from npgpt.support import plots
 
 CONFIG = GPTConfig(vocab_size=50, block_size=32, n_layer=4, n_head=4, n_embd=64)
 LAYERS = 12

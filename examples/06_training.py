@@ -22,10 +22,11 @@ from example import FIGURES, expect, picture, run
 from small_model import tokenized_tales
 from tqdm import tqdm
 
-from npgpt import GPT, AdamW, GPTConfig, TrainConfig, plots
+from npgpt import GPT, AdamW, GPTConfig, TrainConfig
 from npgpt.batches import NextToken, sample_batch
 from npgpt.ngram import NgramModel
 from npgpt.optim import learning_rate
+from npgpt.support import plots
 from npgpt.train import evaluate
 
 RATE = 5e-3  # of the training in part 2

@@ -15,9 +15,10 @@ import numpy as np
 from example import FIGURES, draw_bars, expect, picture, run
 from small_model import train_small_gpt
 
-from npgpt import GPT, GPTConfig, plots, tales
+from npgpt import GPT, GPTConfig, tales
 from npgpt.generate import CachedLogits, generate
 from npgpt.sampling import Sampling
+from npgpt.support import plots
 
 SETTINGS = {
     "greedy": {"temperature": 0},

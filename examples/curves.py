@@ -13,8 +13,9 @@ import numpy as np
 
 import autograd
 from autograd import Tensor
-from npgpt import GPT, GPTConfig, plots
+from npgpt import GPT, GPTConfig
 from npgpt.models.size import parameters_by_part
+from npgpt.support import plots
 
 BLUE, ORANGE, GREEN, _, GOLD, SKY = plots.COLOURS
 

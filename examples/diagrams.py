@@ -17,9 +17,10 @@ from example import FIGURES
 from snippets import DOCUMENT, snippets, what_they_print
 
 import autograd
-from npgpt import BPETokenizer, plots, tales
-from npgpt.plots import KEY, QUERY, VALUE
-from npgpt.text import visible
+from npgpt import BPETokenizer, tales
+from npgpt.support import plots
+from npgpt.support.plots import KEY, QUERY, VALUE
+from npgpt.support.text import visible
 
 BLUE, ORANGE, GREEN, _, GOLD, SKY = plots.COLOURS
 PALE = {BLUE: "#d6e9f5", ORANGE: "#fbe3d0", GREEN: "#d3efe6", GOLD: "#fbeccb", SKY: "#e1f2fb",

@@ -9,9 +9,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-from npgpt import plots
-from npgpt.progress import announced
-from npgpt.text import visible
+from npgpt.support import plots
+from npgpt.support.progress import announced
+from npgpt.support.text import visible
 
 FIGURES = Path(__file__).parent / "figures"
 

@@ -18,9 +18,9 @@ from safetensors.numpy import save
 
 from autograd.kernels.tiles import TILE
 from npgpt.fast.storage import stored
-from npgpt.files import atomic_write, read_arrays, read_json
 from npgpt.loading.runs import SHIPPED_RUN, load_run
 from npgpt.run.opening import open_run
+from npgpt.support.files import atomic_write, read_arrays, read_json
 from npgpt.train import evaluate
 
 ABOUT = """\

@@ -14,10 +14,11 @@ import numpy as np
 from example import FIGURES, picture, run
 from small_model import tokenized_tales, train
 
-from npgpt import GPT, GPTConfig, TrainConfig, plots
+from npgpt import GPT, GPTConfig, TrainConfig
 from npgpt.batches import NextToken
 from npgpt.models.size import flops_per_token
 from npgpt.reward.verify import derivable
+from npgpt.support import plots
 from npgpt.train import evaluate
 
 WIDTHS = {1e9: 8, 1e10: 16, 1e11: 48, 1e12: 96, 1e13: 128}  # FLOPs -> channels

@@ -18,8 +18,9 @@ import numpy as np
 from example import FIGURES, figures_of, picture
 from heads import patched
 
-from npgpt import load, plots
+from npgpt import load
 from npgpt.activations import activations
+from npgpt.support import plots
 from npgpt.tales.questions import ABOUT, OWN, PATTERNS, questions
 
 RESULT = Path(__file__).with_suffix(".json")

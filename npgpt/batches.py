@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npgpt.config import check_range, check_settings
-from npgpt.metrics import bits_per_byte, bytes_per_token
-from npgpt.progress import progress
+from npgpt.support.metrics import bits_per_byte, bytes_per_token
+from npgpt.support.progress import progress
 
 MAX_STORY_TOKENS = 1000  # more than any story of the tales has
 IGNORE_INDEX = -1  # a masked target, which `autograd.cross_entropy` ignores

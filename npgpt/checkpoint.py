@@ -18,9 +18,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from autograd.anomaly import describe_nonfinite
-from npgpt import files
-from npgpt.files import RUN_STATE, member
-from npgpt.progress import progress
+from npgpt.support import files
+from npgpt.support.files import RUN_STATE, member
+from npgpt.support.progress import progress
 
 BEST_WEIGHTS, LAST_WEIGHTS = "best.safetensors", "model.safetensors"
 KEPT_WEIGHTS = re.compile(r"kept-(\d{1,18})\.safetensors")

@@ -16,11 +16,11 @@ import numpy as np
 
 from npgpt import checkpoint
 from npgpt.batches import NEXT_TOKEN
-from npgpt.files import append
-from npgpt.metrics import Metrics, StepTimer, beside_grammar
 from npgpt.optim import learning_rate
-from npgpt.progress import progress
-from npgpt.text import starting_prompt
+from npgpt.support.files import append
+from npgpt.support.metrics import Metrics, StepTimer, beside_grammar
+from npgpt.support.progress import progress
+from npgpt.support.text import starting_prompt
 
 MEAN_LOSS_STEPS = 50  # steps at most, whose mean loss is printed
 
@@ -37,7 +37,8 @@ class Step:
     loss: float  # in nats per target, before the step
     lr: float
     grad_norm: float  # L2 norm of all gradients as one vector, before clipping
-    measured: dict = field(default_factory=dict)  # by the objective: `npgpt.metrics.REWARD_COLUMNS`
+    # by the objective: `npgpt.support.metrics.REWARD_COLUMNS`
+    measured: dict = field(default_factory=dict)
 
     def rewards(self):
         """Return the objective's measurements as texts."""

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.card import head
+from npgpt.support.card import head
 
 texts = st.text(st.characters(exclude_categories=["C", "Z"])) | st.sampled_from(
     ["</title><img src=x>", '"><script>', "&lt;", "é ␣"])

@@ -1,4 +1,4 @@
-"""Files that appear complete, and files from strangers: `npgpt.files`."""
+"""Files that appear complete, and files from strangers: `npgpt.support.files`."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from npgpt.files import append, atomic_write, member, open_file, read_arrays, read_json
+from npgpt.support.files import append, atomic_write, member, open_file, read_arrays, read_json
 
 DTYPES = [np.float64, np.float32, np.float16, np.int64, np.int8, np.uint16, np.bool_]
 HERE = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

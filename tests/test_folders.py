@@ -1,4 +1,4 @@
-"""Folders that appear complete, and the lock of a folder: `npgpt.folders`."""
+"""Folders that appear complete, and the lock of a folder: `npgpt.support.folders`."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 import pytest
 from tiny_run import ROOT, environment, files
 
-from npgpt import folders
-from npgpt.folders import check_free, new_folder, working_in
+from npgpt.support import folders
+from npgpt.support.folders import check_free, new_folder, working_in
 
 WORK = """
 import sys, time
 from pathlib import Path
-from npgpt.folders import working_in
+from npgpt.support.folders import working_in
 with working_in(Path(sys.argv[1])):
     print(flush=True)
     time.sleep(60)

@@ -13,10 +13,10 @@ from tiny_run import ROOT, environment, module_of
 import npgpt
 from npgpt.checkpoint import RUN_STATE
 from npgpt.cli import main
-from npgpt.files import read_json
 from npgpt.loading.runs import SHIPPED_RUN
-from npgpt.metrics import read_metrics
 from npgpt.run.opening import open_run
+from npgpt.support.files import read_json
+from npgpt.support.metrics import read_metrics
 from npgpt.train import evaluate
 
 

@@ -18,8 +18,8 @@ from intervals import SAMPLES, Interval, between, bootstrap, lack_of_fit, ratio,
 from scaling_trials import almanac, shape
 from study import flops_text, markdown, plain_ticks
 
-from npgpt import plots
 from npgpt.models.size import flops_per_token, parameters_by_part
+from npgpt.support import plots
 
 SIZES = {  # FLOPs -> channels
     1e11: (8, 12, 16, 24, 32, 48),

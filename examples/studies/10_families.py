@@ -15,8 +15,8 @@ import pandas as pd
 from family_models import FAMILIES, model_config, tokenizer, told, train_for
 from intervals import Interval, student
 
-from npgpt import plots
 from npgpt.models import architecture as record
+from npgpt.support import plots
 
 SEEDS = 1, 2, 3
 # FLOPs of a training, characters to train on and to test on, words to find, stories to continue

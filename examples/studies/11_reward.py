@@ -16,7 +16,7 @@ from reward_trials import trained
 from scipy.special import rel_entr
 from study import markdown, plain_ticks
 
-from npgpt import plots
+from npgpt.support import plots
 
 NONE, LONG = {"reward_advantage": "none"}, {"batch_size": 256}
 REJECTION = NONE | {"reward_draws": "start"}

@@ -15,7 +15,7 @@ from intervals import CANNOT_TELL, NOT_SHOWN, SHOWN, ratio
 from laboratory import key
 from study import markdown
 
-from npgpt import plots
+from npgpt.support import plots
 
 LATE = 1.5  # times the median of its arm: where a run ends late
 COLOURS = {SHOWN: plots.COLOURS[0], NOT_SHOWN: plots.GREY, CANNOT_TELL: plots.COLOURS[1]}

@@ -20,8 +20,8 @@ from family_models import padded, train
 from autograd import log_softmax
 from npgpt import GPT, GPTConfig
 from npgpt.batches import IGNORE_INDEX, Batch, Objective
-from npgpt.files import atomic_write
 from npgpt.models.size import flops_per_token
+from npgpt.support.files import atomic_write
 
 BLOCK = 3 * LONGEST  # tokens: three stories
 BATCH = 8

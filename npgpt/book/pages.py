@@ -10,7 +10,7 @@ from pathlib import Path
 from npgpt.book.ops import AFTER, ops_of_a_gpt
 from npgpt.book.sources import Sources
 from npgpt.exercises import NAMES, load
-from npgpt.folders import new_folder
+from npgpt.support.folders import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = '<meta name="generator" content="npgpt book">'

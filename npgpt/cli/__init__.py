@@ -17,11 +17,11 @@ import warnings
 import numpy as np
 
 from npgpt.cli.streams import ReaderLeftError, standard_streams
-from npgpt.files import quoted
 from npgpt.loading import model_files
 from npgpt.loading.runs import SHIPPED_RUN, latest_run, runs_near, versions
-from npgpt.progress import announced, note
-from npgpt.text import nearest, shown
+from npgpt.support.files import quoted
+from npgpt.support.progress import announced, note
+from npgpt.support.text import nearest, shown
 
 COMMANDS = {  # name -> (its purpose, examples, which begin its help)
     "train": ("train a model on a text; writes a run folder", """\

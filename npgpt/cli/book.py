@@ -7,12 +7,12 @@ from pathlib import Path
 
 from npgpt.book.pages import CARD, MARK, MODEL, OUT, ROOT, check_clone, write_book
 from npgpt.book.real import ANIMAL, FRAME, NAME, chapter
-from npgpt.card import check_address
-from npgpt.files import quoted
-from npgpt.folders import check_free
 from npgpt.loading import template_of
 from npgpt.loading.transformers_folder import local_folder
 from npgpt.look.page import make_page, open_subject, view_titles
+from npgpt.support.card import check_address
+from npgpt.support.files import quoted
+from npgpt.support.folders import check_free
 
 
 def add_arguments(parser):

@@ -18,11 +18,11 @@ from npgpt.cli.generate import (
 )
 from npgpt.data.conversations import check_no_special, template_for
 from npgpt.data.corpora import decode_whole
-from npgpt.files import append
 from npgpt.loading import best_of, load_model, template_of
-from npgpt.progress import note
 from npgpt.sampling import Sampling
-from npgpt.text import counted
+from npgpt.support.files import append
+from npgpt.support.progress import note
+from npgpt.support.text import counted
 
 HELP = """\
 \\                at the end of a line: the message goes on in the next

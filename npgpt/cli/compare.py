@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt import plots
 from npgpt.cli import print_json
-from npgpt.files import member, read_text
-from npgpt.folders import check_free
 from npgpt.loading.runs import RESULT_FILE, read_run
-from npgpt.metrics import best_row, read_metrics, read_result
 from npgpt.models import architecture
 from npgpt.models.size import parameters_by_part, tokens_per_step
-from npgpt.text import clock, shown
+from npgpt.support import plots
+from npgpt.support.files import member, read_text
+from npgpt.support.folders import check_free
+from npgpt.support.metrics import best_row, read_metrics, read_result
+from npgpt.support.text import clock, shown
 from npgpt.train import MEAN_LOSS_STEPS
 
 

@@ -18,10 +18,10 @@ from npgpt.data.tokens import open_dataset
 from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import STORAGE_FORMATS, formats, use_storage
 from npgpt.loading import load_model, template_of
-from npgpt.metrics import beside_grammar
 from npgpt.models import architecture
-from npgpt.progress import note
 from npgpt.run.opening import open_run
+from npgpt.support.metrics import beside_grammar
+from npgpt.support.progress import note
 from npgpt.train import evaluate
 
 

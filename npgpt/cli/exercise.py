@@ -10,7 +10,7 @@ from pathlib import Path
 from npgpt.cli import print_json
 from npgpt.exercises import EASY, HARD, NAMES, SECTIONS, function_of, load, track
 from npgpt.exercises.sheet import BLANK, file_of, sheet, solution
-from npgpt.files import quoted, read_text
+from npgpt.support.files import quoted, read_text
 
 
 def add_arguments(parser):

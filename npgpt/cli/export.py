@@ -4,11 +4,11 @@ from pathlib import Path
 
 from npgpt.data.chat_template import eos_token
 from npgpt.data.conversations import template_for
-from npgpt.folders import check_free
 from npgpt.loading import load_model, model_files, save, template_of
 from npgpt.loading.gguf_writer import KINDS
 from npgpt.loading.pretrained import save_gguf
 from npgpt.models import architecture_of
+from npgpt.support.folders import check_free
 
 
 def add_arguments(parser):

@@ -14,16 +14,16 @@ from npgpt.cli import model_path, print_json
 from npgpt.cli.settings import flag_of
 from npgpt.data.corpora import decode_whole
 from npgpt.fast.storage import STORAGE_FORMATS
-from npgpt.files import read_given
 from npgpt.generate import decoding_steps
 from npgpt.loading import best_of, load_model
 from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.writing import continue_text
-from npgpt.progress import note
 from npgpt.run.estimate import read_bandwidth
 from npgpt.sampling import Sampling, log_probabilities
+from npgpt.support.files import read_given
+from npgpt.support.progress import note
+from npgpt.support.text import TextStream, starting_prompt
 from npgpt.tales.questions import known_words
-from npgpt.text import TextStream, starting_prompt
 from npgpt.tokenizers import CharTokenizer
 
 MAX_PROMPT_BYTES = 1 << 24  # of a file

@@ -12,10 +12,10 @@ import numpy as np
 from autograd import OPS, Tensor, backend, cross_entropy, linear, rms_norm, tanh
 from autograd.gradcheck import EPS, cases_of, check_op, error_by_step, examine
 from autograd.gradcheck_forms import check_forms
-from npgpt import plots
 from npgpt.cli import print_json
 from npgpt.config import TrainConfig
 from npgpt.models import ARCHITECTURES, architecture
+from npgpt.support import plots
 
 ROW = "{:<30}{:>8}{:>7}  {:>11}{:>11}{:>9}  {}"
 

@@ -4,11 +4,11 @@ of a Llama."""
 import os
 from pathlib import Path
 
-from npgpt.card import check_address
 from npgpt.cli import model_path
-from npgpt.files import atomic_write, quoted
 from npgpt.look.packing import STORAGE_FORMATS
 from npgpt.look.page import LIVE, check_target, make_page, open_subject
+from npgpt.support.card import check_address
+from npgpt.support.files import atomic_write, quoted
 
 
 def add_arguments(parser):

@@ -12,13 +12,13 @@ from typing import Any
 
 from npgpt.cli.settings import MAY_CHANGE, check_texts, flag_of, given_settings
 from npgpt.config import TrainConfig
-from npgpt.files import quoted
 from npgpt.loading import Loaded, load_model, model_files, runs, template_of
 from npgpt.models import architecture
 from npgpt.models.presets import PRESETS, from_preset, preset_for
 from npgpt.models.writing import continue_text
-from npgpt.progress import note
 from npgpt.reward.settings import DEFAULTS, settings_class
+from npgpt.support.files import quoted
+from npgpt.support.progress import note
 
 # What only a new run is asked.
 NEW_RUN_FLAGS = ("config", "tokenizer", "bpe_size", "init_from", "check")

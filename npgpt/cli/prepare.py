@@ -8,9 +8,9 @@ from npgpt.cli.tokenize import named_tokenizer
 from npgpt.config import SPLITS, TrainConfig
 from npgpt.data.corpora import load_corpus
 from npgpt.data.tokens import SPLIT_FILES, scan, split_chunks, token_dtype, write_ids
-from npgpt.files import atomic_file, quoted
-from npgpt.folders import check_free, new_folder
-from npgpt.progress import progress
+from npgpt.support.files import atomic_file, quoted
+from npgpt.support.folders import check_free, new_folder
+from npgpt.support.progress import progress
 from npgpt.tokenizers import CharTokenizer
 
 

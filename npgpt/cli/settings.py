@@ -6,10 +6,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from npgpt.config import type_error
-from npgpt.files import read_given
 from npgpt.models.presets import model_settings
 from npgpt.reward.settings import RewardConfig
-from npgpt.text import nearest, shown
+from npgpt.support.files import read_given
+from npgpt.support.text import nearest, shown
 
 TABLES = ("model", "training")
 MAX_FILE_BYTES = 1 << 14  # tomllib takes the square of a key's dots, seconds for more

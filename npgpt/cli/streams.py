@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-from npgpt.text import printable
+from npgpt.support.text import printable
 
 READER_LEFT_ERRNOS = (errno.EPIPE, errno.EIO)  # the reader of a pipe; a terminal that was closed
 

@@ -7,7 +7,7 @@ from npgpt.cli import print_json
 from npgpt.loading.gguf import is_gguf
 from npgpt.loading.pretrained import reader
 from npgpt.loading.transformers_folder import TOKENIZER_FILES, local_folder
-from npgpt.text import visible
+from npgpt.support.text import visible
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 

@@ -13,7 +13,6 @@ from npgpt.cli import plan
 from npgpt.cli.settings import MAY_CHANGE, add_texts, all_settings, flag_of
 from npgpt.config import TrainConfig
 from npgpt.data.tokens import KINDS
-from npgpt.files import quoted
 from npgpt.loading import runs
 from npgpt.models import ARCHITECTURES
 from npgpt.models.presets import PRESETS, model_settings
@@ -21,6 +20,7 @@ from npgpt.run import opening
 from npgpt.run.diagnostics import check_model, explained
 from npgpt.run.parallel import join_ranks, run_worker
 from npgpt.run.watch import Watch, like_ctrl_c
+from npgpt.support.files import quoted
 from npgpt.train import CURRENT_RANKS, SingleProcess, train
 
 # Set by the launchers of Open MPI, MPICH and Slurm in each process.

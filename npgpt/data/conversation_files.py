@@ -8,8 +8,8 @@ Perhaps a message of "system" comes first, then "user" and "assistant" in turn.
 import json
 from itertools import count
 
-from npgpt.files import open_file
-from npgpt.text import shown
+from npgpt.support.files import open_file
+from npgpt.support.text import shown
 
 EXAMPLE = ('{"messages": [{"role": "user", "content": "Hi"}, '
            '{"role": "assistant", "content": "Hello."}]}')

@@ -18,9 +18,9 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
-from npgpt import download
-from npgpt.files import RUN_STATE, member, open_file
-from npgpt.text import shown
+from npgpt.support import download
+from npgpt.support.files import RUN_STATE, member, open_file
+from npgpt.support.text import shown
 
 TALES_CHARACTERS = 2_000_000
 CHUNK = 1 << 20  # bytes read at a time

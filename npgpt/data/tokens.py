@@ -23,8 +23,8 @@ import numpy as np
 
 from npgpt.batches import Dataset, TextSource
 from npgpt.data.corpora import SPLIT_FILES, load_corpus
-from npgpt.files import member, open_file
-from npgpt.text import shown
+from npgpt.support.files import member, open_file
+from npgpt.support.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, WordTokenizer, chunking, load_tokenizer
 from npgpt.tokenizers.chunking import token_dtype
 

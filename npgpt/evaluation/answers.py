@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.data.conversations import Answers, Conversation, Conversations, end_of
-from npgpt.progress import progress
+from npgpt.support.progress import progress
 from npgpt.tales.questions import KINDS
 from npgpt.train import evaluate
 

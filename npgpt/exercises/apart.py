@@ -20,7 +20,7 @@ from pathlib import Path
 
 from npgpt.exercises import load
 from npgpt.exercises.judge import WrongError, judge_file
-from npgpt.progress import progress
+from npgpt.support.progress import progress
 
 LIMIT, SOON, START = 10, 2, 20  # seconds for the first answer, for others, and to start Python
 MEMORY = 2 << 30  # bytes of address space

@@ -10,15 +10,15 @@ from npgpt.checkpoint import BEST_WEIGHTS
 from npgpt.config import TrainConfig
 from npgpt.data.chat_template import ChatTemplate, eos_token
 from npgpt.fast.storage import use_storage
-from npgpt.files import RUN_STATE, atomic_write, read_json
-from npgpt.folders import check_free, new_folder
 from npgpt.gpt import Model, without_initial_weights
 from npgpt.loading.pretrained import reader
 from npgpt.loading.runs import Run, check_vocabulary, latest_run, load_run, read_run
 from npgpt.loading.transformers_folder import HUB_FILES, TEMPLATE_FILES, local_folder
 from npgpt.models import ARCHITECTURES, architecture, resize_embeddings
-from npgpt.progress import progress
-from npgpt.text import shown
+from npgpt.support.files import RUN_STATE, atomic_write, read_json
+from npgpt.support.folders import check_free, new_folder
+from npgpt.support.progress import progress
+from npgpt.support.text import shown
 from npgpt.tokenizers import Tokenizer, save_pretrained
 
 PADDING = 0.05  # share of a vocabulary, at most, that models are padded by, to a round number

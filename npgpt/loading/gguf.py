@@ -19,10 +19,10 @@ import numpy as np
 
 from npgpt.data.chat_template import ChatTemplate
 from npgpt.fast.storage import restored
-from npgpt.files import open_file
 from npgpt.loading.transformers_folder import check_config, in_float32
 from npgpt.models.file_layout import renamed
-from npgpt.text import shown
+from npgpt.support.files import open_file
+from npgpt.support.text import shown
 from npgpt.tokenizers import BPETokenizer, CharTokenizer, huggingface_format
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 

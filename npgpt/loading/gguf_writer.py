@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.data.chat_template import eos_token
-from npgpt.files import atomic_file, unfinished
 from npgpt.loading.gguf import HEADS, NO_MERGES, SPLITS, UNUSED, halves, names_of, settings_of
 from npgpt.models.file_layout import described, renamed
+from npgpt.support.files import atomic_file, unfinished
 from npgpt.tokenizers import BPETokenizer, CharTokenizer
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 

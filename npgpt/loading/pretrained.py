@@ -7,13 +7,13 @@ import numpy as np
 from npgpt.checkpoint import arrays_of, weights_not_finite
 from npgpt.config import check_handled
 from npgpt.fast.storage import StoredWeight, use_storage
-from npgpt.files import check_fits
 from npgpt.gpt import without_initial_weights
 from npgpt.loading import gguf, gguf_writer, transformers_folder
 from npgpt.loading.transformers_folder import local_folder, save_folder
 from npgpt.models import ARCHITECTURES, architecture_of
 from npgpt.models.size import check_size
-from npgpt.progress import progress
+from npgpt.support.files import check_fits
+from npgpt.support.progress import progress
 
 
 def save_pretrained(model, folder):

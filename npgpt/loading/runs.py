@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from autograd import backend
-from npgpt import files
 from npgpt.batches import TextSource
 from npgpt.checkpoint import BEST_WEIGHTS, KEPT_WEIGHTS, LAST_WEIGHTS, save_checkpoint
 from npgpt.config import TrainConfig
-from npgpt.files import RUN_STATE, member
-from npgpt.folders import check_free, new_folder, working_in
 from npgpt.loading.pretrained import filled
 from npgpt.models import architecture
 from npgpt.reward.settings import settings_class
+from npgpt.support import files
+from npgpt.support.files import RUN_STATE, member
+from npgpt.support.folders import check_free, new_folder, working_in
 from npgpt.tokenizers import load_tokenizer
 
 MADE_BY = "npgpt"

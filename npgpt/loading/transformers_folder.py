@@ -14,8 +14,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from npgpt.data.chat_template import ChatTemplate
-from npgpt.files import atomic_write, member, read_arrays, read_json, read_text
 from npgpt.models.file_layout import HEAD, described, renamed
+from npgpt.support.files import atomic_write, member, read_arrays, read_json, read_text
 from npgpt.tokenizers import BPETokenizer, load_tokenizer
 
 

@@ -18,11 +18,9 @@ import numpy as np
 
 from autograd import backend
 from npgpt import tales
-from npgpt.card import head
 from npgpt.checkpoint import arrays_of, kept
 from npgpt.config import check_handled, unhandled
 from npgpt.data.conversations import USER
-from npgpt.folders import check_free
 from npgpt.generate import window_start
 from npgpt.gpt import GPT, CausalLM
 from npgpt.loading import arch_of, load_model
@@ -33,8 +31,10 @@ from npgpt.look.packing import pack
 from npgpt.look.record import record_gradient, record_pass, record_rounding
 from npgpt.models import architecture
 from npgpt.models.llama import Llama
+from npgpt.support.card import head
+from npgpt.support.folders import check_free
+from npgpt.support.text import starting_prompt
 from npgpt.tales.grammar import Mention
-from npgpt.text import starting_prompt
 from npgpt.tokenizers import CharTokenizer
 
 LIVE = 4_000_000  # most parameters of a model that a page holds
@@ -92,7 +92,8 @@ def make_page(subject, prompt=None, kind="fp16", address=None, picture=""):
 
     prompt    the text that it opens with; default: `default_prompt`
     kind      storage of the weights, one of `npgpt.look.packing.STORAGE_FORMATS`
-    address   URL at which it will be found, for its links and with `picture` for `npgpt.card`
+    address   URL at which it will be found, for its links, and with `picture` for the card
+              (`npgpt.support.card`)
 
     Raises ValueError for a prompt that the tokenizer cannot encode or of fewer than two tokens.
     """

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from npgpt.config import TrainConfig
 from npgpt.models import ARCHITECTURES, architecture
-from npgpt.text import nearest
+from npgpt.support.text import nearest
 
 PRESETS = {name: settings for f in ARCHITECTURES.values() for name, settings in f.presets.items()}
 

@@ -20,9 +20,9 @@ from npgpt.batches import Batch
 from npgpt.data.conversations import Answers, Conversation, OwnTemplate, batch_of, end_of
 from npgpt.generate import CachedLogits, generate
 from npgpt.gpt import without_initial_weights
-from npgpt.progress import progress
 from npgpt.sampling import Sampling
-from npgpt.text import starting_prompt
+from npgpt.support.progress import progress
+from npgpt.support.text import starting_prompt
 
 ANSWER_TOKENS = 40  # tokens of an answer
 REFERENCE_TEXTS, MEASURED_TEXTS = 2048, 64  # texts that are held, and others

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from npgpt import plots, tales
+from npgpt import tales
 from npgpt.batches import NextToken
 from npgpt.data.conversations import Answers
 from npgpt.evaluation.answers import answered
 from npgpt.fast.storage import use_storage
-from npgpt.metrics import ANSWER_COLUMNS, REWARD_COLUMNS
 from npgpt.objectives.reference import reference_of
-from npgpt.progress import progress
 from npgpt.reward.losses import advantages, log_probs, policy_loss
 from npgpt.reward.verify import GrammarVerifier
-from npgpt.text import starting_prompt
+from npgpt.support import plots
+from npgpt.support.metrics import ANSWER_COLUMNS, REWARD_COLUMNS
+from npgpt.support.progress import progress
+from npgpt.support.text import starting_prompt
 
 PAD = -1
 

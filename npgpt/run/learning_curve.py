@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npgpt.files import quoted
+from npgpt.support.files import quoted
 from npgpt.train import MEAN_LOSS_STEPS
 
 NO_CHANGE_SHARE = 0.005  # share of a loss that counts as no change; twice as much of single batches

@@ -15,8 +15,8 @@ from npgpt.loading import runs, template_of
 from npgpt.models import architecture, resize_embeddings
 from npgpt.models.size import check_memory, flops_per_token, step_memory, tokens_per_step
 from npgpt.optim import make_optimizer
-from npgpt.progress import note
-from npgpt.text import counted, rounded, shown
+from npgpt.support.progress import note
+from npgpt.support.text import counted, rounded, shown
 
 
 def open_new(plan, stack):

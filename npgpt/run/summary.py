@@ -5,18 +5,19 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from npgpt import plots, tales
+from npgpt import tales
 from npgpt.data.tokens import SAMPLE
 from npgpt.evaluation.answers import MAX_ASKED, Answered, answered, given
-from npgpt.files import atomic_write, quoted
 from npgpt.loading import best_of
 from npgpt.loading.runs import RESULT_FILE
-from npgpt.metrics import beside_grammar, best_row, read_metrics
 from npgpt.ngram import landmarks
 from npgpt.objectives.reference import forgotten
 from npgpt.run.learning_curve import STATES, state_of, what_helps
 from npgpt.run.opening import print_filled, steps_per_epoch
-from npgpt.text import clock, counted, shown
+from npgpt.support import plots
+from npgpt.support.files import atomic_write, quoted
+from npgpt.support.metrics import beside_grammar, best_row, read_metrics
+from npgpt.support.text import clock, counted, shown
 from npgpt.train import evaluate
 
 LAST_TOKENS = 1_000_000  # at most, for the evaluation at the end: a text may have many times more

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from npgpt.models.size import tokens_per_step
 from npgpt.run.learning_curve import STATES, state_of
 from npgpt.run.profile import Profile
-from npgpt.text import clock, rounded
+from npgpt.support.text import clock, rounded
 from npgpt.train import CURRENT_RANKS
 
 LINE_SECONDS = 30  # between two plain lines

@@ -10,11 +10,11 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from npgpt.progress import progress
+from npgpt.support.progress import progress
+from npgpt.support.text import starting_prompt
 from npgpt.tales.chain import Chain
 from npgpt.tales.grammar import Grammar
 from npgpt.tales.words import WORDS
-from npgpt.text import starting_prompt
 
 END = ".\n\n"  # the end of a story, which occurs nowhere else in it
 

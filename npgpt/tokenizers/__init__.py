@@ -23,7 +23,7 @@ format, write such a function, and a classmethod of BPETokenizer that calls it.
 import json
 from pathlib import Path
 
-from npgpt.files import atomic_write
+from npgpt.support.files import atomic_write
 from npgpt.tokenizers import huggingface_format, tokenizer_json
 from npgpt.tokenizers.bpe_tokenizer import BPETokenizer
 from npgpt.tokenizers.characters import CharTokenizer

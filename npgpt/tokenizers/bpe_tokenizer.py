@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from npgpt.files import atomic_write
+from npgpt.support.files import atomic_write
 from npgpt.tokenizers import (
     byte_pair_encoding,
     chunking,

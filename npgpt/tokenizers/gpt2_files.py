@@ -10,8 +10,8 @@ Tokens are spelled with a printable character for each byte, see `byte_to_unicod
 import re
 from pathlib import Path
 
-from npgpt.download import fetch
-from npgpt.files import read_json, read_text
+from npgpt.support.download import fetch
+from npgpt.support.files import read_json, read_text
 
 GPT2_FILES = {  # name, and SHA-256, below GPT2_URL
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",

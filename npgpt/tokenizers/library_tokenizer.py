@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from npgpt.files import atomic_write
+from npgpt.support.files import atomic_write
 from npgpt.tokenizers.characters import check_ids, check_text
 from npgpt.tokenizers.gpt2_files import byte_to_unicode
 from npgpt.tokenizers.pretokenize import recognised

@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from npgpt.files import atomic_write, read_json
+from npgpt.support.files import atomic_write, read_json
 from npgpt.tokenizers import huggingface_format
 
 VERSION = 3  # of our own format

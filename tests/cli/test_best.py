@@ -8,8 +8,8 @@ from tiny_run import TINY, files, run_program, settings_of
 
 from npgpt.config import TrainConfig
 from npgpt.loading import best_of
-from npgpt.metrics import read_metrics
 from npgpt.reward.settings import RewardConfig
+from npgpt.support.metrics import read_metrics
 
 BEST = "best.safetensors"
 # At this rate the text is unlearned soon.

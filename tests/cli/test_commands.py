@@ -12,9 +12,9 @@ from autograd import OPS, backend
 from npgpt.batches import GrammarLoss, split_text
 from npgpt.data.corpora import load_corpus
 from npgpt.loading.runs import load_run
-from npgpt.metrics import beside_grammar
 from npgpt.models import ARCHITECTURES, architecture
 from npgpt.models.size import parameters_by_part
+from npgpt.support.metrics import beside_grammar
 from npgpt.train import evaluate
 
 

@@ -11,8 +11,8 @@ from npgpt.cli.plan import merged
 from npgpt.data import conversations
 from npgpt.loading import load_model
 from npgpt.loading.runs import SHIPPED_RUN
-from npgpt.metrics import read_metrics
 from npgpt.objectives import reference as held
+from npgpt.support.metrics import read_metrics
 from npgpt.tales.questions import questions
 
 

@@ -6,7 +6,7 @@ from tiny_run import CHAR, TINY, files
 
 from autograd import OPS
 from npgpt.loading.runs import load_run
-from npgpt.metrics import read_metrics
+from npgpt.support.metrics import read_metrics
 
 
 @pytest.mark.parametrize(("value", "after", "facts"), [

@@ -16,7 +16,7 @@ from tiny_run import TINY, assert_same_checkpoint, npgpt
 
 from npgpt.checkpoint import kept
 from npgpt.loading.runs import load_run, read_run
-from npgpt.metrics import read_metrics
+from npgpt.support.metrics import read_metrics
 
 KILLS = int(os.environ.get("NPGPT_KILLS", "10"))
 SETTINGS = [*TINY, "--max-iters", "60", "--eval-interval", "4", "--sample-tokens", "0",

@@ -16,7 +16,7 @@ from tiny_run import TEXT, TINY
 
 from npgpt.cli import main, print_json
 from npgpt.cli.streams import Stream
-from npgpt.text import printable, visible
+from npgpt.support.text import printable, visible
 from npgpt.tokenizers import CharTokenizer
 
 # ---- sizes

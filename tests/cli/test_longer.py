@@ -8,8 +8,8 @@ import pytest
 from tiny_run import TINY, files, settings_of
 
 from npgpt.config import TrainConfig
-from npgpt.metrics import read_metrics
 from npgpt.optim import learning_rate
+from npgpt.support.metrics import read_metrics
 
 
 def without_times(folder):

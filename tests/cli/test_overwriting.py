@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from npgpt import plots
+from npgpt.support import plots
 
 pytestmark = pytest.mark.pictures
 MARK = '<meta name="generator" content="npgpt look">'

@@ -9,7 +9,7 @@ import pytest
 from tiny_run import TINY, assert_same_checkpoint, npgpt, resumed_at
 
 from npgpt.loading.runs import load_run
-from npgpt.metrics import read_metrics
+from npgpt.support.metrics import read_metrics
 
 SETTINGS = [*TINY, "--sample-tokens", "0", "--max-iters", "100", "--eval-interval", "50"]
 

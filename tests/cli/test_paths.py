@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_run import TEXT, TINY, files
 
-from npgpt.folders import working_in
 from npgpt.loading.runs import RUN_FILES
+from npgpt.support.folders import working_in
 
 FILES = [name for name in RUN_FILES if name != "reward.png"]
 

@@ -20,7 +20,7 @@ from tiny_run import (
 from autograd import matmul_precision
 from npgpt.cli.plan import default_folder
 from npgpt.config import TrainConfig
-from npgpt.metrics import read_metrics
+from npgpt.support.metrics import read_metrics
 
 
 @pytest.mark.pictures

@@ -1,4 +1,7 @@
-"""Corpora by name, and the errors for missing texts: `npgpt.data.corpora`, `npgpt.download`."""
+"""Corpora by name, and the errors for missing texts.
+
+Modules: `npgpt.data.corpora`, `npgpt.support.download`.
+"""
 
 import encodings.utf_8_sig  # noqa: F401 (nobody, as one test is, may not read it)
 import gzip
@@ -11,9 +14,9 @@ from pathlib import Path
 import pooch
 import pytest
 
-from npgpt import download
 from npgpt.data import corpora
 from npgpt.data.corpora import load_corpus
+from npgpt.support import download
 
 PLAY = "First Citizen:\nSpeak, speak.\n"
 

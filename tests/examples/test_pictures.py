@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import module_of
 
-from npgpt import GPT, Bert, BertConfig, GPTConfig, plots, tales
+from npgpt import GPT, Bert, BertConfig, GPTConfig, tales
 from npgpt.models.t5 import T5, T5Config
+from npgpt.support import plots
 
 ROOT = Path(__file__).parents[2]
 FIGURES = sorted((ROOT / "examples").rglob("figures/*.png"))

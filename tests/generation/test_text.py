@@ -1,4 +1,4 @@
-"""Tokens as text, returned as soon as it is certain: `npgpt.text`."""
+"""Tokens as text, returned as soon as it is certain: `npgpt.support.text`."""
 
 import itertools
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npgpt.text import TextStream
+from npgpt.support.text import TextStream
 
 
 def decoded(tokenizer, ids):

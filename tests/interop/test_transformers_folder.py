@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from npgpt import GPT, T5, Bert, BertConfig, GPTConfig, Llama, LlamaConfig, T5Config
-from npgpt.files import read_arrays
+from npgpt.support.files import read_arrays
 
 IDX_BT = np.random.default_rng(0).integers(0, 7, (2, 5))
 CONFIG = GPTConfig(vocab_size=7, block_size=6, n_layer=2, n_head=2, n_embd=8)

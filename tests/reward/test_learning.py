@@ -8,7 +8,7 @@ from tiny_run import TINY, npgpt
 
 from npgpt import load_run, tales
 from npgpt.cli import main
-from npgpt.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
+from npgpt.support.metrics import COLUMNS, REWARD_COLUMNS, read_metrics
 
 # A model that knows three tales by heart: half of what it writes is right.
 THREE = ["--tokenizer", "words", *TINY, "--block-size", "64", "--n-embd", "32", "--batch-size", "8",

@@ -14,7 +14,7 @@ from npgpt.batches import TextSource
 from npgpt.checkpoint import load_checkpoint, save_checkpoint
 from npgpt.config import TrainConfig
 from npgpt.loading.runs import Run, create_run, load_run, read_run
-from npgpt.metrics import Metrics
+from npgpt.support.metrics import Metrics
 from npgpt.train import Step, save
 
 CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autograd import Tensor, compiling
 from npgpt import AdamW
-from npgpt.metrics import Metrics, StepTimer, best_row, read_metrics
+from npgpt.support.metrics import Metrics, StepTimer, best_row, read_metrics
 from npgpt.train import Step
 
 

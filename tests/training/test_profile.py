@@ -7,9 +7,9 @@ import autograd
 from autograd import Tensor
 from npgpt import GPT, GPTConfig
 from npgpt.config import TrainConfig
-from npgpt.metrics import StepTimer
 from npgpt.optim import AdamW
 from npgpt.run.profile import SKIPPED, Profile
+from npgpt.support.metrics import StepTimer
 from npgpt.train import training_steps
 
 CONFIG = GPTConfig(vocab_size=9, block_size=8, n_layer=2, n_head=2, n_embd=8)

@@ -8,10 +8,10 @@ import pytest
 
 from autograd import compiling
 from npgpt import GPTConfig
-from npgpt import progress as waiting
 from npgpt.config import TrainConfig
 from npgpt.run import watch
-from npgpt.text import clock
+from npgpt.support import progress as waiting
+from npgpt.support.text import clock
 from npgpt.train import Step
 
 CONFIG = GPTConfig(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from autograd.compiling import stopwatch
-from npgpt.files import append, atomic_write, read_json, read_text
+from npgpt.support.files import append, atomic_write, read_json, read_text
 
 COLUMNS = (
     "step", "loss", "val_loss", "val_bits_per_byte", "grammar_loss", "lr", "grad_norm",

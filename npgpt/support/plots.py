@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.files import atomic_write
+from npgpt.support.files import atomic_write
 
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's

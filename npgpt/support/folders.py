@@ -9,7 +9,7 @@ import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from npgpt.files import open_file, temporary_name
+from npgpt.support.files import open_file, temporary_name
 
 INDEX_PAGE = "index.html"
 
